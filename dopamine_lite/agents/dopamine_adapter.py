@@ -1,0 +1,117 @@
+"""Runs agents written in Dopamine's single-stream style under the Runner, unchanged."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import gin
+import gymnasium
+import numpy as np
+
+from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import EnvironmentSpec
+
+
+class DopamineStyleAgent(Protocol):
+    """What Dopamine asks of an agent (Castro et al. 2018). Built as `agent(num_actions, seed)`."""
+
+    eval_mode: bool
+
+    def begin_episode(self, observation: np.ndarray) -> int:
+        """The first action of an episode."""
+
+    def step(self, reward: float, observation: np.ndarray) -> int:
+        """The next action, given what the last one led to."""
+
+    def end_episode(self, reward: float, terminal: bool = True) -> None:
+        """The last reward of an episode; `terminal` False where it was cut."""
+
+    def bundle_and_checkpoint(self, checkpoint_dir: str, iteration_number: int) -> dict[str, Any]:
+        """The agent's state as a tree of arrays and numbers, and files in `checkpoint_dir`."""
+
+    def unbundle(self, checkpoint_dir: str, iteration_number: int, bundle: dict[str, Any]) -> bool:
+        """Takes back what `bundle_and_checkpoint` returned and wrote; False if it cannot."""
+
+
+@gin.configurable
+class DopamineAdapter(Agent):
+    """The five verbs of `Agent` around one Dopamine-style agent.
+
+    Observations of stacked frames are handed over as Dopamine's environments did: the newest frame
+    with a channel axis, [height, width, 1]; all others as they are.
+
+    Args:
+      spec: of the environment: one stream, discrete actions.
+      seeds: this agent's node.
+      agent: called with (num_actions=, seed=).
+    """
+
+    def __init__(
+        self, spec: EnvironmentSpec, seeds: Seeds, *, agent: Callable[..., DopamineStyleAgent]
+    ):
+        if not isinstance(spec.action_space, gymnasium.spaces.Discrete):
+            raise UserError(
+                f"Dopamine-style agents act in discrete action spaces, but {spec.id} has "
+                f"{spec.action_space}: choose another environment."
+            )
+        if spec.num_envs != 1:
+            raise UserError(
+                "A Dopamine-style agent lives in one stream of experience, but Runner.num_envs is "
+                f"{spec.num_envs}: set it to 1."
+            )
+        self._stacked = spec.stack_size > 1
+        self._agent = agent(num_actions=int(spec.action_space.n), seed=seeds.integer("agent"))
+        self._says_terminal = "terminal" in inspect.signature(self._agent.end_episode).parameters
+        self._reward: float | None = None  # of the last action; None where an episode begins
+
+    def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
+        self._agent.eval_mode = evaluate
+        observation = observations[0, -1, ..., np.newaxis] if self._stacked else observations[0]
+        if self._reward is None:
+            action = self._agent.begin_episode(observation)
+        else:
+            action = self._agent.step(self._reward, observation)
+        return np.array([action])
+
+    def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
+        reward = float(transitions.rewards[0])
+        terminated = bool(transitions.terminated[0])
+        if not terminated and not transitions.truncated[0]:
+            self._reward = reward
+            return
+        self._reward = None
+        if self._says_terminal:
+            self._agent.end_episode(reward, terminated)
+        else:
+            self._agent.end_episode(reward)
+
+    def get_state(self) -> State:
+        with tempfile.TemporaryDirectory() as directory:
+            bundle = self._agent.bundle_and_checkpoint(directory, 0)
+            files = {
+                path.relative_to(directory).as_posix(): np.fromfile(path, np.uint8)
+                for path in sorted(Path(directory).rglob("*"))
+                if path.is_file()
+            }
+        return {"bundle": bundle, "files": files}
+
+    def set_state(self, state: State) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            for name, content in state["files"].items():
+                path = Path(directory, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content.tofile(path)
+            if not self._agent.unbundle(directory, 0, state["bundle"]):
+                raise UserError(
+                    f"{type(self._agent).__name__}.unbundle refused the checkpoint: it was written "
+                    "by another version of this agent."
+                )
+
+    def describe(self) -> dict[str, Any]:
+        return {"agent": type(self._agent).__name__, "style": "Dopamine, one stream"}

@@ -1,0 +1,260 @@
+"""What every value-based agent shares: explore, store, sample, update, follow with a target."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.replay.circular_replay import ReplayBatch
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.networks.network import Network, NumpyNetwork
+from dopamine_lite.networks.torsos import Torso
+
+_RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
+
+
+class ValueAgent(Agent):
+    """Learns action values from replayed transitions. A subclass gives the loss and the head.
+
+    All periods are in agent steps, over all streams together. Nothing is learned during the first
+    `min_replay_history` of them. The rest of the arguments are described where they are configured,
+    in the agents.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        torso: Callable[[Seeds], Torso],
+        head: Callable[[Seeds, int], keras.layers.Layer],
+        replay: Callable[..., Any],
+        exploration: Callable[..., Any],
+        optimizer: Callable[[], Any],
+        gamma: float,
+        update_horizon: int,
+        min_replay_history: int,
+        update_period: int,
+        updates_per_period: int,
+        target_update_period: int,
+        batch_size: int,
+    ):
+        self._spec = spec
+        self._num_actions = _number_of_actions(spec, type(self).__name__)
+        self._first_action = int(spec.action_space.start)
+        self._min_replay_history = min_replay_history
+        self._update_period = update_period
+        self._updates_per_period = updates_per_period
+        self._target_update_period = target_update_period
+        self._batch_size = batch_size
+        shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
+        self._frame_shape = shape[1:] if spec.stack_size > 1 else shape
+        self._replay = replay(
+            frame_shape=self._frame_shape,
+            frame_dtype=dtype,
+            stack_size=spec.stack_size,
+            num_envs=spec.num_envs,
+            generator=seeds.generator("replay"),
+            update_horizon=update_horizon,
+            gamma=gamma,
+        )
+        self._exploration = exploration(
+            self._num_actions, min_replay_history, seeds.child("exploration")
+        )
+
+        def network() -> Network:
+            own = seeds.child("network")
+            return Network(
+                torso(own.child("torso")),
+                head(own.child("head"), self._num_actions),
+                shape,
+                dtype,
+            )
+
+        self._online, self._target = network(), network()  # equal: the same seeds
+        self._optimizer = optimizer()
+        self._optimizer.build(self._online.variables)
+        self._update_function = functools.cache(self._compile_update)  # by number of updates
+        self._synchronise = tf.function(self._assign_target).get_concrete_function()
+        self._numpy = NumpyNetwork(self._online) if NumpyNetwork.supports(self._online) else None
+        self._values = self._numpy or self._online.compiled(self._outputs_to_values)
+        self._load_numpy(self._online.flat_parameters())
+
+        self._steps = 0  # agent steps observed
+        self._updates = 0
+        self._recent_losses: list[tf.Tensor] = []
+        self._recent_values: deque[np.ndarray] = deque(maxlen=_RECENT_VALUES)
+
+    @abc.abstractmethod
+    def _loss(
+        self,
+        states: tf.Tensor,
+        actions: tf.Tensor,
+        returns: tf.Tensor,
+        discounts: tf.Tensor,
+        next_states: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Losses [B] of a batch of prepared states, and the values [B] of its actions."""
+
+    def _outputs_to_values(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Action values [N, A] from the head's outputs."""
+        return outputs
+
+    def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
+        def values() -> np.ndarray:
+            computed = self._values(observations)
+            if not evaluate:
+                self._recent_values.append(computed)
+            return computed
+
+        actions = self._exploration.choose(len(observations), values, self._steps, evaluate)
+        return actions + self._first_action if self._first_action else actions
+
+    def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
+        if evaluate:
+            return
+        if self._first_action:
+            transitions = transitions._replace(actions=transitions.actions - self._first_action)
+        self._replay.add(transitions)
+        before, self._steps = self._steps, self._steps + len(transitions.actions)
+        if self._steps <= self._min_replay_history:
+            return
+        due = self._steps // self._update_period - before // self._update_period
+        if due:
+            self._update(due * self._updates_per_period)
+        if self._steps // self._target_update_period > before // self._target_update_period:
+            self._synchronise()
+
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        values: dict[str, float | np.ndarray] = {
+            "epsilon": self._exploration.epsilon(self._steps),
+        }
+        if self._recent_losses:
+            loss, q = np.mean([recent.numpy() for recent in self._recent_losses], axis=0)
+            values |= {"loss": float(loss), "q_mean": float(q)}
+        if self._recent_values:
+            values["q_values"] = np.concatenate(self._recent_values)
+        self._recent_losses.clear()
+        self._recent_values.clear()
+        return values
+
+    def get_state(self) -> State:
+        return {
+            "steps": self._steps,
+            "updates": self._updates,
+            "online": self._online.get_state(),
+            "target": self._target.get_state(),
+            "optimizer": self._optimizer.get_state(),
+            "exploration": self._exploration.get_state(),
+            "replay": self._replay.get_state(),
+        }
+
+    def set_state(self, state: State) -> None:
+        self._steps = state["steps"]
+        self._updates = state["updates"]
+        self._online.set_state(state["online"])
+        self._target.set_state(state["target"])
+        self._optimizer.set_state(state["optimizer"])
+        self._exploration.set_state(state["exploration"])
+        if state["replay"]["slots"] is not None:
+            self._replay.set_state(state["replay"])
+        self._load_numpy(self._online.flat_parameters())
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "agent": type(self).__name__,
+            "torso": type(self._online.torso).__name__,
+            "head": type(self._online.head).__name__,
+            "replay": type(self._replay).__name__,
+            "exploration": type(self._exploration).__name__,
+            "optimizer": type(self._optimizer).__name__,
+            "acting": "NumPy" if self._numpy else "TensorFlow",
+            "parameters": self._online.num_parameters,
+            "memory_bytes": self._replay.memory_bytes,
+        }
+
+    def _update(self, num_updates: int) -> None:
+        batch: ReplayBatch = self._replay.sample(num_updates, self._batch_size)
+        scalars = np.empty((*batch.actions.shape, 3), np.float32)
+        scalars[..., 0] = batch.actions
+        scalars[..., 1] = batch.returns
+        scalars[..., 2] = batch.discounts
+        update = self._update_function(num_updates)
+        losses, flat = update(tf.constant(batch.frames), tf.constant(scalars))
+        self._recent_losses.append(losses)
+        self._load_numpy(flat)
+        self._updates += num_updates
+
+    def _compile_update(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        """`num_updates` gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3]."""
+        compile_all = self._online.torso.compile_update
+        prepare = tf.function(self._prepare_batch, jit_compile=True)
+        stored = 2 if self._spec.stack_size == 1 else None
+
+        def update(frames: tf.Tensor, scalars: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            total = tf.zeros([2])
+            for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
+                total += self._gradient_step(prepare(frames[index]), scalars[index])
+            flat = self._online.flat_parameters() if self._numpy else tf.zeros([0])
+            return total / num_updates, flat
+
+        frames_shape = [num_updates, self._batch_size, stored, *self._frame_shape]
+        return tf.function(
+            update,
+            jit_compile=compile_all,
+            input_signature=[
+                tf.TensorSpec(frames_shape, tf.as_dtype(self._spec.observation_space.dtype)),
+                tf.TensorSpec([num_updates, self._batch_size, 3], tf.float32),
+            ],
+        ).get_concrete_function()
+
+    def _prepare_batch(self, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Prepared s and s' from the frames [B, F, ...] of a `ReplayBatch`."""
+        stack = self._spec.stack_size
+        if stack == 1:
+            return self._online.prepare(frames[:, 0]), self._online.prepare(frames[:, 1])
+        return self._online.prepare(frames[:, :stack]), self._online.prepare(frames[:, -stack:])
+
+    def _gradient_step(
+        self, prepared: tuple[tf.Tensor, tf.Tensor], scalars: tf.Tensor
+    ) -> tf.Tensor:
+        """One step on one batch; returns the mean loss and the mean value of its actions [2]."""
+        states, next_states = prepared
+        actions, returns, discounts = tf.unstack(scalars, axis=1)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._online.variables)
+            losses, values = self._loss(
+                states, tf.cast(actions, tf.int32), returns, discounts, next_states
+            )
+            loss = tf.reduce_mean(losses)
+        self._optimizer.apply(tape.gradient(loss, self._online.variables))
+        return tf.stack([loss, tf.reduce_mean(values)])
+
+    def _assign_target(self) -> None:
+        for target, online in zip(self._target.variables, self._online.variables, strict=True):
+            target.assign(online)
+
+    def _load_numpy(self, flat: tf.Tensor) -> None:
+        if self._numpy:
+            self._numpy.load(flat.numpy())
+
+
+def _number_of_actions(spec: EnvironmentSpec, agent: str) -> int:
+    space = spec.action_space
+    if not isinstance(space, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"{agent} needs a discrete action space, but {spec.id} has {space}: choose an agent "
+            "for continuous actions or another environment."
+        )
+    return int(space.n)

@@ -1,0 +1,128 @@
+"""`dopamine-lite evaluate`: how good is the agent of a run? Whole episodes, raw returns."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from dopamine_lite.cli import run_directory
+
+SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
+_RESAMPLES = 10_000
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    run_directory.define_base_dir(flag_values)
+    define_checkpoint(flag_values)
+    flags.DEFINE_integer(
+        "episodes", 100, "how many to play", lower_bound=1, flag_values=flag_values
+    )
+    define_seed(flag_values)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "where every episode's return is written, as JSON "
+        "(default: evaluations/checkpoint-N-seed-S.json in the run's directory)",
+        flag_values=flag_values,
+    )
+
+
+def define_checkpoint(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "checkpoint",
+        None,
+        "the checkpoint's agent steps (default: the newest)",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+
+
+def define_seed(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "of the environments; the same seed gives the same episodes",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+
+
+def run(flag_values: flags.FlagValues) -> None:
+    directory = run_directory.existing_run(flag_values)
+    evaluations = directory / "evaluations"
+    run_directory.check_output(Path(flag_values.output or evaluations / "result.json"))
+    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    seed = flag_values.seed
+    episodes = runner.evaluate(flag_values.episodes, seed)
+    returns = [episode.episode_return for episode in episodes]
+    result: dict[str, Any] = {
+        "environment": runner.spec.id,
+        "protocol": dict(runner.spec.protocol),
+        "checkpoint": checkpoint,
+        "seed": seed,
+        "summary": summary(returns),
+        "returns": returns,
+        "lengths": [episode.length for episode in episodes],
+    }
+    output = Path(flag_values.output or evaluations / f"checkpoint-{checkpoint}-seed-{seed}.json")
+    _write(output, result)
+    _show(result, output)
+
+
+def summary(returns: list[float]) -> dict[str, Any]:
+    """Statistics of the `returns` of one agent's episodes.
+
+    The 95 % interval of the mean is the percentile bootstrap (Efron 1979) over episodes; it and
+    the standard deviation are None for a single episode.
+    """
+    import numpy as np
+
+    values = np.array(returns)
+    generator = np.random.default_rng(0)
+    means = [generator.choice(values, len(values)).mean() for _ in range(_RESAMPLES)]
+    several = len(values) > 1
+    return {
+        "episodes": len(values),
+        "mean": float(values.mean()),
+        "standard_deviation": float(values.std(ddof=1)) if several else None,
+        "interval_95": np.percentile(means, [2.5, 97.5]).tolist() if several else None,
+        "min": float(values.min()),
+        "median": float(np.median(values)),
+        "max": float(values.max()),
+    }
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    """Writes `result` aside and renames it, so that `path` is never half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _show(result: dict[str, Any], output: Path) -> None:
+    statistics = result["summary"]
+    count = statistics["episodes"]
+    print(
+        f"{result['environment']}, checkpoint {result['checkpoint']:,}, seed {result['seed']}, "
+        f"{count} episode{'s' * (count > 1)}, raw returns"
+    )
+    interval = ""
+    if statistics["interval_95"]:
+        low, high = statistics["interval_95"]
+        interval = (
+            f", standard deviation {statistics['standard_deviation']:,.2f}, 95 % interval of the "
+            f"mean {low:,.2f} to {high:,.2f} (over the episodes of this one agent, not over seeds)"
+        )
+    print(f"  mean {statistics['mean']:,.2f}{interval}")
+    print("  " + ", ".join(f"{name} {statistics[name]:,.2f}" for name in ("min", "median", "max")))
+    protocol = ", ".join(f"{name}={value}" for name, value in result["protocol"].items())
+    print(f"  protocol: {protocol or 'as the environment comes'}")
+    print(f"  written to {output}")

@@ -1,0 +1,110 @@
+"""`dopamine-lite inspect`: what a run is, how far it has come and whether it is intact."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from dopamine_lite.cli import run_directory
+from dopamine_lite.cli.tables import print_table
+from dopamine_lite.common.errors import UserError
+
+SUMMARY = "Shows a run: its experiment, progress, checkpoints, disk use and provenance."
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    run_directory.define_base_dir(flag_values)
+    flags.DEFINE_boolean("json", False, "print all of it as JSON", flag_values=flag_values)
+
+
+def run(flag_values: flags.FlagValues) -> None:
+    report = inspect(run_directory.existing_run(flag_values))
+    if flag_values.json:
+        print(json.dumps(report, indent=1))
+        return
+    report["disk_use"] = {name: _readable(size) for name, size in report["disk_use"].items()}
+    for section, content in report.items():
+        rows = _rows(content)
+        if rows:
+            print_table(section.replace("_", " ").capitalize(), rows)
+
+
+def inspect(directory: Path) -> dict[str, dict[str, Any]]:
+    """What the run in `directory` tells of itself, by section. Imports no TensorFlow."""
+    from dopamine_lite.common import configuration
+
+    config = configuration.statements((directory / run_directory.CONFIG).read_text("utf-8"))
+    provenance = _json(directory / "provenance.json")
+    checkpoints = _checkpoints(directory / "checkpoints")
+    iterations = run_directory.finished_iterations(directory, checkpoints["newest"] or 0)
+    return {
+        "run": {
+            "directory": str(directory),
+            "iterations": f"{len(iterations)} of {config.get('Runner.num_iterations', '?')}",
+            "agent_steps": checkpoints["newest"] or 0,
+        },
+        "experiment": {key: config[key] for key in config if key.startswith("Runner.")},
+        "checkpoints": checkpoints,
+        "last_iteration": iterations[-1] if iterations else {},
+        "disk_use": {path.name: _size(path) for path in sorted(directory.iterdir())},
+        "provenance": provenance,
+    }
+
+
+def _checkpoints(directory: Path) -> dict[str, Any]:
+    """The checkpoints' numbers, and whether every byte of the newest is as it was written."""
+    from dopamine_lite.common.checkpointing import Checkpointer
+    from dopamine_lite.common.checkpointing.checkpoint import verify_checkpoint
+    from dopamine_lite.common.checkpointing.storage import Damaged
+
+    numbers = Checkpointer(directory).numbers()
+    if not numbers:
+        return {"numbers": [], "newest": None, "state": "none yet"}
+    newest = numbers[-1]
+    try:
+        verify_checkpoint(directory / f"checkpoint-{newest:012d}", newest, directory / "replay")
+    except Damaged as damage:
+        state = f"damaged: {damage}"
+    else:
+        state = "intact"
+    return {"numbers": numbers, "newest": newest, "state": state}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged, it is not JSON: {error}.") from error
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file())
+
+
+def _readable(size: int) -> str:
+    """A number of bytes with three digits and a unit."""
+    amount, units = float(size), iter(_UNITS)
+    unit = next(units)
+    while amount >= 1000 and unit != _UNITS[-1]:
+        amount, unit = amount / 1000, next(units)
+    return f"{amount:.3g} {unit}"
+
+
+def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested `content` as lines of a table, nested names joined by dots."""
+    rows = []
+    for name, value in content.items():
+        if isinstance(value, dict):
+            rows += _rows(value, f"{prefix}{name}.")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            rows.append((prefix + name, str(value)))
+        else:
+            rows.append((prefix + name, f"{value:,}"))
+    return rows

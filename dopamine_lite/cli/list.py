@@ -1,0 +1,86 @@
+"""`dopamine-lite list`: what there is to choose from, read from the source without running it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import flags
+
+from dopamine_lite.cli.tables import print_table
+from dopamine_lite.common.errors import UserError
+
+SUMMARY = "Shows the agents, environments and configs that come with the package."
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_boolean(
+        "games", False, "list the names of the Atari games only", flag_values=flag_values
+    )
+
+
+def run(flag_values: flags.FlagValues) -> None:
+    if flag_values.games:
+        print("\n".join(_atari_games()))
+        return
+    from dopamine_lite.common import configuration
+
+    package = Path(__file__).resolve().parent.parent
+    print_table("Agents (Runner.agent = @...)", list(_agents(package)))
+    print_table("Environments (Runner.environment = @...)", list(_environments(package)))
+    configs = configuration.packaged_configs()
+    print_table(
+        "Configs (--gin_files=...)",
+        [
+            (path.relative_to(configs).as_posix(), _first_comment(path))
+            for path in configuration.all_configs()
+        ],
+    )
+
+
+def _agents(package: Path) -> Iterator[tuple[str, str]]:
+    for node in _configurables(package / "agents"):
+        bases = [ast.unparse(base) for base in getattr(node, "bases", [])]
+        if any(name.endswith("Agent") for name in (node.name, *bases)):
+            yield node.name, _summary(node)
+
+
+def _environments(package: Path) -> Iterator[tuple[str, str]]:
+    for node in _configurables(package / "environments"):
+        yield node.name, _summary(node)
+
+
+def _configurables(directory: Path) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    """The classes and functions in `directory` that gin can refer to."""
+    for path in sorted(directory.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and any(
+                ast.unparse(decorator).startswith("gin.configurable")
+                for decorator in node.decorator_list
+            ):
+                yield node
+
+
+def _summary(node: ast.ClassDef | ast.FunctionDef) -> str:
+    return (ast.get_docstring(node) or "").partition("\n")[0]
+
+
+def _first_comment(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        return next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), "")
+
+
+def _atari_games() -> list[str]:
+    try:
+        roms = importlib.import_module("ale_py.roms")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "The Atari games come with the package ale-py: pip install 'dopamine-lite[atari]'."
+        ) from error
+    return [_camel_case(name) for name in sorted(roms.get_all_rom_ids())]
+
+
+def _camel_case(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))

@@ -1,0 +1,186 @@
+"""`dopamine-lite <command>`: finds the command, parses its flags, turns mistakes into sentences.
+
+Nothing here imports TensorFlow, so that help and mistakes in the flags answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Protocol, cast
+
+from absl import flags
+
+from dopamine_lite.common.errors import UserError
+
+COMMANDS = ("train", "evaluate", "record", "inspect", "list")
+_HELP = ("--help", "-help", "-h")
+_USER_ERROR = 2  # the exit status of a mistake that the user can mend
+_SIGINT, _SIGPIPE = 128 + 2, 128 + 13  # as a shell reports a process that a signal ended
+
+_ADVICE = {  # for what the operating system refuses
+    errno.ENOSPC: "make room on the disk and run the same command again",
+    errno.EDQUOT: "make room within the quota and run the same command again",
+    errno.EFBIG: "raise the limit on the size of files and run the same command again",
+    errno.EROFS: "choose a directory that can be written to",
+    errno.EACCES: "check its permissions",
+    errno.EPERM: "check its permissions",
+}
+
+
+class Command(Protocol):
+    """What a module in this package offers; `run` returns the exit status, None for 0."""
+
+    SUMMARY: str
+
+    def define_flags(self, flag_values: flags.FlagValues) -> None: ...
+
+    def run(self, flag_values: flags.FlagValues) -> int | None: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command in `argv` (without the program's name); returns the exit status."""
+    try:
+        status = _dispatch(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        return _refuse(_without_gin(error))
+    except KeyboardInterrupt:
+        print("dopamine-lite: Interrupted.", file=sys.stderr)
+        return _SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not try to flush the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _SIGPIPE
+    except OSError as error:
+        if error.errno not in _ADVICE:
+            raise
+        what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return _refuse(f"{what}; {_ADVICE[error.errno]}.")
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        raise UserError(f"A command is missing: {_the_commands()}; see `dopamine-lite --help`.")
+    name, *rest = arguments
+    if name in _HELP or name == "help":
+        print(_overview())
+        return 0
+    if name == "--version":
+        print(f"dopamine-lite {_version()}")
+        return 0
+    if name not in COMMANDS:
+        nearest = _did_you_mean(name, COMMANDS)
+        raise UserError(f"There is no command {name}{nearest}: {_the_commands()}.")
+    command = _command(name)
+    flag_values = flags.FlagValues()
+    command.define_flags(flag_values)
+    if any(argument in _HELP for argument in rest):
+        print(_help(name, command, flag_values))
+        return 0
+    _parse(name, flag_values, rest)
+    return command.run(flag_values) or 0
+
+
+def _parse(name: str, flag_values: flags.FlagValues, arguments: list[str]) -> None:
+    try:
+        _, *positional = flag_values([name, *arguments])
+    except flags.UnrecognizedFlagError as error:
+        nearest = _did_you_mean(error.flagname, list(flag_values), prefix="--")
+        raise UserError(
+            f"{name} has no flag --{error.flagname}{nearest}; "
+            f"`dopamine-lite {name} --help` shows its flags."
+        ) from error
+    except (flags.Error, ValueError) as error:
+        raise UserError(_in_our_words(str(error))) from error
+    if positional:
+        raise UserError(
+            f"{name} takes flags only, not '{positional[0]}': write --flag=value, and repeat a "
+            "flag for each further value."
+        )
+
+
+def _in_our_words(message: str) -> str:
+    """A message of absl's as a sentence."""
+    message = message.removeprefix("ERROR:: ").replace("flag --", "--", 1).rstrip(".")
+    return re.sub(r"\('(.*)', '.*'\)", r"\1", message) + "."
+
+
+def _command(name: str) -> Command:
+    return cast(Command, importlib.import_module(f"dopamine_lite.cli.{name}"))
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {_command(name).SUMMARY}" for name in COMMANDS]
+    return "\n".join(
+        [
+            "usage: dopamine-lite <command> [--flag=value ...]",
+            "",
+            "Experiments in reinforcement learning: one gin file is one, one directory holds a run.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`dopamine-lite <command> --help` shows a command's flags; --version the version.",
+        ]
+    )
+
+
+def _help(name: str, command: Command, flag_values: flags.FlagValues) -> str:
+    width = max(map(len, flag_values))
+    lines = [
+        textwrap.fill(
+            " ".join(f"{flag_values[flag].help}{_default(flag_values[flag])}".split()),
+            width=100,
+            break_on_hyphens=False,
+            initial_indent=f"  --{flag:<{width}}  ",
+            subsequent_indent=" " * (width + 6),
+        )
+        for flag in flag_values
+    ]
+    usage = f"usage: dopamine-lite {name} [--flag=value ...]"
+    return "\n".join([usage, "", command.SUMMARY, "", "flags:", *lines])
+
+
+def _default(flag: flags.Flag) -> str:
+    said = flag.default is not None and flag.default is not False and flag.default != []
+    return f" (default: {flag.default})" if said else ""
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("dopamine-lite")
+    except metadata.PackageNotFoundError:
+        return "(not installed: run from its source)"
+
+
+def _the_commands() -> str:
+    return f"the commands are {', '.join(COMMANDS)}"
+
+
+def _did_you_mean(name: str, candidates: Iterable[str], prefix: str = "") -> str:
+    nearest = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return f" (did you mean {prefix}{nearest[0]}?)" if nearest else ""
+
+
+def _without_gin(error: UserError) -> str:
+    if "gin" not in sys.modules:
+        return str(error)
+    from dopamine_lite.common import configuration
+
+    return str(configuration.original(error))
+
+
+def _refuse(sentence: str) -> int:
+    print(f"dopamine-lite: {' '.join(sentence.split())}", file=sys.stderr)
+    return _USER_ERROR

@@ -1,0 +1,179 @@
+"""`dopamine-lite record`: films a run's agent at play, with step and score above the picture."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from dopamine_lite.cli import evaluate, run_directory
+from dopamine_lite.common.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dopamine_lite.environments.environment import Environment
+    from dopamine_lite.runner.runner import Runner
+
+SUMMARY = "Films a run's agent at play: an .mp4 or .gif with step and score in a strip above."
+_SUFFIXES = (".mp4", ".gif")
+_LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
+_STRIP_HEIGHT, _FONT_SIZE = 28, 18
+_GIF_RATE = 50  # frames per second; browsers slow down what is faster
+_LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    run_directory.define_base_dir(flag_values)
+    evaluate.define_checkpoint(flag_values)
+    flags.DEFINE_integer("episodes", 1, "how many to film", lower_bound=1, flag_values=flag_values)
+    evaluate.define_seed(flag_values)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "the film: a file that ends in .mp4 or .gif (required)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "fps",
+        None,
+        "pictures a second, one for each agent step (default: the environment's own speed)",
+        lower_bound=0.1,
+        flag_values=flag_values,
+    )
+
+
+def run(flag_values: flags.FlagValues) -> None:
+    directory = run_directory.existing_run(flag_values)
+    output = _output(flag_values)
+    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    environment = _environment(runner, flag_values.seed)
+    rate = flag_values.fps or _frames_per_second(environment)
+    with contextlib.closing(environment), _Film(output, rate) as film:
+        observations = environment.reset()
+        for episode in range(1, flag_values.episodes + 1):
+            observations, score, steps = _play(runner, environment, observations, film)
+            print(f"episode {episode}: score {score:,.10g} in {steps:,} steps")
+    print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
+
+
+def _output(flag_values: flags.FlagValues) -> Path:
+    if not flag_values.output:
+        raise UserError("--output is missing: name the film, such as --output film.mp4.")
+    output = Path(flag_values.output)
+    if output.suffix.lower() not in _SUFFIXES:
+        raise UserError(f"--output {output} ends in neither .mp4 nor .gif: choose one of them.")
+    run_directory.check_output(output)
+    return output
+
+
+def _environment(runner: Runner, seed: int) -> Environment:
+    """The one in which `evaluate` with the same seed plays its first stream."""
+    from dopamine_lite.common.seeding import Seeds
+
+    return runner.create_environment(
+        Seeds(seed).integer("evaluation"), num_envs=1, render=True, evaluate=True
+    )
+
+
+def _play(
+    runner: Runner, environment: Environment, observations: np.ndarray, film: _Film
+) -> tuple[np.ndarray, float, int]:
+    """Films one episode; returns the next one's first observations, the score and the steps."""
+    from dopamine_lite.agents.agent import Transitions
+
+    score, steps, ended = 0.0, 0, False
+    picture = environment.render()
+    film.show(picture, _caption(score, steps))
+    while not ended:
+        actions = runner.agent.act(observations, evaluate=True)
+        step = environment.step(actions)
+        runner.agent.observe(
+            Transitions(
+                observations,
+                actions,
+                step.rewards,
+                step.terminated,
+                step.truncated,
+                step.next_observations,
+            ),
+            evaluate=True,
+        )
+        observations = step.observations
+        score += float(step.rewards[0])
+        steps += 1
+        ended = bool(step.terminated[0] or step.truncated[0])
+        if not ended:  # else the environment already shows the next episode's beginning
+            picture = environment.render()
+        film.show(picture, _caption(score, steps), last=ended)
+    return observations, score, steps
+
+
+def _caption(score: float, steps: int) -> tuple[str, str]:
+    return f"score {score:,.10g}", f"step {steps:,}"
+
+
+class _Film:
+    """Writes a film aside; it takes its place when it is closed whole."""
+
+    def __init__(self, output: Path, rate: float):
+        import imageio
+
+        self._output = output
+        self._aside = output.with_name(f".{os.getpid()}.{output.name}")
+        self._count = 0
+        self._last_frames = math.ceil(rate * _LAST_PICTURE_SECONDS)
+        if output.suffix.lower() == ".gif":
+            self._every = math.ceil(rate / _GIF_RATE)  # a faster film leaves pictures out
+            milliseconds = 10 * round(100 * self._every / rate)  # what the format can tell
+            self._writer = imageio.get_writer(self._aside, duration=milliseconds, loop=0)
+        else:
+            self._every = 1
+            self._writer = imageio.get_writer(
+                self._aside, fps=rate, codec="libx264", macro_block_size=2, quality=8
+            )
+
+    def show(self, picture: np.ndarray, caption: tuple[str, str], last: bool = False) -> None:
+        """Adds a picture [height, width, 3] below its caption, left and right; `last` stays."""
+        if last or self._count % self._every == 0:
+            frame = captioned(picture, caption)
+            for _ in range(self._last_frames if last else 1):
+                self._writer.append_data(frame)
+        self._count += 1
+
+    def __enter__(self) -> _Film:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._writer.close()
+            if error is None:
+                self._aside.replace(self._output)
+        finally:
+            self._aside.unlink(missing_ok=True)
+
+
+def captioned(picture: np.ndarray, caption: tuple[str, str]) -> np.ndarray:
+    """`picture` [height, width, 3] uint8, enlarged if it is small, below a strip with `caption`.
+
+    Both sides of the result are even, as the mp4 format asks; nothing of the picture is covered.
+    """
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    factor = math.ceil(_LEAST_HEIGHT / picture.shape[0])
+    enlarged = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    height, width = enlarged.shape[:2]
+    image = Image.new("RGB", (width + width % 2, _STRIP_HEIGHT + height + height % 2))
+    image.paste(Image.fromarray(enlarged), (0, _STRIP_HEIGHT))
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(_FONT_SIZE)
+    left, right = caption
+    middle = _STRIP_HEIGHT // 2
+    draw.text((6, middle), left, "white", font, anchor="lm")
+    draw.text((width - 6, middle), right, "white", font, anchor="rm")
+    return np.asarray(image)

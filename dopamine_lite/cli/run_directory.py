@@ -1,0 +1,102 @@
+"""What the commands that read or make a run's directory share."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from dopamine_lite.common.errors import UserError
+
+if TYPE_CHECKING:
+    from dopamine_lite.runner.runner import Runner
+
+CONFIG = "config.gin"
+
+
+def define_base_dir(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_string("base_dir", None, "the run's directory (required)", flag_values=flag_values)
+
+
+def base_dir(flag_values: flags.FlagValues) -> Path:
+    """The directory that was named; says so where none was, or where it is a file."""
+    if not flag_values.base_dir:
+        raise UserError("--base_dir is missing: name the run's directory.")
+    directory = Path(flag_values.base_dir)
+    file = next((path for path in (directory, *directory.parents) if path.is_file()), None)
+    if file is not None:
+        raise UserError(f"--base_dir {directory} is no directory: {file} is a file.")
+    return directory
+
+
+def existing_run(flag_values: flags.FlagValues) -> Path:
+    """The directory that was named, which holds a run."""
+    directory = base_dir(flag_values)
+    if not is_run(directory):
+        raise UserError(
+            f"There is no run in {directory} (no {CONFIG}): "
+            f"`dopamine-lite train --base_dir {directory} --gin_files ...` makes one."
+        )
+    return directory
+
+
+def is_run(directory: Path) -> bool:
+    return (directory / CONFIG).is_file()
+
+
+def check_place_for_run(directory: Path) -> None:
+    """Raises UserError where no run can be made or resumed. Leaves nothing behind."""
+    if directory.is_dir() and not is_run(directory):
+        other = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
+        if other:
+            raise UserError(
+                f"{directory} holds other things ({min(other)}) and no run: "
+                "give an empty or a new directory."
+            )
+    _check_writable(directory, f"give another --base_dir than {directory}")
+
+
+def check_output(path: Path) -> None:
+    """Raises UserError where no file `path` can be made. Leaves nothing behind."""
+    if path.is_dir():
+        raise UserError(f"{path} is a directory: name a file with --output.")
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is not None:
+        raise UserError(f"Cannot write {path}: {file} is a file.")
+    _check_writable(path.parent, f"choose another place than {path} with --output")
+
+
+def _check_writable(directory: Path, remedy: str) -> None:
+    """Tries to write where `directory` is or will be."""
+    place = next(path for path in (directory, *directory.absolute().parents) if path.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"Cannot write to {place} ({os.strerror(error.errno or 0)}): {remedy}."
+        ) from error
+
+
+def finished_iterations(directory: Path, newest_checkpoint: int) -> list[dict[str, Any]]:
+    """The records of the iterations that a checkpoint has made lasting, oldest first."""
+    try:
+        lines = (directory / "logs" / "iterations.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    records = [json.loads(line) for line in lines if line.endswith("}")]  # the last may be cut
+    return [record for record in records if record["agent_steps"] <= newest_checkpoint]
+
+
+def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:
+    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number."""
+    from dopamine_lite.common import configuration
+    from dopamine_lite.runner.runner import Runner
+
+    configuration.load([directory / CONFIG])
+    runner = configuration.construct(Runner, directory)
+    return runner, runner.load(checkpoint)

@@ -1,0 +1,341 @@
+"""The Checkpointer: saves a state so that a kill at any instant loses none, and restores it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from dopamine_lite.common.checkpointing.checkpoint import (
+    read_checkpoint,
+    verify_checkpoint,
+    write_checkpoint,
+)
+from dopamine_lite.common.checkpointing.manifest import Manifest
+from dopamine_lite.common.checkpointing.segments import (
+    SavedRing,
+    new_blocks,
+    still_needed,
+    write_segment,
+)
+from dopamine_lite.common.checkpointing.storage import (
+    Damaged,
+    lock_directory,
+    make_directory,
+    sync_directory,
+)
+from dopamine_lite.common.checkpointing.tree import Parts, take_apart
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.replay.ring import RingSlots
+from dopamine_lite.common.types import State
+
+_COMPLETE = re.compile(r"checkpoint-(\d{12,})")
+_SET_ASIDE = "damaged-"
+_PRUNED = ".pruned-"
+_LEFTOVERS = (".checkpoint-", _PRUNED)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A checkpoint that has been read.
+
+    Its RingSlots read their segments when asked to; that has to be before the next `save`.
+    """
+
+    number: int
+    state: State
+    path: Path
+
+
+def _to_stderr(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+class Checkpointer:
+    """The checkpoints in one directory, numbered upwards in the order they were taken.
+
+    A training run calls `restore` once and `save` from then on; both take the directory's lock,
+    which this object then holds until `close` or the end of the process. `load` and `numbers`
+    neither lock nor change anything and may be used beside a training run.
+
+    A checkpoint becomes visible by one rename, after everything it consists of is on the disk, and
+    stops being visible by one rename, before any of it is removed. What is not visible, or not
+    needed by something visible, is litter, and cleared away by the next `restore` or `save`.
+
+    Args:
+      directory: of the checkpoints; `restore`, `save` and `lock` create it.
+      keep: checkpoints that stay; with 1 there is none to fall back on when the disk fails.
+      report: called with a sentence for everything the user should know of.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2, report: Callable[[str], None] = _to_stderr):
+        if keep < 1:
+            raise ValueError(f"keep={keep}: at least one checkpoint has to stay.")
+        self.directory = Path(directory)
+        self._replay = self.directory / "replay"
+        self._keep = keep
+        self._report = report
+        self._rings: dict[str, SavedRing] = {}  # of the checkpoint that this run goes on from
+        self._lock: IO[str] | None = None
+
+    def lock(self) -> None:
+        """Makes this the one Checkpointer that may write here; creates the directory.
+
+        Raises:
+          UserError: another one is writing here, or nothing can be written here at all.
+        """
+        if self._lock is None:
+            try:
+                make_directory(self.directory)
+                self._lock = lock_directory(self.directory, self._report)
+            except OSError as error:
+                raise UserError(
+                    f"No checkpoints can be written to {self.directory}: {_reason(error)}."
+                ) from error
+
+    def close(self) -> None:
+        """Gives the lock back, if it is held."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def numbers(self) -> list[int]:
+        """The numbers of the checkpoints here, ascending; if they are intact is not examined."""
+        try:
+            names = os.listdir(self.directory)
+        except FileNotFoundError:
+            return []
+        return sorted(int(match[1]) for match in map(_COMPLETE.fullmatch, names) if match)
+
+    def save(self, number: int, state: State) -> Path:
+        """Saves `state` as the checkpoint `number` and removes those that are too many.
+
+        Of a ring only the slots are written that the checkpoint before does not have.
+
+        Returns:
+          The checkpoint's directory.
+
+        Raises:
+          UserError: the disk is full or refuses; the checkpoints before are as they were.
+          TypeError: something in the tree cannot be saved; it says what and where.
+          ValueError: `number` is not higher than that of every checkpoint here.
+        """
+        self.lock()
+        before = self.numbers()
+        newest = before[-1] if before else -1
+        if number <= newest:
+            raise ValueError(f"Checkpoint {number} cannot follow checkpoint {newest}.")
+        parts = take_apart(state)
+        try:
+            self._write(number, parts)
+        except OSError as error:
+            raise UserError(_not_saved(number, before, error)) from error
+        try:
+            self._prune()
+        except OSError as error:
+            raise UserError(
+                f"Checkpoint {number} is saved, but older ones could not be removed: "
+                f"{_reason(error)}; the same command goes on from step {number} once that is "
+                "mended."
+            ) from error
+        return self._path(number)
+
+    def restore(self) -> Restored | None:
+        """Reads the newest intact checkpoint, from which the run then goes on.
+
+        Every byte is verified before it is used. Damaged checkpoints that are newer than the intact
+        one are reported and renamed to `damaged-checkpoint-...`.
+
+        Returns:
+          The checkpoint; None if there has never been one.
+
+        Raises:
+          UserError: there are checkpoints but none is intact, or the newest is of another schema
+            version. Nothing has been changed then.
+        """
+        self.lock()
+        with self._readable():
+            damaged: dict[int, str] = {}
+            for number in reversed(self.numbers()):
+                try:
+                    manifest = verify_checkpoint(self._path(number), number, self._replay)
+                except Damaged as damage:
+                    damaged[number] = str(damage)
+                    continue
+                self._set_aside(damaged, number)
+                self._sweep()
+                self._rings = manifest.rings
+                path = self._path(number)
+                return Restored(number, read_checkpoint(path, manifest, self._replay), path)
+            if damaged or list(self.directory.glob(f"{_SET_ASIDE}*")):
+                raise UserError(self._none_intact(damaged))
+            self._sweep()
+            return None
+
+    def load(self, number: int | None = None, rings: bool = False) -> Restored:
+        """Reads a checkpoint without locking or changing anything, also beside a training run.
+
+        Args:
+          number: which one; None: the newest intact one.
+          rings: False: RingSlots become None, and their segments are neither read nor verified.
+
+        Raises:
+          UserError: there is no such checkpoint, it is damaged or of another schema version.
+        """
+        replay = self._replay if rings else None
+        damaged: dict[int, str] = {}
+        with self._readable():
+            while True:
+                there = self.numbers()
+                wanted = [n for n in there if n not in damaged and number in (None, n)]
+                if not wanted:
+                    raise UserError(self._not_loaded(number, there, damaged))
+                newest = wanted[-1]
+                path = self._path(newest)
+                try:
+                    manifest = verify_checkpoint(path, newest, replay)
+                    restored = Restored(newest, read_checkpoint(path, manifest, replay), path)
+                except (Damaged, FileNotFoundError) as problem:
+                    # A training run may have pruned it while it was being read: look again.
+                    if os.path.lexists(path):
+                        damaged[newest] = str(problem)
+                    continue
+                for other, what in damaged.items():
+                    self._report(f"{self._damage(other, what)}; checkpoint {newest} is used.")
+                return restored
+
+    def _write(self, number: int, parts: Parts) -> None:
+        """Puts a new checkpoint in place, or leaves those before as they are."""
+        path = self._path(number)
+        aside = self.directory / f".{path.name}"
+        try:
+            saved = self._write_rings(number, parts.rings)
+            if aside.exists():
+                shutil.rmtree(aside)
+            write_checkpoint(aside, number, parts, saved)
+            aside.rename(path)
+        except BaseException:
+            # Looks at what is there: an interrupt may also come just after the rename.
+            with contextlib.suppress(OSError):
+                self._sweep()
+            raise
+        sync_directory(self.directory)
+        self._rings = saved
+
+    def _write_rings(self, number: int, rings: dict[str, RingSlots]) -> dict[str, SavedRing]:
+        """Writes the new slots of every ring durably to segments."""
+        saved = {}
+        written = 0
+        for path, ring in rings.items():
+            make_directory(self._replay)
+            before = self._rings.get(path)
+            segments = still_needed(before, ring, self._replay) if before else []
+            for block in new_blocks(ring, list(segments), path):
+                # No checkpoint has this number yet, so that none can need a file of this name.
+                name = f"segment-{number:012d}-{written:06d}.zst"
+                segments.append(write_segment(self._replay / name, block))
+                written += 1
+            saved[path] = SavedRing(ring.first.tolist(), ring.stop.tolist(), segments)
+        if written:
+            sync_directory(self._replay)
+        return saved
+
+    def _prune(self) -> None:
+        """Removes all but the newest checkpoints."""
+        for number in self.numbers()[: -self._keep]:
+            path = self._path(number)
+            path.rename(self.directory / f"{_PRUNED}{path.name}")
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Removes what no visible checkpoint needs.
+
+        The segments of checkpoints that were set aside go too: what can be restored no more needs
+        no replay memory, and the run writes those slots again.
+        """
+        leftovers = [p for p in self.directory.iterdir() if p.name.startswith(_LEFTOVERS)]
+        if any(path.name.startswith(_PRUNED) for path in leftovers):
+            sync_directory(self.directory)  # else a power cut could bring it back half removed
+        for path in leftovers:
+            shutil.rmtree(path)
+        try:
+            manifests = [Manifest.read(self._path(number)) for number in self.numbers()]
+        except (Damaged, UserError):  # what that one needs is unknown: all segments stay for now
+            return
+        needed = {segment.name for manifest in manifests for segment in manifest.segments()}
+        for path in self._replay.glob("segment-*.zst"):
+            if path.name not in needed:
+                path.unlink()
+
+    def _set_aside(self, damaged: dict[int, str], used: int) -> None:
+        """Reports damaged checkpoints and renames them, so that their numbers are free again."""
+        for number, problem in damaged.items():
+            path = self._path(number)
+            aside = self.directory / f"{_SET_ASIDE}{path.name}"
+            again = 2
+            while aside.exists():
+                aside = aside.with_name(f"{_SET_ASIDE}{path.name}-{again}")
+                again += 1
+            self._report(
+                f"{self._damage(number, problem)}; it is set aside as {aside.name}, and the run "
+                f"goes on from checkpoint {used}."
+            )
+            path.rename(aside)
+
+    def _path(self, number: int) -> Path:
+        return self.directory / f"checkpoint-{number:012d}"
+
+    def _damage(self, number: int, problem: str) -> str:
+        return f"Checkpoint {number} in {self.directory} is damaged ({problem})"
+
+    def _none_intact(self, damaged: dict[int, str]) -> str:
+        problems = "; ".join(f"checkpoint {n}: {problem}" for n, problem in damaged.items())
+        return (
+            f"No checkpoint in {self.directory} is intact "
+            f"({problems or 'all have been set aside as damaged'}): put an intact copy of one "
+            "back, or train in another directory."
+        )
+
+    def _not_loaded(self, number: int | None, there: list[int], damaged: dict[int, str]) -> str:
+        if number is None:
+            if damaged:
+                return self._none_intact(damaged)
+            return f"There is no checkpoint in {self.directory}."
+        others = ", ".join(str(other) for other in there if other != number) or "none"
+        if number in damaged:
+            return f"{self._damage(number, damaged[number])}; the others there: {others}."
+        return f"There is no checkpoint {number} in {self.directory}; those there: {others}."
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turns the operating system's refusals into a sentence."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"The checkpoints in {self.directory} cannot be read: {_reason(error)}."
+            ) from error
+
+
+def _reason(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}"
+
+
+def _not_saved(number: int, before: list[int], error: OSError) -> str:
+    once = "there is room" if error.errno in _NO_ROOM else "that is mended"
+    if before:
+        then = (
+            f"the checkpoint at step {before[-1]} is intact, and the same command goes on from it"
+        )
+    else:
+        then = "there is none before it, and the same command starts again"
+    return f"Checkpoint {number} could not be written: {_reason(error)}; {then} once {once}."

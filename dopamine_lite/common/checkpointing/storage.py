@@ -1,0 +1,150 @@
+"""Files that survive a power cut, files that prove intact, and one writer per directory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from dopamine_lite.common.errors import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_LOCKS_UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+
+
+class Damaged(Exception):
+    """A file is not what was written; `str(error)` says which and in what way."""
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What a manifest keeps of a file in order to recognise it."""
+
+    size: int
+    sha256: str
+
+
+class DurableWriter(io.RawIOBase):
+    """Writes to `file` from front to back, counting and hashing what passes."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        self._sha256.update(data)
+        written = self._file.write(data)
+        self._size += written
+        return written
+
+    def record(self) -> FileRecord:
+        """What has been written so far."""
+        return FileRecord(self._size, self._sha256.hexdigest())
+
+
+@contextlib.contextmanager
+def durable_file(path: Path) -> Iterator[DurableWriter]:
+    """Opens `path` for writing; its content is on the disk when the block has ended.
+
+    An OSError that leaves the block names the file, which those of `write` do not.
+    """
+    try:
+        with open(path, "wb") as file:
+            yield DurableWriter(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the directory's entries (new, renamed and removed ones) durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot sync directories
+            error.filename = str(path)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Creates `path` and its missing parents durably."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def finding_damage(name: str) -> Iterator[None]:
+    """Turns the errors that a missing or unreadable file called `name` raises into `Damaged`."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Damaged(f"{name} is missing") from error
+    except OSError as error:
+        if error.errno != errno.EIO:  # such as permissions: not the file's fault
+            raise
+        raise Damaged(f"{name} cannot be read from the disk") from error
+
+
+def verify(path: Path, record: FileRecord) -> None:
+    """Raises Damaged unless the file at `path` is, byte for byte, the recorded one."""
+    with finding_damage(path.name), open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != record.size:
+            raise Damaged(f"{path.name} has {size} bytes instead of {record.size}")
+        if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
+            raise Damaged(f"{path.name} does not have the content that was written")
+
+
+def lock_directory(directory: Path, report: Callable[[str], None]) -> IO[str]:
+    """Locks `directory` against other writers until the returned file is closed.
+
+    The kernel frees the lock when the process ends, however it ends. On a file system without
+    locks there is only a word through `report`.
+
+    Raises:
+      UserError: another process (or another Checkpointer of this one) holds the lock.
+    """
+    file = open(directory / ".lock", "a+")  # noqa: SIM115 (stays open as long as the lock is held)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _LOCKS_UNSUPPORTED:
+            report(
+                f"The file system of {directory} has no locks: see to it that only one process "
+                "trains there."
+            )
+            return file
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        if not isinstance(error, BlockingIOError):
+            raise
+        raise UserError(
+            f"{directory} is in use by another training process"
+            f"{f' (process {holder})' if holder else ''}: wait until it has ended, or train in "
+            "another directory."
+        ) from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

@@ -1,0 +1,274 @@
+"""Circular replay: a time-major ring of single frames from which n-step transitions are built.
+
+Every environment stream writes to a column of its own. A slot holds the newest frame of one
+observation and the action, reward and ending of the step taken from it; an episode's last frame,
+from which no action was taken, gets a slot too. Stacks of frames and n-step returns are assembled
+when sampling and never reach across an episode's start or end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import gin
+import numpy as np
+
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.replay.ring import RingSlots
+from dopamine_lite.common.seeding import generator_state, restore_generator
+from dopamine_lite.common.types import State, Transitions
+
+# What a slot's step led to, in `kinds`; no bit set: a step inside an episode.
+TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
+_ENDED = TERMINATED | TRUNCATED
+_BLOCK_BYTES = 64 << 20
+_MAX_REDRAWS = 1000
+
+
+class ReplayBatch(NamedTuple):
+    """K batches of B transitions (s, a, R, d, s'), R the n-step return and d the bootstrap factor."""
+
+    # [K, B, F, ...] single frames: the first `stack_size` are s, the last `stack_size` are s'.
+    frames: np.ndarray
+    actions: np.ndarray  # [K, B] int32
+    returns: np.ndarray  # [K, B] float32: sum over k < L of gamma^k r_k
+    discounts: np.ndarray  # [K, B] float32: gamma^L, zero where the episode terminated
+    columns: np.ndarray  # [K, B] int64: the stream a transition came from
+    slots: np.ndarray  # [K, B] int64: its slot's number in that stream
+
+
+@gin.configurable
+class CircularReplay:
+    """The last `replay_capacity` frames of N streams, sampled uniformly over whole transitions.
+
+    Args:
+      frame_shape: of one frame, without a stack axis.
+      frame_dtype: of one frame.
+      stack_size: frames in an observation, on its first axis; 1: no such axis.
+      num_envs: N, the number of streams.
+      generator: draws the samples; its state is part of this buffer's.
+      update_horizon: n of the n-step return; shorter where the episode ends before.
+      gamma: discount per agent step.
+      replay_capacity: frames held over all streams.
+    """
+
+    def __init__(
+        self,
+        *,
+        frame_shape: tuple[int, ...],
+        frame_dtype: np.dtype,
+        stack_size: int,
+        num_envs: int,
+        generator: np.random.Generator,
+        update_horizon: int = 1,
+        gamma: float = 0.99,
+        replay_capacity: int = 1_000_000,
+    ):
+        self._frame_shape = frame_shape
+        self._dtype = np.dtype(frame_dtype)
+        self._stack = stack_size
+        self._num_envs = num_envs
+        self._length = -(-replay_capacity // self._num_envs)  # slots in a column
+        if self._length <= update_horizon + self._stack:
+            raise ValueError(
+                f"replay_capacity={replay_capacity} over {self._num_envs} streams leaves "
+                f"{self._length} frames each: too few for update_horizon={update_horizon} and "
+                f"stacks of {self._stack}."
+            )
+        self._horizon = update_horizon
+        self._powers = (gamma ** np.arange(update_horizon + 1)).astype(np.float32)
+        self._generator = generator
+        # One step's window of slots: the older frames of its stack, itself, n successors.
+        self._offsets = np.arange(1 - self._stack, update_horizon + 1)
+        if update_horizon == 1:  # s and s' share all frames but one: gather them once
+            self._state_offsets = np.arange(1 - self._stack, 2)
+        else:
+            stack = np.arange(1 - self._stack, 1)
+            self._state_offsets = np.concatenate([stack, stack])
+        self._moves_with_length = np.arange(self._state_offsets.size) >= self._stack
+        self._columns = np.arange(self._num_envs)
+        self._stop = np.zeros(self._num_envs, np.int64)  # slots ever written, per column
+        self._frames: np.ndarray | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the full buffer."""
+        frame = int(np.prod(self._frame_shape)) * self._dtype.itemsize
+        return self._length * self._num_envs * (frame + 4 + 4 + 1)
+
+    def __len__(self) -> int:
+        """Frames held now."""
+        return int(np.minimum(self._stop, self._length).sum())
+
+    def add(self, transitions: Transitions) -> None:
+        """Stores one step of every stream."""
+        if self._frames is None:
+            self._allocate()
+        kinds = transitions.terminated.view(np.uint8) | transitions.truncated.view(np.uint8) << 1
+        at = (self._stop % self._length) * self._num_envs + self._columns
+        self._frames[at] = self._newest(transitions.observations)
+        self._actions[at] = transitions.actions
+        self._rewards[at] = transitions.rewards
+        self._kinds[at] = kinds
+        self._stop += 1
+        ended = kinds.nonzero()[0]
+        if ended.size:
+            self._add_final_frames(ended, transitions.next_observations)
+
+    def sample(self, num_batches: int, batch_size: int) -> ReplayBatch:
+        """Draws K x B transitions, uniformly and with replacement.
+
+        A transition can be drawn once its n-step successor is stored, or its episode has ended
+        within the n steps, and as long as its whole stack of frames is held.
+        """
+        columns, slots, lengths, ages = self._draw(num_batches * batch_size)
+        steps = np.arange(self._horizon)
+        window = self._at(columns[:, None], slots[:, None] + steps)  # [M, n]
+        rewards = np.where(steps < lengths[:, None], self._rewards[window], 0)
+        last = self._kinds[self._at(columns, slots + lengths - 1)]
+        terminated = (last & TERMINATED) != 0
+        shape = (num_batches, batch_size)
+        return ReplayBatch(
+            frames=self._gather(columns, slots, lengths, ages).reshape(
+                *shape, self._state_offsets.size, *self._frame_shape
+            ),
+            actions=self._actions[window[:, 0]].reshape(shape),
+            returns=(rewards @ self._powers[:-1]).reshape(shape),
+            discounts=np.where(terminated, 0, self._powers[lengths]).reshape(shape),
+            columns=columns.reshape(shape),
+            slots=slots.reshape(shape),
+        )
+
+    def get_state(self) -> State:
+        return {
+            "slots": RingSlots(self._first(), self._stop.copy(), self._blocks),
+            "generator": generator_state(self._generator),
+        }
+
+    def set_state(self, state: State) -> None:
+        slots: RingSlots = state["slots"]
+        if slots.stop.shape != self._stop.shape:
+            raise ValueError(f"saved with {slots.stop.size} streams, built with {self._num_envs}")
+        if self._frames is None:
+            self._allocate()
+        for block in slots.blocks(slots.first):
+            position = 0
+            for column, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
+                at = self._at(column, np.arange(start, stop))
+                for name, array in self._arrays().items():
+                    array[at] = block[name][position : position + stop - start]
+                position += stop - start
+        self._stop[:] = slots.stop
+        restore_generator(self._generator, state["generator"])
+
+    def _allocate(self) -> None:
+        require_memory(self.memory_bytes, "the replay buffer", "lower CircularReplay.replay_capacity")
+        size = self._length * self._num_envs  # time-major: [time, environment] flattened
+        self._frames = np.empty((size, *self._frame_shape), self._dtype)
+        self._actions = np.zeros(size, np.int32)
+        self._rewards = np.zeros(size, np.float32)
+        self._kinds = np.zeros(size, np.uint8)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        assert self._frames is not None
+        return {
+            "frames": self._frames,
+            "actions": self._actions,
+            "rewards": self._rewards,
+            "kinds": self._kinds,
+        }
+
+    def _newest(self, observations: np.ndarray) -> np.ndarray:
+        return observations[:, -1] if self._stack > 1 else observations
+
+    def _add_final_frames(self, ended: np.ndarray, next_observations: np.ndarray) -> None:
+        assert self._frames is not None
+        at = self._at(ended, self._stop[ended])
+        self._frames[at] = self._newest(next_observations[ended])
+        self._kinds[at] = FINAL_FRAME
+        self._stop[ended] += 1
+
+    def _first(self) -> np.ndarray:
+        return np.maximum(self._stop - self._length, 0)
+
+    def _at(self, columns: np.ndarray | int, slots: np.ndarray) -> np.ndarray:
+        """Where slots of columns lie in the flat arrays."""
+        return (slots % self._length) * self._num_envs + columns
+
+    def _draw(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Columns, slots, lengths L and ages of `size` whole transitions (see `_examine`)."""
+        first = self._first()
+        ends = np.cumsum(self._stop - first)
+        columns, slots = self._draw_slots(size, first, ends)
+        for _ in range(_MAX_REDRAWS):
+            whole, lengths, ages = self._examine(columns, slots, first)
+            if whole.all():
+                return columns, slots, lengths, ages
+            again = np.flatnonzero(~whole)
+            columns[again], slots[again] = self._draw_slots(again.size, first, ends)
+        raise RuntimeError(f"No whole transition found among the {len(self)} frames of the replay.")
+
+    def _draw_slots(
+        self, size: int, first: np.ndarray, ends: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        drawn = self._generator.integers(ends[-1], size=size)
+        if self._num_envs == 1:
+            return np.zeros(size, np.int64), drawn + first[0]
+        columns = np.searchsorted(ends, drawn, side="right")
+        return columns, first[columns] + drawn - (ends - (self._stop - first))[columns]
+
+    def _examine(
+        self, columns: np.ndarray, slots: np.ndarray, first: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which slots begin a whole transition; its length L; the frames before it in its episode.
+
+        L is n, or less where the episode ends within n steps; the age is counted up to the stack.
+        """
+        window = slots[:, None] + self._offsets  # [M, stack - 1 + n + 1]
+        kinds = self._kinds[self._at(columns[:, None], window)]
+        here = self._stack - 1
+        stored = window[:, here:] < self._stop[columns, None]
+        ended = ((kinds[:, here:-1] & _ENDED) != 0) & stored[:, :-1]  # [M, n]
+        lengths = np.where(ended.any(1), ended.argmax(1) + 1, self._horizon)
+        whole = (kinds[:, here] != FINAL_FRAME) & stored[np.arange(slots.size), lengths]
+        if self._stack == 1:
+            return whole, lengths, np.zeros(slots.size, np.int64)
+        before = window[:, :here][:, ::-1]  # the previous slot first
+        outside = (kinds[:, :here][:, ::-1] == FINAL_FRAME) | (before < 0)
+        ages = np.where(outside.any(1), outside.argmax(1), here)
+        # A stack whose older frames have been overwritten: its episode's start is not known.
+        whole &= slots - ages - (ages < here) >= np.where(first > 0, first, -1)[columns]
+        return whole, lengths, ages
+
+    def _gather(
+        self, columns: np.ndarray, slots: np.ndarray, lengths: np.ndarray, ages: np.ndarray
+    ) -> np.ndarray:
+        """The frames [M * F, ...] of s and s', zeros before an episode's first."""
+        assert self._frames is not None
+        offsets = np.broadcast_to(self._state_offsets, (slots.size, self._state_offsets.size))
+        if self._horizon > 1:
+            offsets = offsets + lengths[:, None] * self._moves_with_length
+        at = self._at(columns[:, None], slots[:, None] + offsets)
+        frames = self._frames.take(at.ravel(), axis=0)
+        if self._stack > 1:
+            absent = (offsets < -ages[:, None]).ravel()
+            if absent.any():
+                frames[absent] = 0
+        return frames
+
+    def _blocks(self, after: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        frame = self.memory_bytes // (self._length * self._num_envs)
+        most = max(1, _BLOCK_BYTES // (frame * self._num_envs))
+        start = np.maximum(after, self._first())
+        while (start < self._stop).any():
+            stop = np.minimum(start + most, self._stop)
+            at = np.concatenate(
+                [
+                    self._at(column, np.arange(start[column], stop[column]))
+                    for column in range(self._num_envs)
+                ]
+            )
+            block = {name: array[at] for name, array in self._arrays().items()}
+            yield block | {"start": start, "stop": stop}
+            start = stop

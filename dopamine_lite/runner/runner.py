@@ -1,0 +1,422 @@
+"""The one loop: iterations of a training and an evaluation phase, phases of segments, of steps.
+
+A training phase is cut into segments. Each begins with environments made anew and ends, no episode
+in flight, with a checkpoint of the whole run; so a run that is killed at any instant and started
+again repeats at most one segment, bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gin
+import numpy as np
+
+from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.common import provenance
+from dopamine_lite.common.checkpointing import Checkpointer
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.iteration_statistics import EpisodeRecord, IterationStatistics
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.metrics.console import Console, make_console
+from dopamine_lite.common.metrics.logbook import Logbook
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+
+_SCHEDULES = ("continuous_train_and_eval", "continuous_train")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LEAST = {  # the least value of each number that describes a run
+    "seed": 0,
+    "num_iterations": 1,
+    "training_steps": 1,
+    "evaluation_steps": 1,
+    "evaluation_episodes": 1,
+    "max_steps_per_episode": 1,
+    "num_envs": 1,
+    "checkpoint_every_steps": 1,
+    "log_every_steps": 1,
+}
+
+
+class Stopped(Exception):
+    """A signal ended the run at a safe point; `str` says where and how to go on."""
+
+    def __init__(self, signal_number: int, sentence: str):
+        super().__init__(sentence)
+        self.signal_number = signal_number
+
+
+@gin.configurable
+class Runner:
+    """Trains an agent in environments, and evaluates, logs and saves it on the way.
+
+    Args:
+      base_dir: the run's directory; written to by `run` only.
+      agent: called with (spec, seeds).
+      environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
+      seed: the run's one seed.
+      num_iterations: training phases, each followed by an evaluation phase.
+      training_steps: agent steps in a training phase, over all streams.
+      evaluation_steps: agent steps in an evaluation phase, or
+      evaluation_episodes: whole episodes in an evaluation phase.
+      max_steps_per_episode: agent steps after which an episode is truncated.
+      clip_rewards: give the agent rewards clipped to [-1, 1]; statistics stay raw.
+      num_envs: N, the streams stepped together.
+      checkpoint_every_steps: agent steps in a segment; None: a segment is a training phase.
+      log_every_steps: agent steps between points in TensorBoard.
+      schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
+      console: where progress is shown.
+    """
+
+    def __init__(
+        self,
+        base_dir: str | Path,
+        *,
+        agent: Callable[..., Agent],
+        environment: Callable[..., Environment],
+        seed: int = 0,
+        num_iterations: int = 200,
+        training_steps: int = 250_000,
+        evaluation_steps: int | None = None,
+        evaluation_episodes: int | None = None,
+        max_steps_per_episode: int | None = None,
+        clip_rewards: bool = False,
+        num_envs: int = 1,
+        checkpoint_every_steps: int | None = None,
+        log_every_steps: int = 1_000,
+        schedule: str = "continuous_train_and_eval",
+        console: Console | None = None,
+    ):
+        self._make_environment = environment
+        self.seed = seed
+        self.num_iterations = num_iterations
+        self.training_steps = training_steps
+        self.evaluation_steps = evaluation_steps
+        self.evaluation_episodes = evaluation_episodes
+        self.max_steps_per_episode = max_steps_per_episode
+        self.num_envs = num_envs
+        self.checkpoint_every_steps = checkpoint_every_steps or training_steps
+        self.log_every_steps = log_every_steps
+        self.schedule = schedule
+        self._check_numbers()
+        self._clip_rewards = clip_rewards
+        self.base_dir = Path(base_dir)
+        self._console = console or make_console()
+        self._seeds = Seeds(seed)
+        first = self.create_environment(seed=0, num_envs=num_envs)
+        self.spec: EnvironmentSpec = first.spec
+        first.close()
+        self.agent = agent(self.spec, self._seeds.child("agent"))
+        self._statistics = IterationStatistics()
+        self._iteration = 0
+        self._segment = 0  # of this iteration's training phase
+        self._agent_steps = 0
+        self._train_seconds = 0.0
+        self._signal: int | None = None
+
+    def create_environment(
+        self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
+    ) -> Environment:
+        """An environment as this run's config describes it, made anew."""
+        return self._make_environment(
+            num_envs=num_envs,
+            seed=seed,
+            max_steps_per_episode=self.max_steps_per_episode,
+            render=render,
+            evaluate=evaluate,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The agent's active parts and the environment's protocol, for people and provenance."""
+        return {
+            "agent": self.agent.describe(),
+            "environment": self.spec.id,
+            "protocol": dict(self.spec.protocol),
+        }
+
+    def check_memory(self) -> None:
+        """Raises UserError where the agent, once full, would not fit into this machine's memory."""
+        needed = int(self.agent.describe().get("memory_bytes", 0))
+        require_memory(needed, "the agent's replay", "lower CircularReplay.replay_capacity")
+
+    def load(self, checkpoint: int | None = None) -> int:
+        """Loads the agent, without its replay, from a checkpoint (the newest); returns its number."""
+        loaded = Checkpointer(self.base_dir / "checkpoints").load(checkpoint)
+        self.agent.set_state(loaded.state["agent"])
+        return loaded.number
+
+    def evaluate(self, episodes: int, seed: int) -> list[EpisodeRecord]:
+        """Plays whole episodes with the evaluation policy; learns and writes nothing.
+
+        Each stream plays its share of the episodes, so that short ones are not favoured.
+        """
+        num_envs = min(self.num_envs, episodes)
+        environment = self.create_environment(
+            Seeds(seed).integer("evaluation"), num_envs, evaluate=True
+        )
+        quota = np.full(num_envs, episodes // num_envs)
+        quota[: episodes % num_envs] += 1
+        records: list[EpisodeRecord] = []
+
+        def enough(finished: list[EpisodeRecord]) -> bool:
+            for record in finished:
+                if quota[record.stream] > 0:
+                    quota[record.stream] -= 1
+                    records.append(record)
+            return not quota.any()
+
+        with contextlib.closing(environment):
+            for _ in self._play(environment, IterationStatistics(), enough, evaluate=True):
+                pass
+        return records
+
+    def run(self) -> None:
+        """Runs to the last iteration, from the newest checkpoint where there is one.
+
+        Raises:
+          UserError: the run cannot be resumed, written or go on.
+          Stopped: SIGINT or SIGTERM arrived.
+        """
+        self.check_memory()
+        self._checkpointer = Checkpointer(
+            self.base_dir / "checkpoints", report=self._console.say
+        )
+        self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
+        with self._caught_signals(), self._console:
+            self._start()
+            while self._iteration < self.num_iterations:
+                self._run_iteration()
+            self._logbook.close()
+
+    def get_state(self) -> State:
+        """The whole run as one value, between two segments."""
+        return {
+            "iteration": self._iteration,
+            "segment": self._segment,
+            "agent_steps": self._agent_steps,
+            "train_seconds": self._train_seconds,
+            "seed": self.seed,
+            "statistics": self._statistics.get_state(),
+            "agent": self.agent.get_state(),
+            "logs": self._logbook.get_state(),
+        }
+
+    def set_state(self, state: State) -> None:
+        """Becomes the run that returned `state`; cuts the logs back to where they were."""
+        self._iteration = state["iteration"]
+        self._segment = state["segment"]
+        self._agent_steps = state["agent_steps"]
+        self._train_seconds = state["train_seconds"]
+        self._statistics.set_state(state["statistics"])
+        self.agent.set_state(state["agent"])
+        self._logbook.set_state(state["logs"])
+
+    def _start(self) -> None:
+        restored = self._checkpointer.restore()
+        if restored is not None:
+            self.set_state(restored.state)
+            self._console.say(
+                f"Resuming at agent step {self._agent_steps:,} "
+                f"(iteration {self._iteration + 1} of {self.num_iterations})."
+            )
+        else:
+            self._logbook.set_state({})  # what a run killed before its first checkpoint had written
+        self._console.start(self.num_iterations * self.training_steps, self._agent_steps)
+
+    def _run_iteration(self) -> None:
+        segments = -(-self.training_steps // self.checkpoint_every_steps)
+        while self._segment < segments:
+            begin = self._segment * self.checkpoint_every_steps
+            steps = min(self.checkpoint_every_steps, self.training_steps - begin)
+            self._train_segment(steps)
+            self._segment += 1
+            if self._segment < segments:
+                self._save()
+        record: dict[str, Any] = {
+            "iteration": self._iteration,
+            "agent_steps": self._agent_steps,
+            "train": self._statistics.summary(),
+        }
+        train_seconds, eval_seconds = self._train_seconds, 0.0
+        if self.schedule == "continuous_train_and_eval":
+            start = time.perf_counter()
+            record["eval"] = self._evaluation_phase()
+            eval_seconds = time.perf_counter() - start
+        record["time"] = {
+            "train_seconds": round(train_seconds, 3),
+            "eval_seconds": round(eval_seconds, 3),
+            "train_steps_per_second": round(self.training_steps / max(train_seconds, 1e-9), 1),
+        }
+        self._logbook.iteration(record)
+        self._log_summary(record)
+        self._console.iteration(record)
+        self._iteration += 1
+        self._segment = 0
+        self._train_seconds = 0.0
+        self._statistics = IterationStatistics()
+        self._save()
+
+    def _train_segment(self, steps: int) -> None:
+        start = time.perf_counter()
+        seed = self._seeds.integer("environment", "train", self._iteration, self._segment)
+        next_log = self._agent_steps + self.log_every_steps
+        end = self._agent_steps + -(-steps // self.num_envs) * self.num_envs
+        with contextlib.closing(self.create_environment(seed, self.num_envs)) as environment:
+            for finished in self._play(
+                environment, self._statistics, lambda _: self._agent_steps + self.num_envs >= end
+            ):
+                self._agent_steps += self.num_envs
+                if finished:
+                    self._logbook.episodes(self._iteration, "train", finished)
+                if self._agent_steps >= next_log:
+                    self._log_metrics()
+                    next_log += self.log_every_steps
+        self._log_metrics(histograms=True)
+        self._train_seconds += time.perf_counter() - start
+
+    def _evaluation_phase(self) -> dict[str, Any]:
+        statistics = IterationStatistics()
+        seed = self._seeds.integer("evaluation", self._iteration)
+        if self.evaluation_episodes is not None:
+            for record in self.evaluate(self.evaluation_episodes, seed):
+                statistics.add(record)
+            return statistics.summary()
+        steps = -(-(self.evaluation_steps or 0) // self.num_envs)
+        taken = itertools.count(1)
+        environment = self.create_environment(seed, self.num_envs, evaluate=True)
+        with contextlib.closing(environment):
+            for finished in self._play(
+                environment, statistics, lambda _: next(taken) >= steps, evaluate=True
+            ):
+                if finished:
+                    self._logbook.episodes(self._iteration, "eval", finished)
+        return statistics.summary()
+
+    def _play(
+        self,
+        environment: Environment,
+        statistics: IterationStatistics,
+        is_last: Callable[[list[EpisodeRecord]], bool],
+        evaluate: bool = False,
+    ) -> Iterator[list[EpisodeRecord]]:
+        """Steps agent and environment; yields the episodes that each step finished.
+
+        `is_last`, called with these, ends the segment: that step truncates every episode still in
+        flight, so that the agent is left with none.
+        """
+        observations = environment.reset()
+        statistics.begin_segment(len(observations))
+        act, observe, step = self.agent.act, self.agent.observe, environment.step
+        last = False
+        while not last:
+            actions = act(observations, evaluate)
+            result = step(actions)
+            finished = statistics.step(result.rewards, result.terminated | result.truncated)
+            last = is_last(finished)
+            observe(
+                Transitions(
+                    observations,
+                    actions,
+                    np.clip(result.rewards, -1, 1) if self._clip_rewards else result.rewards,
+                    result.terminated,
+                    ~result.terminated if last else result.truncated,
+                    result.next_observations,
+                ),
+                evaluate,
+            )
+            observations = result.observations
+            if self._signal is not None:
+                self._stop()
+            yield finished
+        statistics.end_segment()
+
+    def _log_metrics(self, histograms: bool = False) -> None:
+        values = self.agent.metrics()
+        scalars = {name: float(value) for name, value in values.items() if np.ndim(value) == 0}
+        for name, value in scalars.items():
+            if not np.isfinite(value):
+                raise UserError(
+                    f"{name} became {value} before agent step {self._agent_steps:,}: the run has "
+                    f"diverged. {self._newest_checkpoint()} Lower the learning rate or clip the "
+                    "rewards."
+                )
+        self._statistics.log(scalars)
+        self._logbook.scalars(
+            self._agent_steps, {f"train/{name}": value for name, value in scalars.items()}
+        )
+        if histograms:
+            self._logbook.histograms(
+                self._agent_steps,
+                {f"train/{name}": value for name, value in values.items() if np.ndim(value)},
+            )
+        self._console.progress("train", self._iteration, self._agent_steps, scalars)
+
+    def _log_summary(self, record: dict[str, Any]) -> None:
+        scalars = {
+            f"{phase}/{name}": record[phase][name]
+            for phase in ("train", "eval")
+            for name in ("average_return", "median_return", "average_length", "episodes")
+            if record.get(phase, {}).get(name) is not None
+        }
+        self._logbook.scalars(self._agent_steps, scalars)
+
+    def _save(self) -> None:
+        self._checkpointer.save(self._agent_steps, self.get_state())
+
+    @contextlib.contextmanager
+    def _caught_signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM stop the run between two steps instead of anywhere."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def remember(number: int, _frame: object) -> None:
+            self._signal = number
+
+        before = {number: signal.signal(number, remember) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self) -> None:
+        assert self._signal is not None
+        raise Stopped(
+            self._signal,
+            f"Stopped by {signal.Signals(self._signal).name} at agent step {self._agent_steps:,}. "
+            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {self.base_dir}` goes on "
+            "from there; the steps since are run again, identically.",
+        )
+
+    def _newest_checkpoint(self) -> str:
+        numbers = self._checkpointer.numbers()
+        if not numbers:
+            return "There is no checkpoint yet."
+        return f"The newest checkpoint is at agent step {max(numbers):,}."
+
+    def _check_numbers(self) -> None:
+        """Raises UserError for numbers that describe no run."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise UserError(f"Runner.{name} is {value!r}: give a whole number, {least} or more.")
+        if self.schedule not in _SCHEDULES:
+            raise UserError(
+                f"Runner.schedule is {self.schedule!r}: choose one of {', '.join(_SCHEDULES)}."
+            )
+        if self.schedule == "continuous_train":
+            return
+        if (self.evaluation_steps is None) == (self.evaluation_episodes is None):
+            raise UserError(
+                "Give one of Runner.evaluation_steps and Runner.evaluation_episodes, not "
+                f"{'both' if self.evaluation_steps is not None else 'neither'}; or set "
+                'Runner.schedule = "continuous_train".'
+            )
