@@ -12,14 +12,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import sys
 import time
 
+from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
+
+import_tensorflow()  # without its banner; so before Keras, which imports it too
+
 import ale_py.vector_env
 import gymnasium
 import keras
 import numpy as np
-
-from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
-
-import_tensorflow()
 import tensorflow as tf
 
 GAMMA, EPSILON, SLOTS = 0.99, 0.05, 30_000

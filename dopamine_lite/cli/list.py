@@ -40,27 +40,30 @@ def run(flag_values: flags.FlagValues) -> None:
     )
 
 
-def _agents(package: Path) -> Iterator[tuple[str, str]]:
-    for node in _configurables(package / "agents"):
-        bases = [ast.unparse(base) for base in getattr(node, "bases", [])]
-        if any(name.endswith("Agent") for name in (node.name, *bases)):
-            yield node.name, _summary(node)
+def _agents(package: Path) -> Iterator[tuple[str, str, str]]:
+    """What `Runner.agent` can be: name, module to import, first line of its docstring."""
+    for module, node in _configurables(package / "agents"):
+        if isinstance(node, ast.ClassDef) and any(
+            ast.unparse(base).endswith("Agent") for base in node.bases
+        ):
+            yield node.name, module, _summary(node)
 
 
-def _environments(package: Path) -> Iterator[tuple[str, str]]:
-    for node in _configurables(package / "environments"):
-        yield node.name, _summary(node)
+def _environments(package: Path) -> Iterator[tuple[str, str, str]]:
+    """What `Runner.environment` can be, likewise."""
+    for module, node in _configurables(package / "environments"):
+        yield node.name, module, _summary(node)
 
 
-def _configurables(directory: Path) -> Iterator[ast.ClassDef | ast.FunctionDef]:
-    """The classes and functions in `directory` that gin can refer to."""
-    for path in sorted(directory.rglob("*.py")):
+def _configurables(directory: Path) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:
+    """The classes and functions in a package's `directory` that gin can refer to."""
+    for path in sorted(directory.glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and any(
                 ast.unparse(decorator).startswith("gin.configurable")
                 for decorator in node.decorator_list
             ):
-                yield node
+                yield f"dopamine_lite.{directory.name}.{path.stem}", node
 
 
 def _summary(node: ast.ClassDef | ast.FunctionDef) -> str:

@@ -16,14 +16,15 @@ from dopamine_lite.common.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from dopamine_lite.environments.environment import Environment
+    from dopamine_lite.environments.environment import Environment, EnvironmentSpec
     from dopamine_lite.runner.runner import Runner
 
 SUMMARY = "Films a run's agent at play: an .mp4 or .gif with step and score in a strip above."
 _SUFFIXES = (".mp4", ".gif")
 _LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
 _STRIP_HEIGHT, _FONT_SIZE = 28, 18
-_GIF_RATE = 50  # frames per second; browsers slow down what is faster
+_ATARI_RATE, _DEFAULT_RATE = 60, 30  # frames per second
+_GIF_RATE = 50  # browsers slow down what is faster
 _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 
 
@@ -52,7 +53,7 @@ def run(flag_values: flags.FlagValues) -> None:
     output = _output(flag_values)
     runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
     environment = _environment(runner, flag_values.seed)
-    rate = flag_values.fps or _frames_per_second(environment)
+    rate = flag_values.fps or _steps_per_second(runner.spec)
     with contextlib.closing(environment), _Film(output, rate) as film:
         observations = environment.reset()
         for episode in range(1, flag_values.episodes + 1):
@@ -78,6 +79,21 @@ def _environment(runner: Runner, seed: int) -> Environment:
     return runner.create_environment(
         Seeds(seed).integer("evaluation"), num_envs=1, render=True, evaluate=True
     )
+
+
+def _steps_per_second(spec: EnvironmentSpec) -> float:
+    """Agent steps in a second of the environment's own time."""
+    import gymnasium
+    from gymnasium.envs.registration import load_env_creator
+
+    if spec.frame_skip > 1:
+        return _ATARI_RATE / spec.frame_skip
+    try:
+        entry_point = gymnasium.spec(spec.id).entry_point
+    except gymnasium.error.Error:
+        return _DEFAULT_RATE
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return float(getattr(creator, "metadata", {}).get("render_fps", _DEFAULT_RATE))
 
 
 def _play(
@@ -106,7 +122,8 @@ def _play(
         observations = step.observations
         score += float(step.rewards[0])
         steps += 1
-        ended = bool(step.terminated[0] or step.truncated[0])
+        over = step.terminated | step.truncated if step.game_over is None else step.game_over
+        ended = bool(over[0])
         if not ended:  # else the environment already shows the next episode's beginning
             picture = environment.render()
         film.show(picture, _caption(score, steps), last=ended)

@@ -38,8 +38,10 @@ class Step(NamedTuple):
 
 
 class Environment(abc.ABC):
-  """N streams of one environment. Built as `environment(num_envs, seed, ...)` and used once.
+  """N streams of one environment, used once.
 
+  Built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`; with
+  `evaluate` it plays by the protocol of evaluation (whole games where a lost life ends training's).
   Made anew for every segment of a run, so its behaviour is a function of the constructor's
   arguments and the actions alone. The arrays it returns are not written to later.
   """

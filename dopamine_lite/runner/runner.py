@@ -20,15 +20,22 @@ import gin
 import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
-from dopamine_lite.common import provenance
+from dopamine_lite.common import configuration, provenance
 from dopamine_lite.common.checkpointing import Checkpointer
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.iteration_statistics import EpisodeRecord, IterationStatistics
+from dopamine_lite.common.iteration_statistics import (
+    EpisodeRecord,
+    IterationStatistics,
+    summarise,
+)
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+
+import_tensorflow()  # before an agent's module does, and with its banner
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -110,6 +117,7 @@ class Runner:
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
         self._seeds = Seeds(seed)
+        self._threads = tensorflow_threads()
         first = self.create_environment(seed=0, num_envs=num_envs)
         self.spec: EnvironmentSpec = first.spec
         first.close()
@@ -136,8 +144,10 @@ class Runner:
     def describe(self) -> dict[str, Any]:
         """The agent's active parts and the environment's protocol, for people and provenance."""
         return {
-            "agent": self.agent.describe(),
+            "seed": self.seed,
             "environment": self.spec.id,
+            "num_envs": self.num_envs,
+            "agent": self.agent.describe(),
             "protocol": dict(self.spec.protocol),
         }
 
@@ -220,6 +230,11 @@ class Runner:
 
     def _start(self) -> None:
         restored = self._checkpointer.restore()
+        self._write_config()
+        start = provenance.collect(self._threads)
+        for sentence in provenance.record_start(self.base_dir, start, self.describe()):
+            self._console.say(sentence)
+        self._console.say(_in_one_line(self.describe()["agent"]))
         if restored is not None:
             self.set_state(restored.state)
             self._console.say(
@@ -229,6 +244,12 @@ class Runner:
         else:
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         self._console.start(self.num_iterations * self.training_steps, self._agent_steps)
+
+    def _write_config(self) -> None:
+        """Keeps the config in force; a later one differs in the number of iterations only."""
+        aside = self.base_dir / ".config.gin"
+        aside.write_text(configuration.operative(), encoding="utf-8")
+        aside.replace(self.base_dir / "config.gin")
 
     def _run_iteration(self) -> None:
         segments = -(-self.training_steps // self.checkpoint_every_steps)
@@ -274,7 +295,7 @@ class Runner:
             ):
                 self._agent_steps += self.num_envs
                 if finished:
-                    self._logbook.episodes(self._iteration, "train", finished)
+                    self._log_episodes("train", finished)
                 if self._agent_steps >= next_log:
                     self._log_metrics()
                     next_log += self.log_every_steps
@@ -282,12 +303,12 @@ class Runner:
         self._train_seconds += time.perf_counter() - start
 
     def _evaluation_phase(self) -> dict[str, Any]:
-        statistics = IterationStatistics()
         seed = self._seeds.integer("evaluation", self._iteration)
         if self.evaluation_episodes is not None:
-            for record in self.evaluate(self.evaluation_episodes, seed):
-                statistics.add(record)
-            return statistics.summary()
+            records = self.evaluate(self.evaluation_episodes, seed)
+            self._log_episodes("eval", records)
+            return summarise(records)
+        statistics = IterationStatistics()
         steps = -(-(self.evaluation_steps or 0) // self.num_envs)
         taken = itertools.count(1)
         environment = self.create_environment(seed, self.num_envs, evaluate=True)
@@ -296,7 +317,7 @@ class Runner:
                 environment, statistics, lambda _: next(taken) >= steps, evaluate=True
             ):
                 if finished:
-                    self._logbook.episodes(self._iteration, "eval", finished)
+                    self._log_episodes("eval", finished)
         return statistics.summary()
 
     def _play(
@@ -318,7 +339,10 @@ class Runner:
         while not last:
             actions = act(observations, evaluate)
             result = step(actions)
-            finished = statistics.step(result.rewards, result.terminated | result.truncated)
+            over = result.game_over
+            if over is None:
+                over = result.terminated | result.truncated
+            finished = statistics.step(result.rewards, over)
             last = is_last(finished)
             observe(
                 Transitions(
@@ -336,6 +360,9 @@ class Runner:
                 self._stop()
             yield finished
         statistics.end_segment()
+
+    def _log_episodes(self, phase: str, records: list[EpisodeRecord]) -> None:
+        self._logbook.episodes(self._iteration, phase, self._agent_steps, records)
 
     def _log_metrics(self, histograms: bool = False) -> None:
         values = self.agent.metrics()
@@ -356,6 +383,10 @@ class Runner:
                 self._agent_steps,
                 {f"train/{name}": value for name, value in values.items() if np.ndim(value)},
             )
+        recent = self._statistics.recent_return()
+        if recent is not None:
+            scalars["return"] = recent
+            self._logbook.scalars(self._agent_steps, {"train/recent_return": recent})
         self._console.progress("train", self._iteration, self._agent_steps, scalars)
 
     def _log_summary(self, record: dict[str, Any]) -> None:
@@ -420,3 +451,9 @@ class Runner:
                 f"{'both' if self.evaluation_steps is not None else 'neither'}; or set "
                 'Runner.schedule = "continuous_train".'
             )
+
+
+def _in_one_line(parts: dict[str, Any]) -> str:
+    """ "DQNAgent: torso MLP, double True ..."."""
+    rest = ", ".join(f"{name} {value}" for name, value in parts.items() if name != "agent")
+    return f"{parts.get('agent', 'agent')}: {rest}"

@@ -11,12 +11,15 @@ import os
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.ring import RingSlots
 
 KEEP = 2
+RUN = Path("run", "checkpoints")
 KILLED, REFUSED = 9, 3  # exit statuses of a child
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # where syncing costs nothing
 MAIN = Path(__file__).resolve().parents[2]
@@ -76,30 +80,38 @@ def assert_tidy(directory: Path, most: int = KEEP) -> None:
 
 
 class Disk:
-    """Counts this process's changes to a directory, and at one of them ends or hinders it.
+    """Counts this process's changes below a directory, and at one of them ends or hinders it.
 
-    With `power_cut`, what was not synced is lost with the process: contents of files, new names of
-    what was renamed, and new entries of directories. Removals are never lost, whatever the order.
+    `cut` is a power cut: what was not synced is lost, namely contents of files, entries of
+    directories and renames. Removals are never lost, as nobody may count on that either.
     """
 
-    def __init__(self, directory: Path, at: int, power_cut: bool):
-        self.directory = directory
+    def __init__(self, directory: Path, at: int, error: int | None = None, power_cut: bool = False):
+        self.directory = str(directory)
         self.at = at
+        self.error = error  # what operations from the `at`-th on fail with; None: the process ends
         self.power_cut = power_cut
         self.count = 0
-        self.new_files: set[str] = set()  # whose content is not synced
-        self.new_names: list[tuple[str, str]] = []  # (old or "", new) whose directory is not synced
-        self.code: int | None = None  # an error instead of an end
+        self.before: dict[int, Path] = {}  # by inode: the files that are as they were
+        self.sizes: dict[int, int] = {}  # by inode: what has been synced of the others
+        self.names: list[tuple[str, str]] = []  # (old or "", new) whose directory is not synced
 
-    def __enter__(self) -> Disk:
+    def files(self) -> dict[int, Path]:
+        return {p.stat().st_ino: p for p in Path(self.directory).rglob("*") if p.is_file()}
+
+    def __enter__(self) -> Self:
+        self.before = self.files()
         fsync = os.fsync
 
         def counted_fsync(file: int) -> None:
             path = os.readlink(f"/proc/self/fd/{file}")
             self.step(path)
             fsync(file)
-            self.new_files.discard(path)
-            self.new_names = [pair for pair in self.new_names if os.path.dirname(pair[1]) != path]
+            status = os.fstat(file)
+            if stat.S_ISDIR(status.st_mode):
+                self.sync_names(path)
+            else:
+                self.sizes[status.st_ino] = status.st_size
 
         os.fsync = counted_fsync
         sys.addaudithook(self.hook)  # called before the operation; cannot be taken off again
@@ -109,43 +121,58 @@ class Disk:
         self.at = -1
 
     def hook(self, event: str, arguments: tuple) -> None:
-        if event == "open" and isinstance(arguments[0], str) and arguments[1] in ("wb", "w", "a+"):
-            path = arguments[0]
-            self.step(path)
-            self.new_files.add(path)
-            if not os.path.exists(path):
-                self.new_names.append(("", path))
+        if self.at < 0:
+            return
+        paths = [str(argument) for argument in arguments[:2]]
+        if event == "open" and paths[1][0] in "wax":
+            self.step(paths[0])
+            if not os.path.exists(paths[0]):
+                self.names.append(("", paths[0]))
         elif event == "os.mkdir":
-            self.step(str(arguments[0]))
-            self.new_names.append(("", str(arguments[0])))
+            self.step(paths[0])
+            self.names.append(("", paths[0]))
         elif event == "os.rename":
-            self.step(str(arguments[0]))
-            self.new_names.append((str(arguments[0]), str(arguments[1])))
+            self.step(paths[0])
+            self.names.append((paths[0], paths[1]))
         elif event in ("os.remove", "os.rmdir"):
-            self.step("", removes=True)
+            self.step(self.directory, removes=True)  # the path may be relative to a descriptor
 
     def step(self, path: str, removes: bool = False) -> None:
-        if self.at < 0 or path and not path.startswith(str(self.directory)):
+        if self.at < 0 or not path.startswith(self.directory):
             return
-        if self.code is None and self.count == self.at:
-            self.at = -1
-            if self.power_cut:
-                self.cut()
-            os._exit(KILLED)
-        if self.code is not None and self.count >= self.at and not removes:
-            raise OSError(self.code, os.strerror(self.code), path)
+        if self.error is not None and self.count >= self.at and not removes:
+            raise OSError(self.error, os.strerror(self.error), path)
+        if self.error is None and self.count == self.at:
+            self.end(KILLED)
         self.count += 1
 
+    def end(self, status: int) -> None:
+        self.at = -1
+        if self.power_cut:
+            self.cut()
+        os._exit(status)
+
+    def sync_names(self, directory: str) -> None:
+        for old, new in [pair for pair in self.names if os.path.dirname(pair[1]) == directory]:
+            self.names.remove((old, new))
+            if old:  # what lies in it is found there from now on
+                self.names = [
+                    (o.replace(f"{old}/", f"{new}/"), n.replace(f"{old}/", f"{new}/"))
+                    for o, n in self.names
+                ]
+
     def cut(self) -> None:
-        for path in self.new_files:
-            if os.path.exists(path):
-                os.truncate(path, 0)
-        for old, new in reversed(self.new_names):
-            if os.path.exists(new) and old:
+        for inode, path in self.files().items():
+            if inode not in self.before:
+                os.truncate(path, self.sizes.get(inode, 0))
+        for old, new in reversed(self.names):
+            if not os.path.exists(new):
+                continue
+            if old:
                 os.rename(new, old)
             elif os.path.isdir(new):
                 shutil.rmtree(new)
-            elif os.path.exists(new):
+            else:
                 os.unlink(new)
 
 
@@ -155,8 +182,8 @@ def fork(action: Callable[[], int | None]) -> int:
     if child == 0:
         try:
             os._exit(action() or 0)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        finally:  # an exception: the line above does not come back
+            traceback.print_exc()
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -169,71 +196,84 @@ def prepare(directory: Path, last: int) -> None:
     checkpointer.close()
 
 
-def restore_and_save(directory: Path, disk: Disk) -> int | None:
+def restore_and_save(directory: Path, disk: Disk) -> None:
     """What a run does: goes on from the newest checkpoint and saves the next one."""
     checkpointer = Checkpointer(directory, KEEP, report=lambda _: None)
     with disk:
         restored = checkpointer.restore()
         number = restored.number + 1 if restored else 1
         checkpointer.save(number, state_at(number))
-    return None
+        disk.end(0)
 
 
 def every_operation(directory: Path, last: int, damaged: bool, power_cut: bool) -> int:
     """Ends a run at its first change to the disk, at its second ..., and goes on each time."""
-    origin = directory / "origin"
-    prepare(origin, last)
+    origin = directory / "origin" / RUN
+    if last:
+        prepare(origin, last)
+    else:
+        (directory / "origin").mkdir()
     if damaged:
         path = origin / f"checkpoint-{last:012d}" / "state.npz"
         path.write_bytes(path.read_bytes()[:-1])
     intact = last - damaged
     for at in range(1000):
-        copy = directory / str(at)
-        shutil.copytree(origin, copy)
-        disk = Disk(copy, at, power_cut)
+        base = directory / str(at)
+        shutil.copytree(directory / "origin", base)
+        copy = base / RUN
+        disk = Disk(base, at, power_cut=power_cut)
         status = fork(lambda copy=copy, disk=disk: restore_and_save(copy, disk))
         assert status in (0, KILLED), status
-        if not damaged:  # else the newest is, and stays visible until it is set aside
-            assert_whole(copy, intact)
-        checkpointer = Checkpointer(copy, KEEP, report=lambda _: None)
-        restored = checkpointer.restore()
-        newest = restored.number if restored else 0
-        assert newest in ((last + 1 - damaged,) if status == 0 else (intact, intact + 1)), newest
-        assert_whole(copy, intact)
-        if restored:
-            assert digest(restored.state) == digest(state_at(newest))
-            assert_tidy(copy, KEEP + 1)  # one too many until the next is saved
-        checkpointer.save(newest + 1, state_at(newest + 1))
-        assert assert_whole(copy, intact) == newest + 1
-        assert_tidy(copy)
-        shutil.rmtree(copy)
+        goes_on_from(copy, intact, at_least=intact + (status == 0), damaged=damaged)
+        shutil.rmtree(base)
         if status == 0:
             return at
     raise AssertionError("a run does not end")
+
+
+def goes_on_from(directory: Path, intact: int, at_least: int, damaged: bool) -> None:
+    """Fails unless the next run finds `at_least` that checkpoint and can save the one after it."""
+    if not damaged:  # else the newest is, and stays visible until it is set aside
+        assert_whole(directory, at_least)
+    checkpointer = Checkpointer(directory, KEEP, report=lambda _: None)
+    restored = checkpointer.restore()
+    newest = restored.number if restored else 0
+    assert at_least <= newest <= intact + 1, newest
+    if restored:
+        assert digest(restored.state) == digest(state_at(newest))
+        assert_whole(directory, newest)
+        assert_tidy(directory, KEEP + 1)  # one too many until the next is saved
+    checkpointer.save(newest + 1, state_at(newest + 1))
+    assert assert_whole(directory, newest) == newest + 1
+    assert_tidy(directory)
 
 
 def save_on_full_disk(directory: Path, disk: Disk) -> int:
     """Saves 4; when that is refused, looks that nothing has changed, makes room and saves again."""
     checkpointer = Checkpointer(directory, KEEP)
     checkpointer.restore()
-    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
+    before = times(directory)
     try:
         with disk:
             checkpointer.save(4, state_at(4))
         return 0
     except UserError as error:
-        assert disk.count == disk.at or "No space left on device" in str(error)
-        if "could not be written" in str(error):
-            assert "the checkpoint at step 3 is intact" in str(error)
-    saved = 4 in checkpointer.numbers()  # refused after the rename
-    if not saved:
-        after = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
-        assert after == before
-    number = 5 if saved else 4
-    checkpointer.save(number, state_at(number))
-    assert assert_whole(directory, number) == number
+        sentence = str(error)
+    assert "No space left on device" in sentence
+    if 4 in checkpointer.numbers():  # refused after the rename
+        saved = 4
+    else:
+        assert "could not be written" in sentence and "step 3 is intact" in sentence
+        assert times(directory) == before
+        saved = 3
+    checkpointer.save(saved + 1, state_at(saved + 1))
+    assert assert_whole(directory, saved) == saved + 1
     assert_tidy(directory)
     return REFUSED
+
+
+def times(directory: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
 
 
 def every_operation_refused(directory: Path) -> int:
@@ -243,8 +283,7 @@ def every_operation_refused(directory: Path) -> int:
     for at in range(1000):
         copy = directory / str(at)
         shutil.copytree(origin, copy)
-        disk = Disk(copy, at, power_cut=False)
-        disk.code = errno.ENOSPC
+        disk = Disk(copy, at, error=errno.ENOSPC)
         status = fork(lambda copy=copy, disk=disk: save_on_full_disk(copy, disk))
         assert status in (0, REFUSED), status
         shutil.rmtree(copy)
@@ -280,6 +319,7 @@ def random_moments(directory: Path, seconds: float) -> int:
             try:
                 train(directory, writing)
             finally:
+                traceback.print_exc()
                 os._exit(1)
         os.close(writing)
         time.sleep(random.uniform(0, 0.1))
@@ -310,9 +350,8 @@ PROGRAMS: dict[str, Callable[[Path], int]] = {
 def test_nothing_is_lost(tmp_path, name):
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc")
-    at_random = name == "killed at random"  # waits for a real disk to be slow
-    in_memory = IN_MEMORY if not at_random else None
-    with tempfile.TemporaryDirectory(dir=in_memory or tmp_path) as directory:
+    on_disk = name == "killed at random"
+    with tempfile.TemporaryDirectory(dir=tmp_path if on_disk else IN_MEMORY) as directory:
         done = run(name, directory)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 10  # operations, or kills
@@ -325,6 +364,7 @@ def run(name: str, directory: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
 
 

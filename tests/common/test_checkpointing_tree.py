@@ -202,6 +202,11 @@ def test_strings_are_unicode(state):
         take_apart(state)
 
 
+def test_an_unknown_tag_is_refused():
+    with pytest.raises(ValueError, match=r"unknown tag \$pickle"):
+        decode({"$pickle": "..."}, list, list)
+
+
 def test_nothing_is_unpickled(tmp_path):
     path = Checkpointer(tmp_path).save(1, {"a": np.arange(3)})
     with np.load(path / "state.npz", allow_pickle=False) as arrays:

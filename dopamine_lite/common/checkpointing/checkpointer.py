@@ -30,6 +30,7 @@ from dopamine_lite.common.checkpointing.storage import (
     lock_directory,
     make_directory,
     sync_directory,
+    unlock,
 )
 from dopamine_lite.common.checkpointing.tree import Parts, take_apart
 from dopamine_lite.common.errors import UserError
@@ -104,7 +105,7 @@ class Checkpointer:
     def close(self) -> None:
         """Gives the lock back, if it is held."""
         if self._lock is not None:
-            self._lock.close()
+            unlock(self._lock)
             self._lock = None
 
     def numbers(self) -> list[int]:

@@ -127,7 +127,7 @@ def read_segment(path: Path) -> Block:
                 name: _read(stream, np.empty(shape, dtype))
                 for name, dtype, shape in header["arrays"]
             }
-            stream.read(1)  # there is no more; this makes it compare its checksum
+            stream.read(1)  # nothing is left but the checksum, which is compared now
     except (OSError, EOFError, zstandard.ZstdError) as error:
         raise UserError(
             f"{path} has been removed or changed while its checkpoint was being read ({error}): "

@@ -41,9 +41,6 @@ class DurableWriter(io.RawIOBase):
         self._size = 0
         self._sha256 = hashlib.sha256()
 
-    def writable(self) -> bool:
-        return True
-
     def write(self, data: ReadableBuffer) -> int:
         self._sha256.update(data)
         written = self._file.write(data)
@@ -116,7 +113,7 @@ def verify(path: Path, record: FileRecord) -> None:
 
 
 def lock_directory(directory: Path, report: Callable[[str], None]) -> IO[str]:
-    """Locks `directory` against other writers until the returned file is closed.
+    """Locks `directory` against other writers until `unlock` is given the returned file.
 
     The kernel frees the lock when the process ends, however it ends. On a file system without
     locks there is only a word through `report`.
@@ -148,3 +145,10 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> IO[str]:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def unlock(file: IO[str]) -> None:
+    """Gives the lock back, also if a forked child still has the file open."""
+    with contextlib.suppress(OSError):  # on a file system without locks
+        fcntl.flock(file, fcntl.LOCK_UN)
+    file.close()

@@ -1,0 +1,161 @@
+"""Speed of DQN beside its floor, and the size and cost of a million frames of replay.
+
+`python benchmarks/bench.py speed` runs framework and floor in alternation, each as a process of its
+own, and prints the median of the ratios. `python benchmarks/bench.py replay` fills a replay of a
+million frames with real Pong frames and saves it. Run both on a quiet machine (`make bench`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+STEPS = {("cartpole", 1): 60_000, ("cartpole", 8): 60_000, ("pong", 1): 4_000, ("pong", 8): 6_000}
+CONFIGS = {"cartpole": "dqn/cartpole.gin", "pong": "dqn/atari.gin"}
+WARM_UP = 2_000  # agent steps, compilation among them
+
+
+def floor(game: str, num_envs: int, steps: int) -> float:
+    """Agent steps per second of the floor."""
+    command = [sys.executable, HERE / "floor.py", game, str(num_envs), str(steps)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def framework(game: str, num_envs: int, steps: int) -> float:
+    """Agent steps per second of the Runner's training loop: the second of two iterations."""
+    bindings = {
+        "Runner.num_envs": num_envs,
+        "Runner.schedule": '"continuous_train"',
+        "Runner.evaluation_steps": None,
+        "Runner.evaluation_episodes": None,
+        "Runner.num_iterations": 2,
+        "Runner.checkpoint_every_steps": None,
+        "Runner.training_steps": max(steps, WARM_UP),
+        "DQNAgent.min_replay_history": 1_000,
+        "EpsilonGreedy.epsilon_decay_period": 1,
+        "EpsilonGreedy.epsilon_train": 0.05,
+        "CircularReplay.replay_capacity": 30_000,
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        command = [
+            *(sys.executable, "-m", "dopamine_lite", "train", f"--base_dir={directory}/run"),
+            f"--gin_files={CONFIGS[game]}",
+            *(f"--gin_bindings={name} = {value}" for name, value in bindings.items()),
+        ]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        lines = Path(directory, "run", "logs", "iterations.jsonl").read_text().splitlines()
+        return json.loads(lines[-1])["time"]["train_steps_per_second"]
+
+
+def speed(rounds: int, games: list[str]) -> None:
+    """Prints a table of agent steps per second and the ratio to the floor, medians of `rounds`."""
+    table = Table("game", "num_envs", "floor", "dopamine_lite", "ratio", "ratios")
+    for (game, num_envs), steps in STEPS.items():
+        if game not in games:
+            continue
+        pairs = [
+            (floor(game, num_envs, steps), framework(game, num_envs, steps)) for _ in range(rounds)
+        ]
+        ratios = sorted(ours / theirs for theirs, ours in pairs)
+        table.add_row(
+            game,
+            str(num_envs),
+            f"{statistics.median(theirs for theirs, _ in pairs):,.0f}",
+            f"{statistics.median(ours for _, ours in pairs):,.0f}",
+            f"{statistics.median(ratios):.2f}",
+            " ".join(f"{ratio:.2f}" for ratio in ratios),
+        )
+    print("Agent steps per second, medians:")
+    Console(width=100).print(table)
+
+
+def pong_frames(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Real play: observations [steps, 8, 4, 84, 84], rewards and ends of a random agent in 8 Pongs."""
+    from dopamine_lite.environments.atari_environment import AtariEnvironment
+
+    environment = AtariEnvironment(game="Pong", num_envs=8, seed=0)
+    generator = np.random.default_rng(0)
+    observations, rewards, ends = [environment.reset()], [], []
+    for _ in range(steps):
+        result = environment.step(generator.integers(6, size=8))
+        observations.append(result.observations)
+        rewards.append(result.rewards)
+        ends.append(result.terminated)
+    environment.close()
+    return np.array(observations[:-1]), np.array(rewards), np.array(ends)
+
+
+def replay(frames: int) -> None:
+    """Fills a replay, saves it whole and after another 50,000 frames; prints sizes and seconds."""
+    from dopamine_lite.common.checkpointing import Checkpointer
+    from dopamine_lite.common.replay.circular_replay import CircularReplay
+    from dopamine_lite.common.types import Transitions
+
+    process = psutil.Process()
+    observations, rewards, ends = pong_frames(1_500)
+    before = process.memory_info().rss
+    buffer = CircularReplay(
+        frame_shape=(84, 84),
+        frame_dtype=np.dtype(np.uint8),
+        stack_size=4,
+        num_envs=8,
+        generator=np.random.default_rng(0),
+        replay_capacity=frames,
+    )
+    never = np.zeros(8, bool)
+    actions = np.zeros(8, np.int64)
+
+    def fill(count: int) -> None:
+        for step in range(count // 8):
+            at = step % len(rewards)
+            buffer.add(
+                Transitions(
+                    observations[at], actions, rewards[at], ends[at], never, observations[at]
+                )
+            )
+
+    fill(frames)
+    print(f"{len(buffer):,} frames of Pong in {process.memory_info().rss / 1e9:.2f} GB resident")
+    print(f"  of which the buffer {(process.memory_info().rss - before) / 1e9:.2f} GB")
+    with tempfile.TemporaryDirectory() as directory:
+        checkpointer = Checkpointer(Path(directory))
+        for number, name in ((1, "first"), (2, "incremental, 50,000 frames later")):
+            start = time.perf_counter()
+            checkpointer.save(number, {"replay": buffer.get_state()})
+            seconds = time.perf_counter() - start
+            size = sum(path.stat().st_size for path in Path(directory).rglob("*") if path.is_file())
+            print(f"checkpoint, {name}: {seconds:.2f} s, {size / 1e6:.0f} MB on disk in all")
+            fill(50_000)
+        start = time.perf_counter()
+        buffer.set_state(checkpointer.load(rings=True).state["replay"])
+        print(f"restored in {time.perf_counter() - start:.2f} s")
+    print(f"peak {process.memory_info().rss / 1e9:.2f} GB resident at the end")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["speed", "replay"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--games", nargs="+", default=list(CONFIGS))
+    parser.add_argument("--frames", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    if arguments.what == "speed":
+        speed(arguments.rounds, arguments.games)
+    else:
+        replay(arguments.frames)

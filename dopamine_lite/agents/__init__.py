@@ -1,0 +1,1 @@
+"""Agents: the contract and those that implement it."""

@@ -1,0 +1,323 @@
+"""A run's progress as a person sees it: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import math
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self, TextIO
+
+import rich.console
+from rich.console import RenderableType
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+_SECONDS_BETWEEN_LINES = 60.0
+_SECONDS_BETWEEN_REFRESHES = 0.25
+_SECONDS_BETWEEN_MARKS = 0.1
+_SECONDS_OF_SPEED = 20.0  # how much of the past the speed is measured over
+_TRAIN, _EVAL = "train", "eval"  # the phases; only the first advances a run's agent steps
+_FORMATS = {"return": ",.2f", "eval": ",.2f", "loss": ".3g", "epsilon": ".3g"}  # shown first
+
+
+class Console(abc.ABC):
+    """Shows where a run is. A context manager; nobody to show it to is no reason to end the run."""
+
+    def __init__(self) -> None:
+        self._pace: _Pace  # from `start` on
+        self._values: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, total_steps: int, agent_steps: int) -> None:
+        """The run begins, or goes on, with `agent_steps` of `total_steps` done."""
+        self._pace = _Pace(total_steps, agent_steps)
+
+    def progress(
+        self, phase: str, iteration: int, agent_steps: int, values: Mapping[str, float]
+    ) -> None:
+        """Where the run is, and the newest of its numbers; call it as often as you like.
+
+        Args:
+          phase: "train", or "eval" while the run's agent steps stand still.
+          iteration: from 0.
+          agent_steps: of the run.
+          values: by name; each is shown until the next of its name.
+        """
+        self._values.update(values)
+        if self._pace.mark(phase, agent_steps):
+            self._show(phase, iteration)
+
+    @abc.abstractmethod
+    def _show(self, phase: str, iteration: int) -> None:
+        """Shows `self._pace` and `self._values`, if it is time to."""
+
+    def iteration(self, record: Mapping[str, Any]) -> None:
+        """An iteration has ended and has this record in the log."""
+        evaluation = (record.get(_EVAL) or {}).get("average_return")
+        if evaluation is not None:
+            self._values["eval"] = evaluation  # shown until the next one
+        self._pace.iteration(record)
+        self._show_record(record)
+
+    @abc.abstractmethod
+    def _show_record(self, record: Mapping[str, Any]) -> None: ...
+
+    @abc.abstractmethod
+    def say(self, text: str) -> None:
+        """Something that the user should read."""
+
+    def close(self) -> None:  # noqa: B027 (lines need no closing)
+        """Leaves the screen as it should stay; more may be said afterwards."""
+
+
+class LineConsole(Console):
+    """Plain lines: one an iteration, and one a minute within a long one."""
+
+    def __init__(self, stream: TextIO | None):
+        super().__init__()
+        self._stream = stream
+        self._wrote = time.monotonic()
+
+    def _show(self, phase: str, iteration: int) -> None:
+        if time.monotonic() - self._wrote >= _SECONDS_BETWEEN_LINES:
+            pace = self._pace
+            parts = [f"{pace.steps()} steps", *pace.speed(), *pace.left(), *_numbers(self._values)]
+            self.say(f"{phase} {iteration + 1}: {', '.join(parts)}")
+
+    def _show_record(self, record: Mapping[str, Any]) -> None:
+        parts = [f"{self._pace.steps()} steps"]
+        for phase, name in ((_TRAIN, "train return"), (_EVAL, "eval return")):
+            if summary := record.get(phase):
+                episodes = summary["episodes"]
+                plural = "" if episodes == 1 else "s"
+                parts.append(
+                    f"{name} {summary['average_return']:,.2f} ({episodes:,} episode{plural})"
+                    if episodes
+                    else f"no whole {phase} episode"
+                )
+        parts += [f"{record['time']['train_steps_per_second']:,.0f} steps/s", *self._pace.left()]
+        self.say(f"iteration {record['iteration'] + 1}: {', '.join(parts)}")
+
+    def say(self, text: str) -> None:
+        self._wrote = time.monotonic()
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # closed, full, or nobody reads
+                print(text, file=self._stream, flush=True)
+
+
+class RichConsole(Console):
+    """A bar over the whole run with the newest numbers below it; a table of iterations above."""
+
+    def __init__(self, stream: TextIO):
+        super().__init__()
+        self._console = rich.console.Console(file=stream)
+        self._bar = _Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[pace]}"),
+            console=self._console,
+            auto_refresh=False,  # no thread beside the run: it is drawn where `progress` is called
+            redirect_stdout=_is_terminal(sys.stdout),
+            expand=True,
+        )
+        self._task = self._bar.add_task("", pace="")
+        self._refreshed = -math.inf
+        self._has_header = False
+
+    def start(self, total_steps: int, agent_steps: int) -> None:
+        super().start(total_steps, agent_steps)
+        self._bar.update(self._task, total=total_steps)
+        self._fill_in("")
+        with _while_it_is_there():
+            self._bar.start()
+
+    def _show(self, phase: str, iteration: int) -> None:
+        now = time.monotonic()
+        if now - self._refreshed >= _SECONDS_BETWEEN_REFRESHES:
+            self._refreshed = now
+            self._fill_in(f"{phase} {iteration + 1}")
+            with _while_it_is_there():
+                self._bar.refresh()
+
+    def _fill_in(self, place: str) -> None:
+        pace = self._pace
+        self._bar.update(
+            self._task,
+            description=place,
+            completed=pace.agent_steps,
+            pace="  ".join([pace.steps(), *pace.speed(), *pace.left()]),
+        )
+        self._bar.numbers = _numbers(self._values)
+
+    def _show_record(self, record: Mapping[str, Any]) -> None:
+        if not self._has_header:
+            self._has_header = True
+            self.say(_row(name for name, _ in _COLUMNS))
+        train, evaluation = record.get(_TRAIN) or {}, record.get(_EVAL) or {}
+        self.say(
+            _row(
+                [
+                    f"{record['iteration'] + 1:,}",
+                    f"{record['agent_steps']:,}",
+                    _or_dash(train.get("average_return"), ",.2f"),
+                    _or_dash(train.get("episodes"), ",d"),
+                    _or_dash(evaluation.get("average_return"), ",.2f"),
+                    _or_dash(evaluation.get("episodes"), ",d"),
+                    f"{record['time']['train_steps_per_second']:,.0f}",
+                ]
+            )
+        )
+        self._fill_in(f"{_TRAIN} {record['iteration'] + 1}")
+
+    def say(self, text: str) -> None:
+        with _while_it_is_there():
+            self._console.print(Text(text))
+
+    def close(self) -> None:
+        with _while_it_is_there():
+            self._bar.stop()
+
+
+def make_console(stream: TextIO | None = None) -> Console:
+    """The console for `stream`, by default stderr: RichConsole if it is a terminal that can."""
+    stream = sys.stderr if stream is None else stream
+    if _is_terminal(stream) and os.environ.get("TERM") not in ("dumb", "unknown"):
+        return RichConsole(stream)
+    return LineConsole(stream)
+
+
+class _Pace:
+    """How fast a run trains, and how long the rest of it will take."""
+
+    def __init__(self, total_steps: int, agent_steps: int):
+        self.agent_steps = agent_steps
+        self.steps_per_second: float | None = None  # of training, over the recent past
+        self._total = total_steps
+        self._begin(_TRAIN)
+        self._steps_per_iteration = total_steps
+        self._evaluation_seconds = 0.0
+
+    def mark(self, phase: str, agent_steps: int) -> bool:
+        """Notes where the run is; False where that is too soon after the last time."""
+        now = time.monotonic()
+        if phase == self._phase and now - self._marks[-1][0] < _SECONDS_BETWEEN_MARKS:
+            return False
+        self.agent_steps = agent_steps
+        if phase != self._phase:
+            self._begin(phase)
+        elif phase == _TRAIN:
+            self._marks.append((now, agent_steps))
+            while len(self._marks) > 2 and now - self._marks[0][0] > _SECONDS_OF_SPEED:
+                self._marks.popleft()
+            (began, first), (ended, last) = self._marks[0], self._marks[-1]
+            self.steps_per_second = (last - first) / max(ended - began, 1e-9)
+        return True
+
+    def iteration(self, record: Mapping[str, Any]) -> None:
+        """Takes note of how long the iteration's evaluation took."""
+        self.agent_steps = record["agent_steps"]
+        self._steps_per_iteration = self.agent_steps / (record["iteration"] + 1)
+        self._evaluation_seconds = record["time"]["eval_seconds"]
+        self._begin(_TRAIN)
+
+    def _begin(self, phase: str) -> None:
+        """From here on the speed is that of what follows."""
+        self._phase = phase
+        self._marks = deque([(time.monotonic(), self.agent_steps)])
+
+    def steps(self) -> str:
+        return f"{self.agent_steps:,} of {self._total:,}"
+
+    def speed(self) -> list[str]:
+        """Of training, while it goes on and once it is known."""
+        if not self.steps_per_second or self._phase != _TRAIN:
+            return []
+        return [f"{self.steps_per_second:,.0f} steps/s"]
+
+    def left(self) -> list[str]:
+        """How long the rest of the run will take, once that can be said."""
+        return [f"{_duration(self._seconds_left())} left"] if self.steps_per_second else []
+
+    def _seconds_left(self) -> float:
+        """Training at the present speed, and evaluations that take as long as the last one did."""
+        steps = max(self._total - self.agent_steps, 0)
+        seconds = steps / (self.steps_per_second or math.inf)
+        seconds += math.ceil(steps / self._steps_per_iteration) * self._evaluation_seconds
+        if self._phase == _EVAL:
+            elapsed = time.monotonic() - self._marks[0][0]
+            seconds += max(self._evaluation_seconds - elapsed, 0)
+        return seconds
+
+
+class _Bar(Progress):
+    """rich's bar, and below it as many numbers as fit into a line."""
+
+    numbers: Iterable[str] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        line = ""
+        for number in self.numbers:
+            longer = f"{line}  {number}" if line else number
+            if len(longer) <= self.console.width:
+                line = longer
+        yield Text(line, style="dim")
+
+
+_COLUMNS = (  # of the table of iterations, with their widths; 79 in all
+    ("iteration", 9),
+    ("agent steps", 13),
+    ("train return", 14),
+    ("episodes", 10),
+    ("eval return", 13),
+    ("episodes", 10),
+    ("steps/s", 10),
+)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _numbers(values: Mapping[str, float]) -> list[str]:
+    """As in "return 21.40", "loss 0.0123" and so on: the usual ones first, then the others."""
+    names = [name for name in _FORMATS if name in values]
+    names += [name for name in values if name not in _FORMATS]
+    return [f"{name} {values[name]:{_FORMATS.get(name, '.4g')}}" for name in names]
+
+
+def _duration(seconds: float) -> str:
+    """Two units: "45s", "12m05s", "41h07m", "3d04h"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+@contextlib.contextmanager
+def _while_it_is_there() -> Iterator[None]:
+    """Goes on without a terminal that has gone."""
+    with contextlib.suppress(OSError, ValueError):
+        yield

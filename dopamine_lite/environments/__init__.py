@@ -1,0 +1,1 @@
+"""Environments: the contract and the ways to make them."""

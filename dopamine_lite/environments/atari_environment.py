@@ -1,0 +1,230 @@
+"""Atari 2600 games through ale_py's own vector environment, every option set by a protocol."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.metadata
+import os
+import re
+
+import ale_py.roms
+import ale_py.vector_env
+import gin
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments.environment import EnvironmentSpec, Step
+from dopamine_lite.environments.gymnasium_environment import stream_seeds
+from dopamine_lite.environments.vector_environment import VectorEnvironment
+
+_DEFAULT_MAX_STEPS = 27_000  # agent steps: half an hour of play
+
+
+@gin.configurable
+class AtariEnvironment(VectorEnvironment):
+    """N streams of one game: grey 84 x 84 frames in stacks, raw rewards.
+
+    The defaults are the protocol of Machado et al. (2018), `atari/sticky.gin`.
+
+    Args:
+      num_envs: N.
+      seed: each stream gets a seed of its own from it.
+      max_steps_per_episode: agent steps after which a game is truncated.
+      render: keep a second emulator beside stream 0 that draws the same game in colour.
+      evaluate: play whole games even where `episodic_life` ends training's.
+      game: "Pong", "SpaceInvaders" or "ALE/Pong-v5" (of which only the game's name counts).
+      repeat_action_probability: of executing the last action again in a frame ("sticky actions").
+      noop_max: a game begins with 0 to this many frames without action.
+      episodic_life: tell the agent that a lost life is a terminal step; the game goes on and its
+        whole score is counted.
+      fire_reset: press fire at the start of a game.
+      full_action_space: all 18 actions instead of those the game uses.
+      frame_skip: frames that an action is repeated for; the last two are max-pooled.
+      stack_size: frames in an observation.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        seed: int = 0,
+        max_steps_per_episode: int | None = None,
+        render: bool = False,
+        evaluate: bool = False,
+        *,
+        game: str = gin.REQUIRED,
+        repeat_action_probability: float = 0.25,
+        noop_max: int = 0,
+        episodic_life: bool = False,
+        fire_reset: bool = False,
+        full_action_space: bool = False,
+        frame_skip: int = 4,
+        stack_size: int = 4,
+    ):
+        rom = find_rom(game)
+        max_steps = max_steps_per_episode or _DEFAULT_MAX_STEPS
+        options = {
+            "repeat_action_probability": repeat_action_probability,
+            "noop_max": noop_max,
+            "use_fire_reset": fire_reset,
+            "full_action_space": full_action_space,
+            "frameskip": frame_skip,
+            "max_num_frames_per_episode": max_steps * frame_skip,
+            "maxpool": True,
+            # Returns are statistics of raw rewards, and in same-step mode the emulator would start a
+            # new game at each lost life (measured with ale_py 0.12): both are done here instead.
+            "reward_clipping": False,
+            "episodic_life": False,
+            "life_loss_info": False,
+            "continuous": False,
+            "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP,
+        }
+        envs = ale_py.vector_env.AtariVectorEnv(
+            rom,
+            num_envs,
+            stack_num=stack_size,
+            num_threads=min(num_envs, os.cpu_count() or 1),  # changes speed only
+            **options,
+        )
+        spec = EnvironmentSpec(
+            id=camel_case(rom),
+            observation_space=envs.single_observation_space,
+            action_space=envs.single_action_space,
+            num_envs=num_envs,
+            stack_size=stack_size,
+            frame_skip=frame_skip,
+            max_steps_per_episode=max_steps,
+            protocol={
+                "environment": f"Atari {camel_case(rom)}",
+                "repeat_action_probability": repeat_action_probability,
+                "noop_max": noop_max,
+                "episodic_life": episodic_life,
+                "fire_reset": fire_reset,
+                "full_action_space": full_action_space,
+                "frame_skip": frame_skip,
+                "max_pooled_frames": 2,
+                "stack_size": stack_size,
+                "max_steps_per_episode": max_steps,
+                "max_frames_per_episode": max_steps * frame_skip,
+                "ale_py": importlib.metadata.version("ale-py"),
+                "rom_sha256": rom_digest(rom),
+            },
+        )
+        seeds = stream_seeds(seed, num_envs)
+        super().__init__(envs, spec, seeds)
+        self._lives = _Lives(num_envs, stack_size) if episodic_life and not evaluate else None
+        self._twin = _Twin(rom, int(seeds[0]), options) if render else None
+
+    def reset(self) -> np.ndarray:
+        observations = super().reset()
+        if self._lives:
+            self._lives.begin(self._info["lives"])
+        if self._twin:
+            self._twin.reset()
+        return observations
+
+    def step(self, actions: np.ndarray) -> Step:
+        result = super().step(actions)
+        if self._lives:
+            result = self._lives.end_with_lives(result, self._info["lives"])
+        if self._twin:
+            self._twin.step(actions)
+        return result
+
+    def render(self) -> np.ndarray:
+        if self._twin is None:
+            raise ValueError("Built without render=True.")
+        return self._twin.frame
+
+    def close(self) -> None:
+        super().close()
+        if self._twin:
+            self._twin.close()
+
+
+class _Lives:
+    """Makes a lost life a terminal step, after which the agent sees none of the frames before it."""
+
+    def __init__(self, num_envs: int, stack_size: int):
+        self._stack = stack_size
+        self._age = np.full(num_envs, stack_size)  # frames seen of this life, up to the stack
+
+    def begin(self, lives: np.ndarray) -> None:
+        self._before = lives.copy()
+
+    def end_with_lives(self, result: Step, lives: np.ndarray) -> Step:
+        over = result.terminated | result.truncated
+        lost = (lives < self._before) & (lives > 0) & ~over
+        self._before = lives.copy()
+        if not lost.any() and self._age.min() == self._stack:
+            return result._replace(game_over=over)
+        following = self._without_former_life(result.next_observations)
+        self._age = np.where(over, self._stack, np.minimum(self._age + 1, self._stack))
+        self._age[lost] = 1
+        observations = self._without_former_life(result.observations)
+        return result._replace(
+            observations=observations,
+            next_observations=following,
+            terminated=result.terminated | lost,
+            game_over=over,
+        )
+
+    def _without_former_life(self, observations: np.ndarray) -> np.ndarray:
+        """Zeros for the frames of a stack that are older than the life, as at a game's start."""
+        kept = np.arange(self._stack) >= self._stack - self._age[:, None]  # [N, stack]
+        return observations * kept[:, :, None, None].astype(observations.dtype)
+
+
+class _Twin:
+    """The game of stream 0 once more, in colour and full size: same seed, same actions."""
+
+    def __init__(self, rom: str, seed: int, options: dict):
+        self._seed = seed
+        self._envs = ale_py.vector_env.AtariVectorEnv(
+            rom,
+            1,
+            grayscale=False,
+            img_height=210,
+            img_width=160,
+            stack_num=1,
+            num_threads=1,
+            **options,
+        )
+
+    def reset(self) -> None:
+        observations, _ = self._envs.reset(seed=np.array([self._seed], np.int32))
+        self.frame = observations[0, 0]
+
+    def step(self, actions: np.ndarray) -> None:
+        observations, self.rewards, *_ = self._envs.step(np.asarray(actions)[:1])
+        self.frame = observations[0, 0]
+
+    def close(self) -> None:
+        self._envs.close()
+
+
+def find_rom(game: str) -> str:
+    """ale_py's name of a game given in any usual way. Raises UserError with the nearest names."""
+    roms = ale_py.roms.get_all_rom_ids()
+    bare = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", game)
+    plain = {rom.replace("_", ""): rom for rom in roms}
+    key = bare.replace("_", "").replace(" ", "").lower()
+    if key in plain:
+        return plain[key]
+    near = [camel_case(plain[name]) for name in difflib.get_close_matches(key, plain, n=3)]
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `dopamine-lite list --games`."
+    raise UserError(f"There is no Atari game {game!r}: {hint}")
+
+
+def camel_case(rom: str) -> str:
+    """ "space_invaders" -> "SpaceInvaders"."""
+    return "".join(word.capitalize() for word in rom.split("_"))
+
+
+def rom_digest(rom: str) -> str:
+    """SHA-256 of the game's ROM."""
+    path = ale_py.roms.get_rom_path(rom)
+    if path is None:
+        raise UserError(f"ale_py has no ROM for {camel_case(rom)}: reinstall ale-py.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,38 @@
+"""One way to any environment: by its id."""
+
+from __future__ import annotations
+
+import gin
+
+from dopamine_lite.environments.atari_environment import AtariEnvironment
+from dopamine_lite.environments.environment import Environment
+from dopamine_lite.environments.gymnasium_environment import (
+    GymnasiumEnvironment,
+    native_vector_environment,
+)
+
+
+@gin.configurable
+def create_environment(
+    id: str = gin.REQUIRED,
+    num_envs: int = 1,
+    seed: int = 0,
+    max_steps_per_episode: int | None = None,
+    render: bool = False,
+    evaluate: bool = False,
+) -> Environment:
+    """N streams of the environment `id`.
+
+    "ALE/Pong-v5" and its like are Atari games, played by the protocol that is bound to
+    `AtariEnvironment`, whatever the version says. Every other id is Gymnasium's: its own vector
+    implementation where there is one that fits (see `native_vector_environment`), else a loop.
+    """
+    if id.startswith("ALE/"):
+        return AtariEnvironment(
+            num_envs, seed, max_steps_per_episode, render, evaluate, game=id
+        )
+    if num_envs > 1 and not render:
+        native = native_vector_environment(id, num_envs, seed, max_steps_per_episode)
+        if native is not None:
+            return native
+    return GymnasiumEnvironment(id, num_envs, seed, max_steps_per_episode, render, evaluate)

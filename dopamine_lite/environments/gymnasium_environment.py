@@ -1,0 +1,170 @@
+"""Every registered Gymnasium environment, as N streams in one loop."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
+from dopamine_lite.environments.vector_environment import VectorEnvironment
+
+
+class GymnasiumEnvironment(Environment):
+    """N environments made by `gymnasium.make`, stepped one after the other.
+
+    Args:
+      id: a registered id, "CartPole-v1", or "module:id" for one that the module registers.
+      num_envs: N.
+      seed: each stream gets a seed of its own from it.
+      max_steps_per_episode: agent steps after which an episode is truncated, if the environment's
+        own limit is not lower.
+      render: draw stream 0.
+      evaluate: nothing differs in evaluation.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        num_envs: int = 1,
+        seed: int = 0,
+        max_steps_per_episode: int | None = None,
+        render: bool = False,
+        evaluate: bool = False,
+    ):
+        registered = find(id)
+        limit = _lower(registered.max_episode_steps, max_steps_per_episode)
+        self._envs = [
+            _make(id, limit, "rgb_array" if render and index == 0 else None)
+            for index in range(num_envs)
+        ]
+        self._seeds = stream_seeds(seed, num_envs)
+        space = self._envs[0].observation_space
+        if space.shape is None or space.dtype is None:
+            raise UserError(
+                f"{id} has observations of {space}: give it one array an observation, for example "
+                "with gymnasium.wrappers.FlattenObservation."
+            )
+        self.spec = spec_of(id, space, self._envs[0].action_space, num_envs, limit)
+        self._dtype = self.spec.observation_space.dtype
+
+    def reset(self) -> np.ndarray:
+        return self._array(
+            [
+                env.reset(seed=int(seed))[0]
+                for env, seed in zip(self._envs, self._seeds, strict=True)
+            ]
+        )
+
+    def step(self, actions: np.ndarray) -> Step:
+        size = len(self._envs)
+        rewards = np.empty(size)
+        terminated, truncated = np.empty(size, bool), np.empty(size, bool)
+        following = []
+        beginnings = {}
+        for index, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
+            observation, rewards[index], ended, cut, _ = env.step(action)
+            following.append(observation)
+            terminated[index], truncated[index] = ended, cut
+            if ended or cut:
+                beginnings[index] = env.reset()[0]
+        next_observations = observations = self._array(following)
+        if beginnings:
+            observations = next_observations.copy()
+            for index, observation in beginnings.items():
+                observations[index] = observation
+        return Step(observations, rewards, terminated, truncated, next_observations)
+
+    def render(self) -> np.ndarray:
+        return np.asarray(self._envs[0].render())
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
+    def _array(self, observations: list[np.ndarray]) -> np.ndarray:
+        return np.array(observations, self._dtype)
+
+
+def native_vector_environment(
+    id: str, num_envs: int, seed: int, max_steps_per_episode: int | None
+) -> VectorEnvironment | None:
+    """The environment's own vector implementation where it has one that resets in the same step.
+
+    Others reset a step later and then have no true final observation and next step in one; of
+    those that come with Gymnasium 1.4 (CartPole-v0 and -v1) both are of that kind.
+    """
+    registered = find(id)
+    if registered.vector_entry_point is None:
+        return None
+    limit = _lower(registered.max_episode_steps, max_steps_per_episode)
+    arguments = {} if limit is None else {"max_episode_steps": limit}
+    envs = gymnasium.make_vec(
+        id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments
+    )
+    if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
+        envs.close()
+        return None
+    spec = spec_of(
+        id, envs.single_observation_space, envs.single_action_space, num_envs, limit
+    )
+    return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
+
+
+def stream_seeds(seed: int, num_envs: int) -> np.ndarray:
+    """One seed for each of N streams, independent of N: [N] int32."""
+    seeds = Seeds(seed)
+    return np.array([seeds.integer("stream", index) for index in range(num_envs)], np.int32)
+
+
+def spec_of(
+    id: str,
+    observation_space: gymnasium.Space,
+    action_space: gymnasium.Space,
+    num_envs: int,
+    limit: int | None,
+) -> EnvironmentSpec:
+    """What an agent is told; observations of 64-bit numbers are handed over as 32-bit ones."""
+    space = observation_space
+    if isinstance(space, gymnasium.spaces.Box) and space.dtype == np.float64:
+        space = gymnasium.spaces.Box(
+            space.low.astype(np.float32), space.high.astype(np.float32), dtype=np.float32
+        )
+    return EnvironmentSpec(
+        id=id,
+        observation_space=space,
+        action_space=action_space,
+        num_envs=num_envs,
+        max_steps_per_episode=limit,
+        protocol={"environment": id, "max_steps_per_episode": limit},
+    )
+
+
+def find(id: str) -> gymnasium.envs.registration.EnvSpec:
+    """The registration of `id`. Raises UserError with the nearest names where there is none."""
+    try:
+        return gymnasium.spec(id)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        near = difflib.get_close_matches(id, list(gymnasium.registry), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`import` its module in a gin file."
+        raise UserError(f"There is no environment {id!r} ({str(error).rstrip('.')}): {hint}") from error
+
+
+def _make(id: str, limit: int | None, render_mode: str | None) -> gymnasium.Env:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return gymnasium.make(
+                id, max_episode_steps=limit, render_mode=render_mode, disable_env_checker=True
+            )
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{id} needs a package that is not installed: {error}") from error
+
+
+def _lower(first: int | None, second: int | None) -> int | None:
+    limits = [limit for limit in (first, second) if limit is not None]
+    return min(limits) if limits else None

@@ -1,0 +1,46 @@
+"""Any Gymnasium vector environment that resets within the step that ends an episode."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
+
+
+class VectorEnvironment(Environment):
+    """The N streams of a `gymnasium.vector.VectorEnv` in same-step autoreset mode.
+
+    Args:
+      envs: the vector environment; not yet reset.
+      spec: what to tell the agent.
+      seeds: [N] one seed a stream, where the environment takes them, or one for all.
+    """
+
+    def __init__(
+        self, envs: gymnasium.vector.VectorEnv, spec: EnvironmentSpec, seeds: np.ndarray | int
+    ):
+        if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
+            raise ValueError(f"{envs} does not reset within the step that ends an episode.")
+        self.spec = spec
+        self._envs = envs
+        self._seeds = seeds
+
+    def reset(self) -> np.ndarray:
+        observations, self._info = self._envs.reset(seed=self._seeds)
+        return observations
+
+    def step(self, actions: np.ndarray) -> Step:
+        observations, rewards, terminated, truncated, self._info = self._envs.step(actions)
+        following = observations
+        ended = terminated | truncated
+        if ended.any():
+            following = observations.copy()
+            following[ended] = self._info["final_obs"][ended]
+        return Step(observations, rewards.astype(np.float64), terminated, truncated, following)
+
+    def render(self) -> np.ndarray:
+        return self._envs.render()[0]
+
+    def close(self) -> None:
+        self._envs.close()

@@ -1,0 +1,1 @@
+"""The Runner: the one loop."""

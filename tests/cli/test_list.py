@@ -1,0 +1,42 @@
+"""`list`: what is there, from the source itself."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+from dopamine_lite.common import configuration
+from tests.cli.conftest import ROOT
+
+
+def test_agents_environments_and_every_config(cli):
+    listed = cli("list")
+    assert listed.status == 0 and listed.err == ""
+    for name in ("DQNAgent", "RandomAgent", "DopamineAdapter", "create_environment"):
+        assert f"\n  {name} " in listed.out
+    assert "EpsilonGreedy" not in listed.out and "SwitchingAgent" not in listed.out
+    configs = configuration.all_configs()
+    assert configs
+    for path in configs:
+        name = path.relative_to(configuration.packaged_configs()).as_posix()
+        line = next(line for line in listed.out.splitlines() if line.split()[:1] == [name])
+        assert len(line.split()) > 2, f"{name} does not say in its first comment what it is"
+
+
+def test_games(cli):
+    games = cli("list", "--games").out.splitlines()
+    assert {"Pong", "Breakout", "MontezumaRevenge", "Seaquest"} <= set(games)
+    assert len(games) > 100
+
+
+def test_tables_at_a_terminal():
+    leader, follower = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "dopamine_lite", "list"], check=True, cwd=ROOT, stdout=follower
+    )
+    os.close(follower)
+    shown = os.read(leader, 10_000).decode()
+    os.close(leader)
+    assert "─" in shown and "RandomAgent" in shown

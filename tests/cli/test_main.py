@@ -1,0 +1,108 @@
+"""The dispatcher: help without TensorFlow, suggestions, exit statuses, signals and pipes."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from dopamine_lite.cli.main import COMMANDS
+from tests.cli.conftest import ROOT, finish, start
+
+HEAVY = {"tensorflow", "keras", "numpy", "gymnasium", "gin", "rich", "imageio"}
+
+
+def _modules_imported_by(*arguments: str) -> set[str]:
+    """The modules in a process that ran the command line with `arguments`."""
+    code = (
+        "import json, sys; from dopamine_lite.cli.main import main;"
+        f"assert main({list(arguments)}) == 0; print(); print(json.dumps(list(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("train", "--help"), ("record", "--help"), ("--version",)]
+)
+def test_help_imports_nothing_heavy(arguments):
+    assert not HEAVY & _modules_imported_by(*arguments)
+
+
+def test_list_imports_no_tensorflow():
+    assert not {"tensorflow", "keras"} & _modules_imported_by("list")
+
+
+def test_overview_names_every_command(cli):
+    shown = cli("--help")
+    assert shown.status == 0 and shown.err == ""
+    for command in COMMANDS:
+        assert f"\n  {command} " in shown.out
+        help_of_command = cli(command, "--help")
+        assert help_of_command.status == 0
+        assert help_of_command.out.startswith(f"usage: dopamine-lite {command} ")
+        assert all(len(line) <= 100 for line in help_of_command.out.splitlines())
+
+
+def test_version(cli):
+    assert cli("--version").out.startswith("dopamine-lite ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "A command is missing: the commands are train, evaluate,"),
+        (["trian"], "There is no command trian (did you mean train?)"),
+        (["train", "--base_dri=x"], "train has no flag --base_dri (did you mean --base_dir?)"),
+        (["train", "--base_dir=x", "y"], "takes flags only, not 'y'"),
+        (["train", "--base_dir=x", "--seed=one"], "--seed=one: invalid literal"),
+        (["train", "--base_dir=x", "--seed=-1"], "--seed=-1: -1 is not a non-negative integer."),
+        (["train", "--seed"], "Missing value for --seed."),
+        (["list", "--games=perhaps"], "--games=perhaps: Non-boolean argument to boolean flag."),
+        (["list", "--nogames=1"], "--nogames=1 does not take an argument."),
+    ],
+)
+def test_mistakes_in_the_arguments(cli, arguments, sentence):
+    refused = cli(*arguments)
+    assert refused.status == 2
+    assert refused.err.startswith("dopamine-lite: ") and sentence in refused.err
+    assert refused.err.count("\n") == 1 and refused.out == ""
+
+
+def test_interrupt_outside_a_run_ends_with_130(cli, tmp_path, monkeypatch):
+    (tmp_path / "interrupts.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tmp_path / "interrupts.gin"
+    config.write_text("import interrupts\n")
+    stopped = cli("train", "--base_dir", tmp_path / "run", "--gin_files", config)
+    assert stopped.status == 130
+    assert stopped.err == "dopamine-lite: Interrupted.\n"
+
+
+def test_reader_that_goes_away():
+    listing = start("list")
+    listing.stdout.close()
+    listing.stdout = None
+    ended = finish(listing)
+    assert ended.status == 141 and ended.err == ""
+
+
+def test_file_that_cannot_be_written_whole_is_a_sentence(runs, tmp_path):
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    output = tmp_path / "result.json"
+    process = start(
+        *("evaluate", "--base_dir", runs["random"], "--episodes", 5, "--output", output),
+        preexec_fn=limit_files,
+    )
+    ended = finish(process)
+    assert ended.status == 2
+    assert ended.err.startswith("dopamine-lite: File too large")
+    assert ended.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

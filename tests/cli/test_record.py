@@ -1,0 +1,89 @@
+"""`record`: films that can be opened, with the score that `evaluate` finds."""
+
+from __future__ import annotations
+
+import json
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from PIL import Image
+
+from dopamine_lite.cli.record import _Film, captioned
+
+
+def test_film_of_the_episode_that_evaluate_plays(runs, cli, tmp_path):
+    evaluated = tmp_path / "result.json"
+    same = ["--base_dir", runs["dqn"], "--seed", 5]
+    assert cli("evaluate", *same, "--episodes", 1, "--output", evaluated).status == 0
+    result = json.loads(evaluated.read_text())
+
+    film = tmp_path / "film.mp4"
+    recorded = cli("record", *same, "--output", film)
+    assert recorded.status == 0, recorded.err
+    length = result["lengths"][0]
+    assert f"episode 1: score {result['returns'][0]:g} in {length} steps" in recorded.out
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+    about = imageio.immeta(film, plugin="FFMPEG")
+    assert about["fps"] == 50  # CartPole's own
+    frames = imageio.imread(film, plugin="FFMPEG")
+    assert len(frames) == length + 50  # the last one stays for a second, and the first observation
+    assert frames.shape[1] % 2 == 0 and frames.shape[2] % 2 == 0
+    strip, picture = frames[0, :28], frames[0, 28:]
+    assert strip.mean() < 40 < 150 < picture.mean()  # CartPole is drawn on white
+
+
+def test_gif_of_two_episodes(runs, cli, tmp_path):
+    film = tmp_path / "film.gif"
+    recorded = cli(
+        *("record", "--base_dir", runs["random"], "--output", film),
+        *("--episodes", 2, "--fps", 10, "--checkpoint", 200),
+    )
+    assert recorded.status == 0, recorded.err
+    assert "episode 2: score " in recorded.out and "checkpoint 200: written to" in recorded.out
+    with Image.open(film) as image:
+        assert image.is_animated and image.info["duration"] == 100
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((210, 160, 3), (420 + 28, 320, 3)),  # Atari, twice as large
+        ((400, 600, 3), (400 + 28, 600, 3)),  # CartPole, as it is
+        ((401, 601, 3), (402 + 28, 602, 3)),
+        ((10, 10, 3), (400 + 28, 400, 3)),  # MinAtar
+    ],
+)
+def test_captions_hide_nothing_of_the_picture(shape, size):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    frame = captioned(picture, ("score 1", "step 2"))
+    assert frame.shape == size and frame.dtype == np.uint8
+    factor = -(-400 // shape[0])
+    height, width = shape[0] * factor, shape[1] * factor
+    np.testing.assert_array_equal(frame[28 : 28 + height : factor, :width:factor], picture)
+    assert frame[:28].any()
+
+
+def test_gif_leaves_pictures_out_where_browsers_would_slow_down(tmp_path):
+    film = tmp_path / "film.gif"
+    with _Film(film, rate=120) as opened:
+        for step in range(120):
+            opened.show(np.full((40, 40, 3), step, np.uint8), ("", str(step)))
+    with Image.open(film) as image:
+        durations = []
+        for index in range(image.n_frames):
+            image.seek(index)
+            durations.append(image.info["duration"])
+    assert min(durations) >= 20
+    assert sum(durations) == pytest.approx(1000, abs=200)
+
+
+def test_film_that_fails_leaves_what_was_there(tmp_path):
+    film = tmp_path / "film.gif"
+    film.write_text("an older film")
+    with pytest.raises(RuntimeError), _Film(film, rate=10) as opened:
+        opened.show(np.zeros((40, 40, 3), np.uint8), ("", ""))
+        raise RuntimeError
+    assert film.read_text() == "an older film"
+    assert list(tmp_path.iterdir()) == [film]

@@ -1,0 +1,91 @@
+"""`train`: a run from nothing to its end, resumed after signals, never mixed with another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+
+import pytest
+
+from tests.cli.conftest import finish, start
+
+
+def _iterations(directory):
+    lines = (directory / "logs" / "iterations.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_process_trains_from_any_directory_and_prints_the_next_commands(tmp_path, gin_files):
+    process = start(
+        *("train", "--base_dir", "my run", "--gin_files", gin_files["dqn"], "--seed", 3),
+        cwd=tmp_path,
+    )
+    trained = finish(process)
+    assert trained.status == 0, trained.err
+    assert "Traceback" not in trained.err and "oneDNN" not in trained.err
+    assert "dopamine-lite evaluate --base_dir 'my run'" in trained.out
+    assert "tensorboard --logdir 'my run'/logs" in trained.out
+    directory = tmp_path / "my run"
+    assert [record["iteration"] for record in _iterations(directory)] == [0, 1]
+    config = (directory / "config.gin").read_text()
+    assert "\nRunner.seed = 3\n" in config
+    assert "\nDQNAgent.gamma = 0.99\n" in config  # a default
+    assert "\nMLP.hidden_units = (8,)\n" in config
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_a_run_that_then_goes_on(number, tmp_path, gin_files, cli):
+    run = tmp_path / "run"
+    arguments = ["train", "--base_dir", run, "--gin_files", gin_files["random"]]
+    long = ["--gin_bindings", "Runner.num_iterations = 1000000"]
+    process = start(*arguments, *long)
+    while not (run / "checkpoints").is_dir() or not list((run / "checkpoints").glob("check*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(number)
+    stopped = finish(process)
+    assert stopped.status == 128 + number
+    assert stopped.err.startswith(f"dopamine-lite: Stopped by {number.name} at agent step ")
+    assert "Traceback" not in stopped.err and stopped.err.count("\n") == 1
+
+    done = max(int(path.name[-12:]) for path in (run / "checkpoints").glob("checkpoint-*"))
+    more = f"Runner.num_iterations = {done // 200 + 1}"
+    assert cli("train", "--base_dir", run, "--gin_bindings", more).status == 0
+    numbers = [record["iteration"] for record in _iterations(run)]
+    assert numbers == list(range(done // 200 + 1))
+
+
+def test_finished_run_says_so_and_can_be_extended(tmp_path, runs, cli, gin_files):
+    run = tmp_path / "run"
+    shutil.copytree(runs["random"], run)
+    before = (run / "logs" / "iterations.jsonl").read_bytes()
+    again = cli("train", "--base_dir", run, "--gin_files", gin_files["random"])
+    assert again.status == 0
+    assert "The run is finished: 2 of 2 iterations" in again.out
+    assert (run / "logs" / "iterations.jsonl").read_bytes() == before
+
+    fewer = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 1")
+    assert fewer.status == 0 and "The run is finished: 2 of 1 iterations" in fewer.out
+
+    config = (run / "config.gin").read_bytes()
+    more = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 3")
+    assert more.status == 0 and len(_iterations(run)) == 3
+    assert (run / "config.gin").read_bytes() == config or b"num_iterations = 3" in (
+        run / "config.gin"
+    ).read_bytes()
+
+
+def test_another_experiment_in_the_same_directory_is_refused(tmp_path, runs, cli, gin_files):
+    run = tmp_path / "run"
+    shutil.copytree(runs["random"], run)
+    refused = cli(
+        *("train", "--base_dir", run, "--gin_files", gin_files["random"], "--seed", 1),
+        *("--gin_bindings", "Runner.training_steps = 300"),
+    )
+    assert refused.status == 2
+    assert (
+        "holds another experiment (Runner.seed: this run 0, now 1; "
+        "Runner.training_steps: this run 200, now 300)"
+    ) in refused.err

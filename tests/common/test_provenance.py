@@ -1,0 +1,220 @@
+"""What is recorded of a run's making, and what is said when it has changed."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import getpass
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dopamine_lite.common import provenance
+from dopamine_lite.common.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+THREADS = {"intra_op": 2, "inter_op": 1}
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+    command = ["git", "-C", str(directory), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    directory = tmp_path / "checkout"
+    directory.mkdir()
+    git(directory, "init", "-q")
+    (directory / "agent.py").write_text("a = 1\n")
+    git(directory, "add", ".")
+    git(directory, "commit", "-qm", "one")
+    return directory
+
+
+def start(**sections: dict[str, Any]) -> dict[str, Any]:
+    """A start of a run, with `sections` changed."""
+    made = {
+        "machine": {"processor": "A", "cores": 2},
+        "threads": {"intra_op": 2, "inter_op": 1, "openblas": 1},
+        "versions": {"numpy": "2.0", "tensorflow": "2.21.0", "tensorboard": "2.21.0"},
+        "commits": {"dopamine_lite": None},
+        "variables": {"OPENBLAS_NUM_THREADS": "1"},
+        "command": "dopamine-lite train",
+    }
+    made = copy.deepcopy(made)
+    for name, section in sections.items():
+        made[name] = made[name] | section
+    return made
+
+
+# What is recorded
+
+
+def test_what_is_collected(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    found = provenance.collect(THREADS)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["time"])
+    assert found["versions"]["python"] == platform.python_version()
+    assert re.match(r"\d+\.\d+", found["versions"]["tensorflow"])
+    assert re.match(r"\d+\.\d+", found["versions"]["ale-py"])
+    assert found["threads"] == {"intra_op": 2, "inter_op": 1, "openblas": 3}
+    assert found["variables"]["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=true"
+    assert "TF_ENABLE_ONEDNN_OPTS" not in found["variables"]
+    assert found["machine"]["cores"] == os.cpu_count()
+    assert found["machine"]["memory_gb"] > 0
+
+
+def test_collecting_names_no_host_and_no_user_and_imports_nothing_heavy():
+    program = (
+        "import sys, json\n"
+        "from dopamine_lite.common import provenance\n"
+        "print(json.dumps(provenance.collect({})))\n"
+        "assert not {'tensorflow', 'keras', 'gymnasium', 'tensorboard'} & set(sys.modules)\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    words = re.findall(r"[\w.-]+", shown)
+    assert platform.node() not in words
+    assert getpass.getuser() not in words
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["/home/ann/.venv/bin/dopamine-lite", "train"], "dopamine-lite train"),
+        (["/somewhere/dopamine_lite/__main__.py", "train"], "python -m dopamine_lite train"),
+        (["x", "--gin_bindings=A.b = 'c d'"], """x '--gin_bindings=A.b = '"'"'c d'"'"''"""),
+    ],
+)
+def test_the_command_as_it_was_typed(monkeypatch, argv, command):
+    monkeypatch.setattr(sys, "argv", argv)
+    assert provenance.collect(THREADS)["command"] == command
+
+
+def test_commits(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    head = git(checkout, "rev-parse", "HEAD")
+    commits = provenance.collect(THREADS)["commits"]
+    assert commits["working_directory"] == head
+    (checkout / "run").mkdir()
+    (checkout / "run" / "untracked").write_text("")
+    assert provenance.collect(THREADS)["commits"]["working_directory"] == head
+    (checkout / "agent.py").write_text("a = 2\n")
+    assert provenance.collect(THREADS)["commits"]["working_directory"] == f"{head}+changes"
+
+
+def test_the_source_has_a_commit_only_where_it_is_tracked(checkout, monkeypatch, tmp_path):
+    package = checkout / "lib" / "dopamine_lite" / "common"
+    package.mkdir(parents=True)
+    (package / "provenance.py").write_text("")
+    monkeypatch.setattr(provenance, "__file__", str(package / "provenance.py"))
+    monkeypatch.chdir(checkout)
+    head = git(checkout, "rev-parse", "HEAD")
+    installed = provenance.collect(THREADS)["commits"]
+    assert installed == {"dopamine_lite": None, "working_directory": head}
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "two")
+    head = git(checkout, "rev-parse", "HEAD")
+    assert provenance.collect(THREADS)["commits"] == {"dopamine_lite": head}
+    monkeypatch.chdir(tmp_path)
+    commits = provenance.collect(THREADS)["commits"]
+    assert commits == {"dopamine_lite": head, "working_directory": None}
+
+
+def test_without_git_there_are_no_commits(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    commits = provenance.collect(THREADS)["commits"]
+    assert commits == {"dopamine_lite": None, "working_directory": None}
+
+
+# The file
+
+
+def test_the_file_of_a_run_that_is_resumed(tmp_path):
+    about = {"seed": 3, "agent": {"agent": "DQNAgent"}, "protocol": {"sticky_actions": 0.25}}
+    assert provenance.read(tmp_path) is None
+    assert provenance.record_start(tmp_path, start(), about) == []
+    first = provenance.read(tmp_path)
+    assert first == {"schema": 1, **about, "started": start(), "resumed": []}
+    later = start(versions={"numpy": "2.1"})
+    (sentence,) = provenance.record_start(tmp_path, later, {"seed": 4})
+    assert "numpy was 2.0 when the run last started and is 2.1 now" in sentence
+    assert provenance.record_start(tmp_path, later, {}) == []  # compared with the last start
+    assert provenance.read(tmp_path) == first | {"resumed": [later, later]}
+    assert [path.name for path in tmp_path.iterdir()] == ["provenance.json"]
+
+
+def test_a_disk_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    provenance.record_start(tmp_path, start(), {})
+    before = (tmp_path / "provenance.json").read_bytes()
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space"):
+        provenance.record_start(tmp_path, start(), {})
+    assert (tmp_path / "provenance.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [('{"schema": 1', "not JSON"), ('{"schema": 2}', "schema 2"), ("[]", "schema")],
+)
+def test_a_file_that_is_not_ours_is_named(tmp_path, content, reason):
+    (tmp_path / "provenance.json").write_text(content)
+    with pytest.raises(UserError, match=reason) as error:
+        provenance.record_start(tmp_path, start(), {})
+    assert str(tmp_path / "provenance.json") in str(error.value)
+    assert (tmp_path / "provenance.json").read_text() == content
+
+
+# What has changed
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "words"),
+    [
+        (
+            "machine",
+            {"processor": "B"},
+            "The processor was A when the run last started and is B now",
+        ),
+        ("threads", {"intra_op": 4}, "The number of intra_op threads was 2 "),
+        ("threads", {"openblas": 2}, "The number of openblas threads was 1 "),
+        ("versions", {"tensorflow": "2.22.0"}, "The version of tensorflow was 2.21.0 "),
+        ("versions", {"ale-py": "0.12"}, "The version of ale-py was unknown or not set "),
+        ("commits", {"dopamine_lite": "abc"}, "The source of dopamine_lite was unknown "),
+        ("variables", {"XLA_FLAGS": "-x"}, "The environment variable XLA_FLAGS was unknown or not"),
+    ],
+)
+def test_what_ends_bit_for_bit_repetition_is_said(section, values, words):
+    (sentence,) = provenance.changes(start(), start(**{section: values}))
+    assert sentence.startswith(words)
+    assert sentence.endswith("now: from here on the run may not repeat bit for bit.")
+    assert provenance.changes(start(**{section: values}), start()) != []
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("machine", {"cores": 64}),
+        ("versions", {"tensorboard": "3"}),
+        ("variables", {"OPENBLAS_NUM_THREADS": "01"}),  # the number of threads is what counts
+    ],
+)
+def test_what_does_not_is_not(section, values):
+    assert provenance.changes(start(), start(**{section: values})) == []
