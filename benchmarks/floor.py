@@ -75,7 +75,9 @@ class Pong:
 def network(pong: bool, hidden: tuple[int, ...] | None, num_actions: int) -> keras.Sequential:
     layers = keras.layers
     if pong:
-        body = [layers.Conv2D(*size, activation="relu") for size in ((32, 8, 4), (64, 4, 2), (64, 3, 1))]
+        body = [
+            layers.Conv2D(*size, activation="relu") for size in ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+        ]
         body += [layers.Flatten(), layers.Dense(512, "relu")]
     else:
         body = [layers.Dense(units, "relu") for units in hidden]
@@ -165,7 +167,9 @@ def run(game: str, num_envs: int, steps: int, warm_up: int = 2_000) -> float:
     weights = split(flat)
     generator = np.random.default_rng(0)
     length = SLOTS // num_envs
-    frames = np.zeros((length, num_envs, 84, 84) if pong else (length, num_envs, 4), env.reset().dtype)
+    frames = np.zeros(
+        (length, num_envs, 84, 84) if pong else (length, num_envs, 4), env.reset().dtype
+    )
     flat_frames = frames.reshape(length * num_envs, *frames.shape[2:])
     scalars = np.zeros((length, num_envs, 3), np.float32)
     offsets = np.arange(-3, 2) if pong else np.arange(2)

@@ -13,34 +13,34 @@ __all__ = ["Agent", "State", "Transitions"]
 
 
 class Agent(abc.ABC):
-  """Acts and learns. Built as `agent(spec, seeds)`: an `EnvironmentSpec` and a `Seeds` node.
+    """Acts and learns. Built as `agent(spec, seeds)`: an `EnvironmentSpec` and a `Seeds` node.
 
-  With `evaluate=True` an agent acts by its evaluation policy and learns nothing; whatever it
-  draws then comes from a generator of its own, so that evaluating never changes training.
-  """
+    With `evaluate=True` an agent acts by its evaluation policy and learns nothing; whatever it
+    draws then comes from a generator of its own, so that evaluating never changes training.
+    """
 
-  @abc.abstractmethod
-  def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
-    """Returns actions [N] for observations [N, ...]."""
+    @abc.abstractmethod
+    def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
+        """Returns actions [N] for observations [N, ...]."""
 
-  @abc.abstractmethod
-  def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
-    """Takes in what the last `act` led to; this is where an agent stores and learns."""
+    @abc.abstractmethod
+    def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
+        """Takes in what the last `act` led to; this is where an agent stores and learns."""
 
-  def metrics(self) -> dict[str, float | np.ndarray]:
-    """What happened since the last call: numbers (loss, epsilon ...) and arrays (histograms)."""
-    return {}
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        """What happened since the last call: numbers (loss, epsilon ...) and arrays (histograms)."""
+        return {}
 
-  @abc.abstractmethod
-  def get_state(self) -> State:
-    """Everything that decides what the agent does next, between two `observe` calls."""
+    @abc.abstractmethod
+    def get_state(self) -> State:
+        """Everything that decides what the agent does next, between two `observe` calls."""
 
-  @abc.abstractmethod
-  def set_state(self, state: State) -> None:
-    """Takes the place of the agent that returned `state`; `state["replay"]` may be None, which
-    leaves the memory empty (enough to evaluate)."""
+    @abc.abstractmethod
+    def set_state(self, state: State) -> None:
+        """Takes the place of the agent that returned `state`; `state["replay"]` may be None, which
+        leaves the memory empty (enough to evaluate)."""
 
-  def describe(self) -> dict[str, Any]:
-    """What this agent is, for the log, `inspect` and provenance: its active parts by name,
-    `parameters` (their number) and `memory_bytes` (what it will hold when full)."""
-    return {}
+    def describe(self) -> dict[str, Any]:
+        """What this agent is, for the log, `inspect` and provenance: its active parts by name,
+        `parameters` (their number) and `memory_bytes` (what it will hold when full)."""
+        return {}

@@ -19,9 +19,7 @@ class RandomAgent(Agent):
 
     def __init__(self, spec: EnvironmentSpec, seeds: Seeds):
         # One space, so one generator, for training and one for evaluation.
-        self._spaces = {
-            evaluate: copy.deepcopy(spec.action_space) for evaluate in (False, True)
-        }
+        self._spaces = {evaluate: copy.deepcopy(spec.action_space) for evaluate in (False, True)}
         self._spaces[False].seed(seeds.integer("train"))
         self._spaces[True].seed(seeds.integer("eval"))
 

@@ -51,14 +51,15 @@ class ValueAgent(Agent):
         batch_size: int,
     ):
         self._spec = spec
-        self._num_actions = _number_of_actions(spec, type(self).__name__)
-        self._first_action = int(spec.action_space.start)
+        actions = _discrete(spec, type(self).__name__)
+        self._num_actions, self._first_action = int(actions.n), int(actions.start)
         self._min_replay_history = min_replay_history
         self._update_period = update_period
         self._updates_per_period = updates_per_period
         self._target_update_period = target_update_period
         self._batch_size = batch_size
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
+        assert shape is not None
         self._frame_shape = shape[1:] if spec.stack_size > 1 else shape
         self._replay = replay(
             frame_shape=self._frame_shape,
@@ -250,11 +251,11 @@ class ValueAgent(Agent):
             self._numpy.load(flat.numpy())
 
 
-def _number_of_actions(spec: EnvironmentSpec, agent: str) -> int:
+def _discrete(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Discrete:
     space = spec.action_space
     if not isinstance(space, gymnasium.spaces.Discrete):
         raise UserError(
             f"{agent} needs a discrete action space, but {spec.id} has {space}: choose an agent "
             "for continuous actions or another environment."
         )
-    return int(space.n)
+    return space

@@ -2,8 +2,8 @@
 
 
 class UserError(Exception):
-  """Something the user gave or the machine lacks; `str(error)` says what, where and what to do.
+    """Something the user gave or the machine lacks; `str(error)` says what, where and what to do.
 
-  The command line prints the sentence and exits with status 2. Raise it before anything is
-  written, so that a refused command leaves no half-made run directory behind.
-  """
+    The command line prints the sentence and exits with status 2. Raise it before anything is
+    written, so that a refused command leaves no half-made run directory behind.
+    """

@@ -39,6 +39,8 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     except RuntimeError:  # TensorFlow has already begun: what it began with stays
         threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
         inter_op = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count() or 1
+    with _held_back_stderr():  # it says at length that there is no GPU
+        tf.zeros([])
     return {"intra_op": threads, "inter_op": inter_op}
 
 

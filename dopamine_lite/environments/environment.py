@@ -12,54 +12,57 @@ import numpy as np
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-  """What an agent needs to know to build itself. Inferred from the environment, never configured."""
+    """What an agent needs to know to build itself. Inferred from the environment, never configured."""
 
-  id: str  # "CartPole-v1", "Pong"
-  observation_space: gymnasium.Space  # of one stream
-  action_space: gymnasium.Space  # of one stream
-  num_envs: int
-  # Number of single frames in one observation (its first axis), oldest first; 1: not stacked and
-  # without such an axis. Frames before an episode's first are zeros.
-  stack_size: int = 1
-  frame_skip: int = 1  # simulator frames in one agent step
-  max_steps_per_episode: int | None = None  # in agent steps
-  # How episodes are played, printed beside every number: sticky actions, no-ops, life loss ...
-  protocol: dict[str, Any] = field(default_factory=dict)
+    id: str  # "CartPole-v1", "Pong"
+    observation_space: gymnasium.Space  # of one stream
+    action_space: gymnasium.Space  # of one stream
+    num_envs: int
+    # Number of single frames in one observation (its first axis), oldest first; 1: not stacked and
+    # without such an axis. Frames before an episode's first are zeros.
+    stack_size: int = 1
+    frame_skip: int = 1  # simulator frames in one agent step
+    max_steps_per_episode: int | None = None  # in agent steps
+    # How episodes are played, printed beside every number: sticky actions, no-ops, life loss ...
+    protocol: dict[str, Any] = field(default_factory=dict)
 
 
 class Step(NamedTuple):
-  """What one step of N streams returned, with same-step autoreset."""
+    """What one step of N streams returned, with same-step autoreset."""
 
-  observations: np.ndarray  # [N, ...] to act on next: a new episode's first where one has ended
-  rewards: np.ndarray  # [N] float64, raw
-  terminated: np.ndarray  # [N] bool
-  truncated: np.ndarray  # [N] bool
-  next_observations: np.ndarray  # [N, ...] the true successors; differs where an episode ended
+    observations: np.ndarray  # [N, ...] to act on next: a new episode's first where one has ended
+    rewards: np.ndarray  # [N] float64, raw
+    terminated: np.ndarray  # [N] bool
+    truncated: np.ndarray  # [N] bool
+    next_observations: np.ndarray  # [N, ...] the true successors; differs where an episode ended
+    # [N] bool: the game whose score counts is over. None: where terminated | truncated. Differs where
+    # the agent is told that a lost life is the end.
+    game_over: np.ndarray | None = None
 
 
 class Environment(abc.ABC):
-  """N streams of one environment, used once.
+    """N streams of one environment, used once.
 
-  Built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`; with
-  `evaluate` it plays by the protocol of evaluation (whole games where a lost life ends training's).
-  Made anew for every segment of a run, so its behaviour is a function of the constructor's
-  arguments and the actions alone. The arrays it returns are not written to later.
-  """
+    Built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`; with
+    `evaluate` it plays by the protocol of evaluation (whole games where a lost life ends training's).
+    Made anew for every segment of a run, so its behaviour is a function of the constructor's
+    arguments and the actions alone. The arrays it returns are not written to later.
+    """
 
-  spec: EnvironmentSpec
+    spec: EnvironmentSpec
 
-  @abc.abstractmethod
-  def reset(self) -> np.ndarray:
-    """Starts every stream; called once. Returns observations [N, ...]."""
+    @abc.abstractmethod
+    def reset(self) -> np.ndarray:
+        """Starts every stream; called once. Returns observations [N, ...]."""
 
-  @abc.abstractmethod
-  def step(self, actions: np.ndarray) -> Step:
-    """Takes one action in every stream; streams that end start again within the same step."""
+    @abc.abstractmethod
+    def step(self, actions: np.ndarray) -> Step:
+        """Takes one action in every stream; streams that end start again within the same step."""
 
-  def render(self) -> np.ndarray:
-    """The picture of stream 0 as [height, width, 3] uint8, where built with `render=True`."""
-    raise NotImplementedError(f"{type(self).__name__} does not draw.")
+    def render(self) -> np.ndarray:
+        """The picture of stream 0 as [height, width, 3] uint8, where built with `render=True`."""
+        raise NotImplementedError(f"{type(self).__name__} does not draw.")
 
-  @abc.abstractmethod
-  def close(self) -> None:
-    """Frees what the streams hold."""
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Frees what the streams hold."""

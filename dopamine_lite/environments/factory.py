@@ -28,9 +28,7 @@ def create_environment(
     implementation where there is one that fits (see `native_vector_environment`), else a loop.
     """
     if id.startswith("ALE/"):
-        return AtariEnvironment(
-            num_envs, seed, max_steps_per_episode, render, evaluate, game=id
-        )
+        return AtariEnvironment(num_envs, seed, max_steps_per_episode, render, evaluate, game=id)
     if num_envs > 1 and not render:
         native = native_vector_environment(id, num_envs, seed, max_steps_per_episode)
         if native is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -102,16 +103,12 @@ def native_vector_environment(
     if registered.vector_entry_point is None:
         return None
     limit = _lower(registered.max_episode_steps, max_steps_per_episode)
-    arguments = {} if limit is None else {"max_episode_steps": limit}
-    envs = gymnasium.make_vec(
-        id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments
-    )
+    arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
+    envs = gymnasium.make_vec(id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments)
     if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
         envs.close()
         return None
-    spec = spec_of(
-        id, envs.single_observation_space, envs.single_action_space, num_envs, limit
-    )
+    spec = spec_of(id, envs.single_observation_space, envs.single_action_space, num_envs, limit)
     return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
 
 
@@ -150,8 +147,12 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
         return gymnasium.spec(id)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         near = difflib.get_close_matches(id, list(gymnasium.registry), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`import` its module in a gin file."
-        raise UserError(f"There is no environment {id!r} ({str(error).rstrip('.')}): {hint}") from error
+        hint = (
+            f"did you mean {' or '.join(near)}?" if near else "`import` its module in a gin file."
+        )
+        raise UserError(
+            f"There is no environment {id!r} ({str(error).rstrip('.')}): {hint}"
+        ) from error
 
 
 def _make(id: str, limit: int | None, render_mode: str | None) -> gymnasium.Env:

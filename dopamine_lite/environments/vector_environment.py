@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 
@@ -23,7 +25,7 @@ class VectorEnvironment(Environment):
         if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
             raise ValueError(f"{envs} does not reset within the step that ends an episode.")
         self.spec = spec
-        self._envs = envs
+        self._envs: Any = envs
         self._seeds = seeds
 
     def reset(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,7 +36,9 @@ class Network:
         one = tf.zeros([1, *observation_shape], self._input.dtype)
         self(compiled_by_xla(self.prepare, one)(one))  # builds the layers
         self.variables: list[tf.Variable] = [
-            variable.value for layer in (torso.layers, head) for variable in layer.trainable_variables
+            variable.value
+            for layer in (torso.layers, head)
+            for variable in layer.trainable_variables
         ]
 
     def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
@@ -87,7 +90,8 @@ class NumpyNetwork:
     """
 
     def __init__(self, network: Network):
-        self._torso, self._head = network.torso, network.head
+        self._torso: Any = network.torso
+        self._head: Any = network.head
         self._shapes = [tuple(variable.shape) for variable in network.variables]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         self._split = len(self._torso.layers.trainable_variables)
@@ -100,7 +104,9 @@ class NumpyNetwork:
     def load(self, flat: np.ndarray) -> None:
         """Takes parameters [P] as `Network.flat_parameters` returned them; not copied."""
         parts = np.split(flat, self._ends[:-1])
-        self._weights = [part.reshape(shape) for part, shape in zip(parts, self._shapes)]
+        self._weights = [
+            part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)
+        ]
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """The head's outputs for observations [N, ...] as stored."""

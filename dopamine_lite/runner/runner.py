@@ -195,15 +195,17 @@ class Runner:
           Stopped: SIGINT or SIGTERM arrived.
         """
         self.check_memory()
-        self._checkpointer = Checkpointer(
-            self.base_dir / "checkpoints", report=self._console.say
-        )
+        self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=self._console.say)
         self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
-        with self._caught_signals(), self._console:
+        with (
+            contextlib.closing(self._checkpointer),
+            contextlib.closing(self._logbook),
+            self._caught_signals(),
+            self._console,
+        ):
             self._start()
             while self._iteration < self.num_iterations:
                 self._run_iteration()
-            self._logbook.close()
 
     def get_state(self) -> State:
         """The whole run as one value, between two segments."""
@@ -381,7 +383,11 @@ class Runner:
         if histograms:
             self._logbook.histograms(
                 self._agent_steps,
-                {f"train/{name}": value for name, value in values.items() if np.ndim(value)},
+                {
+                    f"train/{name}": np.asarray(value)
+                    for name, value in values.items()
+                    if np.ndim(value)
+                },
             )
         recent = self._statistics.recent_return()
         if recent is not None:
@@ -438,7 +444,9 @@ class Runner:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
-                raise UserError(f"Runner.{name} is {value!r}: give a whole number, {least} or more.")
+                raise UserError(
+                    f"Runner.{name} is {value!r}: give a whole number, {least} or more."
+                )
         if self.schedule not in _SCHEDULES:
             raise UserError(
                 f"Runner.schedule is {self.schedule!r}: choose one of {', '.join(_SCHEDULES)}."

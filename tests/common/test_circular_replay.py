@@ -118,7 +118,7 @@ def play(replay: CircularReplay, reference: Reference, endings: list[list[int]])
     for time, row in enumerate(endings):
         actions = np.array([(time + column) % 5 for column in range(num_envs)])
         rewards = np.array([float(time * 3 + column) for column in range(num_envs)])
-        following = [stack[1:] + [new_frame()] for stack in current]
+        following = [[*stack[1:], new_frame()] for stack in current]
         terminated, truncated = np.array(row) == 1, np.array(row) == 2
         replay.add(
             Transitions(

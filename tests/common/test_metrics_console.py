@@ -155,13 +155,19 @@ def test_durations(seconds, words):
 class Terminal:
     """A pseudo-terminal and what appears on it."""
 
+    _MARK = "<read to here>"
+
     def __init__(self) -> None:
         self._master, slave = pty.openpty()
         self.stream = open(slave, "w", encoding="utf-8")  # noqa: SIM115 (see `close`)
 
     def text(self) -> str:
         """What has been written since the last call; what was overwritten is in it too."""
-        written = os.read(self._master, 100_000).decode().replace("\r\n", "\n")
+        print(end=self._MARK, file=self.stream, flush=True)
+        read = b""
+        while not read.endswith(self._MARK.encode()):
+            read += os.read(self._master, 4096)
+        written = read.decode().removesuffix(self._MARK).replace("\r\n", "\n")
         in_lines = re.sub(r"(\r|\x1b\[1A|\x1b\[2K)+", "\n", written)
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", in_lines)
 

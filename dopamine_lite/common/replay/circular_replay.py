@@ -105,6 +105,7 @@ class CircularReplay:
         """Stores one step of every stream."""
         if self._frames is None:
             self._allocate()
+        assert self._frames is not None
         kinds = transitions.terminated.view(np.uint8) | transitions.truncated.view(np.uint8) << 1
         at = (self._stop % self._length) * self._num_envs + self._columns
         self._frames[at] = self._newest(transitions.observations)
@@ -163,7 +164,9 @@ class CircularReplay:
         restore_generator(self._generator, state["generator"])
 
     def _allocate(self) -> None:
-        require_memory(self.memory_bytes, "the replay buffer", "lower CircularReplay.replay_capacity")
+        require_memory(
+            self.memory_bytes, "the replay buffer", "lower CircularReplay.replay_capacity"
+        )
         size = self._length * self._num_envs  # time-major: [time, environment] flattened
         self._frames = np.empty((size, *self._frame_shape), self._dtype)
         self._actions = np.zeros(size, np.int32)

@@ -1,0 +1,46 @@
+# `make demo` and `make test` do everything on a machine with Python 3.11, pip and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= runs/demo
+
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	touch $@
+
+install: $(BIN)/installed  ## the virtual environment with everything in it
+
+demo: install  ## trains DQN on CartPole, evaluates it over 100 episodes and films it
+	$(BIN)/dopamine-lite train --base_dir $(RUN) --gin_files dqn/cartpole.gin
+	$(BIN)/dopamine-lite evaluate --base_dir $(RUN) --episodes 100
+	$(BIN)/dopamine-lite record --base_dir $(RUN) --output $(RUN)/cartpole.gif
+	@echo "Its curves: $(BIN)/tensorboard --logdir $(RUN)/logs"
+
+test: install  ## the test suite
+	$(BIN)/python -m pytest
+
+test-learning: install  ## the slow tests: agents reach stated returns
+	$(BIN)/python -m pytest -m learning
+
+bench: install  ## speed beside the floor, and a million frames of replay; on a quiet machine
+	$(BIN)/python benchmarks/bench.py speed
+	$(BIN)/python benchmarks/bench.py replay
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install  ## puts the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## removes the virtual environment and caches, no runs
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+.PHONY: help install demo test test-learning bench lint format clean
+.DEFAULT_GOAL := help
