@@ -52,6 +52,8 @@ def define_seed(flag_values: flags.FlagValues) -> None:
 
 
 def run(flag_values: flags.FlagValues) -> None:
+    from dopamine_lite.common import provenance
+
     directory = run_directory.existing_run(flag_values)
     evaluations = directory / "evaluations"
     run_directory.check_output(Path(flag_values.output or evaluations / "result.json"))
@@ -64,6 +66,7 @@ def run(flag_values: flags.FlagValues) -> None:
         "protocol": dict(runner.spec.protocol),
         "checkpoint": checkpoint,
         "seed": seed,
+        "versions": provenance.versions(),
         "summary": summary(returns),
         "returns": returns,
         "lengths": [episode.length for episode in episodes],

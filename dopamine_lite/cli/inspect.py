@@ -39,6 +39,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
 
     config = configuration.statements((directory / run_directory.CONFIG).read_text("utf-8"))
     provenance = _json(directory / "provenance.json")
+    agent = provenance.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")
     iterations = run_directory.finished_iterations(directory, checkpoints["newest"] or 0)
     return {
@@ -48,6 +49,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
             "agent_steps": checkpoints["newest"] or 0,
         },
         "experiment": {key: config[key] for key in config if key.startswith("Runner.")},
+        "agent": agent,
         "checkpoints": checkpoints,
         "last_iteration": iterations[-1] if iterations else {},
         "disk_use": {path.name: _size(path) for path in sorted(directory.iterdir())},

@@ -197,7 +197,8 @@ def _used_bindings() -> set[_Binding]:
         value = gin_config._CONFIG[scope, selector][parameter]
         for reference in gin_config.iterate_references([value]):
             if reference.config_key not in gin_config._OPERATIVE_CONFIG:
-                new = _suppliers(*reference.config_key, None) - used
+                inner_scope, inner_selector = reference.config_key
+                new = _suppliers(inner_scope, inner_selector, None) - used
                 used |= new
                 waiting.extend(new)
     return used

@@ -59,8 +59,7 @@ def collect(threads: Mapping[str, int]) -> dict[str, Any]:
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(),
         "commits": _commits(),
-        "versions": {"python": platform.python_version()}
-        | {name: _version(distributions) for name, distributions in _PACKAGES.items()},
+        "versions": versions(),
         "machine": {
             "platform": platform.platform(),
             "processor": _processor(),
@@ -69,6 +68,13 @@ def collect(threads: Mapping[str, int]) -> dict[str, Any]:
         },
         "threads": dict(threads) | {"openblas": _openblas_threads()},
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python and the packages whose code decides a run's numbers; None: not installed."""
+    return {"python": platform.python_version()} | {
+        name: _version(distributions) for name, distributions in _PACKAGES.items()
     }
 
 
@@ -154,10 +160,8 @@ def _shown(value: object) -> str:
 def _command() -> str:
     """The command line as it was typed, except for the way to the program."""
     program = Path(sys.argv[0])
-    if program.name == "__main__.py":
-        words = ["python", "-m", program.parent.name]
-    else:
-        words = [program.name]
+    module = ["python", "-m", program.parent.name]
+    words = module if program.name == "__main__.py" else [program.name]
     return shlex.join(words + sys.argv[1:])
 
 

@@ -197,8 +197,9 @@ class _Twin:
         self.frame = observations[0, 0]
 
     def step(self, actions: np.ndarray) -> None:
-        observations, self.rewards, *_ = self._envs.step(np.asarray(actions)[:1])
+        observations, self.rewards, terminated, truncated, _ = self._envs.step(actions[:1])
         self.frame = observations[0, 0]
+        self.ended = bool(terminated[0] or truncated[0])
 
     def close(self) -> None:
         self._envs.close()

@@ -21,7 +21,7 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common import configuration, provenance
-from dopamine_lite.common.checkpointing import Checkpointer
+from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
@@ -101,6 +101,12 @@ class Runner:
         schedule: str = "continuous_train_and_eval",
         console: Console | None = None,
     ):
+        for name, value in (("agent", agent), ("environment", environment)):
+            if not callable(value):
+                raise UserError(
+                    f"Runner.{name} is {value!r}: refer to what makes it, such as @DQNAgent or "
+                    "@create_environment."
+                )
         self._make_environment = environment
         self.seed = seed
         self.num_iterations = num_iterations
@@ -112,7 +118,7 @@ class Runner:
         self.checkpoint_every_steps = checkpoint_every_steps or training_steps
         self.log_every_steps = log_every_steps
         self.schedule = schedule
-        self._check_numbers()
+        self._check_settings()
         self._clip_rewards = clip_rewards
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
@@ -159,13 +165,16 @@ class Runner:
     def load(self, checkpoint: int | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint (the newest); returns its number."""
         loaded = Checkpointer(self.base_dir / "checkpoints").load(checkpoint)
-        self.agent.set_state(loaded.state["agent"])
+        self._set_agent_state(loaded)
         return loaded.number
 
-    def evaluate(self, episodes: int, seed: int) -> list[EpisodeRecord]:
+    def evaluate(
+        self, episodes: int, seed: int, on_episode: Callable[[], None] = lambda: None
+    ) -> list[EpisodeRecord]:
         """Plays whole episodes with the evaluation policy; learns and writes nothing.
 
-        Each stream plays its share of the episodes, so that short ones are not favoured.
+        Each stream plays its share of the episodes, so that short ones are not favoured; after
+        each, `on_episode` is called.
         """
         num_envs = min(self.num_envs, episodes)
         environment = self.create_environment(
@@ -177,6 +186,7 @@ class Runner:
 
         def enough(finished: list[EpisodeRecord]) -> bool:
             for record in finished:
+                on_episode()
                 if quota[record.stream] > 0:
                     quota[record.stream] -= 1
                     records.append(record)
@@ -207,7 +217,7 @@ class Runner:
             while self._iteration < self.num_iterations:
                 self._run_iteration()
 
-    def get_state(self) -> State:
+    def _get_state(self) -> State:
         """The whole run as one value, between two segments."""
         return {
             "iteration": self._iteration,
@@ -220,31 +230,44 @@ class Runner:
             "logs": self._logbook.get_state(),
         }
 
-    def set_state(self, state: State) -> None:
-        """Becomes the run that returned `state`; cuts the logs back to where they were."""
+    def _set_agent_state(self, checkpoint: Restored) -> None:
+        try:
+            self.agent.set_state(checkpoint.state["agent"])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The checkpoint {checkpoint.path} is of another experiment than this "
+                f"{type(self.agent).__name__} ({type(error).__name__}: {error}): give the run its own "
+                "--base_dir."
+            ) from error
+
+    def _set_state(self, state: State) -> None:
+        """Becomes the run that was saved as `state`, but for the agent; cuts the logs back."""
         self._iteration = state["iteration"]
         self._segment = state["segment"]
         self._agent_steps = state["agent_steps"]
         self._train_seconds = state["train_seconds"]
         self._statistics.set_state(state["statistics"])
-        self.agent.set_state(state["agent"])
         self._logbook.set_state(state["logs"])
 
     def _start(self) -> None:
         restored = self._checkpointer.restore()
+        if restored is not None:
+            self._set_agent_state(restored)
+            self._set_state(restored.state)
+        else:
+            self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         self._write_config()
         start = provenance.collect(self._threads)
         for sentence in provenance.record_start(self.base_dir, start, self.describe()):
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))
-        if restored is not None:
-            self.set_state(restored.state)
+        done = f"{self._iteration} of {self.num_iterations} iterations"
+        if self._iteration >= self.num_iterations:
             self._console.say(
-                f"Resuming at agent step {self._agent_steps:,} "
-                f"(iteration {self._iteration + 1} of {self.num_iterations})."
+                f"The run is finished: {done}. A larger Runner.num_iterations extends it."
             )
-        else:
-            self._logbook.set_state({})  # what a run killed before its first checkpoint had written
+        elif restored is not None:
+            self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
         self._console.start(self.num_iterations * self.training_steps, self._agent_steps)
 
     def _write_config(self) -> None:
@@ -270,6 +293,7 @@ class Runner:
         train_seconds, eval_seconds = self._train_seconds, 0.0
         if self.schedule == "continuous_train_and_eval":
             start = time.perf_counter()
+            self._show_evaluation()
             record["eval"] = self._evaluation_phase()
             eval_seconds = time.perf_counter() - start
         record["time"] = {
@@ -307,7 +331,7 @@ class Runner:
     def _evaluation_phase(self) -> dict[str, Any]:
         seed = self._seeds.integer("evaluation", self._iteration)
         if self.evaluation_episodes is not None:
-            records = self.evaluate(self.evaluation_episodes, seed)
+            records = self.evaluate(self.evaluation_episodes, seed, self._show_evaluation)
             self._log_episodes("eval", records)
             return summarise(records)
         statistics = IterationStatistics()
@@ -320,6 +344,7 @@ class Runner:
             ):
                 if finished:
                     self._log_episodes("eval", finished)
+                    self._show_evaluation()
         return statistics.summary()
 
     def _play(
@@ -366,6 +391,9 @@ class Runner:
     def _log_episodes(self, phase: str, records: list[EpisodeRecord]) -> None:
         self._logbook.episodes(self._iteration, phase, self._agent_steps, records)
 
+    def _show_evaluation(self) -> None:
+        self._console.progress("eval", self._iteration, self._agent_steps, {})
+
     def _log_metrics(self, histograms: bool = False) -> None:
         values = self.agent.metrics()
         scalars = {name: float(value) for name, value in values.items() if np.ndim(value) == 0}
@@ -405,7 +433,7 @@ class Runner:
         self._logbook.scalars(self._agent_steps, scalars)
 
     def _save(self) -> None:
-        self._checkpointer.save(self._agent_steps, self.get_state())
+        self._checkpointer.save(self._agent_steps, self._get_state())
 
     @contextlib.contextmanager
     def _caught_signals(self) -> Iterator[None]:
@@ -439,8 +467,8 @@ class Runner:
             return "There is no checkpoint yet."
         return f"The newest checkpoint is at agent step {max(numbers):,}."
 
-    def _check_numbers(self) -> None:
-        """Raises UserError for numbers that describe no run."""
+    def _check_settings(self) -> None:
+        """Raises UserError for settings that describe no run."""
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):

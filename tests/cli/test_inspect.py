@@ -22,7 +22,7 @@ def test_report_of_a_run(runs, cli):
     # 4 * 8 + 8 parameters in the torso, 8 * 2 + 2 in the head
     assert report["agent"]["parameters"] == 58
     assert report["agent"]["replay"] == "CircularReplay"
-    assert report["provenance"]["versions"]["tensorflow"]
+    assert report["provenance"]["started"]["versions"]["tensorflow"]
 
 
 def test_inspect_imports_no_tensorflow(runs):

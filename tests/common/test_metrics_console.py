@@ -129,6 +129,7 @@ def test_the_time_left_counts_evaluations(lines, clock):
     console.progress("eval", 1, 2000, {})
     assert console._pace.left() == ["8m50s left"]  # its evaluation has just begun
     clock.now += 20
+    console.progress("eval", 1, 2000, {})
     assert console._pace.left() == ["8m30s left"]
     clock.now += 1000  # longer than the last one
     assert console._pace.left() == ["8m00s left"]
@@ -195,7 +196,8 @@ def test_the_bar_fits_into_the_terminal(terminal, clock, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     console = make_console(terminal.stream)
     assert isinstance(console, RichConsole)
-    values = {"q_mean": 1.0, "return": 1234.5, "loss": 0.01, "epsilon": 0.05, "eval": 1234.5}
+    values = {"return": 1234.5, "loss": 0.01, "epsilon": 0.05, "eval": 1234.5}
+    values |= {f"another metric {number}": 0.5 for number in range(5)}
     with console:
         console.start(50_000_000, 30_000_000)
         terminal.text()
@@ -210,6 +212,7 @@ def test_the_bar_fits_into_the_terminal(terminal, clock, monkeypatch, width):
         "loss 0.01",
         "epsilon 0.05",
     ]
+    assert ("another metric 1 0.5" in numbers) == (width == 120)
     assert all(len(line) <= width for line in shown)
 
 
