@@ -1,0 +1,43 @@
+"""Every packaged experiment runs for a few steps, opens with its provenance, and resumes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dopamine_lite.cli.main import main
+from dopamine_lite.common.configuration import all_configs, packaged_configs
+from dopamine_lite.common.metrics.logbook import read_iterations
+from tests.integration.shrink import shrunk
+
+CONFIGS = sorted(path.relative_to(packaged_configs()).as_posix() for path in all_configs())
+EXPERIMENTS = [name for name in CONFIGS if not name.startswith("atari/")]
+
+
+def test_the_experiments_are_all_there():
+    assert {
+        "dqn/cartpole.gin",
+        "dqn/acrobot.gin",
+        "dqn/lunar_lander.gin",
+        "dqn/mountain_car.gin",
+        "dqn/atari.gin",
+        "dqn/atari_nature.gin",
+        "random/atari.gin",
+    } <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_opens_with_its_provenance(name):
+    first, *rest = (packaged_configs() / name).read_text().splitlines()
+    assert first.startswith("# ") and first.endswith(".")
+    assert any(line.startswith("# Provenance: ") for line in rest[:4])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_runs(name, tmp_path):
+    arguments = ["train", "--base_dir", str(tmp_path / "run"), "--gin_files", name, *shrunk(name)]
+    assert main(arguments) == 0
+    lines = read_iterations(tmp_path / "run")
+    assert [line["iteration"] for line in lines] == [0, 1]
+    assert lines[1]["agent_steps"] == 640
+    if name.startswith("dqn/"):
+        assert lines[1]["train"]["loss"] >= 0

@@ -1,0 +1,58 @@
+"""The wheel holds what it needs, and trains from a packaged config when installed elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.integration.shrink import shrunk
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    (built,) = place.glob("dopamine_lite-*.whl")
+    return built
+
+
+def test_what_is_in_it(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    configs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.gin")}
+    assert {f"dopamine_lite/{name}" for name in configs} <= set(names)
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dopamine_lite").rglob("*.py")}
+    assert modules <= set(names)
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_it_trains_from_a_packaged_config(wheel, tmp_path):
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
+    site = tmp_path / "site"
+    subprocess.run([*install, "--target", site, wheel], check=True, capture_output=True)
+    train = [
+        *(sys.executable, "-P", "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); "),
+    ]
+    train[-1] += "from dopamine_lite.cli.main import main; import dopamine_lite; "
+    train[-1] += "print(dopamine_lite.__file__); sys.exit(main())"
+    done = subprocess.run(
+        [*train, site, "train", "--base_dir=run", "--gin_files=dqn/cartpole.gin", *shrunk("dqn/cartpole.gin")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(site) in done.stdout
+    assert (tmp_path / "run" / "checkpoints" / "checkpoint-000000000640").is_dir()
+
+
+def test_gin_tf_is_never_imported():
+    """It needs tf.estimator, which is gone."""
+    sources = [*(ROOT / "dopamine_lite").rglob("*.py"), *(ROOT / "configs").rglob("*.gin")]
+    assert not [path for path in sources if "gin.tf" in path.read_text(encoding="utf-8")]
