@@ -36,13 +36,13 @@ def test_it_trains_from_a_packaged_config(wheel, tmp_path):
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet"]
     site = tmp_path / "site"
     subprocess.run([*install, "--target", site, wheel], check=True, capture_output=True)
-    train = [
-        *(sys.executable, "-P", "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); "),
-    ]
-    train[-1] += "from dopamine_lite.cli.main import main; import dopamine_lite; "
-    train[-1] += "print(dopamine_lite.__file__); sys.exit(main())"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import dopamine_lite; "
+        "from dopamine_lite.cli.main import main; print(dopamine_lite.__file__); sys.exit(main())"
+    )
+    arguments = ["train", "--base_dir=run", "--gin_files=dqn/cartpole.gin"]
     done = subprocess.run(
-        [*train, site, "train", "--base_dir=run", "--gin_files=dqn/cartpole.gin", *shrunk("dqn/cartpole.gin")],
+        [sys.executable, "-P", "-c", program, site, *arguments, *shrunk("dqn/cartpole.gin")],
         cwd=tmp_path,
         capture_output=True,
         text=True,
