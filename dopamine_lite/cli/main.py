@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from absl import flags
 
+import dopamine_lite
 from dopamine_lite.common.errors import UserError
 
 COMMANDS = ("train", "evaluate", "record", "inspect", "list")
@@ -74,7 +75,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(_overview())
         return 0
     if name == "--version":
-        print(f"dopamine-lite {_version()}")
+        print(f"dopamine-lite {dopamine_lite.__version__}")
         return 0
     if name not in COMMANDS:
         nearest = _did_you_mean(name, COMMANDS)
@@ -153,15 +154,6 @@ def _help(name: str, command: Command, flag_values: flags.FlagValues) -> str:
 def _default(flag: flags.Flag) -> str:
     said = flag.default is not None and flag.default is not False and flag.default != []
     return f" (default: {flag.default})" if said else ""
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("dopamine-lite")
-    except metadata.PackageNotFoundError:
-        return "(not installed: run from its source)"
 
 
 def _the_commands() -> str:

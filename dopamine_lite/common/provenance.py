@@ -16,13 +16,13 @@ from typing import Any
 
 import psutil
 
+import dopamine_lite
 from dopamine_lite.common.checkpointing.storage import durable_file, sync_directory
 from dopamine_lite.common.errors import UserError
 
 FILE = "provenance.json"
 _SCHEMA = 1
 _PACKAGES = {  # and the distributions that each may come from
-    "dopamine_lite": ("dopamine-lite",),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
     "keras": ("keras",),
     "numpy": ("numpy",),
@@ -73,9 +73,8 @@ def collect(threads: Mapping[str, int]) -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Of Python and the packages whose code decides a run's numbers; None: not installed."""
-    return {"python": platform.python_version()} | {
-        name: _version(distributions) for name, distributions in _PACKAGES.items()
-    }
+    own = {"python": platform.python_version(), "dopamine_lite": dopamine_lite.__version__}
+    return own | {name: _version(distributions) for name, distributions in _PACKAGES.items()}
 
 
 def record_start(base_dir: Path, start: dict[str, Any], about: Mapping[str, Any]) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import dopamine_lite
 from dopamine_lite.common.checkpointing.segments import SavedRing, Segment
 from dopamine_lite.common.checkpointing.storage import (
     Damaged,
@@ -78,7 +78,4 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def _program() -> str:
-    try:
-        return f"dopamine_lite {importlib.metadata.version('dopamine-lite')}"
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree
-        return "dopamine_lite of an unknown version"
+    return f"dopamine_lite {dopamine_lite.__version__}"
