@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-STEPS = {("cartpole", 1): 60_000, ("cartpole", 8): 60_000, ("pong", 1): 4_000, ("pong", 8): 6_000}
+STEPS = {("cartpole", 1): 20_480, ("cartpole", 8): 20_480, ("pong", 1): 3_000, ("pong", 8): 4_000}
 CONFIGS = {"cartpole": "dqn/cartpole.gin", "pong": "dqn/atari.gin"}
 WARM_UP = 2_000  # agent steps, compilation among them
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 GAMMA, EPSILON, SLOTS = 0.99, 0.05, 30_000
 SETTINGS = {  # hidden units, batch, agent steps between updates, updates each time, learning rate
-    "cartpole": ((256, 256), 128, 256, 128, 1e-3),
+    "cartpole": ((256, 256), 64, 256, 256, 1e-3),
     "pong": (None, 32, 4, 1, 6.25e-5),
 }
 
@@ -102,7 +102,12 @@ def make_update(pong, online, target, batch, updates, learning_rate):
     def one(frames, scalars):
         states, next_states = prepare(frames)
         actions, rewards, discounts = tf.unstack(scalars, axis=1)
-        targets = rewards + discounts * tf.reduce_max(target(next_states), axis=1)
+        if pong:
+            next_values = tf.reduce_max(target(next_states), axis=1)
+        else:  # double
+            best = tf.one_hot(tf.argmax(online(next_states), axis=1), online.output_shape[1])
+            next_values = tf.reduce_sum(target(next_states) * best, axis=1)
+        targets = rewards + discounts * next_values
         with tf.GradientTape() as tape:
             chosen = tf.one_hot(tf.cast(actions, tf.int32), online.output_shape[1])
             values = tf.reduce_sum(online(states) * chosen, axis=1)
