@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -36,13 +37,16 @@ class AtariEnvironment(VectorEnvironment):
       evaluate: play whole games even where `episodic_life` ends training's.
       game: "Pong", "SpaceInvaders" or "ALE/Pong-v5" (of which only the game's name counts).
       repeat_action_probability: of executing the last action again in a frame ("sticky actions").
-      noop_max: a game begins with 0 to this many frames without action.
+      noop_max: a game begins with 0 to this many frames without action, uniformly drawn.
       episodic_life: tell the agent that a lost life is a terminal step; the game goes on and its
         whole score is counted.
       fire_reset: press fire at the start of a game.
       full_action_space: all 18 actions instead of those the game uses.
       frame_skip: frames that an action is repeated for; the last two are max-pooled.
       stack_size: frames in an observation.
+
+    Raises:
+      UserError: there is no such game, or a number is out of range.
     """
 
     def __init__(
@@ -63,10 +67,17 @@ class AtariEnvironment(VectorEnvironment):
         stack_size: int = 4,
     ):
         rom = find_rom(game)
+        _check_numbers(
+            repeat_action_probability,
+            num_envs=(num_envs, 1),
+            noop_max=(noop_max, 0),
+            frame_skip=(frame_skip, 1),
+            stack_size=(stack_size, 1),
+        )
         max_steps = max_steps_per_episode or _DEFAULT_MAX_STEPS
         options = {
             "repeat_action_probability": repeat_action_probability,
-            "noop_max": noop_max,
+            "noop_max": noop_max + 1,  # ale_py draws from 0 to one less than this
             "use_fire_reset": fire_reset,
             "full_action_space": full_action_space,
             "frameskip": frame_skip,
@@ -78,17 +89,23 @@ class AtariEnvironment(VectorEnvironment):
             "episodic_life": False,
             "life_loss_info": False,
             "continuous": False,
+            "continuous_action_threshold": 0.5,  # without meaning where actions are discrete
+            "thread_affinity_offset": -1,
             "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP,
         }
         envs = ale_py.vector_env.AtariVectorEnv(
             rom,
             num_envs,
+            batch_size=num_envs,  # wait for all: in the order of their arrival no run repeats
+            img_height=84,
+            img_width=84,
+            grayscale=True,
             stack_num=stack_size,
             num_threads=min(num_envs, os.cpu_count() or 1),  # changes speed only
             **options,
         )
         spec = EnvironmentSpec(
-            id=camel_case(rom),
+            id=game_name(rom),
             observation_space=envs.single_observation_space,
             action_space=envs.single_action_space,
             num_envs=num_envs,
@@ -96,14 +113,14 @@ class AtariEnvironment(VectorEnvironment):
             frame_skip=frame_skip,
             max_steps_per_episode=max_steps,
             protocol={
-                "environment": f"Atari {camel_case(rom)}",
+                "environment": f"Atari {game_name(rom)}",
                 "repeat_action_probability": repeat_action_probability,
                 "noop_max": noop_max,
-                "episodic_life": episodic_life,
+                "episodic_life": "in training" if episodic_life else False,
                 "fire_reset": fire_reset,
                 "full_action_space": full_action_space,
                 "frame_skip": frame_skip,
-                "max_pooled_frames": 2,
+                "max_pooled_frames": min(2, frame_skip),
                 "stack_size": stack_size,
                 "max_steps_per_episode": max_steps,
                 "max_frames_per_episode": max_steps * frame_skip,
@@ -113,6 +130,7 @@ class AtariEnvironment(VectorEnvironment):
         )
         seeds = stream_seeds(seed, num_envs)
         super().__init__(envs, spec, seeds)
+        self._num_actions = int(envs.single_action_space.n)
         self._lives = _Lives(num_envs, stack_size) if episodic_life and not evaluate else None
         self._twin = _Twin(rom, int(seeds[0]), options) if render else None
 
@@ -125,6 +143,9 @@ class AtariEnvironment(VectorEnvironment):
         return observations
 
     def step(self, actions: np.ndarray) -> Step:
+        if actions.min() < 0 or actions.max() >= self._num_actions:
+            # Told of such an action, the emulators would wait for ever (ale_py 0.12).
+            raise ValueError(f"{actions} are not all in {self.spec.action_space}.")
         result = super().step(actions)
         if self._lives:
             result = self._lives.end_with_lives(result, self._info["lives"])
@@ -159,8 +180,9 @@ class _Lives:
         self._before = lives.copy()
         if not lost.any() and self._age.min() == self._stack:
             return result._replace(game_over=over)
+        self._age = np.minimum(self._age + 1, self._stack)
         following = self._without_former_life(result.next_observations)
-        self._age = np.where(over, self._stack, np.minimum(self._age + 1, self._stack))
+        self._age[over] = self._stack  # the emulator has emptied the stack itself
         self._age[lost] = 1
         observations = self._without_former_life(result.observations)
         return result._replace(
@@ -184,9 +206,10 @@ class _Twin:
         self._envs = ale_py.vector_env.AtariVectorEnv(
             rom,
             1,
-            grayscale=False,
+            batch_size=1,
             img_height=210,
             img_width=160,
+            grayscale=False,
             stack_num=1,
             num_threads=1,
             **options,
@@ -207,25 +230,51 @@ class _Twin:
 
 def find_rom(game: str) -> str:
     """ale_py's name of a game given in any usual way. Raises UserError with the nearest names."""
-    roms = ale_py.roms.get_all_rom_ids()
-    bare = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", game)
-    plain = {rom.replace("_", ""): rom for rom in roms}
-    key = bare.replace("_", "").replace(" ", "").lower()
-    if key in plain:
-        return plain[key]
-    near = [camel_case(plain[name]) for name in difflib.get_close_matches(key, plain, n=3)]
+    games = {name.lower(): name for name in games()}
+    bare = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", str(game))
+    key = re.sub("[_ ]", "", bare).lower()
+    if key in games:
+        return games()[games[key]]
+    near = [games[name] for name in difflib.get_close_matches(key, games, n=3)]
     hint = f"did you mean {' or '.join(near)}?" if near else "see `dopamine-lite list --games`."
     raise UserError(f"There is no Atari game {game!r}: {hint}")
 
 
-def camel_case(rom: str) -> str:
+def game_name(rom: str) -> str:
     """ "space_invaders" -> "SpaceInvaders"."""
-    return "".join(word.capitalize() for word in rom.split("_"))
+    return next(name for name, known in games().items() if known == rom)
 
 
 def rom_digest(rom: str) -> str:
     """SHA-256 of the game's ROM."""
     path = ale_py.roms.get_rom_path(rom)
     if path is None:
-        raise UserError(f"ale_py has no ROM for {camel_case(rom)}: reinstall ale-py.")
+        raise UserError(f"ale_py has no ROM for {game_name(rom)}: reinstall ale-py.")
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@functools.cache
+def games() -> dict[str, str]:
+    """ "SpaceInvaders": "space_invaders" ... for every game of one player.
+
+    ale_py has ROMs of games for two as well: it ends the whole process when asked to play one here.
+    """
+    return {
+        spec.name: spec.kwargs["game"]
+        for spec in gymnasium.registry.values()
+        if spec.namespace == "ALE"
+    }
+
+
+def _check_numbers(repeat_action_probability: float, **numbers: tuple[int, int]) -> None:
+    """Raises UserError for what ale_py takes without a word, or hangs on. `numbers`: value, least."""
+    for name, (value, least) in numbers.items():
+        if not isinstance(value, int) or value < least:
+            raise UserError(
+                f"AtariEnvironment.{name} is {value!r}: give a whole number, {least} or more."
+            )
+    probability = repeat_action_probability
+    if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+        raise UserError(
+            f"AtariEnvironment.repeat_action_probability is {probability!r}: give a number from 0 to 1."
+        )

@@ -33,7 +33,7 @@ class Step(NamedTuple):
     observations: np.ndarray  # [N, ...] to act on next: a new episode's first where one has ended
     rewards: np.ndarray  # [N] float64, raw
     terminated: np.ndarray  # [N] bool
-    truncated: np.ndarray  # [N] bool
+    truncated: np.ndarray  # [N] bool; an episode that terminates at its limit is not truncated too
     next_observations: np.ndarray  # [N, ...] the true successors; differs where an episode ended
     # [N] bool: the game whose score counts is over. None: where terminated | truncated. Differs where
     # the agent is told that a lost life is the end.

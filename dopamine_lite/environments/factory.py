@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gin
 
-from dopamine_lite.environments.atari_environment import AtariEnvironment
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments.atari_environment import AtariEnvironment, game_name
 from dopamine_lite.environments.environment import Environment
 from dopamine_lite.environments.gymnasium_environment import (
     GymnasiumEnvironment,
+    find,
     native_vector_environment,
 )
 
@@ -29,6 +31,12 @@ def create_environment(
     """
     if id.startswith("ALE/"):
         return AtariEnvironment(num_envs, seed, max_steps_per_episode, render, evaluate, game=id)
+    registered = find(id)
+    if registered.entry_point == "ale_py.env:AtariEnv":
+        raise UserError(
+            f"{id} is an Atari game by a name that stands for another protocol than the one bound to "
+            f"AtariEnvironment: write 'ALE/{game_name(registered.kwargs['game'])}-v5'."
+        )
     if num_envs > 1 and not render:
         native = native_vector_environment(id, num_envs, seed, max_steps_per_episode)
         if native is not None:

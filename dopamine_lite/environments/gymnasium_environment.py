@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -39,10 +41,8 @@ class GymnasiumEnvironment(Environment):
     ):
         registered = find(id)
         limit = _lower(registered.max_episode_steps, max_steps_per_episode)
-        self._envs = [
-            _make(id, limit, "rgb_array" if render and index == 0 else None)
-            for index in range(num_envs)
-        ]
+        self._draws = render
+        self._envs = [_make(id, limit, render and index == 0) for index in range(num_envs)]
         self._seeds = stream_seeds(seed, num_envs)
         space = self._envs[0].observation_space
         if space.shape is None or space.dtype is None:
@@ -51,29 +51,28 @@ class GymnasiumEnvironment(Environment):
                 "with gymnasium.wrappers.FlattenObservation."
             )
         self.spec = spec_of(id, space, self._envs[0].action_space, num_envs, limit)
+        self._shape = (num_envs, *space.shape)
         self._dtype = self.spec.observation_space.dtype
 
     def reset(self) -> np.ndarray:
-        return self._array(
-            [
-                env.reset(seed=int(seed))[0]
-                for env, seed in zip(self._envs, self._seeds, strict=True)
-            ]
-        )
+        observations = np.empty(self._shape, self._dtype)
+        for index, (env, seed) in enumerate(zip(self._envs, self._seeds, strict=True)):
+            observations[index] = env.reset(seed=int(seed))[0]
+        return observations
 
     def step(self, actions: np.ndarray) -> Step:
         size = len(self._envs)
+        next_observations = np.empty(self._shape, self._dtype)
         rewards = np.empty(size)
         terminated, truncated = np.empty(size, bool), np.empty(size, bool)
-        following = []
         beginnings = {}
         for index, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
             observation, rewards[index], ended, cut, _ = env.step(action)
-            following.append(observation)
-            terminated[index], truncated[index] = ended, cut
+            next_observations[index] = observation  # before a reset can write to the same array
+            terminated[index], truncated[index] = ended, cut and not ended
             if ended or cut:
                 beginnings[index] = env.reset()[0]
-        next_observations = observations = self._array(following)
+        observations = next_observations
         if beginnings:
             observations = next_observations.copy()
             for index, observation in beginnings.items():
@@ -81,14 +80,13 @@ class GymnasiumEnvironment(Environment):
         return Step(observations, rewards, terminated, truncated, next_observations)
 
     def render(self) -> np.ndarray:
+        if not self._draws:
+            raise ValueError("Built without render=True.")
         return np.asarray(self._envs[0].render())
 
     def close(self) -> None:
         for env in self._envs:
             env.close()
-
-    def _array(self, observations: list[np.ndarray]) -> np.ndarray:
-        return np.array(observations, self._dtype)
 
 
 def native_vector_environment(
@@ -96,15 +94,18 @@ def native_vector_environment(
 ) -> VectorEnvironment | None:
     """The environment's own vector implementation where it has one that resets in the same step.
 
-    Others reset a step later and then have no true final observation and next step in one; of
-    those that come with Gymnasium 1.4 (CartPole-v0 and -v1) both are of that kind.
+    Others reset a step later and then have no true final observation and next step in one; all
+    that come with Gymnasium 1.4 (CartPole's and those in JAX) are of that kind.
     """
     registered = find(id)
     if registered.vector_entry_point is None:
         return None
     limit = _lower(registered.max_episode_steps, max_steps_per_episode)
     arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
-    envs = gymnasium.make_vec(id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments)
+    with _clear_errors(id):
+        envs = gymnasium.make_vec(
+            id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments
+        )
     if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
         envs.close()
         return None
@@ -155,15 +156,33 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
         ) from error
 
 
-def _make(id: str, limit: int | None, render_mode: str | None) -> gymnasium.Env:
+def _make(id: str, limit: int | None, draw: bool) -> gymnasium.Env:
+    options: dict[str, Any] = {"render_mode": "rgb_array"} if draw else {}
+    try:
+        with _clear_errors(id):
+            env = gymnasium.make(id, limit, disable_env_checker=True, **options)
+    except TypeError as error:
+        if "render_mode" not in str(error):
+            raise
+        raise UserError(f"{id} does not draw: it takes no render_mode.") from error
+    modes = env.metadata.get("render_modes", [])
+    if draw and "rgb_array" not in modes:
+        raise UserError(f"{id} does not draw: 'rgb_array' is not among its render modes {modes}.")
+    return env
+
+
+@contextlib.contextmanager
+def _clear_errors(id: str) -> Iterator[None]:
+    """Silence about newer versions; a sentence where a package is missing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return gymnasium.make(
-                id, max_episode_steps=limit, render_mode=render_mode, disable_env_checker=True
-            )
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(f"{id} needs a package that is not installed: {error}") from error
+            yield
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+        what = str(error).rstrip(".")
+        if isinstance(error, ModuleNotFoundError):  # Gymnasium's own errors name the command
+            what += f", run `pip install {error.name}`"
+        raise UserError(f"{id} needs a package that is not installed: {what}.") from error
 
 
 def _lower(first: int | None, second: int | None) -> int | None:

@@ -14,8 +14,8 @@ class VectorEnvironment(Environment):
     """The N streams of a `gymnasium.vector.VectorEnv` in same-step autoreset mode.
 
     Args:
-      envs: the vector environment; not yet reset.
-      spec: what to tell the agent.
+      envs: the vector environment; not yet reset. It must not write to arrays it has returned.
+      spec: what to tell the agent; observations are handed over in the dtype it names.
       seeds: [N] one seed a stream, where the environment takes them, or one for all.
     """
 
@@ -27,19 +27,28 @@ class VectorEnvironment(Environment):
         self.spec = spec
         self._envs: Any = envs
         self._seeds = seeds
+        self._dtype = spec.observation_space.dtype
 
     def reset(self) -> np.ndarray:
         observations, self._info = self._envs.reset(seed=self._seeds)
-        return observations
+        return np.asarray(observations, self._dtype)
 
     def step(self, actions: np.ndarray) -> Step:
         observations, rewards, terminated, truncated, self._info = self._envs.step(actions)
-        following = observations
-        ended = terminated | truncated
-        if ended.any():
+        following = observations = np.asarray(observations, self._dtype)
+        ended = (terminated | truncated).nonzero()[0]
+        if ended.size:
             following = observations.copy()
-            following[ended] = self._info["final_obs"][ended]
-        return Step(observations, rewards.astype(np.float64), terminated, truncated, following)
+            final = self._info["final_obs"]  # [N, ...], or [N] objects where not all have ended
+            for stream in ended:
+                following[stream] = final[stream]
+        return Step(
+            observations,
+            rewards.astype(np.float64),
+            terminated,
+            truncated & ~terminated,
+            following,
+        )
 
     def render(self) -> np.ndarray:
         return self._envs.render()[0]
