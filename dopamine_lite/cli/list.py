@@ -10,7 +10,6 @@ from pathlib import Path
 from absl import flags
 
 from dopamine_lite.cli.tables import print_table
-from dopamine_lite.common.errors import UserError
 
 SUMMARY = "Shows the agents, environments and configs that come with the package."
 
@@ -76,14 +75,5 @@ def _first_comment(path: Path) -> str:
 
 
 def _atari_games() -> list[str]:
-    try:
-        roms = importlib.import_module("ale_py.roms")
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "The Atari games come with the package ale-py: pip install 'dopamine-lite[atari]'."
-        ) from error
-    return [_camel_case(name) for name in sorted(roms.get_all_rom_ids())]
-
-
-def _camel_case(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
+    atari_environment = importlib.import_module("dopamine_lite.environments.atari_environment")
+    return sorted(atari_environment.games())

@@ -230,12 +230,12 @@ class _Twin:
 
 def find_rom(game: str) -> str:
     """ale_py's name of a game given in any usual way. Raises UserError with the nearest names."""
-    games = {name.lower(): name for name in games()}
+    by_name = {name.lower(): name for name in games()}
     bare = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", str(game))
     key = re.sub("[_ ]", "", bare).lower()
-    if key in games:
-        return games()[games[key]]
-    near = [games[name] for name in difflib.get_close_matches(key, games, n=3)]
+    if key in by_name:
+        return games()[by_name[key]]
+    near = [by_name[name] for name in difflib.get_close_matches(key, by_name, n=3)]
     hint = f"did you mean {' or '.join(near)}?" if near else "see `dopamine-lite list --games`."
     raise UserError(f"There is no Atari game {game!r}: {hint}")
 
