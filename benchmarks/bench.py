@@ -25,9 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-STEPS = {("cartpole", 1): 20_480, ("cartpole", 8): 20_480, ("pong", 1): 3_000, ("pong", 8): 4_000}
+STEPS = {("cartpole", 1): 12_800, ("cartpole", 8): 12_800, ("pong", 1): 2_400, ("pong", 8): 3_200}
 CONFIGS = {"cartpole": "dqn/cartpole.gin", "pong": "dqn/atari.gin"}
-WARM_UP = 2_000  # agent steps, compilation among them
+WARM_UP = 2_000  # agent steps in the first iteration at least, compilation among them
 
 
 def floor(game: str, num_envs: int, steps: int) -> float:
