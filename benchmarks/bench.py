@@ -25,9 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-STEPS = {("cartpole", 1): 12_800, ("cartpole", 8): 12_800, ("pong", 1): 2_400, ("pong", 8): 3_200}
+STEPS = {("cartpole", 1): 12_800, ("cartpole", 8): 12_800, ("pong", 1): 4_800, ("pong", 8): 8_000}
 CONFIGS = {"cartpole": "dqn/cartpole.gin", "pong": "dqn/atari.gin"}
-WARM_UP = 2_000  # agent steps in the first iteration at least, compilation among them
 
 
 def floor(game: str, num_envs: int, steps: int) -> float:
@@ -46,7 +45,7 @@ def framework(game: str, num_envs: int, steps: int) -> float:
         "Runner.evaluation_episodes": None,
         "Runner.num_iterations": 2,
         "Runner.checkpoint_every_steps": None,
-        "Runner.training_steps": max(steps, WARM_UP),
+        "Runner.training_steps": steps,
         "DQNAgent.min_replay_history": 1_000,
         "EpsilonGreedy.epsilon_decay_period": 1,
         "EpsilonGreedy.epsilon_train": 0.05,

@@ -201,7 +201,6 @@ class ValueAgent(Agent):
         """`num_updates` gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3]."""
         compile_all = self._online.torso.compile_update
         prepare = tf.function(self._prepare_batch, jit_compile=True)
-        stored = 2 if self._spec.stack_size == 1 else None
 
         def update(frames: tf.Tensor, scalars: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             total = tf.zeros([2])
@@ -210,7 +209,7 @@ class ValueAgent(Agent):
             flat = self._online.flat_parameters() if self._numpy else tf.zeros([0])
             return total / num_updates, flat
 
-        frames_shape = [num_updates, self._batch_size, stored, *self._frame_shape]
+        frames_shape = [num_updates, self._batch_size, *self._replay.sample_shape]
         return tf.function(
             update,
             jit_compile=compile_all,

@@ -97,6 +97,11 @@ class CircularReplay:
         frame = int(np.prod(self._frame_shape)) * self._dtype.itemsize
         return self._length * self._num_envs * (frame + 4 + 4 + 1)
 
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """[F, ...], the shape of one transition's frames in a `ReplayBatch`."""
+        return (self._state_offsets.size, *self._frame_shape)
+
     def __len__(self) -> int:
         """Frames held now."""
         return int(np.minimum(self._stop, self._length).sum())
@@ -131,9 +136,7 @@ class CircularReplay:
         terminated = (last & TERMINATED) != 0
         shape = (num_batches, batch_size)
         return ReplayBatch(
-            frames=self._gather(columns, slots, lengths, ages).reshape(
-                *shape, self._state_offsets.size, *self._frame_shape
-            ),
+            frames=self._gather(columns, slots, lengths, ages).reshape(*shape, *self.sample_shape),
             actions=self._actions[window[:, 0]].reshape(shape),
             returns=(rewards @ self._powers[:-1]).reshape(shape),
             discounts=np.where(terminated, 0, self._powers[lengths]).reshape(shape),
