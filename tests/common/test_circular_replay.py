@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -233,10 +234,8 @@ def test_a_restored_buffer_continues_alike(history, split):
             for name, one, other in zip(first._fields, first, second, strict=True):
                 np.testing.assert_array_equal(one, other, err_msg=name)
         more = endings[: split % len(endings) + 1]
-        again = Reference(num_envs, length, stack, horizon)
-        for buffer in (replay, restored):
-            play(buffer, again, more)
-        again = reference  # only its `transitions` above are of interest
+        play(restored, copy.deepcopy(reference), more)
+        play(replay, reference, more)
     state, other_state = replay.get_state(), restored.get_state()
     np.testing.assert_array_equal(state["slots"].stop, other_state["slots"].stop)
 
