@@ -1,4 +1,4 @@
-"""DQN (Mnih et al. 2015), with double Q-learning (van Hasselt et al. 2016) and n-step returns."""
+"""DQN (Mnih et al. 2015), with double Q-learning, n-step returns and Munchausen targets as options."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import gin
 import tensorflow as tf
 
 from dopamine_lite.agents.exploration import EpsilonGreedy
-from dopamine_lite.agents.value_agent import ValueAgent
+from dopamine_lite.agents.munchausen import Munchausen
+from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import td
-from dopamine_lite.networks.heads import QHead
+from dopamine_lite.networks.heads import Head, QHead
+from dopamine_lite.networks.layers import fold_in
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
@@ -29,7 +31,8 @@ class DQNAgent(ValueAgent):
     Args:
       spec: of the environment.
       seeds: this agent's node.
-      torso: the network's body, `@NatureCNN` or `@MLP`.
+      torso: the network's body, such as `@NatureCNN` or `@MLP`.
+      head: its end, `@QHead`; dueling or noisy by its own arguments.
       replay: the buffer.
       exploration: chooses actions by values.
       optimizer: takes the gradient steps.
@@ -40,8 +43,11 @@ class DQNAgent(ValueAgent):
       updates_per_period: gradient steps each time.
       target_update_period: agent steps between copies of the online network to the target.
       batch_size: transitions in a gradient step.
-      double: let the online network choose the action that the target network values.
+      double: let the online network choose the action that the target network values (van Hasselt
+        et al. 2016, eq. 4).
       loss: "huber" (delta 1) or "squared".
+      munchausen: `@Munchausen()` for M-DQN (Vieillard et al. 2020, eq. 1), which needs n = 1.
+      max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class DQNAgent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
+        head: Callable[[Seeds, int], Head] = QHead,
         replay: Callable[..., Any] = CircularReplay,
         exploration: Callable[..., Any] = EpsilonGreedy,
         optimizer: Callable[[], Any] = Adam,
@@ -62,17 +69,22 @@ class DQNAgent(ValueAgent):
         batch_size: int = 32,
         double: bool = False,
         loss: str = "huber",
+        munchausen: Munchausen | None = None,
+        max_gradient_norm: float | None = None,
     ):
         if loss not in _LOSSES:
             raise UserError(f"DQNAgent.loss is {loss!r}: choose one of {', '.join(_LOSSES)}.")
+        if munchausen is not None:
+            munchausen.check("DQNAgent", update_horizon, double)
         self._double = double
+        self._munchausen = munchausen
         self._loss_name = loss
         self._error_loss = _LOSSES[loss]
         super().__init__(
             spec,
             seeds,
             torso=torso,
-            head=QHead,
+            head=head,
             replay=replay,
             exploration=exploration,
             optimizer=optimizer,
@@ -83,24 +95,29 @@ class DQNAgent(ValueAgent):
             updates_per_period=updates_per_period,
             target_update_period=target_update_period,
             batch_size=batch_size,
+            max_gradient_norm=max_gradient_norm,
         )
 
-    def _loss(
-        self,
-        states: tf.Tensor,
-        actions: tf.Tensor,
-        returns: tf.Tensor,
-        discounts: tf.Tensor,
-        next_states: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        next_q = self._target(next_states)
-        if self._double:
-            next_values = td.double_q_values(next_q, self._online(next_states))
+    def _loss(self, batch: Batch) -> Loss:
+        online, target = fold_in(batch.seed, 0), fold_in(batch.seed, 100)
+        next_q = self._target(batch.next_states, target)
+        returns = batch.returns
+        if self._munchausen is not None:
+            next_values = self._munchausen.soft_values(next_q)
+            returns += self._munchausen.bonus(self._target(batch.states, target), batch.actions)
+        elif self._double:
+            choice = self._online(batch.next_states, fold_in(batch.seed, 200))
+            next_values = td.double_q_values(next_q, choice)
         else:
             next_values = td.q_learning_values(next_q)
-        targets = td.td_targets(returns, discounts, next_values)
-        values = td.select(self._online(states), actions)
-        return self._error_loss(targets - values), values
+        targets = td.td_targets(returns, batch.discounts, next_values)
+        values = td.select(self._online(batch.states, online), batch.actions)
+        errors = targets - values
+        return Loss(self._error_loss(errors), values, tf.abs(errors))
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"loss": self._loss_name, "double": self._double}
+        return super().describe() | {
+            "loss": self._loss_name,
+            "double": self._double,
+            "munchausen": self._munchausen is not None,
+        }

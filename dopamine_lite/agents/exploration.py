@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 
 import gin
 import numpy as np
 
-from dopamine_lite.common.schedules import linearly_decaying
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.schedules import exponentially_decaying, linearly_decaying
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
 
+_DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
+
+
+class Exploration(abc.ABC):
+    """Chooses actions by their values. Built as `exploration(num_actions, warmup, seeds)`.
+
+    Draws in evaluation from a generator of its own, so that evaluating never changes training.
+    """
+
+    def __init__(self, num_actions: int, warmup: int, seeds: Seeds):
+        self._num_actions = num_actions
+        self._warmup = warmup
+        self._generators = {False: seeds.generator("train"), True: seeds.generator("eval")}
+
+    @abc.abstractmethod
+    def choose(
+        self, num_streams: int, values: Callable[[], np.ndarray], step: int, evaluate: bool
+    ) -> np.ndarray:
+        """Actions [N] int64 after `step` agent steps. `values` [N, A] is called only where needed."""
+
+    @abc.abstractmethod
+    def metrics(self, step: int) -> dict[str, float]:
+        """What decides how much is explored now, in training."""
+
+    def get_state(self) -> State:
+        return {
+            "train": generator_state(self._generators[False]),
+            "eval": generator_state(self._generators[True]),
+        }
+
+    def set_state(self, state: State) -> None:
+        restore_generator(self._generators[False], state["train"])
+        restore_generator(self._generators[True], state["eval"])
+
 
 @gin.configurable
-class EpsilonGreedy:
+class EpsilonGreedy(Exploration):
     """A uniform action with probability epsilon, else one of greatest value, ties at random.
 
     Args:
@@ -22,7 +58,8 @@ class EpsilonGreedy:
       seeds: gives one generator for training and one for evaluation.
       epsilon_train: what epsilon falls to.
       epsilon_eval: epsilon in evaluation.
-      epsilon_decay_period: agent steps from 1 to `epsilon_train`.
+      epsilon_decay_period: agent steps from 1 to `epsilon_train`; 0: at once.
+      epsilon_decay: "linear" or "exponential".
     """
 
     def __init__(
@@ -34,24 +71,33 @@ class EpsilonGreedy:
         epsilon_train: float = 0.01,
         epsilon_eval: float = 0.001,
         epsilon_decay_period: int = 250_000,
+        epsilon_decay: str = "linear",
     ):
-        self._num_actions = num_actions
-        self._warmup = warmup
+        super().__init__(num_actions, warmup, seeds)
+        if epsilon_decay not in _DECAYS:
+            raise UserError(
+                f"EpsilonGreedy.epsilon_decay is {epsilon_decay!r}: choose one of "
+                f"{', '.join(_DECAYS)}."
+            )
+        if epsilon_decay == "exponential" and not epsilon_train > 0:
+            raise UserError(
+                f"EpsilonGreedy.epsilon_train is {epsilon_train}: epsilon cannot fall to it "
+                "exponentially; give it a number above 0 or let it fall linearly."
+            )
+        self._decay = _DECAYS[epsilon_decay]
         self._epsilon_train = epsilon_train
         self._epsilon_eval = epsilon_eval
         self._period = epsilon_decay_period
-        self._generators = {False: seeds.generator("train"), True: seeds.generator("eval")}
 
     def epsilon(self, step: int, evaluate: bool = False) -> float:
         """Epsilon after `step` agent steps."""
         if evaluate:
             return self._epsilon_eval
-        return linearly_decaying(step, 1.0, self._epsilon_train, self._warmup, self._period)
+        return self._decay(step, 1.0, self._epsilon_train, self._warmup, self._period)
 
     def choose(
         self, num_streams: int, values: Callable[[], np.ndarray], step: int, evaluate: bool
     ) -> np.ndarray:
-        """Actions [N] int64. `values` [N, A] is called only where some stream acts greedily."""
         generator = self._generators[evaluate]
         explores = generator.random(num_streams) < self.epsilon(step, evaluate)
         if explores.all():
@@ -61,15 +107,54 @@ class EpsilonGreedy:
             actions[explores] = generator.integers(self._num_actions, size=explores.sum())
         return actions
 
-    def get_state(self) -> State:
-        return {
-            "train": generator_state(self._generators[False]),
-            "eval": generator_state(self._generators[True]),
-        }
+    def metrics(self, step: int) -> dict[str, float]:
+        return {"epsilon": self.epsilon(step)}
 
-    def set_state(self, state: State) -> None:
-        restore_generator(self._generators[False], state["train"])
-        restore_generator(self._generators[True], state["eval"])
+
+@gin.configurable
+class Boltzmann(Exploration):
+    """Draws from softmax(Q / temperature); uniformly during the warm-up.
+
+    Args:
+      num_actions: A.
+      warmup: agent steps of uniform actions at the start.
+      seeds: gives one generator for training and one for evaluation.
+      temperature_train: in units of the values.
+      temperature_eval: the same in evaluation; 0: greedy, ties at random.
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        warmup: int,
+        seeds: Seeds,
+        *,
+        temperature_train: float = 1.0,
+        temperature_eval: float = 0.0,
+    ):
+        super().__init__(num_actions, warmup, seeds)
+        if not (temperature_train > 0 and temperature_eval >= 0):
+            raise UserError(
+                f"Boltzmann's temperatures are {temperature_train} and {temperature_eval}: the one "
+                "of training must be above 0, the one of evaluation not below."
+            )
+        self._temperatures = {False: temperature_train, True: temperature_eval}
+
+    def choose(
+        self, num_streams: int, values: Callable[[], np.ndarray], step: int, evaluate: bool
+    ) -> np.ndarray:
+        generator, temperature = self._generators[evaluate], self._temperatures[evaluate]
+        if step < self._warmup and not evaluate:
+            return generator.integers(self._num_actions, size=num_streams)
+        if temperature == 0:
+            return greedy(values(), generator)
+        # The greatest of the logits plus Gumbel noise is distributed as their softmax.
+        return (
+            values() / temperature + generator.gumbel(size=(num_streams, self._num_actions))
+        ).argmax(1)
+
+    def metrics(self, step: int) -> dict[str, float]:
+        return {"temperature": self._temperatures[False]}
 
 
 def greedy(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:

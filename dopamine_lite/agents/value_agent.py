@@ -6,22 +6,41 @@ import abc
 import functools
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
-import keras
 import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import ReplayBatch
-from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.torsos import Torso
 
 _RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
+
+
+class Batch(NamedTuple):
+    """What a gradient step learns from: B transitions (s, a, R, d, s'), prepared for the torso."""
+
+    states: tf.Tensor
+    actions: tf.Tensor  # [B] int32
+    returns: tf.Tensor  # [B] R, the n-step return
+    discounts: tf.Tensor  # [B] d, the bootstrap factor
+    next_states: tf.Tensor
+    seed: tf.Tensor  # [2] int32, of whatever the loss draws
+
+
+class Loss(NamedTuple):
+    """What `ValueAgent._loss` says of each transition, [B] each."""
+
+    losses: tf.Tensor  # to be minimised, before importance weights
+    values: tf.Tensor  # of the actions taken, for the log
+    priorities: tf.Tensor  # not negative; how often prioritized replay should come back to it
 
 
 class ValueAgent(Agent):
@@ -38,7 +57,7 @@ class ValueAgent(Agent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso],
-        head: Callable[[Seeds, int], keras.layers.Layer],
+        head: Callable[[Seeds, int], Head],
         replay: Callable[..., Any],
         exploration: Callable[..., Any],
         optimizer: Callable[[], Any],
@@ -49,6 +68,7 @@ class ValueAgent(Agent):
         updates_per_period: int,
         target_update_period: int,
         batch_size: int,
+        max_gradient_norm: float | None = None,
     ):
         self._spec = spec
         actions = _discrete(spec, type(self).__name__)
@@ -58,11 +78,12 @@ class ValueAgent(Agent):
         self._updates_per_period = updates_per_period
         self._target_update_period = target_update_period
         self._batch_size = batch_size
+        self._max_gradient_norm = max_gradient_norm
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
         assert shape is not None
-        self._frame_shape = shape[1:] if spec.stack_size > 1 else shape
+        self._frame_dtype = tf.as_dtype(dtype)
         self._replay = replay(
-            frame_shape=self._frame_shape,
+            frame_shape=shape[1:] if spec.stack_size > 1 else shape,
             frame_dtype=dtype,
             stack_size=spec.stack_size,
             num_envs=spec.num_envs,
@@ -89,7 +110,16 @@ class ValueAgent(Agent):
         self._update_function = functools.cache(self._compile_update)  # by number of updates
         self._synchronise = tf.function(self._assign_target).get_concrete_function()
         self._numpy = NumpyNetwork(self._online) if NumpyNetwork.supports(self._online) else None
-        self._values = self._numpy or self._online.compiled(self._outputs_to_values)
+        self._values = self._numpy or self._online.values_function()
+        self._noise = {  # what the head draws when acting, by whether it is in evaluation
+            False: seeds.generator("noise", "train")
+            if self._online.head.random_in_training
+            else None,
+            True: seeds.generator("noise", "eval")
+            if self._online.head.random_in_evaluation
+            else None,
+        }
+        self._update_seeds = seeds.generator("noise", "update")
         self._load_numpy(self._online.flat_parameters())
 
         self._steps = 0  # agent steps observed
@@ -98,23 +128,12 @@ class ValueAgent(Agent):
         self._recent_values: deque[np.ndarray] = deque(maxlen=_RECENT_VALUES)
 
     @abc.abstractmethod
-    def _loss(
-        self,
-        states: tf.Tensor,
-        actions: tf.Tensor,
-        returns: tf.Tensor,
-        discounts: tf.Tensor,
-        next_states: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Losses [B] of a batch of prepared states, and the values [B] of its actions."""
-
-    def _outputs_to_values(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Action values [N, A] from the head's outputs."""
-        return outputs
+    def _loss(self, batch: Batch) -> Loss:
+        """The loss of a batch, in a graph under a gradient tape."""
 
     def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
         def values() -> np.ndarray:
-            computed = self._values(observations)
+            computed = self._values(observations, self._noise[evaluate])
             if not evaluate:
                 self._recent_values.append(computed)
             return computed
@@ -138,9 +157,8 @@ class ValueAgent(Agent):
             self._synchronise()
 
     def metrics(self) -> dict[str, float | np.ndarray]:
-        values: dict[str, float | np.ndarray] = {
-            "epsilon": self._exploration.epsilon(self._steps),
-        }
+        values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))
+        values |= self._replay.metrics()
         if self._recent_losses:
             loss, q = np.mean([recent.numpy() for recent in self._recent_losses], axis=0)
             values |= {"loss": float(loss), "q_mean": float(q)}
@@ -158,6 +176,7 @@ class ValueAgent(Agent):
             "target": self._target.get_state(),
             "optimizer": self._optimizer.get_state(),
             "exploration": self._exploration.get_state(),
+            "noise": [generator_state(generator) for generator in self._generators()],
             "replay": self._replay.get_state(),
         }
 
@@ -168,6 +187,8 @@ class ValueAgent(Agent):
         self._target.set_state(state["target"])
         self._optimizer.set_state(state["optimizer"])
         self._exploration.set_state(state["exploration"])
+        for generator, saved in zip(self._generators(), state["noise"], strict=True):
+            restore_generator(generator, saved)
         if state["replay"]["slots"] is not None:
             self._replay.set_state(state["replay"])
         self._load_numpy(self._online.flat_parameters())
@@ -185,37 +206,55 @@ class ValueAgent(Agent):
             "memory_bytes": self._replay.memory_bytes,
         }
 
+    def _generators(self) -> list[np.random.Generator]:
+        return [generator for generator in self._noise.values() if generator] + [self._update_seeds]
+
     def _update(self, num_updates: int) -> None:
         batch: ReplayBatch = self._replay.sample(num_updates, self._batch_size)
-        scalars = np.empty((*batch.actions.shape, 3), np.float32)
-        scalars[..., 0] = batch.actions
-        scalars[..., 1] = batch.returns
-        scalars[..., 2] = batch.discounts
+        columns = [batch.actions, batch.returns, batch.discounts]
+        if batch.weights is not None:
+            columns.append(batch.weights)
+        scalars = np.stack(columns, axis=-1, dtype=np.float32)
+        seeds = self._update_seeds.integers(2**31, size=(num_updates, 2), dtype=np.int32)
         update = self._update_function(num_updates)
-        losses, flat = update(tf.constant(batch.frames), tf.constant(scalars))
+        losses, flat, priorities = update(
+            tf.constant(batch.frames), tf.constant(scalars), tf.constant(seeds)
+        )
         self._recent_losses.append(losses)
         self._load_numpy(flat)
+        if batch.weights is not None:
+            self._replay.set_priorities(batch, priorities.numpy())
         self._updates += num_updates
 
-    def _compile_update(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        """`num_updates` gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3]."""
+    def _compile_update(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """`num_updates` gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3 or 4]."""
         compile_all = self._online.torso.compile_update
         prepare = tf.function(self._prepare_batch, jit_compile=True)
+        prioritized = self._replay.prioritized
 
-        def update(frames: tf.Tensor, scalars: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def update(
+            frames: tf.Tensor, scalars: tf.Tensor, seeds: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
             total = tf.zeros([2])
+            priorities = tf.TensorArray(tf.float32, num_updates if prioritized else 0)
             for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
-                total += self._gradient_step(prepare(frames[index]), scalars[index])
+                means, errors = self._gradient_step(
+                    prepare(frames[index]), scalars[index], seeds[index]
+                )
+                total += means
+                if prioritized:
+                    priorities = priorities.write(index, errors)
             flat = self._online.flat_parameters() if self._numpy else tf.zeros([0])
-            return total / num_updates, flat
+            return total / num_updates, flat, priorities.stack() if prioritized else tf.zeros([0])
 
-        frames_shape = [num_updates, self._batch_size, *self._replay.sample_shape]
+        batch = [num_updates, self._batch_size]
         return tf.function(
             update,
             jit_compile=compile_all,
             input_signature=[
-                tf.TensorSpec(frames_shape, tf.as_dtype(self._spec.observation_space.dtype)),
-                tf.TensorSpec([num_updates, self._batch_size, 3], tf.float32),
+                tf.TensorSpec([*batch, *self._replay.sample_shape], self._frame_dtype),
+                tf.TensorSpec([*batch, 4 if prioritized else 3], tf.float32),
+                tf.TensorSpec([num_updates, 2], tf.int32),
             ],
         ).get_concrete_function()
 
@@ -227,19 +266,23 @@ class ValueAgent(Agent):
         return self._online.prepare(frames[:, :stack]), self._online.prepare(frames[:, -stack:])
 
     def _gradient_step(
-        self, prepared: tuple[tf.Tensor, tf.Tensor], scalars: tf.Tensor
-    ) -> tf.Tensor:
-        """One step on one batch; returns the mean loss and the mean value of its actions [2]."""
+        self, prepared: tuple[tf.Tensor, tf.Tensor], scalars: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step on one batch: the mean loss and the mean value of its actions [2], priorities [B]."""
         states, next_states = prepared
-        actions, returns, discounts = tf.unstack(scalars, axis=1)
+        actions, returns, discounts, *weights = tf.unstack(scalars, axis=1)
+        batch = Batch(states, tf.cast(actions, tf.int32), returns, discounts, next_states, seed)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._online.variables)
-            losses, values = self._loss(
-                states, tf.cast(actions, tf.int32), returns, discounts, next_states
-            )
-            loss = tf.reduce_mean(losses)
-        self._optimizer.apply(tape.gradient(loss, self._online.variables))
-        return tf.stack([loss, tf.reduce_mean(values)])
+            loss = self._loss(batch)
+            # Importance weights belong inside the gradient (Schaul et al. 2016, algorithm 1).
+            weighted = tf.reduce_mean(weights[0] * loss.losses if weights else loss.losses)
+        gradients = tape.gradient(weighted, self._online.variables)
+        if self._max_gradient_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
+        self._optimizer.apply(gradients)
+        means = tf.stack([tf.reduce_mean(loss.losses), tf.reduce_mean(loss.values)])
+        return means, loss.priorities
 
     def _assign_target(self) -> None:
         for target, online in zip(self._target.variables, self._online.variables, strict=True):

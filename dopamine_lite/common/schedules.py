@@ -8,7 +8,16 @@ def linearly_decaying(step: int, start: float, end: float, warmup: int, period: 
 
     The epsilon schedule of Mnih et al. (2015), with the warm-up while the replay fills.
     """
+    return start + _fraction(step, warmup, period) * (end - start)
+
+
+def exponentially_decaying(step: int, start: float, end: float, warmup: int, period: int) -> float:
+    """`start` for `warmup` steps, then by the same factor each step to `end` in `period` steps."""
+    return start * (end / start) ** _fraction(step, warmup, period)
+
+
+def _fraction(step: int, warmup: int, period: int) -> float:
+    """How much of a period that begins after the warm-up is over; all of an empty one at once."""
     if period <= 0:
-        return end if step >= warmup else start
-    fraction = min(max((step - warmup) / period, 0.0), 1.0)
-    return start + fraction * (end - start)
+        return float(step >= warmup)
+    return min(max((step - warmup) / period, 0.0), 1.0)

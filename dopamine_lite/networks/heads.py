@@ -1,30 +1,356 @@
-"""Heads: from features to what an agent learns."""
+"""Heads: from features to what an agent learns of every action, and from that to action values.
+
+A head can end in two streams (dueling, Wang et al. 2016), have a hidden layer in each and be noisy
+(Fortunato et al. 2018), whatever it puts out. `random_in_training` and `random_in_evaluation` say
+whether its outputs are drawn: then a call needs a seed [2], in NumPy a generator.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
+import gin
 import keras
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.torsos import glorot_uniform
+from dopamine_lite.losses import categorical, quantile
+from dopamine_lite.networks.layers import CosineEmbedding, Dense, Linear, NoisyDense, fold_in
+from dopamine_lite.networks.layers import initializer as make_initializer
 
 
-class QHead(keras.layers.Layer):
-    """Action values, one linear unit each: features [B, F] -> [B, A]."""
+class Head(Protocol):
+    """What a network asks of its head. Built as `head(seeds, num_actions)`."""
 
-    def __init__(self, seeds: Seeds, num_actions: int):
-        super().__init__(name="q_head")
-        self._dense = keras.layers.Dense(
-            num_actions, kernel_initializer=glorot_uniform(seeds, "q_values"), name="q_values"
+    layers: Sequence[keras.layers.Layer]
+    random_in_training: bool
+    random_in_evaluation: bool
+
+    def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Outputs for features [B, F]."""
+
+    def values(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Action values [B, A] of the outputs."""
+
+    def call_numpy(
+        self,
+        features: np.ndarray,
+        weights: Sequence[np.ndarray],
+        generator: np.random.Generator | None,
+    ) -> np.ndarray:
+        """Action values [B, A] for features [B, F], in NumPy."""
+
+
+class _Streams:
+    """A number of outputs for each action: [B, F] -> [B, A, Z].
+
+    Args:
+      seeds: of the initial parameters.
+      num_actions: A.
+      outputs: Z.
+      dueling: V(s) + A(s, a) - mean_a A(s, a), for each output (Wang et al. 2016, eq. 9).
+      noisy: the layers are `NoisyDense`: drawn in training, at their mean in evaluation.
+      hidden_units: of a ReLU layer before the last one of each stream; 0: none.
+      initializer: of layers that are not noisy.
+      sigma0: initial noise, see `NoisyDense`.
+    """
+
+    random_in_evaluation = False
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        num_actions: int,
+        outputs: int,
+        *,
+        dueling: bool,
+        noisy: bool,
+        hidden_units: int,
+        initializer: str,
+        sigma0: float,
+    ):
+        def linear(units: int, name: str) -> Linear:
+            if noisy:
+                return NoisyDense(units, seeds.child(name), sigma0, name)
+            kernel = make_initializer(initializer, seeds, name)
+            return Dense(units, kernel_initializer=kernel, name=name)
+
+        def stream(rows: int, name: str) -> list[Linear]:
+            hidden = [linear(hidden_units, f"{name}_hidden")] if hidden_units else []
+            return [*hidden, linear(rows * outputs, name)]
+
+        self._outputs = outputs
+        self._streams = [stream(num_actions, "q_values")]
+        if dueling:
+            self._streams.append(stream(1, "state_values"))
+        self.layers = [layer for layers in self._streams for layer in layers]
+        self.random_in_training = noisy
+
+    def streams(self, features: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+        """[B, A, Z] for features [B, F]."""
+
+        def call(layer: Linear, inputs: tf.Tensor) -> tf.Tensor:
+            own = None if seed is None else fold_in(seed, self.layers.index(layer))
+            return layer(inputs, seed=own)
+
+        found = []
+        for *hidden, last in self._streams:
+            outputs = features
+            for layer in hidden:
+                outputs = tf.nn.relu(call(layer, outputs))
+            outputs = call(last, outputs)
+            found.append(
+                tf.reshape(outputs, [-1, outputs.shape[-1] // self._outputs, self._outputs])
+            )
+        if len(found) == 1:
+            return found[0]
+        advantages, state_values = found
+        return state_values + advantages - tf.reduce_mean(advantages, axis=1, keepdims=True)
+
+    def streams_numpy(
+        self,
+        features: np.ndarray,
+        weights: Sequence[np.ndarray],
+        generator: np.random.Generator | None,
+    ) -> np.ndarray:
+        """`streams` in NumPy, with noise from `generator` where there is one."""
+        left = iter(weights)
+
+        def call(layer: Linear, inputs: np.ndarray) -> np.ndarray:
+            own = [next(left) for _ in layer.trainable_variables]
+            return layer.call_numpy(inputs, own, generator)
+
+        found = []
+        for *hidden, last in self._streams:
+            outputs = features
+            for layer in hidden:
+                outputs = np.maximum(call(layer, outputs), 0)
+            outputs = call(last, outputs)
+            found.append(outputs.reshape(len(outputs), -1, self._outputs))
+        if len(found) == 1:
+            return found[0]
+        advantages, state_values = found
+        return state_values + advantages - advantages.mean(axis=1, keepdims=True)
+
+
+@gin.configurable
+class QHead(_Streams):
+    """Action values [B, A], one output each (arguments: see `_Streams`)."""
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        num_actions: int,
+        dueling: bool = False,
+        noisy: bool = False,
+        hidden_units: int = 0,
+        initializer: str = "glorot_uniform",
+        sigma0: float = 0.5,
+    ):
+        super().__init__(
+            seeds,
+            num_actions,
+            1,
+            dueling=dueling,
+            noisy=noisy,
+            hidden_units=hidden_units,
+            initializer=initializer,
+            sigma0=sigma0,
         )
 
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        return self._dense(features)
+    def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        return self.streams(features, seed)[:, :, 0]
 
     @staticmethod
-    def call_numpy(features: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
-        kernel, bias = weights
-        return features @ kernel + bias
+    def values(outputs: tf.Tensor) -> tf.Tensor:
+        return outputs
+
+    def call_numpy(
+        self,
+        features: np.ndarray,
+        weights: Sequence[np.ndarray],
+        generator: np.random.Generator | None,
+    ) -> np.ndarray:
+        return self.streams_numpy(features, weights, generator)[:, :, 0]
+
+
+@gin.configurable
+class CategoricalHead(_Streams):
+    """Logits [B, A, Z] of return distributions over fixed atoms (Bellemare et al. 2017).
+
+    Args:
+      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
+      num_atoms: Z.
+      vmin: the least atom.
+      vmax: the greatest atom.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        num_actions: int,
+        num_atoms: int = 51,
+        vmin: float = -10.0,
+        vmax: float = 10.0,
+        dueling: bool = False,
+        noisy: bool = False,
+        hidden_units: int = 0,
+        initializer: str = "dopamine_uniform",
+        sigma0: float = 0.5,
+    ):
+        if not (vmin < vmax and num_atoms >= 2):
+            raise UserError(
+                f"CategoricalHead has {num_atoms} atoms from {vmin} to {vmax}: give it at least 2 "
+                "and a vmin below its vmax."
+            )
+        super().__init__(
+            seeds,
+            num_actions,
+            num_atoms,
+            dueling=dueling,
+            noisy=noisy,
+            hidden_units=hidden_units,
+            initializer=initializer,
+            sigma0=sigma0,
+        )
+        self.support = categorical.support(vmin, vmax, num_atoms)  # [Z]
+        self._support = np.linspace(vmin, vmax, num_atoms, dtype=np.float32)
+
+    def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        return self.streams(features, seed)
+
+    def values(self, outputs: tf.Tensor) -> tf.Tensor:
+        return categorical.values(outputs, self.support)
+
+    def call_numpy(
+        self,
+        features: np.ndarray,
+        weights: Sequence[np.ndarray],
+        generator: np.random.Generator | None,
+    ) -> np.ndarray:
+        logits = self.streams_numpy(features, weights, generator)
+        masses = np.exp(logits - logits.max(axis=2, keepdims=True))
+        return (masses @ self._support) / masses.sum(axis=2)
+
+
+@gin.configurable
+class QuantileHead(_Streams):
+    """Quantiles [B, Q, A] of return distributions at fixed midpoints (Dabney et al. 2018a).
+
+    Args:
+      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
+      num_quantiles: Q.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        num_actions: int,
+        num_quantiles: int = 200,
+        dueling: bool = False,
+        noisy: bool = False,
+        hidden_units: int = 0,
+        initializer: str = "dopamine_uniform",
+        sigma0: float = 0.5,
+    ):
+        if num_quantiles < 1:
+            raise UserError(
+                f"QuantileHead.num_quantiles is {num_quantiles}: it must be at least 1."
+            )
+        super().__init__(
+            seeds,
+            num_actions,
+            num_quantiles,
+            dueling=dueling,
+            noisy=noisy,
+            hidden_units=hidden_units,
+            initializer=initializer,
+            sigma0=sigma0,
+        )
+        self.taus = quantile.midpoints(num_quantiles)  # [Q]
+
+    def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        return tf.transpose(self.streams(features, seed), [0, 2, 1])
+
+    @staticmethod
+    def values(outputs: tf.Tensor) -> tf.Tensor:
+        return quantile.values(outputs)
+
+    def call_numpy(
+        self,
+        features: np.ndarray,
+        weights: Sequence[np.ndarray],
+        generator: np.random.Generator | None,
+    ) -> np.ndarray:
+        return self.streams_numpy(features, weights, generator).mean(axis=2)
+
+
+@gin.configurable
+class ImplicitQuantileHead:
+    """Quantiles at fractions tau that a call draws or is given (Dabney et al. 2018b).
+
+    Z_tau(s, a) = f(psi(s) * phi(tau))_a with phi a ReLU layer on `num_cosines` cosines (eq. 4).
+
+    Args:
+      seeds: of the initial parameters.
+      num_actions: A.
+      num_cosines: n of eq. 4.
+      num_quantile_samples: K, fractions drawn for acting.
+      hidden_units: of a ReLU layer after the product; 0: none. The paper's network ends its torso
+        with the convolutions and has 512 units here.
+      initializer: see `layers.initializer`.
+    """
+
+    random_in_training = random_in_evaluation = True
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        num_actions: int,
+        num_cosines: int = 64,
+        num_quantile_samples: int = 32,
+        hidden_units: int = 0,
+        initializer: str = "dopamine_uniform",
+    ):
+        def dense(units: int, name: str) -> Dense:
+            kernel = make_initializer(initializer, seeds, name)
+            return Dense(units, kernel_initializer=kernel, name=name)
+
+        self._num_samples = num_quantile_samples
+        kernel = make_initializer(initializer, seeds, "embedding")
+        self._embedding = CosineEmbedding(num_cosines, kernel)
+        self._hidden = [dense(hidden_units, "hidden")] if hidden_units else []
+        self._last = dense(num_actions, "quantiles")
+        self.layers = [self._embedding, *self._hidden, self._last]
+
+    def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        assert seed is not None
+        size = [tf.shape(features)[0], self._num_samples]
+        return self.quantiles(features, tf.random.stateless_uniform(size, seed))
+
+    def quantiles(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:
+        """[B, Q, A] at fractions taus [B, Q], of features [B, F]."""
+        outputs = self._embedding(features, taus)
+        for layer in self._hidden:
+            outputs = tf.nn.relu(layer(outputs))
+        return self._last(outputs)
+
+    @staticmethod
+    def values(outputs: tf.Tensor) -> tf.Tensor:
+        return quantile.values(outputs)
+
+    def call_numpy(
+        self,
+        features: np.ndarray,
+        weights: Sequence[np.ndarray],
+        generator: np.random.Generator | None,
+    ) -> np.ndarray:
+        assert generator is not None
+        taus = generator.random((len(features), self._num_samples), np.float32)
+        outputs = self._embedding.call_numpy(features, taus, weights[:2])
+        for kernel, bias in zip(weights[2:-2:2], weights[3:-2:2], strict=True):
+            outputs = np.maximum(outputs @ kernel + bias, 0)
+        return outputs.mean(axis=1) @ weights[-2] + weights[-1]  # the last layer is linear

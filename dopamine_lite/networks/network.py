@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.types import State
+from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.torsos import Torso
+
+ValuesFunction = Callable[[np.ndarray, np.random.Generator | None], np.ndarray]
 
 
 class Network:
@@ -18,7 +21,7 @@ class Network:
 
     Args:
       torso: see `dopamine_lite.networks.torsos`.
-      head: a Keras layer over the torso's features.
+      head: see `dopamine_lite.networks.heads`.
       observation_shape: of one observation, a stack's axis included.
       observation_dtype: as stored.
     """
@@ -26,7 +29,7 @@ class Network:
     def __init__(
         self,
         torso: Torso,
-        head: keras.layers.Layer,
+        head: Head,
         observation_shape: tuple[int, ...],
         observation_dtype: np.dtype,
     ):
@@ -34,16 +37,23 @@ class Network:
         self.head = head
         self._input = tf.TensorSpec([None, *observation_shape], tf.as_dtype(observation_dtype))
         one = tf.zeros([1, *observation_shape], self._input.dtype)
-        self(compiled_by_xla(self.prepare, one)(one))  # builds the layers
+        self(compiled_by_xla(self.prepare, one)(one), tf.zeros([2], tf.int32))  # builds the layers
         self.variables: list[tf.Variable] = [
             variable.value
-            for layer in (torso.layers, head)
+            for layer in (torso.layers, *head.layers)
             for variable in layer.trainable_variables
         ]
 
-    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
-        """Outputs of the head for what `prepare` returned. Differentiable."""
-        return self.head(self.torso.layers(prepared))
+    def __call__(self, prepared: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Outputs of the head for what `prepare` returned. Differentiable.
+
+        `seed` [2] int32 is for a head whose outputs are drawn.
+        """
+        return self.head(self.features(prepared), seed)
+
+    def features(self, prepared: tf.Tensor) -> tf.Tensor:
+        """The torso's features [B, F] of what `prepare` returned."""
+        return self.torso.layers(prepared)
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
         """Observations [B, ...] as stored -> what the torso reads."""
@@ -57,18 +67,28 @@ class Network:
         """All parameters in one vector [P], in the order of `variables`. Usable in a graph."""
         return tf.concat([tf.reshape(variable, [-1]) for variable in self.variables], axis=0)
 
-    def compiled(
-        self, outputs_to_values: Callable[[tf.Tensor], tf.Tensor]
-    ) -> Callable[[np.ndarray], np.ndarray]:
-        """A function from observations [N, ...] to outputs_to_values(outputs), as a NumPy array."""
+    def values_function(self) -> ValuesFunction:
+        """A function from observations [N, ...] and a generator to action values [N, A] in NumPy.
+
+        The generator, where there is one, draws the head's noise.
+        """
         prepare = tf.function(self.prepare, jit_compile=True)
 
-        @tf.function(input_signature=[self._input])
-        def values(observations: tf.Tensor) -> tf.Tensor:
-            return outputs_to_values(self(prepare(observations)))
+        @functools.cache
+        def compiled(drawn: bool) -> Callable[..., tf.Tensor]:
+            def values(observations: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+                return self.head.values(self(prepare(observations), seed))
 
-        concrete = values.get_concrete_function()
-        return lambda observations: concrete(tf.constant(observations)).numpy()
+            signature = [self._input] + [tf.TensorSpec([2], tf.int32)] * drawn
+            return tf.function(values, input_signature=signature).get_concrete_function()
+
+        def call(observations: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+            if generator is None:
+                return compiled(False)(tf.constant(observations)).numpy()
+            seed = generator.integers(2**31, size=2, dtype=np.int32)
+            return compiled(True)(tf.constant(observations), tf.constant(seed)).numpy()
+
+        return call
 
     def get_state(self) -> State:
         return {f"{index}": variable.numpy() for index, variable in enumerate(self.variables)}
@@ -86,20 +106,20 @@ def compiled_by_xla(function: Callable[..., tf.Tensor], *examples: tf.Tensor) ->
 class NumpyNetwork:
     """A network computed in NumPy: for a few observations and small layers, ten times faster.
 
-    Torso and head must offer `call_numpy`. Holds the parameters last given to `load`.
+    The torso must offer `call_numpy`. Holds the parameters last given to `load`.
     """
 
     def __init__(self, network: Network):
         self._torso: Any = network.torso
-        self._head: Any = network.head
+        self._head = network.head
         self._shapes = [tuple(variable.shape) for variable in network.variables]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         self._split = len(self._torso.layers.trainable_variables)
 
     @staticmethod
     def supports(network: Network) -> bool:
-        """Whether both parts of `network` can be computed in NumPy."""
-        return hasattr(network.torso, "call_numpy") and hasattr(network.head, "call_numpy")
+        """Whether `network` can be computed in NumPy."""
+        return hasattr(network.torso, "call_numpy")
 
     def load(self, flat: np.ndarray) -> None:
         """Takes parameters [P] as `Network.flat_parameters` returned them; not copied."""
@@ -108,7 +128,9 @@ class NumpyNetwork:
             part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)
         ]
 
-    def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """The head's outputs for observations [N, ...] as stored."""
+    def __call__(
+        self, observations: np.ndarray, generator: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """Action values [N, A] for observations [N, ...] as stored; see `values_function`."""
         features = self._torso.call_numpy(observations, self._weights[: self._split])
-        return self._head.call_numpy(features, self._weights[self._split :])
+        return self._head.call_numpy(features, self._weights[self._split :], generator)

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.layers import initializer as _initializer
 
 
 class Torso(Protocol):
@@ -32,48 +33,156 @@ class Torso(Protocol):
         """Observations [B, ...] as stored -> what `layers` reads."""
 
 
-def glorot_uniform(seeds: Seeds, name: str) -> keras.initializers.Initializer:
-    """Glorot and Bengio (2010), eq. 16, drawn from the generator called `name`."""
-    return keras.initializers.GlorotUniform(seed=seeds.integer(name))
-
-
-def _dense(seeds: Seeds, name: str, units: int) -> keras.layers.Layer:
+def _dense(seeds: Seeds, name: str, units: int, kind: str) -> keras.layers.Layer:
     return keras.layers.Dense(
-        units, activation="relu", kernel_initializer=glorot_uniform(seeds, name), name=name
+        units, activation="relu", kernel_initializer=_initializer(kind, seeds, name), name=name
     )
+
+
+def _convolution(
+    seeds: Seeds, index: int, filters: int, kernel: int, strides: int, kind: str
+) -> keras.layers.Layer:
+    name = f"convolution_{index}"
+    return keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides,
+        padding="valid",
+        activation="relu",
+        kernel_initializer=_initializer(kind, seeds, name),
+        name=name,
+    )
+
+
+def _scaled_images(observations: tf.Tensor) -> tf.Tensor:
+    """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
+    observations.shape.assert_has_rank(4)
+    return tf.cast(tf.transpose(observations, [0, 2, 3, 1]), tf.float32) / 255.0
 
 
 @gin.configurable
 class NatureCNN:
     """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
 
-    Reads stacks of frames [B, stack, height, width] uint8; gives features [B, 512].
+    Reads stacks of frames [B, stack, height, width] uint8; gives features [B, hidden_units]. With
+    `hidden_units` 0 it ends with the convolutions, for a head that has hidden layers of its own.
     """
 
     compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
+    prepare = staticmethod(_scaled_images)
 
-    def __init__(self, seeds: Seeds):
-        convolutions = [
+    def __init__(self, seeds: Seeds, hidden_units: int = 512, initializer: str = "glorot_uniform"):
+        layers = [
+            _convolution(seeds, index, *size, initializer)
+            for index, size in enumerate([(32, 8, 4), (64, 4, 2), (64, 3, 1)])
+        ]
+        layers.append(keras.layers.Flatten())
+        if hidden_units:
+            layers.append(_dense(seeds, "dense", hidden_units, initializer))
+        self.layers = keras.Sequential(layers)
+
+
+class _Residual(keras.layers.Layer):
+    """x + convolution(relu(convolution(relu(x)))), twice in each section of the IMPALA torso."""
+
+    def __init__(self, seeds: Seeds, filters: int, kind: str, name: str):
+        super().__init__(name=name)
+        self.convolutions = [
             keras.layers.Conv2D(
                 filters,
-                kernel,
-                strides,
-                padding="valid",
-                activation="relu",
-                kernel_initializer=glorot_uniform(seeds, f"convolution_{index}"),
+                3,
+                padding="same",
+                kernel_initializer=_initializer(kind, seeds, f"{name}_{index}"),
                 name=f"convolution_{index}",
             )
-            for index, (filters, kernel, strides) in enumerate([(32, 8, 4), (64, 4, 2), (64, 3, 1)])
+            for index in range(2)
         ]
-        self.layers = keras.Sequential(
-            [*convolutions, keras.layers.Flatten(), _dense(seeds, "dense", 512)]
-        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        outputs = inputs
+        for convolution in self.convolutions:
+            outputs = convolution(tf.nn.relu(outputs))
+        return inputs + outputs
+
+
+@gin.configurable
+class ImpalaCNN:
+    """The residual torso of Espeholt et al. (2018), figure 3, right: 15 convolutions.
+
+    Reads stacks of frames [B, stack, height, width] uint8; gives features [B, hidden_units] or,
+    with 0, those of the convolutions. `nn_scale` multiplies the filters 16, 32, 32.
+    """
+
+    compile_update = False
+    prepare = staticmethod(_scaled_images)
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        nn_scale: int = 1,
+        hidden_units: int = 512,
+        initializer: str = "glorot_uniform",
+    ):
+        layers: list[keras.layers.Layer] = []
+        for section, width in enumerate((16, 32, 32)):
+            filters = width * nn_scale
+            layers += [
+                keras.layers.Conv2D(
+                    filters,
+                    3,
+                    padding="same",
+                    kernel_initializer=_initializer(initializer, seeds, f"section_{section}"),
+                    name=f"section_{section}",
+                ),
+                keras.layers.MaxPooling2D(3, 2, padding="same"),
+            ]
+            layers += [
+                _Residual(seeds, filters, initializer, f"residual_{section}_{block}")
+                for block in range(2)
+            ]
+        layers += [keras.layers.ReLU(), keras.layers.Flatten()]
+        if hidden_units:
+            layers.append(_dense(seeds, "dense", hidden_units, initializer))
+        self.layers = keras.Sequential(layers)
+
+
+@gin.configurable
+class MinAtarCNN:
+    """The torso of Young and Tian (2019) for MinAtar: one 3x3 convolution of 16 filters, 128 units.
+
+    Reads [B, 10, 10, channels] of any number type; gives features [B, hidden_units], or [B, 1024]
+    of the convolution with 0.
+    """
+
+    compile_update = True
+
+    def __init__(self, seeds: Seeds, hidden_units: int = 128, initializer: str = "glorot_uniform"):
+        layers = [_convolution(seeds, 0, 16, 3, 1, initializer), keras.layers.Flatten()]
+        if hidden_units:
+            layers.append(_dense(seeds, "dense", hidden_units, initializer))
+        self.layers = keras.Sequential(layers)
 
     @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
-        """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
+        """[B, 10, 10, channels] -> the same in float32."""
         observations.shape.assert_has_rank(4)
-        return tf.cast(tf.transpose(observations, [0, 2, 3, 1]), tf.float32) / 255.0
+        return tf.cast(observations, tf.float32)
+
+    @staticmethod
+    def call_numpy(observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        """`prepare` and `layers` in NumPy."""
+        kernel, bias, *dense = weights
+        patches = np.lib.stride_tricks.sliding_window_view(observations, (3, 3), axis=(1, 2))
+        patches = patches.transpose(0, 1, 2, 4, 5, 3)  # [B, 8, 8, 3, 3, channels]
+        rows = patches.reshape(-1, kernel.size // kernel.shape[-1]).astype(np.float32)
+        outputs = np.maximum(rows @ kernel.reshape(-1, kernel.shape[-1]) + bias, 0)
+        return _dense_numpy(outputs.reshape(len(observations), -1), dense)
+
+
+def _dense_numpy(outputs: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
+        outputs = np.maximum(outputs @ kernel + bias, 0)
+    return outputs
 
 
 @gin.configurable
@@ -85,9 +194,17 @@ class MLP:
 
     compile_update = True
 
-    def __init__(self, seeds: Seeds, hidden_units: Sequence[int] = (64, 64)):
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: Sequence[int] = (64, 64),
+        initializer: str = "glorot_uniform",
+    ):
         self.layers = keras.Sequential(
-            [_dense(seeds, f"dense_{index}", units) for index, units in enumerate(hidden_units)]
+            [
+                _dense(seeds, f"dense_{index}", units, initializer)
+                for index, units in enumerate(hidden_units)
+            ]
         )
 
     @staticmethod
@@ -99,7 +216,5 @@ class MLP:
     @staticmethod
     def call_numpy(observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
         """`prepare` and `layers` in NumPy, ten times faster for a handful of observations."""
-        outputs = observations.reshape(len(observations), -1).astype(np.float32, copy=False)
-        for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-            outputs = np.maximum(outputs @ kernel + bias, 0)
-        return outputs
+        flat = observations.reshape(len(observations), -1).astype(np.float32, copy=False)
+        return _dense_numpy(flat, weights)

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.heads import QHead
+from dopamine_lite.networks.heads import (
+    CategoricalHead,
+    ImplicitQuantileHead,
+    QHead,
+    QuantileHead,
+)
+from dopamine_lite.networks.layers import NoisyDense, initializer
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.optimizers import Adam, RMSProp
-from dopamine_lite.networks.torsos import MLP, NatureCNN
+from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN
 
 
 def nature(seed: int = 0) -> Network:
@@ -49,13 +56,139 @@ def test_initialisation_draws_from_no_global_generator():
     np.testing.assert_array_equal(first, nature().flat_parameters().numpy())
 
 
-def test_numpy_equals_tensorflow():
-    network = mlp()
+HEADS = {
+    "q": QHead,
+    "dueling": functools.partial(QHead, dueling=True, hidden_units=5),
+    "noisy": functools.partial(QHead, noisy=True, dueling=True, hidden_units=5),
+    "categorical": functools.partial(CategoricalHead, num_atoms=7, vmin=-1, vmax=3),
+    "dueling_categorical": functools.partial(CategoricalHead, num_atoms=7, dueling=True),
+    "quantile": functools.partial(QuantileHead, num_quantiles=5),
+}
+TORSOS = {
+    "mlp": (functools.partial(MLP, hidden_units=(16, 8)), (4,), np.float32),
+    "minatar": (functools.partial(MinAtarCNN, hidden_units=12), (10, 10, 3), np.uint8),
+    "minatar_convolution": (functools.partial(MinAtarCNN, hidden_units=0), (10, 10, 3), np.uint8),
+}
+
+
+def both(torso: str, head) -> tuple[Network, NumpyNetwork, np.ndarray]:
+    """A network, the same in NumPy, and five observations."""
+    build, shape, dtype = TORSOS[torso]
+    network = Network(build(Seeds(0)), head(Seeds(1), 3), shape, np.dtype(dtype))
+    generator = np.random.default_rng(0)
+    for variable in network.variables:  # biases, too
+        variable.assign(generator.normal(size=variable.shape) * 0.3)
     numpy_network = NumpyNetwork(network)
     numpy_network.load(network.flat_parameters().numpy())
-    observations = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    compiled = network.compiled(lambda outputs: outputs)
-    np.testing.assert_allclose(numpy_network(observations), compiled(observations), atol=1e-6)
+    return network, numpy_network, (generator.normal(size=(5, *shape)) * 3).astype(dtype)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("torso", TORSOS)
+def test_numpy_equals_tensorflow(torso, head):
+    network, numpy_network, observations = both(torso, HEADS[head])
+    values = network.values_function()(observations, None)
+    assert values.shape == (5, 3)
+    np.testing.assert_allclose(numpy_network(observations), values, rtol=2e-4, atol=2e-4)
+
+
+def test_implicit_quantiles_are_the_same_in_numpy():
+    """Both average over drawn fractions; over many of them they agree."""
+    head = functools.partial(ImplicitQuantileHead, num_quantile_samples=20_000, hidden_units=6)
+    network, numpy_network, observations = both("mlp", head)
+    generator = np.random.default_rng(0)
+    values = network.values_function()(observations, generator)
+    np.testing.assert_allclose(numpy_network(observations, generator), values, atol=0.05)
+
+
+def test_dueling_values_have_the_state_value_as_their_mean():
+    head = QHead(Seeds(0), 3, dueling=True)
+    features = tf.constant(np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32))
+    values = head(features)
+    _, state_values = (layer(features) for layer in head.layers)
+    np.testing.assert_allclose(tf.reduce_mean(values, axis=1), state_values[:, 0], atol=1e-6)
+
+
+def test_noise_is_off_without_a_seed_and_repeats_with_one():
+    network, _, observations = both("mlp", HEADS["noisy"])
+    values = network.values_function()
+    np.testing.assert_array_equal(values(observations, None), values(observations, None))
+    first, second = (values(observations, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert (first != values(observations, None)).all()
+    assert (first != values(observations, np.random.default_rng(4))).all()
+
+
+@pytest.mark.parametrize("way", ["tensorflow", "numpy"])
+def test_noise_has_the_moments_of_the_factorised_gaussian(way):
+    """y - x mu_w - mu_b = (sum_i x_i f(e_i) sigma + sigma) f(e'): Var f = E|e| = sqrt(2 / pi)."""
+    layer = NoisyDense(2, Seeds(0), 0.5, "noisy")
+    inputs = np.array([[1.0, -2.0, 3.0, 0.5]], np.float32)
+    mean = layer(tf.constant(inputs)).numpy()
+    weights = [variable.numpy() for variable in layer.trainable_variables]
+    generator = np.random.default_rng(0)
+    if way == "numpy":
+        draws = [layer.call_numpy(inputs, weights, generator) for _ in range(20_000)]
+    else:
+        call = tf.function(lambda seed: layer(tf.constant(inputs), seed=seed))
+        draws = [call(tf.constant([7, index])) for index in range(20_000)]
+    noise = np.array(draws)[:, 0] - mean[0]
+    sigma = 0.5 / np.sqrt(4)
+    variance = sigma**2 * ((inputs**2).sum() * 2 / np.pi + np.sqrt(2 / np.pi))
+    np.testing.assert_allclose(noise.mean(axis=0), 0, atol=4 * np.sqrt(variance / 20_000))
+    np.testing.assert_allclose(noise.var(axis=0), variance, rtol=0.1)
+
+
+def test_every_noisy_layer_has_noise_of_its_own():
+    """TRAPS: one generator for all noisy layers."""
+    head = QHead(Seeds(0), 4, dueling=True, noisy=True)
+    features = tf.ones([1, 6])
+    head(features)
+    for layer in head.layers:  # the noise alone
+        for variable in layer.trainable_variables:
+            variable.assign(tf.ones_like(variable) if "sigma" in variable.name else 0 * variable)
+    draws = np.array([head(features, tf.constant([5, index]))[0] for index in range(400)])
+    advantages = draws - draws.mean(axis=1, keepdims=True)
+    correlation = np.corrcoef(advantages[:, 0], draws.mean(axis=1))[0, 1]
+    assert abs(correlation) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound"),
+    [
+        ("glorot_uniform", np.sqrt(6 / (100 + 50))),
+        ("dopamine_uniform", np.sqrt(np.sqrt(3) / 100)),
+        ("torch_uniform", 1 / np.sqrt(100)),
+    ],
+)
+def test_initialisers_have_their_bounds(kind, bound):
+    drawn = np.abs(initializer(kind, Seeds(0), "kernel")((100, 50)))
+    assert 0.99 * bound < drawn.max() <= bound
+
+
+def test_other_torsos_have_the_sizes_of_their_papers():
+    minatar = Network(MinAtarCNN(Seeds(0)), QHead(Seeds(0), 6), (10, 10, 4), np.dtype(np.uint8))
+    assert minatar.num_parameters == (9 * 4 * 16 + 16) + (1024 * 128 + 128) + (128 * 6 + 6)
+    impala = Network(ImpalaCNN(Seeds(0)), QHead(Seeds(0), 6), (4, 84, 84), np.dtype(np.uint8))
+    sections = sum(
+        9 * before * filters + filters + 4 * (9 * filters**2 + filters)
+        for before, filters in ((4, 16), (16, 32), (32, 32))
+    )
+    assert impala.num_parameters == sections + (11 * 11 * 32 * 512 + 512) + (512 * 6 + 6)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: CategoricalHead(Seeds(0), 2, vmin=1, vmax=1), "51 atoms from 1 to 1"),
+        (lambda: CategoricalHead(Seeds(0), 2, num_atoms=1), "1 atoms from -10.0 to 10.0"),
+        (lambda: QuantileHead(Seeds(0), 2, num_quantiles=0), "num_quantiles is 0"),
+        (lambda: QHead(Seeds(0), 2, initializer="glorot"), "no initializer 'glorot': choose one"),
+    ],
+)
+def test_impossible_heads_are_refused(call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call()
 
 
 def test_a_network_takes_back_its_state():

@@ -36,6 +36,7 @@ class ReplayBatch(NamedTuple):
     discounts: np.ndarray  # [K, B] float32: gamma^L, zero where the episode terminated
     columns: np.ndarray  # [K, B] int64: the stream a transition came from
     slots: np.ndarray  # [K, B] int64: its slot's number in that stream
+    weights: np.ndarray | None = None  # [K, B] float32 importance weights, of a prioritized replay
 
 
 @gin.configurable
@@ -52,6 +53,8 @@ class CircularReplay:
       gamma: discount per agent step.
       replay_capacity: frames held over all streams.
     """
+
+    prioritized = False
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class CircularReplay:
         A transition can be drawn once its n-step successor is stored, or its episode has ended
         within the n steps, and as long as its whole stack of frames is held.
         """
-        columns, slots, lengths, ages = self._draw(num_batches * batch_size)
+        columns, slots, lengths, ages = self._draw(num_batches, batch_size)
         steps = np.arange(self._horizon)
         window = self._at(columns[:, None], slots[:, None] + steps)  # [M, n]
         rewards = np.where(steps < lengths[:, None], self._rewards[window], 0)
@@ -143,6 +146,10 @@ class CircularReplay:
             columns=columns.reshape(shape),
             slots=slots.reshape(shape),
         )
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for the log."""
+        return {}
 
     def get_state(self) -> State:
         return {
@@ -202,25 +209,28 @@ class CircularReplay:
         """Where slots of columns lie in the flat arrays."""
         return (slots % self._length) * self._num_envs + columns
 
-    def _draw(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Columns, slots, lengths L and ages of `size` whole transitions (see `_examine`)."""
+    def _draw(
+        self, num_batches: int, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Columns, slots, lengths L and ages of K x B whole transitions (see `_examine`)."""
         first = self._first()
         ends = np.cumsum(self._stop - first)
-        columns, slots = self._draw_slots(size, first, ends)
+        columns, slots = self._draw_slots(num_batches, batch_size, first, ends)
         for _ in range(_MAX_REDRAWS):
             whole, lengths, ages = self._examine(columns, slots, first)
             if whole.all():
                 return columns, slots, lengths, ages
             again = np.flatnonzero(~whole)
-            columns[again], slots[again] = self._draw_slots(again.size, first, ends)
+            columns[again], slots[again] = self._draw_slots(again.size, 1, first, ends)
         raise RuntimeError(f"No whole transition found among the {len(self)} frames of the replay.")
 
     def _draw_slots(
-        self, size: int, first: np.ndarray, ends: np.ndarray
+        self, num_batches: int, batch_size: int, first: np.ndarray, ends: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        drawn = self._generator.integers(ends[-1], size=size)
+        """Columns and slots of K x B draws among the slots held, whether drawable or not."""
+        drawn = self._generator.integers(ends[-1], size=num_batches * batch_size)
         if self._num_envs == 1:
-            return np.zeros(size, np.int64), drawn + first[0]
+            return np.zeros(drawn.size, np.int64), drawn + first[0]
         columns = np.searchsorted(ends, drawn, side="right")
         return columns, first[columns] + drawn - (ends - (self._stop - first))[columns]
 

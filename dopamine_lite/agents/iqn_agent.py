@@ -1,0 +1,147 @@
+"""IQN (Dabney et al. 2018b): quantiles of returns at fractions that are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import tensorflow as tf
+
+from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.agents.munchausen import Munchausen
+from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.common.replay.circular_replay import CircularReplay
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.losses import quantile
+from dopamine_lite.networks.heads import ImplicitQuantileHead
+from dopamine_lite.networks.layers import fold_in
+from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.torsos import NatureCNN, Torso
+
+
+@gin.configurable
+class IQNAgent(ValueAgent):
+    """Regresses Z_tau(s, a) on R + gamma^n Z_tau'(s', a*), tau and tau' uniform (algorithm 1).
+
+    Args:
+      spec: of the environment.
+      seeds: this agent's node.
+      torso: the network's body, such as `@NatureCNN` or `@MLP`.
+      head: its end, `@ImplicitQuantileHead`, with the fractions drawn for acting among its
+        arguments.
+      replay: the buffer.
+      exploration: chooses actions by values.
+      optimizer: takes the gradient steps.
+      gamma: discount per agent step.
+      update_horizon: n, steps of reward before bootstrapping.
+      min_replay_history: agent steps before the first update.
+      update_period: agent steps between updates.
+      updates_per_period: gradient steps each time.
+      target_update_period: agent steps between copies of the online network to the target.
+      batch_size: transitions in a gradient step.
+      double: let the online network choose the action whose distribution the target network gives.
+      kappa: where Huber's loss becomes linear; 0: the plain quantile loss.
+      num_tau_samples: N, fractions of Z(s, a).
+      num_tau_prime_samples: N', fractions of the target.
+      num_quantile_samples: K, fractions for the choice of a*.
+      munchausen: `@Munchausen()` for M-IQN (Vieillard et al. 2020, eq. 6), which needs n = 1.
+      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        torso: Callable[[Seeds], Torso] = NatureCNN,
+        head: Callable[[Seeds, int], ImplicitQuantileHead] = ImplicitQuantileHead,
+        replay: Callable[..., Any] = CircularReplay,
+        exploration: Callable[..., Any] = EpsilonGreedy,
+        optimizer: Callable[[], Any] = Adam,
+        gamma: float = 0.99,
+        update_horizon: int = 1,
+        min_replay_history: int = 20_000,
+        update_period: int = 4,
+        updates_per_period: int = 1,
+        target_update_period: int = 8_000,
+        batch_size: int = 32,
+        double: bool = False,
+        kappa: float = 1.0,
+        num_tau_samples: int = 64,
+        num_tau_prime_samples: int = 64,
+        num_quantile_samples: int = 32,
+        munchausen: Munchausen | None = None,
+        max_gradient_norm: float | None = None,
+    ):
+        if munchausen is not None:
+            munchausen.check("IQNAgent", update_horizon, double)
+        self._double = double
+        self._kappa = kappa
+        self._samples = (num_tau_samples, num_tau_prime_samples, num_quantile_samples)
+        self._munchausen = munchausen
+        super().__init__(
+            spec,
+            seeds,
+            torso=torso,
+            head=head,
+            replay=replay,
+            exploration=exploration,
+            optimizer=optimizer,
+            gamma=gamma,
+            update_horizon=update_horizon,
+            min_replay_history=min_replay_history,
+            update_period=update_period,
+            updates_per_period=updates_per_period,
+            target_update_period=target_update_period,
+            batch_size=batch_size,
+            max_gradient_norm=max_gradient_norm,
+        )
+
+    def _loss(self, batch: Batch) -> Loss:
+        num_taus, num_target_taus, num_choice_taus = self._samples
+        target = self._target.head
+        next_features = self._target.features(batch.next_states)
+
+        def draw(consumer: int, number: int) -> tf.Tensor:
+            size = [batch.actions.shape[0], number]
+            return tf.random.stateless_uniform(size, fold_in(batch.seed, consumer))
+
+        def mean(network: Network, features: tf.Tensor, consumer: int) -> tf.Tensor:
+            """Action values [B, A] of K drawn fractions."""
+            taus = draw(consumer, num_choice_taus)
+            return quantile.values(network.head.quantiles(features, taus))
+
+        next_quantiles = target.quantiles(next_features, draw(1, num_target_taus))
+        returns = batch.returns
+        if self._munchausen is not None:
+            soft = self._munchausen
+            q = mean(self._target, self._target.features(batch.states), 2)
+            returns += soft.bonus(q, batch.actions)
+            next_values = soft.soft_quantiles(next_quantiles, mean(self._target, next_features, 3))
+            targets = returns[:, None] + batch.discounts[:, None] * next_values
+        else:
+            if self._double:
+                choice = mean(self._online, self._online.features(batch.next_states), 3)
+            else:
+                choice = mean(self._target, next_features, 3)
+            next_actions = tf.argmax(choice, axis=1, output_type=tf.int32)
+            targets = quantile.targets(returns, batch.discounts, next_quantiles, next_actions)
+
+        taus = draw(0, num_taus)
+        quantiles = self._online.head.quantiles(self._online.features(batch.states), taus)
+        chosen = quantile.select(quantiles, batch.actions)
+        values = tf.reduce_mean(chosen, axis=1)
+        errors = tf.reduce_mean(targets, axis=1) - values
+        losses = quantile.quantile_huber(chosen, taus, targets, self._kappa)
+        return Loss(losses, values, tf.abs(errors))
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {
+            "double": self._double,
+            "kappa": self._kappa,
+            "taus": self._samples,
+            "munchausen": self._munchausen is not None,
+        }

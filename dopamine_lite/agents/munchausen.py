@@ -1,0 +1,45 @@
+"""Munchausen reinforcement learning (Vieillard et al. 2020) as a part of value-based agents."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.losses import munchausen
+
+
+@gin.configurable
+class Munchausen:
+    """Adds the log-policy to the reward and bootstraps from the soft value of the next state.
+
+    Args:
+      temperature: tau, of the policy softmax(q / tau).
+      alpha: weight of the log-policy in the reward.
+      clip_min: l_0, the least tau log pi that is added.
+    """
+
+    def __init__(self, temperature: float = 0.03, alpha: float = 0.9, clip_min: float = -1.0):
+        self.temperature = temperature
+        self.alpha = alpha
+        self.clip_min = clip_min
+
+    def check(self, agent: str, update_horizon: int, double: bool) -> None:
+        """Raises UserError where the agent's other options have no meaning beside this one."""
+        if update_horizon != 1 or double:
+            raise UserError(
+                f"{agent}.munchausen adds the log-policy of every single step and averages over "
+                "actions: it needs update_horizon = 1 and double = False."
+            )
+
+    def bonus(self, q: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        """[B] to be added to the rewards; q [B, A] of the target network in s."""
+        return munchausen.bonus(q, actions, self.temperature, self.alpha, self.clip_min)
+
+    def soft_values(self, next_q: tf.Tensor) -> tf.Tensor:
+        """[B] values of s' for q [B, A] of the target network."""
+        return munchausen.soft_values(next_q, self.temperature)
+
+    def soft_quantiles(self, next_quantiles: tf.Tensor, next_q: tf.Tensor) -> tf.Tensor:
+        """[B, Q] quantiles of the value of s' for quantiles [B, Q, A] and q [B, A]."""
+        return munchausen.soft_quantiles(next_quantiles, next_q, self.temperature)

@@ -1,0 +1,106 @@
+"""QR-DQN (Dabney et al. 2018a): quantiles of returns at fixed fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import tensorflow as tf
+
+from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.common.replay.circular_replay import CircularReplay
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.losses import quantile, td
+from dopamine_lite.networks.heads import QuantileHead
+from dopamine_lite.networks.layers import fold_in
+from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.torsos import NatureCNN, Torso
+
+
+@gin.configurable
+class QRDQNAgent(ValueAgent):
+    """Regresses quantiles of Z(s, a) on those of R + gamma^n Z_target(s', a*).
+
+    Args:
+      spec: of the environment.
+      seeds: this agent's node.
+      torso: the network's body, such as `@NatureCNN` or `@MLP`.
+      head: its end, `@QuantileHead`, with the number of quantiles as its own argument.
+      replay: the buffer.
+      exploration: chooses actions by values.
+      optimizer: takes the gradient steps.
+      gamma: discount per agent step.
+      update_horizon: n, steps of reward before bootstrapping.
+      min_replay_history: agent steps before the first update.
+      update_period: agent steps between updates.
+      updates_per_period: gradient steps each time.
+      target_update_period: agent steps between copies of the online network to the target.
+      batch_size: transitions in a gradient step.
+      double: let the online network choose the action whose distribution the target network gives.
+      kappa: where Huber's loss becomes linear; 0: the plain quantile loss.
+      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        torso: Callable[[Seeds], Torso] = NatureCNN,
+        head: Callable[[Seeds, int], QuantileHead] = QuantileHead,
+        replay: Callable[..., Any] = CircularReplay,
+        exploration: Callable[..., Any] = EpsilonGreedy,
+        optimizer: Callable[[], Any] = Adam,
+        gamma: float = 0.99,
+        update_horizon: int = 1,
+        min_replay_history: int = 20_000,
+        update_period: int = 4,
+        updates_per_period: int = 1,
+        target_update_period: int = 8_000,
+        batch_size: int = 32,
+        double: bool = False,
+        kappa: float = 1.0,
+        max_gradient_norm: float | None = None,
+    ):
+        self._double = double
+        self._kappa = kappa
+        super().__init__(
+            spec,
+            seeds,
+            torso=torso,
+            head=head,
+            replay=replay,
+            exploration=exploration,
+            optimizer=optimizer,
+            gamma=gamma,
+            update_horizon=update_horizon,
+            min_replay_history=min_replay_history,
+            update_period=update_period,
+            updates_per_period=updates_per_period,
+            target_update_period=target_update_period,
+            batch_size=batch_size,
+            max_gradient_norm=max_gradient_norm,
+        )
+
+    def _loss(self, batch: Batch) -> Loss:
+        head = self._online.head
+        next_quantiles = self._target(batch.next_states, fold_in(batch.seed, 100))
+        if self._double:
+            choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
+        else:
+            choice = head.values(next_quantiles)
+        next_actions = tf.argmax(choice, axis=1, output_type=tf.int32)
+        targets = quantile.targets(batch.returns, batch.discounts, next_quantiles, next_actions)
+        quantiles = self._online(batch.states, batch.seed)
+        chosen = quantile.select(quantiles, batch.actions)
+        taus = tf.broadcast_to(head.taus, tf.shape(chosen))
+        values = td.select(head.values(quantiles), batch.actions)
+        errors = tf.reduce_mean(targets, axis=1) - values
+        losses = quantile.quantile_huber(chosen, taus, targets, self._kappa)
+        return Loss(losses, values, tf.abs(errors))
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"double": self._double, "kappa": self._kappa}

@@ -1,0 +1,151 @@
+"""Rainbow (Hessel et al. 2018): six extensions of DQN in one agent, each with a switch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import tensorflow as tf
+
+from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.losses import categorical, td
+from dopamine_lite.networks.heads import CategoricalHead, QHead
+from dopamine_lite.networks.layers import fold_in
+from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.torsos import NatureCNN, Torso
+
+
+@gin.configurable
+class RainbowAgent(ValueAgent):
+    """C51 with double Q-learning, n-step returns, prioritized replay, dueling and noisy networks.
+
+    One binding takes each away, as in the paper's ablation (figure 3): `double`, `dueling`, `noisy`,
+    `categorical = False`, `update_horizon = 1`, `replay = @CircularReplay`. Without noise, let
+    `exploration` explore.
+
+    Args:
+      spec: of the environment.
+      seeds: this agent's node.
+      torso: the network's body, such as `@NatureCNN` or `@MLP`.
+      replay: the buffer.
+      exploration: chooses actions by values.
+      optimizer: takes the gradient steps.
+      gamma: discount per agent step.
+      update_horizon: n, steps of reward before bootstrapping.
+      min_replay_history: agent steps before the first update.
+      update_period: agent steps between updates.
+      updates_per_period: gradient steps each time.
+      target_update_period: agent steps between copies of the online network to the target.
+      batch_size: transitions in a gradient step.
+      double: the online network chooses a* (van Hasselt et al. 2016).
+      dueling: streams for state value and advantages (Wang et al. 2016).
+      noisy: noisy linear layers in the head (Fortunato et al. 2018).
+      categorical: learn distributions (Bellemare et al. 2017), else values by Huber's loss.
+      hidden_units: of a layer in each stream of the head; 0: none. The paper has 512, after a torso
+        that ends with the convolutions (`NatureCNN.hidden_units = 0`).
+      num_atoms: of the distributions.
+      vmin: the least atom.
+      vmax: the greatest atom.
+      sigma0: initial noise (`NoisyDense`).
+      initializer: of the head's layers that are not noisy.
+      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        torso: Callable[[Seeds], Torso] = NatureCNN,
+        replay: Callable[..., Any] = PrioritizedReplay,
+        exploration: Callable[..., Any] = EpsilonGreedy,
+        optimizer: Callable[[], Any] = Adam,
+        gamma: float = 0.99,
+        update_horizon: int = 3,
+        min_replay_history: int = 20_000,
+        update_period: int = 4,
+        updates_per_period: int = 1,
+        target_update_period: int = 8_000,
+        batch_size: int = 32,
+        double: bool = True,
+        dueling: bool = True,
+        noisy: bool = True,
+        categorical: bool = True,
+        hidden_units: int = 0,
+        num_atoms: int = 51,
+        vmin: float = -10.0,
+        vmax: float = 10.0,
+        sigma0: float = 0.5,
+        initializer: str = "dopamine_uniform",
+        max_gradient_norm: float | None = None,
+    ):
+        self._parts = {
+            "double": double,
+            "dueling": dueling,
+            "noisy": noisy,
+            "categorical": categorical,
+            "update_horizon": update_horizon,
+        }
+        self._double = double
+        self._categorical = categorical
+        kind = QHead
+        if categorical:
+            kind = functools.partial(CategoricalHead, num_atoms=num_atoms, vmin=vmin, vmax=vmax)
+        head = functools.partial(
+            kind,
+            dueling=dueling,
+            noisy=noisy,
+            hidden_units=hidden_units,
+            sigma0=sigma0,
+            initializer=initializer,
+        )
+        super().__init__(
+            spec,
+            seeds,
+            torso=torso,
+            head=head,
+            replay=replay,
+            exploration=exploration,
+            optimizer=optimizer,
+            gamma=gamma,
+            update_horizon=update_horizon,
+            min_replay_history=min_replay_history,
+            update_period=update_period,
+            updates_per_period=updates_per_period,
+            target_update_period=target_update_period,
+            batch_size=batch_size,
+            max_gradient_norm=max_gradient_norm,
+        )
+
+    def _loss(self, batch: Batch) -> Loss:
+        head = self._online.head
+        next_outputs = self._target(batch.next_states, fold_in(batch.seed, 100))
+        choice = head.values(next_outputs)
+        if self._double:
+            choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
+        next_actions = tf.argmax(choice, axis=1, output_type=tf.int32)
+        outputs = self._online(batch.states, batch.seed)
+        values = td.select(head.values(outputs), batch.actions)
+        if not self._categorical:
+            next_values = td.select(next_outputs, next_actions)
+            errors = td.td_targets(batch.returns, batch.discounts, next_values) - values
+            return Loss(td.huber(errors), values, tf.abs(errors))
+        targets = categorical.targets(
+            batch.returns, batch.discounts, next_outputs, next_actions, head.support
+        )
+        logits = tf.gather(outputs, batch.actions, batch_dims=1)
+        # The divergence is the paper's choice of priority (section "The integrated agent").
+        return Loss(
+            categorical.cross_entropy(logits, targets),
+            values,
+            categorical.kl_divergence(logits, targets),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | self._parts

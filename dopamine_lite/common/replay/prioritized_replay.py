@@ -1,0 +1,164 @@
+"""Prioritized replay (Schaul et al. 2016): the proportional variant on the circular buffer."""
+
+from __future__ import annotations
+
+import gin
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.replay.circular_replay import CircularReplay, ReplayBatch
+from dopamine_lite.common.replay.sum_tree import SumTree
+from dopamine_lite.common.schedules import linearly_decaying
+from dopamine_lite.common.types import State, Transitions
+
+
+@gin.configurable
+class PrioritizedReplay(CircularReplay):
+    """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
+
+    A transition enters with the greatest priority seen so far; `set_priorities` gives it its own.
+    Within a batch of B each draw comes from a B-th of the total (stratified, appendix B.2.1). The
+    K batches of one `sample` are drawn by the priorities before the first of them.
+
+    Args:
+      alpha: how much priorities count; 0: not at all.
+      beta: of the importance weights (1 / P(i))^beta, divided by their maximum in the batch.
+      beta_period: agent steps in which beta rises linearly to 1; None: it stays.
+      uniform_sample_probability: u, the chance of a uniform draw.
+      frame_shape, frame_dtype, stack_size, num_envs, generator, update_horizon, gamma,
+        replay_capacity: see `CircularReplay`.
+    """
+
+    prioritized = True
+
+    def __init__(
+        self,
+        *,
+        frame_shape: tuple[int, ...],
+        frame_dtype: np.dtype,
+        stack_size: int,
+        num_envs: int,
+        generator: np.random.Generator,
+        alpha: float = 0.5,
+        beta: float = 0.4,
+        beta_period: int | None = None,
+        uniform_sample_probability: float = 0.0,
+        update_horizon: int = 1,
+        gamma: float = 0.99,
+        replay_capacity: int = 1_000_000,
+    ):
+        super().__init__(
+            frame_shape=frame_shape,
+            frame_dtype=frame_dtype,
+            stack_size=stack_size,
+            num_envs=num_envs,
+            generator=generator,
+            update_horizon=update_horizon,
+            gamma=gamma,
+            replay_capacity=replay_capacity,
+        )
+        for name, value in {
+            "alpha": alpha,
+            "beta": beta,
+            "uniform_sample_probability": uniform_sample_probability,
+        }.items():
+            if not 0 <= value <= 1:
+                raise UserError(f"PrioritizedReplay.{name} is {value}: it must be from 0 to 1.")
+        self._alpha = alpha
+        self._first_beta = beta
+        self._beta_period = beta_period
+        self._uniform = uniform_sample_probability
+        self._tree = SumTree(self._length * self._num_envs)  # over the flat arrays
+        self._max_priority = 1.0  # of p^alpha
+        self._steps = 0  # agent steps stored
+        # Slots written since the tree was last asked, in order, and whether each holds a step: an
+        # episode's final frame cannot be drawn.
+        self._written: list[tuple[np.ndarray, bool]] = []
+
+    @property
+    def memory_bytes(self) -> int:
+        return super().memory_bytes + self._tree.nbytes
+
+    @property
+    def beta(self) -> float:
+        """The exponent of the importance weights now."""
+        if self._beta_period is None:
+            return self._first_beta
+        return linearly_decaying(self._steps, self._first_beta, 1.0, 0, self._beta_period)
+
+    def add(self, transitions: Transitions) -> None:
+        self._written.append((self._at(self._columns, self._stop), True))
+        super().add(transitions)
+        self._steps += self._num_envs
+
+    def sample(self, num_batches: int, batch_size: int) -> ReplayBatch:
+        """As `CircularReplay.sample`, by priority and with importance weights."""
+        self._flush()
+        batch = super().sample(num_batches, batch_size)
+        shares = self._tree.get(self._at(batch.columns, batch.slots)) / self._tree.total
+        chances = (1 - self._uniform) * shares + self._uniform / len(self)
+        weights = (chances.min(axis=1, keepdims=True) / chances) ** self.beta
+        return batch._replace(weights=weights.astype(np.float32))
+
+    def set_priorities(self, batch: ReplayBatch, priorities: np.ndarray) -> None:
+        """Gives the transitions of `batch`, the last one sampled, priorities [K, B].
+
+        Raises:
+          UserError: one of them is not a number; the run has diverged.
+        """
+        if not np.isfinite(priorities).all():
+            raise UserError(
+                "A priority is not a finite number: the run has diverged. Lower the learning rate "
+                "or clip the rewards."
+            )
+        # float32: what a checkpoint keeps. The tiny constant lets everything be drawn again.
+        values = ((priorities + 1e-6) ** self._alpha).astype(np.float32)
+        self._tree.set(self._at(batch.columns, batch.slots).ravel(), values.ravel())
+        self._max_priority = max(self._max_priority, float(values.max()))
+
+    def metrics(self) -> dict[str, float]:
+        return {"beta": self.beta, "max_priority": self._max_priority}
+
+    def get_state(self) -> State:
+        self._flush()
+        leaves = np.arange(self._length * self._num_envs)
+        return super().get_state() | {
+            "priorities": self._tree.get(leaves).astype(np.float32),
+            "max_priority": self._max_priority,
+            "steps": self._steps,
+        }
+
+    def set_state(self, state: State) -> None:
+        super().set_state(state)
+        self._written.clear()
+        self._tree.set(np.arange(self._length * self._num_envs), state["priorities"])
+        self._max_priority = state["max_priority"]
+        self._steps = state["steps"]
+
+    def _add_final_frames(self, ended: np.ndarray, next_observations: np.ndarray) -> None:
+        self._written.append((self._at(ended, self._stop[ended]), False))
+        super()._add_final_frames(ended, next_observations)
+
+    def _flush(self) -> None:
+        if not self._written:
+            return
+        slots = np.concatenate([slots for slots, _ in self._written])
+        are_steps = np.repeat(
+            [is_step for _, is_step in self._written], [slots.size for slots, _ in self._written]
+        )
+        self._tree.set(slots, self._max_priority * are_steps)
+        self._written.clear()
+
+    def _draw_slots(
+        self, num_batches: int, batch_size: int, first: np.ndarray, ends: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        strata = np.tile(np.arange(batch_size), num_batches)
+        targets = (strata + self._generator.random(strata.size)) / batch_size * self._tree.total
+        at = self._tree.find(targets)
+        columns, times = at % self._num_envs, at // self._num_envs
+        newest = self._stop[columns] - 1
+        slots = newest - (newest - times) % self._length
+        if self._uniform:
+            uniform = (self._generator.random(strata.size) < self._uniform).nonzero()[0]
+            columns[uniform], slots[uniform] = super()._draw_slots(1, uniform.size, first, ends)
+        return columns, slots

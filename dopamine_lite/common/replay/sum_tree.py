@@ -1,0 +1,58 @@
+"""A binary tree of sums: draws indices in proportion to their values, in NumPy, level by level."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class SumTree:
+    """`capacity` values that are not negative, initially zero (Schaul et al. 2016, appendix B.2.1).
+
+    Every inner node is computed from its two children, never by adding differences, so a tree
+    depends on its values alone and not on the order in which they were set.
+    """
+
+    def __init__(self, capacity: int):
+        self._size = 1 << max(capacity - 1, 1).bit_length()  # leaves
+        self._depth = self._size.bit_length() - 1
+        self._nodes = np.zeros(
+            2 * self._size
+        )  # node i has the children 2i and 2i + 1; the root is 1
+
+    @property
+    def total(self) -> float:
+        """The sum of all values."""
+        return float(self._nodes[1])
+
+    @property
+    def nbytes(self) -> int:
+        return self._nodes.nbytes
+
+    def get(self, indices: np.ndarray) -> np.ndarray:
+        """The values at indices [M]."""
+        return self._nodes[indices + self._size]
+
+    def set(self, indices: np.ndarray, values: np.ndarray | float) -> None:
+        """Sets the values at indices [M]; the last one counts where an index comes twice."""
+        nodes = indices + self._size
+        self._nodes[nodes] = values
+        for _ in range(self._depth):
+            nodes = nodes >> 1
+            children = 2 * nodes
+            self._nodes[nodes] = self._nodes[children] + self._nodes[children + 1]
+
+    def find(self, targets: np.ndarray) -> np.ndarray:
+        """The indices [M] in whose share of the cumulated sum the targets [M] in [0, total) fall.
+
+        Never one whose value is zero, unless all are.
+        """
+        nodes = np.ones(len(targets), np.int64)
+        for _ in range(self._depth):
+            nodes = 2 * nodes
+            left = self._nodes[nodes]
+            right = (targets >= left) & (
+                self._nodes[nodes + 1] > 0
+            )  # rounding must not lead astray
+            targets = targets - np.where(right, left, 0.0)
+            nodes = nodes + right
+        return nodes - self._size

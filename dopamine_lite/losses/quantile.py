@@ -1,0 +1,90 @@
+"""Return distributions as quantiles: QR-DQN (Dabney et al. 2018a) and IQN (Dabney et al. 2018b).
+
+Quantiles of all actions are laid out [B, Q, A] everywhere.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from dopamine_lite.losses import td
+
+
+def midpoints(num_quantiles: int) -> tf.Tensor:
+    """tau-hat_i = (2 i - 1) / 2 Q for i = 1 .. Q (Dabney et al. 2018a, lemma 2).
+
+    Returns:
+      [Q] float32.
+
+    Raises:
+      ValueError: there is not one quantile.
+    """
+    if num_quantiles < 1:
+        raise ValueError(f"A distribution needs at least 1 quantile, not {num_quantiles}.")
+    return (tf.range(num_quantiles, dtype=tf.float32) + 0.5) / num_quantiles
+
+
+def values(quantiles: tf.Tensor) -> tf.Tensor:
+    """Q(s, a), the mean of the quantiles (Dabney et al. 2018a, algorithm 1). [B, Q, A] -> [B, A]."""
+    quantiles.shape.assert_has_rank(3)
+    return tf.reduce_mean(quantiles, axis=1)
+
+
+def select(quantiles: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+    """quantiles[b, :, actions[b]]: [B, Q, A], [B] int32 -> [B, Q]."""
+    tf.debugging.assert_shapes([(quantiles, "BQA"), (actions, "B")])
+    chosen = tf.one_hot(actions, quantiles.shape[2], dtype=quantiles.dtype)
+    return tf.reduce_sum(quantiles * chosen[:, None, :], axis=2)
+
+
+def targets(
+    returns: tf.Tensor,
+    discounts: tf.Tensor,
+    next_quantiles: tf.Tensor,
+    next_actions: tf.Tensor,
+) -> tf.Tensor:
+    """T Z_tau' = R + d Z_tau'(s', a*) (Dabney et al. 2018a, algorithm 1).
+
+    Args:
+      returns: [B] sum of discounted rewards until s'.
+      discounts: [B] gamma^n, zero where s' is terminal.
+      next_quantiles: [B, Q', A] of s'.
+      next_actions: [B] int32, a*: the greedy actions at s'.
+
+    Returns:
+      [B, Q'], with no gradient.
+    """
+    tf.debugging.assert_shapes(
+        [(returns, "B"), (discounts, "B"), (next_quantiles, "BQA"), (next_actions, "B")]
+    )
+    next_values = select(next_quantiles, next_actions)
+    return tf.stop_gradient(returns[:, None] + discounts[:, None] * next_values)
+
+
+def quantile_huber(
+    quantiles: tf.Tensor, taus: tf.Tensor, targets: tf.Tensor, kappa: float = 1.0
+) -> tf.Tensor:
+    """sum_i mean_j rho_tau_i(u_ij), u_ij = target_j - quantile_i (Dabney et al. 2018b, eq. 3 and 4).
+
+    rho_tau(u) = |tau - 1{u < 0}| L_kappa(u) / kappa with Huber's loss L_kappa, which tends to quantile
+    regression's |tau - 1{u < 0}| |u| as kappa tends to zero (Dabney et al. 2018a, eq. 8 to 10).
+
+    Args:
+      quantiles: [B, Q] of the action taken.
+      taus: [B, Q] their fractions, in (0, 1).
+      targets: [B, Q'] samples or quantiles of the target, through which no gradient flows.
+      kappa: where Huber's loss becomes linear, in units of return; 0 for quantile regression.
+
+    Returns:
+      [B]
+
+    Raises:
+      ValueError: kappa is negative.
+    """
+    tf.debugging.assert_shapes([(quantiles, "BQ"), (taus, "BQ"), (targets, "BT")])
+    if kappa < 0:
+        raise ValueError(f"kappa must be 0 or more, not {kappa}.")
+    errors = tf.stop_gradient(targets)[:, None, :] - quantiles[:, :, None]  # [B, Q, Q']
+    weights = tf.abs(taus[:, :, None] - tf.cast(errors < 0, taus.dtype))
+    losses = td.huber(errors, kappa) / kappa if kappa else tf.abs(errors)
+    return tf.reduce_sum(tf.reduce_mean(weights * losses, axis=2), axis=1)

@@ -1,0 +1,206 @@
+"""The sum tree, and prioritized replay's frequencies, weights and exact resume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
+from dopamine_lite.common.replay.sum_tree import SumTree
+from dopamine_lite.common.types import Transitions
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 70).flatmap(
+        lambda size: st.lists(
+            st.tuples(st.integers(0, size - 1), st.floats(0, 100)), min_size=1, max_size=200
+        ).map(lambda writes: (size, writes))
+    )
+)
+def test_sum_tree_against_a_plain_array(case):
+    size, writes = case
+    tree, plain = SumTree(size), np.zeros(size)
+    for index, value in writes:
+        tree.set(np.array([index]), value)
+        plain[index] = value
+    np.testing.assert_array_equal(tree.get(np.arange(size)), plain)
+    assert tree.total == pytest.approx(plain.sum())
+    if tree.total > 0:
+        targets = np.linspace(0, 1, 50, endpoint=False) * tree.total
+        found = tree.find(targets)
+        assert (plain[found] > 0).all()
+        shares = np.concatenate([[0], plain.cumsum()])
+        slack = 1e-9 * tree.total
+        assert (shares[found] - slack <= targets).all()
+        assert (targets <= shares[found + 1] + slack).all()
+
+
+def test_sum_tree_depends_on_its_values_alone():
+    generator = np.random.default_rng(0)
+    values = generator.random(1000)
+    at_once, one_by_one = SumTree(1000), SumTree(1000)
+    at_once.set(np.arange(1000), values)
+    for index in generator.permutation(1000):
+        one_by_one.set(np.array([index]), 7.0)
+        one_by_one.set(np.array([index]), values[index])
+    np.testing.assert_array_equal(at_once._nodes, one_by_one._nodes)
+
+
+def test_the_last_of_two_values_for_one_index_counts():
+    tree = SumTree(4)
+    tree.set(np.array([2, 1, 2]), np.array([5.0, 1.0, 3.0]))
+    np.testing.assert_array_equal(tree.get(np.arange(4)), [0, 1, 3, 0])
+    assert tree.total == 4
+
+
+def build(num_envs: int = 1, seed: int = 0, **arguments: Any) -> PrioritizedReplay:
+    settings = {"replay_capacity": 64, "alpha": 1.0, "beta": 1.0, "gamma": 0.9} | arguments
+    return PrioritizedReplay(
+        frame_shape=(1,),
+        frame_dtype=np.dtype(np.float32),
+        stack_size=1,
+        num_envs=num_envs,
+        generator=np.random.default_rng(seed),
+        **settings,
+    )
+
+
+def play(replay: PrioritizedReplay, steps: int, num_envs: int = 1, ends_every: int = 7) -> None:
+    """Steps whose observation is their number, an episode ending every few of them."""
+    for step in range(steps):
+        frames = np.full((num_envs, 1), step, np.float32)
+        ended = np.full(num_envs, step % ends_every == ends_every - 1)
+        replay.add(
+            Transitions(
+                frames, np.zeros(num_envs, np.int64), frames[:, 0], ended, ~ended & False, frames + 1
+            )
+        )
+
+
+def key(batch) -> np.ndarray:
+    return batch.columns * 10_000 + batch.slots
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+@pytest.mark.parametrize("steps", [15, 200], ids=["filling", "wrapped"])
+def test_transitions_are_drawn_in_proportion_to_their_priorities(num_envs, steps):
+    replay = build(num_envs)
+    play(replay, steps, num_envs)
+    batch = replay.sample(1, 4000)
+    drawable = np.unique(key(batch))
+    priorities = (batch.slots % 5 + 1.0) + batch.columns
+    replay.set_priorities(batch, priorities)
+    expected = dict(zip(key(batch).ravel(), priorities.ravel(), strict=True))
+    total = sum(expected.values())
+    drawn, counts = np.unique(key(replay.sample(1, 200_000)), return_counts=True)
+    np.testing.assert_array_equal(drawn, drawable)
+    means = np.array([expected[number] for number in drawn]) / total * 200_000
+    chi_square = ((counts - means) ** 2 / means).sum()
+    assert chi_square < drawn.size + 5 * np.sqrt(2 * drawn.size)
+
+
+def test_weights_undo_the_priorities():
+    replay = build(alpha=1.0, beta=1.0)
+    play(replay, 40)
+    batch = replay.sample(1, 2000)
+    replay.set_priorities(batch, np.where(batch.slots % 2, 4.0, 1.0))
+    batch = replay.sample(2, 100)
+    assert batch.weights.dtype == np.float32
+    np.testing.assert_allclose(batch.weights, np.where(batch.slots % 2, 0.25, 1.0), rtol=1e-5)
+
+
+def test_beta_rises_to_one():
+    replay = build(beta=0.4, beta_period=100)
+    assert replay.beta == pytest.approx(0.4)
+    play(replay, 50)
+    assert replay.beta == pytest.approx(0.7)
+    play(replay, 80)
+    assert replay.beta == 1
+
+
+def test_alpha_zero_is_uniform():
+    replay = build(alpha=0.0)
+    play(replay, 40)
+    batch = replay.sample(1, 1000)
+    replay.set_priorities(batch, np.random.default_rng(0).random(batch.slots.shape) * 100)
+    np.testing.assert_allclose(replay.sample(1, 50).weights, 1.0)
+
+
+def test_new_transitions_enter_with_the_greatest_priority():
+    """TRAPS: the maximum priority is not kept."""
+    replay = build()
+    play(replay, 20)
+    batch = replay.sample(1, 500)
+    replay.set_priorities(batch, np.where(batch.slots == batch.slots[0, 0], 50.0, 1e-3))
+    play(replay, 3)
+    replay.sample(1, 1)
+    newest = int(replay._stop[0]) - 3
+    at = np.arange(newest, newest + 2)
+    np.testing.assert_allclose(replay._tree.get(at % 64), replay._max_priority)
+    assert replay._max_priority == pytest.approx(50, rel=1e-3)
+
+
+def test_a_final_frame_is_never_drawn():
+    replay = build()
+    play(replay, 300, ends_every=3)
+    batch = replay.sample(50, 40)
+    replay.set_priorities(batch, np.ones(batch.slots.shape))
+    final = replay._kinds == 4
+    assert final.any()
+    assert (replay._tree.get(np.flatnonzero(final)) == 0).all()
+
+
+def test_a_uniform_share_reaches_what_has_no_priority():
+    replay = build(uniform_sample_probability=0.5)
+    play(replay, 30, ends_every=1000)
+    batch = replay.sample(1, 2000)
+    first = batch.slots == batch.slots.min()
+    replay.set_priorities(batch, np.where(first, 1.0, 0.0))
+    batch = replay.sample(1, 20_000)
+    # The newest of the 30 slots, which cannot be drawn yet, holds half of all priority.
+    chances = {"first": 0.5 * 0.5 + 0.5 / 30, "others": 28 * 0.5 / 30}
+    share = (batch.slots == batch.slots.min()).mean()
+    assert share == pytest.approx(chances["first"] / sum(chances.values()), abs=0.02)
+    rare = batch.weights[batch.slots != batch.slots.min()]
+    np.testing.assert_allclose(rare, 1.0, rtol=1e-4)
+
+
+def test_a_restored_replay_draws_alike():
+    whole, resumed = build(2, alpha=0.6, beta=0.5), build(2, seed=9, alpha=0.6, beta=0.5)
+    generator = np.random.default_rng(1)
+    for _ in range(3):
+        play(whole, 20, 2)
+        batch = whole.sample(2, 16)
+        whole.set_priorities(batch, generator.random(batch.slots.shape) * 3)
+    play(whole, 5, 2)
+    resumed.set_state(whole.get_state())
+    for _ in range(3):
+        first, second = whole.sample(2, 16), resumed.sample(2, 16)
+        for name, one, other in zip(first._fields, first, second, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=name)
+        priorities = generator.random(first.slots.shape)
+        for replay, batch in ((whole, first), (resumed, second)):
+            replay.set_priorities(batch, priorities)
+            play(replay, 9, 2)
+    np.testing.assert_array_equal(whole._tree._nodes, resumed._tree._nodes)
+    assert whole._max_priority == resumed._max_priority
+
+
+def test_what_is_not_a_priority_is_refused():
+    replay = build()
+    play(replay, 20)
+    batch = replay.sample(1, 4)
+    with pytest.raises(UserError, match="the run has diverged"):
+        replay.set_priorities(batch, np.array([[1.0, np.nan, 1.0, 1.0]]))
+    with pytest.raises(UserError, match=r"PrioritizedReplay.alpha is 2: it must be from 0 to 1"):
+        build(alpha=2)
+
+
+def test_the_tree_counts_as_memory():
+    assert build(replay_capacity=1000).memory_bytes > 2 * 8 * 1000
