@@ -49,7 +49,7 @@ class C51Agent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], CategoricalHead] = CategoricalHead,
+        head: Callable[[Seeds, int], Any] = CategoricalHead,
         replay: Callable[..., Any] = CircularReplay,
         exploration: Callable[..., Any] = EpsilonGreedy,
         optimizer: Callable[[], Any] = Adam,
@@ -94,7 +94,7 @@ class C51Agent(ValueAgent):
             batch.returns, batch.discounts, next_logits, next_actions, head.support
         )
         logits = self._online(batch.states, batch.seed)
-        chosen = tf.gather(logits, batch.actions, batch_dims=1)
+        chosen = categorical.select(logits, batch.actions)
         return Loss(
             categorical.cross_entropy(chosen, targets),
             td.select(head.values(logits), batch.actions),

@@ -16,7 +16,7 @@ from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import td
-from dopamine_lite.networks.heads import Head, QHead
+from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.layers import fold_in
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
@@ -56,7 +56,7 @@ class DQNAgent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], Head] = QHead,
+        head: Callable[[Seeds, int], Any] = QHead,
         replay: Callable[..., Any] = CircularReplay,
         exploration: Callable[..., Any] = EpsilonGreedy,
         optimizer: Callable[[], Any] = Adam,

@@ -57,7 +57,7 @@ class IQNAgent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], ImplicitQuantileHead] = ImplicitQuantileHead,
+        head: Callable[[Seeds, int], Any] = ImplicitQuantileHead,
         replay: Callable[..., Any] = CircularReplay,
         exploration: Callable[..., Any] = EpsilonGreedy,
         optimizer: Callable[[], Any] = Adam,

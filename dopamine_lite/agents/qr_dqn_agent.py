@@ -50,7 +50,7 @@ class QRDQNAgent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], QuantileHead] = QuantileHead,
+        head: Callable[[Seeds, int], Any] = QuantileHead,
         replay: Callable[..., Any] = CircularReplay,
         exploration: Callable[..., Any] = EpsilonGreedy,
         optimizer: Callable[[], Any] = Adam,

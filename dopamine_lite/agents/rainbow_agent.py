@@ -94,7 +94,7 @@ class RainbowAgent(ValueAgent):
         }
         self._double = double
         self._categorical = categorical
-        kind = QHead
+        kind: Callable[..., Any] = QHead
         if categorical:
             kind = functools.partial(CategoricalHead, num_atoms=num_atoms, vmin=vmin, vmax=vmax)
         head = functools.partial(
@@ -139,7 +139,7 @@ class RainbowAgent(ValueAgent):
         targets = categorical.targets(
             batch.returns, batch.discounts, next_outputs, next_actions, head.support
         )
-        logits = tf.gather(outputs, batch.actions, batch_dims=1)
+        logits = categorical.select(outputs, batch.actions)
         # The divergence is the paper's choice of priority (section "The integrated agent").
         return Loss(
             categorical.cross_entropy(logits, targets),

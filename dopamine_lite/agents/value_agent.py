@@ -17,7 +17,6 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
-from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.torsos import Torso
 
@@ -57,7 +56,7 @@ class ValueAgent(Agent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso],
-        head: Callable[[Seeds, int], Head],
+        head: Callable[[Seeds, int], Any],
         replay: Callable[..., Any],
         exploration: Callable[..., Any],
         optimizer: Callable[[], Any],

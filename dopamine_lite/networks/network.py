@@ -34,7 +34,7 @@ class Network:
         observation_dtype: np.dtype,
     ):
         self.torso = torso
-        self.head = head
+        self.head: Any = head
         self._input = tf.TensorSpec([None, *observation_shape], tf.as_dtype(observation_dtype))
         one = tf.zeros([1, *observation_shape], self._input.dtype)
         self(compiled_by_xla(self.prepare, one)(one), tf.zeros([2], tf.int32))  # builds the layers

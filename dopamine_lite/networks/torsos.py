@@ -69,7 +69,6 @@ class NatureCNN:
     """
 
     compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
-    prepare = staticmethod(_scaled_images)
 
     def __init__(self, seeds: Seeds, hidden_units: int = 512, initializer: str = "glorot_uniform"):
         layers = [
@@ -80,6 +79,11 @@ class NatureCNN:
         if hidden_units:
             layers.append(_dense(seeds, "dense", hidden_units, initializer))
         self.layers = keras.Sequential(layers)
+
+    @staticmethod
+    def prepare(observations: tf.Tensor) -> tf.Tensor:
+        """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
+        return _scaled_images(observations)
 
 
 class _Residual(keras.layers.Layer):
@@ -114,7 +118,6 @@ class ImpalaCNN:
     """
 
     compile_update = False
-    prepare = staticmethod(_scaled_images)
 
     def __init__(
         self,
@@ -144,6 +147,11 @@ class ImpalaCNN:
         if hidden_units:
             layers.append(_dense(seeds, "dense", hidden_units, initializer))
         self.layers = keras.Sequential(layers)
+
+    @staticmethod
+    def prepare(observations: tf.Tensor) -> tf.Tensor:
+        """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
+        return _scaled_images(observations)
 
 
 @gin.configurable

@@ -78,7 +78,12 @@ def play(replay: PrioritizedReplay, steps: int, num_envs: int = 1, ends_every: i
         ended = np.full(num_envs, step % ends_every == ends_every - 1)
         replay.add(
             Transitions(
-                frames, np.zeros(num_envs, np.int64), frames[:, 0], ended, ~ended & False, frames + 1
+                frames,
+                np.zeros(num_envs, np.int64),
+                frames[:, 0],
+                ended,
+                ~ended & False,
+                frames + 1,
             )
         )
 

@@ -1,0 +1,305 @@
+"""C51, QR-DQN, IQN, Rainbow and Munchausen on values that are known, their parts, and their resume."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dopamine_lite.agents.c51_agent import C51Agent
+from dopamine_lite.agents.dqn_agent import DQNAgent
+from dopamine_lite.agents.exploration import Boltzmann, EpsilonGreedy
+from dopamine_lite.agents.iqn_agent import IQNAgent
+from dopamine_lite.agents.munchausen import Munchausen
+from dopamine_lite.agents.qr_dqn_agent import QRDQNAgent
+from dopamine_lite.agents.rainbow_agent import RainbowAgent
+from dopamine_lite.agents.value_agent import Batch, ValueAgent
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.replay.circular_replay import CircularReplay
+from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
+from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.torsos import MLP
+from tests.agents.tiny import Identity, spec
+
+ATOMS = {"num_atoms": 21, "vmin": -0.5, "vmax": 2.5}
+UNIFORM = functools.partial(CircularReplay, replay_capacity=1000)
+PRIORITIZED = functools.partial(PrioritizedReplay, replay_capacity=1000)
+RAINBOW = functools.partial(RainbowAgent, replay=PRIORITIZED, update_horizon=1, **ATOMS)
+PARTS: dict[str, Any] = {  # what one binding each takes away
+    "without_double": {"double": False},
+    "without_dueling": {"dueling": False},
+    "without_noisy": {"noisy": False},
+    "without_categorical": {"categorical": False},
+    "without_prioritized": {"replay": UNIFORM},
+}
+QUANTILES = functools.partial(QuantileHead, num_quantiles=11)
+IMPLICIT = functools.partial(ImplicitQuantileHead, num_cosines=16, num_quantile_samples=16)
+AGENTS: dict[str, Any] = {
+    "c51": functools.partial(C51Agent, head=functools.partial(CategoricalHead, **ATOMS)),
+    "double_c51": functools.partial(
+        C51Agent, head=functools.partial(CategoricalHead, **ATOMS), double=True
+    ),
+    "qr_dqn": functools.partial(QRDQNAgent, head=QUANTILES),
+    "double_qr_dqn": functools.partial(QRDQNAgent, head=QUANTILES, double=True, replay=PRIORITIZED),
+    "iqn": functools.partial(IQNAgent, head=IMPLICIT, num_tau_samples=8, num_tau_prime_samples=8),
+    "prioritized_dqn": functools.partial(DQNAgent, replay=PRIORITIZED),
+    "rainbow": RAINBOW,
+    **{name: functools.partial(RAINBOW, **part) for name, part in PARTS.items()},
+}
+
+
+def build(name: str, seed: int = 0, num_envs: int = 1, **arguments: Any) -> ValueAgent:
+    settings: dict[str, Any] = {
+        "torso": functools.partial(MLP, hidden_units=(32,)),
+        "exploration": functools.partial(
+            EpsilonGreedy, epsilon_train=0.3, epsilon_eval=0.0, epsilon_decay_period=1
+        ),
+        "optimizer": functools.partial(Adam, learning_rate=0.01, epsilon=1e-8),
+        "gamma": 0.5,
+        "min_replay_history": 50,
+        "update_period": 8,
+        "updates_per_period": 8,
+        "target_update_period": 24,
+    }
+    agent = AGENTS[name]
+    if "replay" not in agent.keywords:
+        settings["replay"] = UNIFORM
+    return agent(spec(num_envs=num_envs), Seeds(seed), **(settings | arguments))
+
+
+def values(agent: ValueAgent) -> np.ndarray:
+    generator = np.random.default_rng(0) if agent._online.head.random_in_evaluation else None
+    return agent._values(np.eye(3, dtype=np.float32), generator)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_learns_the_identity(name):
+    agent = build(name)
+    Identity().play(agent, 1200)
+    np.testing.assert_array_equal(agent.act(np.eye(3, dtype=np.float32), evaluate=True), [0, 1, 2])
+    np.testing.assert_allclose(values(agent), np.eye(3), atol=0.3)
+
+
+@pytest.mark.parametrize("name", ["c51", "qr_dqn", "iqn", "rainbow"])
+def test_truncation_is_bootstrapped_and_termination_is_not(name):
+    """One step of reward 1, again and again: worth 1 if it ends there, 1 / (1 - gamma) if it is cut."""
+    ended, cut = build(name), build(name)
+    Identity(terminated=True).play(ended, 1200)
+    Identity(terminated=False).play(cut, 1200)
+    np.testing.assert_allclose(np.diag(values(ended)), 1.0, atol=0.2)
+    np.testing.assert_allclose(np.diag(values(cut)), 2.0, atol=0.3)
+
+
+@pytest.mark.parametrize("name", ["c51", "double_qr_dqn", "iqn", "rainbow"])
+def test_a_restored_agent_goes_on_bit_for_bit(name):
+    whole = build(name)
+    environment = Identity()
+    environment.play(whole, 200)
+    resumed = build(name, seed=7)
+    resumed.set_state(whole.get_state())
+    again = Identity()
+    environment._generator, again._generator = np.random.default_rng(5), np.random.default_rng(5)
+    environment.observations, again.observations = environment._draw(), again._draw()
+    for agent, player in ((whole, environment), (resumed, again)):
+        player.play(agent, 150)
+        agent.act(np.eye(3, dtype=np.float32), evaluate=True)
+        player.play(agent, 50)
+    np.testing.assert_array_equal(values(whole), values(resumed))
+    np.testing.assert_array_equal(
+        whole._target.flat_parameters(), resumed._target.flat_parameters()
+    )
+
+
+@pytest.mark.parametrize("name", ["iqn", "rainbow"])
+def test_evaluation_changes_nothing_in_training(name):
+    plain, evaluated = build(name), build(name)
+    for agent in (plain, evaluated):
+        environment = Identity()
+        for _ in range(5):
+            environment.play(agent, 40)
+            if agent is evaluated:
+                agent.act(np.eye(3, dtype=np.float32), evaluate=True)
+    np.testing.assert_array_equal(values(plain), values(evaluated))
+
+
+def test_noise_is_off_in_evaluation():
+    """TRAPS: noise left on in evaluation."""
+    agent = build("rainbow", exploration=functools.partial(EpsilonGreedy, epsilon_eval=0.0))
+    assert agent._noise[True] is None
+    assert agent._noise[False] is not None
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_of_rainbow_is_really_taken_away(part):
+    """TRAPS: prioritized replay silently off. Parameters, replay and target show what is active."""
+    whole, without = build("rainbow"), build(part)
+    outputs, hidden = 3 * 21, 32
+    parameters = {
+        "rainbow": 2 * (hidden + 1) * (outputs + 21),
+        "without_dueling": 2 * (hidden + 1) * outputs,
+        "without_noisy": (hidden + 1) * (outputs + 21),
+        "without_categorical": 2 * (hidden + 1) * (3 + 1),
+    }
+    torso = 3 * hidden + hidden
+    assert whole._online.num_parameters == torso + parameters["rainbow"]
+    assert without._online.num_parameters == torso + parameters.get(part, parameters["rainbow"])
+    assert isinstance(without._replay, PrioritizedReplay) == (part != "without_prioritized")
+    assert (without._noise[False] is None) == (part == "without_noisy")
+    assert without.describe()["double"] == (part != "without_double")
+    if part in ("rainbow", "without_double"):
+        return
+    assert whole.describe() != without.describe()
+
+
+def batch_of(agent: ValueAgent, num: int = 4) -> Batch:
+    """States 0, 1, 2, 0 with actions 0, 1, 2, 1 that lead to the states 1, 2, 0, 1."""
+    one_hot = tf.eye(3)
+    return Batch(
+        tf.gather(one_hot, [0, 1, 2, 0]),
+        tf.constant([0, 1, 2, 1]),
+        tf.constant([1.0, 0.0, 0.5, 0.0]),
+        tf.constant([0.5, 0.5, 0.0, 0.5]),
+        tf.gather(one_hot, [1, 2, 0, 1]),
+        tf.constant([3, 4]),
+    )
+
+
+@pytest.mark.parametrize("name", ["double_c51", "double_qr_dqn", "rainbow"])
+def test_double_lets_the_online_network_choose(name):
+    """Where the networks disagree the losses with and without it differ; where they agree, not."""
+    agent = build(name, **({"noisy": False} if name == "rainbow" else {}))
+    batch = batch_of(agent)
+
+    def losses(double: bool) -> np.ndarray:
+        agent._double = double
+        return agent._loss(batch).losses.numpy()
+
+    np.testing.assert_allclose(losses(True), losses(False), rtol=1e-5)
+    generator = np.random.default_rng(0)
+    for variable in agent._online.variables:
+        variable.assign(generator.normal(size=variable.shape))
+    assert (np.abs(losses(True) - losses(False)) > 1e-3).any()
+
+
+@pytest.mark.parametrize("name", ["prioritized_dqn", "double_qr_dqn", "rainbow"])
+def test_importance_weights_reach_the_gradient(name):
+    """TRAPS: weights applied after the gradient, or to the logged loss only."""
+
+    def step(weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
+        agent = build(name, optimizer=Recorder)
+        states, actions, returns, discounts, next_states, seed = batch_of(agent)
+        scalars = tf.stack(
+            [tf.cast(actions, tf.float32), returns, discounts, tf.constant(weights)], axis=1
+        )
+        means, _ = agent._gradient_step((states, next_states), scalars, seed)
+        return means.numpy(), agent._optimizer.flat
+
+    class Recorder:
+        def build(self, variables: Any) -> None:
+            pass
+
+        def apply(self, gradients: Any) -> None:
+            self.flat = np.concatenate([np.ravel(gradient) for gradient in gradients])
+
+    ones, (first, second) = step([1.0] * 4), (step([1.0, 0, 0, 0]), step([0, 1.0, 1.0, 1.0]))
+    np.testing.assert_allclose(first[1] + second[1], ones[1], atol=1e-6)
+    assert np.abs(first[1]).max() > 1e-4
+    assert (np.abs(first[1] - second[1]) > 1e-5).any()
+    np.testing.assert_allclose(first[0], ones[0])  # the logged loss is not weighted
+
+
+def test_priorities_are_absolute_errors_and_reach_the_replay():
+    """TRAPS: the missing absolute value of TD errors."""
+    agent = build("prioritized_dqn")
+    loss = agent._loss(batch_of(agent))
+    assert (loss.priorities.numpy() >= 0).all()
+    Identity().play(agent, 200)
+    leaves = agent._replay._tree.get(np.arange(200))
+    assert np.unique(leaves).size > 20
+
+
+def test_rainbows_priorities_are_divergences():
+    agent = build("without_noisy")
+    loss = agent._loss(batch_of(agent))
+    assert (loss.priorities.numpy() >= -1e-6).all()
+    assert (loss.priorities.numpy() <= loss.losses.numpy() + 1e-6).all()
+
+
+@pytest.mark.parametrize("agent", ["dqn", "iqn"])
+def test_munchausen_learns_the_soft_values_of_the_identity(agent):
+    """Every step ends, so the target is r + alpha tau log pi(a|s), clipped: 1 for the right action."""
+    build_munchausen = functools.partial(Munchausen, temperature=0.1, alpha=0.5, clip_min=-1.0)
+    name = "prioritized_dqn" if agent == "dqn" else "iqn"
+    learner = build(name, munchausen=build_munchausen())
+    Identity().play(learner, 1600)
+    found = values(learner)
+    np.testing.assert_allclose(np.diag(found), 1.0, atol=0.2)
+    # Wrong: q = 0.5 max(q - 1, -1) has the solution q = -0.5 (at the clip: 0.5 * -1).
+    wrong = found[~np.eye(3, dtype=bool)]
+    np.testing.assert_allclose(wrong, -0.5, atol=0.35)
+    assert learner.describe()["munchausen"] is True
+
+
+@pytest.mark.parametrize("arguments", [{"update_horizon": 3}, {"double": True}])
+def test_munchausen_refuses_what_it_cannot_be_combined_with(arguments):
+    with pytest.raises(UserError, match="IQNAgent.munchausen adds the log-policy"):
+        build("iqn", munchausen=Munchausen(), **arguments)
+
+
+def test_boltzmann_draws_from_the_softmax_of_the_values():
+    exploration = Boltzmann(3, 10, Seeds(0), temperature_train=0.5, temperature_eval=0.0)
+    q = np.array([0.0, 0.5, 1.0])
+    many = np.tile(q, (60_000, 1))
+    drawn = exploration.choose(len(many), lambda: many, 10, False)
+    expected = np.exp(q / 0.5) / np.exp(q / 0.5).sum()
+    np.testing.assert_allclose(np.bincount(drawn) / len(many), expected, atol=0.01)
+    uniform = exploration.choose(len(many), lambda: many, 9, False)
+    np.testing.assert_allclose(np.bincount(uniform) / len(many), 1 / 3, atol=0.01)
+    assert (exploration.choose(5, lambda: many[:5], 0, True) == 2).all()
+
+
+def test_epsilon_falls_exponentially():
+    exploration = EpsilonGreedy(
+        2, 100, Seeds(0), epsilon_train=0.01, epsilon_decay_period=200, epsilon_decay="exponential"
+    )
+    steps = [0, 100, 200, 300, 1000]
+    found = [exploration.epsilon(step) for step in steps]
+    np.testing.assert_allclose(found, [1, 1, 0.1, 0.01, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: EpsilonGreedy(2, 0, Seeds(0), epsilon_decay="cosine"), "choose one of linear"),
+        (
+            lambda: EpsilonGreedy(2, 0, Seeds(0), epsilon_train=0.0, epsilon_decay="exponential"),
+            "cannot fall to it",
+        ),
+        (lambda: Boltzmann(2, 0, Seeds(0), temperature_train=0.0), "must be above 0"),
+    ],
+)
+def test_impossible_explorations_are_refused(call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call()
+
+
+def test_gradients_are_clipped_by_their_global_norm():
+    free, clipped = build("prioritized_dqn"), build("prioritized_dqn", max_gradient_norm=1e-3)
+    norms = []
+    for agent in (free, clipped):
+
+        class Recorder:
+            def apply(self, gradients: Any) -> None:
+                norms.append(float(tf.linalg.global_norm(gradients)))
+
+        agent._optimizer = Recorder()
+        states, actions, returns, discounts, next_states, seed = batch_of(agent)
+        scalars = tf.stack([tf.cast(actions, tf.float32), returns, discounts, tf.ones([4])], axis=1)
+        agent._gradient_step((states, next_states), scalars, seed)
+    assert norms[0] > 1e-2
+    assert norms[1] == pytest.approx(1e-3, rel=1e-4)
