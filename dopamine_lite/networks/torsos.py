@@ -64,16 +64,27 @@ def _scaled_images(observations: tf.Tensor) -> tf.Tensor:
 class NatureCNN:
     """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
 
-    Reads stacks of frames [B, stack, height, width] uint8; gives features [B, hidden_units]. With
-    `hidden_units` 0 it ends with the convolutions, for a head that has hidden layers of its own.
+    Reads stacks of frames [B, stack, height, width] uint8; gives features [B, hidden_units].
+
+    Args:
+      seeds: of the initial parameters.
+      hidden_units: of the layer after the convolutions; 0: none, for a head that has its own.
+      convolutions: filters, kernel and stride of each.
+      initializer: see `dopamine_lite.networks.layers`.
     """
 
     compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
 
-    def __init__(self, seeds: Seeds, hidden_units: int = 512, initializer: str = "glorot_uniform"):
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int = 512,
+        convolutions: Sequence[tuple[int, int, int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
+        initializer: str = "glorot_uniform",
+    ):
         layers = [
             _convolution(seeds, index, *size, initializer)
-            for index, size in enumerate([(32, 8, 4), (64, 4, 2), (64, 3, 1)])
+            for index, size in enumerate(convolutions)
         ]
         layers.append(keras.layers.Flatten())
         if hidden_units:

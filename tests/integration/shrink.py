@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dopamine_lite.common.configuration import find_config
 
 _RUNNER = {
@@ -10,22 +12,22 @@ _RUNNER = {
     "Runner.checkpoint_every_steps": 160,
     "Runner.log_every_steps": 100,
 }
-_DQN = {
-    "DQNAgent.min_replay_history": 40,
-    "DQNAgent.update_period": 16,
-    "DQNAgent.updates_per_period": 2,
-    "CircularReplay.replay_capacity": 1000,
-}
+_VALUE_AGENT = {"min_replay_history": 40, "update_period": 16, "updates_per_period": 2}
+_VALUE_AGENTS = ("DQNAgent", "C51Agent", "QRDQNAgent", "IQNAgent", "RainbowAgent")
 
 
 def shrunk(config: str) -> list[str]:
     """Flags for `train` that shorten the packaged experiment `config`."""
     text = find_config(config).read_text(encoding="utf-8")
-    bindings = dict(_RUNNER)
+    bindings: dict[str, object] = dict(_RUNNER)
     if "Runner.evaluation_episodes" in text:
         bindings["Runner.evaluation_episodes"] = 1
     else:
         bindings["Runner.evaluation_steps"] = 160
-    if "Runner.agent = @DQNAgent" in text:
-        bindings |= _DQN
+    agent = re.search(r"^Runner.agent = @(\w+)", text, re.MULTILINE)
+    if agent and agent[1] in _VALUE_AGENTS:
+        bindings |= {f"{agent[1]}.{name}": value for name, value in _VALUE_AGENT.items()}
+        replay = re.search(r"^\w+\.replay = @(\w+)", text, re.MULTILINE)
+        assert replay
+        bindings[f"{replay[1]}.replay_capacity"] = 1000
     return [f"--gin_bindings={name} = {value}" for name, value in bindings.items()]
