@@ -9,7 +9,7 @@ help:  ## what there is to make
 
 $(BIN)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev,minatar]' --constraint constraints.txt
 	touch $@
 
 install: $(BIN)/installed  ## the virtual environment with everything in it
@@ -26,8 +26,9 @@ test: install  ## the test suite
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning
 
-bench: install  ## speed beside the floor, and a million frames of replay; on a quiet machine
+bench: install  ## speed beside the floor, updates of each agent, a million frames of replay; on a quiet machine
 	$(BIN)/python benchmarks/bench.py speed
+	$(BIN)/python benchmarks/bench.py updates
 	$(BIN)/python benchmarks/bench.py replay
 
 lint: install  ## ruff and mypy

@@ -1,7 +1,8 @@
 """Speed of DQN beside its floor, and the size and cost of a million frames of replay.
 
 `python benchmarks/bench.py speed` runs framework and floor in alternation, each as a process of its
-own, and prints the median of the ratios. `python benchmarks/bench.py replay` fills a replay of a
+own, and prints the median of the ratios. `python benchmarks/bench.py updates` compares the agents'
+updates. `python benchmarks/bench.py replay` fills a replay of a
 million frames with real Pong frames and saves it. Run both on a quiet machine (`make bench`).
 """
 
@@ -26,6 +27,7 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 STEPS = {("cartpole", 1): 12_800, ("cartpole", 8): 12_800, ("pong", 1): 4_800, ("pong", 8): 8_000}
+VALUE_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
 CONFIGS = {"cartpole": "dqn/cartpole.gin", "pong": "dqn/atari.gin"}
 
 
@@ -82,6 +84,84 @@ def speed(rounds: int, games: list[str]) -> None:
         )
     print("Agent steps per second, medians:")
     Console(width=100).print(table)
+
+
+def updates(rounds: int) -> None:
+    """Prints milliseconds of an update by each agent's `atari.gin`, and of its parts.
+
+    "bare" is what the network itself costs: both networks forward, the online one backward from the
+    mean square of its outputs, Adam. "replay" is sampling and setting priorities.
+    """
+    table = Table("agent", "update", "beside DQN", "bare", "update / bare", "replay", "share")
+    costs = {agent: _update_costs(f"{agent}/atari.gin", rounds) for agent in VALUE_AGENTS}
+    for agent, (update, bare, replay) in costs.items():
+        table.add_row(
+            agent,
+            f"{update * 1e3:.1f} ms",
+            f"{update / costs['dqn'][0]:.2f}",
+            f"{bare * 1e3:.1f} ms",
+            f"{update / bare:.2f}",
+            f"{replay * 1e3:.2f} ms",
+            f"{replay / update:.1%}",
+        )
+    Console(width=100).print(table)
+
+
+def _update_costs(config: str, rounds: int) -> tuple[float, float, float]:
+    """Seconds, medians: of a whole update, of the bare network, of the replay's part."""
+    from dopamine_lite.common import configuration
+    from dopamine_lite.runner.runner import Runner  # silences TensorFlow's banner
+
+    # ruff: isort: split
+    import tensorflow as tf
+
+    from dopamine_lite.common.types import Transitions
+
+    configuration.load([config], ["Runner.num_envs = 8"])
+    with tempfile.TemporaryDirectory() as directory:
+        agent = Runner(directory).agent
+    observations, rewards, ends = pong_frames(1_000)
+    never = np.zeros(8, bool)
+    generator = np.random.default_rng(0)
+    for at in range(len(rewards) - 1):
+        actions = generator.integers(6, size=8)
+        agent._replay.add(
+            Transitions(
+                observations[at], actions, rewards[at], ends[at], never, observations[at + 1]
+            )
+        )
+    network, target, optimizer = agent._online, agent._target, agent._optimizer
+    frames, seed = tf.constant(observations[:4].reshape(32, 4, 84, 84)), tf.constant([1, 2])
+    prepare = tf.function(network.prepare, jit_compile=True)
+
+    @tf.function
+    def bare() -> tf.Tensor:
+        prepared = prepare(frames)
+        outputs = target(prepared, seed)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(network(prepared, seed)))
+        optimizer.apply(tape.gradient(loss, network.variables))
+        return loss + tf.reduce_mean(outputs)
+
+    def replay() -> None:
+        batch = agent._replay.sample(1, 32)
+        if batch.weights is not None:
+            agent._replay.set_priorities(batch, np.ones((1, 32)))
+
+    def update() -> None:
+        agent._update(1)
+        agent._recent_losses.pop().numpy()  # waits for it
+
+    def seconds(call) -> float:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    calls = (update, lambda: bare().numpy(), replay)
+    for call in calls:
+        call()
+    times = [[seconds(call) for call in calls] for _ in range(rounds * 30)]
+    return tuple(statistics.median(column) for column in zip(*times, strict=True))
 
 
 def pong_frames(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -149,12 +229,14 @@ def replay(frames: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["speed", "replay"])
+    parser.add_argument("what", choices=["speed", "updates", "replay"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--games", nargs="+", default=list(CONFIGS))
     parser.add_argument("--frames", type=int, default=1_000_000)
     arguments = parser.parse_args()
     if arguments.what == "speed":
         speed(arguments.rounds, arguments.games)
+    elif arguments.what == "updates":
+        updates(arguments.rounds)
     else:
         replay(arguments.frames)
