@@ -20,8 +20,16 @@ class Agent(abc.ABC):
     """
 
     @abc.abstractmethod
-    def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
-        """Returns actions [N] for observations [N, ...]."""
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Returns actions [N] for observations [N, ...].
+
+        `action_masks` [N, A] bool, the legal actions, are given where `spec.action_masks` says so.
+        """
 
     @abc.abstractmethod
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:

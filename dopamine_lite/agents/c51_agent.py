@@ -89,7 +89,7 @@ class C51Agent(ValueAgent):
             choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
         else:
             choice = head.values(next_logits)
-        next_actions = tf.argmax(choice, axis=1, output_type=tf.int32)
+        next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
         targets = categorical.targets(
             batch.returns, batch.discounts, next_logits, next_actions, head.support
         )

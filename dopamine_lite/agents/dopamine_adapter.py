@@ -65,12 +65,22 @@ class DopamineAdapter(Agent):
                 "A Dopamine-style agent lives in one stream of experience, but Runner.num_envs is "
                 f"{spec.num_envs}: set it to 1."
             )
+        if spec.action_masks:
+            raise UserError(
+                f"Dopamine-style agents know no illegal actions, but {spec.id} has some: choose another "
+                "agent or environment."
+            )
         self._stacked = spec.stack_size > 1
         self._agent = agent(num_actions=int(spec.action_space.n), seed=seeds.integer("agent"))
         self._says_terminal = "terminal" in inspect.signature(self._agent.end_episode).parameters
         self._reward: float | None = None  # of the last action; None where an episode begins
 
-    def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> np.ndarray:
         self._agent.eval_mode = evaluate
         observation = observations[0, -1, ..., np.newaxis] if self._stacked else observations[0]
         if self._reward is None:

@@ -100,14 +100,15 @@ class DQNAgent(ValueAgent):
 
     def _loss(self, batch: Batch) -> Loss:
         online, target = fold_in(batch.seed, 0), fold_in(batch.seed, 100)
-        next_q = self._target(batch.next_states, target)
+        next_q = batch.next_legal(self._target(batch.next_states, target))
         returns = batch.returns
         if self._munchausen is not None:
             next_values = self._munchausen.soft_values(next_q)
-            returns += self._munchausen.bonus(self._target(batch.states, target), batch.actions)
+            q = batch.legal(self._target(batch.states, target))
+            returns += self._munchausen.bonus(q, batch.actions)
         elif self._double:
             choice = self._online(batch.next_states, fold_in(batch.seed, 200))
-            next_values = td.double_q_values(next_q, choice)
+            next_values = td.double_q_values(next_q, batch.next_legal(choice))
         else:
             next_values = td.q_learning_values(next_q)
         targets = td.td_targets(returns, batch.discounts, next_values)

@@ -29,9 +29,26 @@ class Exploration(abc.ABC):
 
     @abc.abstractmethod
     def choose(
-        self, num_streams: int, values: Callable[[], np.ndarray], step: int, evaluate: bool
+        self,
+        num_streams: int,
+        values: Callable[[], np.ndarray],
+        step: int,
+        evaluate: bool,
+        masks: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Actions [N] int64 after `step` agent steps. `values` [N, A] is called only where needed."""
+        """Actions [N] int64 after `step` agent steps.
+
+        `values` [N, A], minus infinity where an action is illegal, is called only where needed;
+        `masks` [N, A] bool are the legal ones.
+        """
+
+    def _uniform(
+        self, generator: np.random.Generator, num_streams: int, masks: np.ndarray | None
+    ) -> np.ndarray:
+        """Uniform draws [N] of the legal actions."""
+        if masks is None:
+            return generator.integers(self._num_actions, size=num_streams)
+        return (generator.random(masks.shape) + masks).argmax(axis=1)
 
     @abc.abstractmethod
     def metrics(self, step: int) -> dict[str, float]:
@@ -96,15 +113,21 @@ class EpsilonGreedy(Exploration):
         return self._decay(step, 1.0, self._epsilon_train, self._warmup, self._period)
 
     def choose(
-        self, num_streams: int, values: Callable[[], np.ndarray], step: int, evaluate: bool
+        self,
+        num_streams: int,
+        values: Callable[[], np.ndarray],
+        step: int,
+        evaluate: bool,
+        masks: np.ndarray | None = None,
     ) -> np.ndarray:
         generator = self._generators[evaluate]
         explores = generator.random(num_streams) < self.epsilon(step, evaluate)
         if explores.all():
-            return generator.integers(self._num_actions, size=num_streams)
+            return self._uniform(generator, num_streams, masks)
         actions = greedy(values(), generator)
         if explores.any():
-            actions[explores] = generator.integers(self._num_actions, size=explores.sum())
+            some = None if masks is None else masks[explores]
+            actions[explores] = self._uniform(generator, int(explores.sum()), some)
         return actions
 
     def metrics(self, step: int) -> dict[str, float]:
@@ -141,11 +164,16 @@ class Boltzmann(Exploration):
         self._temperatures = {False: temperature_train, True: temperature_eval}
 
     def choose(
-        self, num_streams: int, values: Callable[[], np.ndarray], step: int, evaluate: bool
+        self,
+        num_streams: int,
+        values: Callable[[], np.ndarray],
+        step: int,
+        evaluate: bool,
+        masks: np.ndarray | None = None,
     ) -> np.ndarray:
         generator, temperature = self._generators[evaluate], self._temperatures[evaluate]
         if step < self._warmup and not evaluate:
-            return generator.integers(self._num_actions, size=num_streams)
+            return self._uniform(generator, num_streams, masks)
         if temperature == 0:
             return greedy(values(), generator)
         # The greatest of the logits plus Gumbel noise is distributed as their softmax.

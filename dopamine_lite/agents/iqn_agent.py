@@ -121,16 +121,17 @@ class IQNAgent(ValueAgent):
         returns = batch.returns
         if self._munchausen is not None:
             soft = self._munchausen
-            q = mean(self._target, self._target.features(batch.states), 2)
+            q = batch.legal(mean(self._target, self._target.features(batch.states), 2))
             returns += soft.bonus(q, batch.actions)
-            next_values = soft.soft_quantiles(next_quantiles, mean(self._target, next_features, 3))
+            next_q = batch.next_legal(mean(self._target, next_features, 3))
+            next_values = soft.soft_quantiles(next_quantiles, next_q)
             targets = returns[:, None] + batch.discounts[:, None] * next_values
         else:
             if self._double:
                 choice = mean(self._online, self._online.features(batch.next_states), 3)
             else:
                 choice = mean(self._target, next_features, 3)
-            next_actions = tf.argmax(choice, axis=1, output_type=tf.int32)
+            next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
             targets = quantile.targets(returns, batch.discounts, next_quantiles, next_actions)
 
         taus = draw(0, num_taus)

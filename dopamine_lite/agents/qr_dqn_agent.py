@@ -95,7 +95,7 @@ class QRDQNAgent(ValueAgent):
             choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
         else:
             choice = head.values(next_quantiles)
-        next_actions = tf.argmax(choice, axis=1, output_type=tf.int32)
+        next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
         targets = quantile.targets(batch.returns, batch.discounts, next_quantiles, next_actions)
         quantiles = self._online(batch.states, batch.seed)
         chosen = quantile.select(quantiles, batch.actions)

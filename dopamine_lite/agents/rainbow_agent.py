@@ -129,7 +129,7 @@ class RainbowAgent(ValueAgent):
         choice = head.values(next_outputs)
         if self._double:
             choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
-        next_actions = tf.argmax(choice, axis=1, output_type=tf.int32)
+        next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
         outputs = self._online(batch.states, batch.seed)
         values = td.select(head.values(outputs), batch.actions)
         if not self._categorical:

@@ -23,9 +23,16 @@ class RandomAgent(Agent):
         self._spaces[False].seed(seeds.integer("train"))
         self._spaces[True].seed(seeds.integer("eval"))
 
-    def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> np.ndarray:
         space = self._spaces[evaluate]
-        return np.array([space.sample() for _ in observations])
+        if action_masks is None:
+            return np.array([space.sample() for _ in observations])
+        return np.array([space.sample(mask) for mask in action_masks.astype(np.int8)])
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         pass

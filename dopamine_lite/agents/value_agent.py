@@ -20,6 +20,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.torsos import Torso
 
+_ILLEGAL = -1e9  # finite: times a discount of zero it is zero
 _RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
 
 
@@ -32,6 +33,15 @@ class Batch(NamedTuple):
     discounts: tf.Tensor  # [B] d, the bootstrap factor
     next_states: tf.Tensor
     seed: tf.Tensor  # [2] int32, of whatever the loss draws
+    masks: tf.Tensor | None  # [B, 2, A] bool: the legal actions in s and s'; None: all
+
+    def legal(self, values: tf.Tensor) -> tf.Tensor:
+        """Action values [B, A] in s, those of illegal actions too low to count."""
+        return values if self.masks is None else tf.where(self.masks[:, 0], values, _ILLEGAL)
+
+    def next_legal(self, values: tf.Tensor) -> tf.Tensor:
+        """The same in s'."""
+        return values if self.masks is None else tf.where(self.masks[:, 1], values, _ILLEGAL)
 
 
 class Loss(NamedTuple):
@@ -89,6 +99,7 @@ class ValueAgent(Agent):
             generator=seeds.generator("replay"),
             update_horizon=update_horizon,
             gamma=gamma,
+            mask_size=self._num_actions if spec.action_masks else None,
         )
         self._exploration = exploration(
             self._num_actions, min_replay_history, seeds.child("exploration")
@@ -130,14 +141,21 @@ class ValueAgent(Agent):
     def _loss(self, batch: Batch) -> Loss:
         """The loss of a batch, in a graph under a gradient tape."""
 
-    def act(self, observations: np.ndarray, evaluate: bool = False) -> np.ndarray:
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> np.ndarray:
         def values() -> np.ndarray:
             computed = self._values(observations, self._noise[evaluate])
             if not evaluate:
                 self._recent_values.append(computed)
-            return computed
+            return computed if action_masks is None else np.where(action_masks, computed, -np.inf)
 
-        actions = self._exploration.choose(len(observations), values, self._steps, evaluate)
+        actions = self._exploration.choose(
+            len(observations), values, self._steps, evaluate, action_masks
+        )
         return actions + self._first_action if self._first_action else actions
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
@@ -216,9 +234,10 @@ class ValueAgent(Agent):
         scalars = np.stack(columns, axis=-1, dtype=np.float32)
         seeds = self._update_seeds.integers(2**31, size=(num_updates, 2), dtype=np.int32)
         update = self._update_function(num_updates)
-        losses, flat, priorities = update(
-            tf.constant(batch.frames), tf.constant(scalars), tf.constant(seeds)
-        )
+        inputs = [batch.frames, scalars, seeds]
+        if batch.masks is not None:
+            inputs.append(batch.masks)
+        losses, flat, priorities = update(*map(tf.constant, inputs))
         self._recent_losses.append(losses)
         self._load_numpy(flat)
         if batch.weights is not None:
@@ -232,13 +251,16 @@ class ValueAgent(Agent):
         prioritized = self._replay.prioritized
 
         def update(
-            frames: tf.Tensor, scalars: tf.Tensor, seeds: tf.Tensor
+            frames: tf.Tensor, scalars: tf.Tensor, seeds: tf.Tensor, masks: tf.Tensor | None = None
         ) -> tuple[tf.Tensor, ...]:
             total = tf.zeros([2])
             priorities = tf.TensorArray(tf.float32, num_updates if prioritized else 0)
             for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
                 means, errors = self._gradient_step(
-                    prepare(frames[index]), scalars[index], seeds[index]
+                    prepare(frames[index]),
+                    scalars[index],
+                    seeds[index],
+                    None if masks is None else masks[index],
                 )
                 total += means
                 if prioritized:
@@ -247,6 +269,7 @@ class ValueAgent(Agent):
             return total / num_updates, flat, priorities.stack() if prioritized else tf.zeros([0])
 
         batch = [num_updates, self._batch_size]
+        masks = [tf.TensorSpec([*batch, 2, self._num_actions], tf.bool)]
         return tf.function(
             update,
             jit_compile=compile_all,
@@ -254,6 +277,7 @@ class ValueAgent(Agent):
                 tf.TensorSpec([*batch, *self._replay.sample_shape], self._frame_dtype),
                 tf.TensorSpec([*batch, 4 if prioritized else 3], tf.float32),
                 tf.TensorSpec([num_updates, 2], tf.int32),
+                *(masks if self._spec.action_masks else []),
             ],
         ).get_concrete_function()
 
@@ -265,12 +289,17 @@ class ValueAgent(Agent):
         return self._online.prepare(frames[:, :stack]), self._online.prepare(frames[:, -stack:])
 
     def _gradient_step(
-        self, prepared: tuple[tf.Tensor, tf.Tensor], scalars: tf.Tensor, seed: tf.Tensor
+        self,
+        prepared: tuple[tf.Tensor, tf.Tensor],
+        scalars: tf.Tensor,
+        seed: tf.Tensor,
+        masks: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step on one batch: the mean loss and the mean value of its actions [2], priorities [B]."""
         states, next_states = prepared
         actions, returns, discounts, *weights = tf.unstack(scalars, axis=1)
-        batch = Batch(states, tf.cast(actions, tf.int32), returns, discounts, next_states, seed)
+        actions = tf.cast(actions, tf.int32)
+        batch = Batch(states, actions, returns, discounts, next_states, seed, masks)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._online.variables)
             loss = self._loss(batch)

@@ -106,7 +106,7 @@ def _play(
     picture = environment.render()
     film.show(picture, _caption(score, steps))
     while not ended:
-        actions = runner.agent.act(observations, evaluate=True)
+        actions = runner.agent.act(observations, True, environment.action_masks)
         step = environment.step(actions)
         runner.agent.observe(
             Transitions(

@@ -24,3 +24,6 @@ class Transitions(NamedTuple):
     terminated: np.ndarray  # [N] bool: the environment's own end; never bootstrap
     truncated: np.ndarray  # [N] bool: cut by a limit; bootstrap from next_observations
     next_observations: np.ndarray  # [N, ...]
+    # [N, A] bool, which actions are legal before and after the step; None where all always are.
+    action_masks: np.ndarray | None = None
+    next_action_masks: np.ndarray | None = None

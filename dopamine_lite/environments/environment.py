@@ -23,6 +23,7 @@ class EnvironmentSpec:
     stack_size: int = 1
     frame_skip: int = 1  # simulator frames in one agent step
     max_steps_per_episode: int | None = None  # in agent steps
+    action_masks: bool = False  # whether some actions are illegal at times
     # How episodes are played, printed beside every number: sticky actions, no-ops, life loss ...
     protocol: dict[str, Any] = field(default_factory=dict)
 
@@ -38,6 +39,9 @@ class Step(NamedTuple):
     # [N] bool: the game whose score counts is over. None: where terminated | truncated. Differs where
     # the agent is told that a lost life is the end.
     game_over: np.ndarray | None = None
+    next_action_masks: np.ndarray | None = (
+        None  # [N, A] bool, of next_observations, if spec says so
+    )
 
 
 class Environment(abc.ABC):
@@ -50,6 +54,8 @@ class Environment(abc.ABC):
     """
 
     spec: EnvironmentSpec
+    # [N, A] bool: which actions are legal in the observations last returned; None: all of them.
+    action_masks: np.ndarray | None = None
 
     @abc.abstractmethod
     def reset(self) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -51,13 +52,18 @@ class GymnasiumEnvironment(Environment):
                 "with gymnasium.wrappers.FlattenObservation."
             )
         self.spec = spec_of(id, space, self._envs[0].action_space, num_envs, limit)
+        self._masked = self.spec.action_masks
         self._shape = (num_envs, *space.shape)
         self._dtype = self.spec.observation_space.dtype
 
     def reset(self) -> np.ndarray:
         observations = np.empty(self._shape, self._dtype)
+        infos = []
         for index, (env, seed) in enumerate(zip(self._envs, self._seeds, strict=True)):
-            observations[index] = env.reset(seed=int(seed))[0]
+            observations[index], info = env.reset(seed=int(seed))
+            infos.append(info)
+        if self._masked:
+            self.action_masks = _masks(infos)
         return observations
 
     def step(self, actions: np.ndarray) -> Step:
@@ -65,19 +71,31 @@ class GymnasiumEnvironment(Environment):
         next_observations = np.empty(self._shape, self._dtype)
         rewards = np.empty(size)
         terminated, truncated = np.empty(size, bool), np.empty(size, bool)
-        beginnings = {}
+        beginnings, infos, next_infos = {}, [], []
         for index, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
-            observation, rewards[index], ended, cut, _ = env.step(action)
+            observation, rewards[index], ended, cut, info = env.step(action)
             next_observations[index] = observation  # before a reset can write to the same array
             terminated[index], truncated[index] = ended, cut and not ended
+            next_infos.append(info)
             if ended or cut:
-                beginnings[index] = env.reset()[0]
+                beginnings[index], info = env.reset()
+            infos.append(info)
         observations = next_observations
         if beginnings:
             observations = next_observations.copy()
             for index, observation in beginnings.items():
                 observations[index] = observation
-        return Step(observations, rewards, terminated, truncated, next_observations)
+        if not self._masked:
+            return Step(observations, rewards, terminated, truncated, next_observations)
+        self.action_masks = _masks(infos)
+        return Step(
+            observations,
+            rewards,
+            terminated,
+            truncated,
+            next_observations,
+            next_action_masks=_masks(next_infos),
+        )
 
     def render(self) -> np.ndarray:
         if not self._draws:
@@ -98,7 +116,7 @@ def native_vector_environment(
     that come with Gymnasium 1.4 (CartPole's and those in JAX) are of that kind.
     """
     registered = find(id)
-    if registered.vector_entry_point is None:
+    if registered.vector_entry_point is None or has_action_masks(id):
         return None
     limit = _lower(registered.max_episode_steps, max_steps_per_episode)
     arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
@@ -138,8 +156,22 @@ def spec_of(
         action_space=action_space,
         num_envs=num_envs,
         max_steps_per_episode=limit,
+        action_masks=has_action_masks(id),
         protocol={"environment": id, "max_steps_per_episode": limit},
     )
+
+
+@functools.cache
+def has_action_masks(id: str) -> bool:
+    """Whether `id` names its legal actions in `info["action_mask"]`, Gymnasium's convention."""
+    with contextlib.closing(_make(id, None, draw=False)) as env:
+        _, info = env.reset(seed=0)
+    return "action_mask" in info
+
+
+def _masks(infos: list[dict[str, Any]]) -> np.ndarray:
+    """[N, A] bool."""
+    return np.array([info["action_mask"] for info in infos], bool)
 
 
 def find(id: str) -> gymnasium.envs.registration.EnvSpec:

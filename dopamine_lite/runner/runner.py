@@ -359,12 +359,12 @@ class Runner:
         `is_last`, called with these, ends the segment: that step truncates every episode still in
         flight, so that the agent is left with none.
         """
-        observations = environment.reset()
+        observations, masks = environment.reset(), environment.action_masks
         statistics.begin_segment(len(observations))
         act, observe, step = self.agent.act, self.agent.observe, environment.step
         last = False
         while not last:
-            actions = act(observations, evaluate)
+            actions = act(observations, evaluate, masks)
             result = step(actions)
             over = result.game_over
             if over is None:
@@ -379,10 +379,12 @@ class Runner:
                     result.terminated,
                     ~result.terminated if last else result.truncated,
                     result.next_observations,
+                    masks,
+                    result.next_action_masks,
                 ),
                 evaluate,
             )
-            observations = result.observations
+            observations, masks = result.observations, environment.action_masks
             if self._signal is not None:
                 self._stop()
             yield finished

@@ -37,6 +37,7 @@ class ReplayBatch(NamedTuple):
     columns: np.ndarray  # [K, B] int64: the stream a transition came from
     slots: np.ndarray  # [K, B] int64: its slot's number in that stream
     weights: np.ndarray | None = None  # [K, B] float32 importance weights, of a prioritized replay
+    masks: np.ndarray | None = None  # [K, B, 2, A] bool: the legal actions of s and s', if stored
 
 
 @gin.configurable
@@ -51,6 +52,7 @@ class CircularReplay:
       generator: draws the samples; its state is part of this buffer's.
       update_horizon: n of the n-step return; shorter where the episode ends before.
       gamma: discount per agent step.
+      mask_size: A, where legal actions are to be stored with the frames.
       replay_capacity: frames held over all streams.
     """
 
@@ -66,6 +68,7 @@ class CircularReplay:
         generator: np.random.Generator,
         update_horizon: int = 1,
         gamma: float = 0.99,
+        mask_size: int | None = None,
         replay_capacity: int = 1_000_000,
     ):
         self._frame_shape = frame_shape
@@ -80,6 +83,7 @@ class CircularReplay:
                 f"stacks of {self._stack}."
             )
         self._horizon = update_horizon
+        self._mask_size = mask_size
         self._powers = (gamma ** np.arange(update_horizon + 1)).astype(np.float32)
         self._generator = generator
         # One step's window of slots: the older frames of its stack, itself, n successors.
@@ -93,12 +97,13 @@ class CircularReplay:
         self._columns = np.arange(self._num_envs)
         self._stop = np.zeros(self._num_envs, np.int64)  # slots ever written, per column
         self._frames: np.ndarray | None = None
+        self._masks: np.ndarray | None = None
 
     @property
     def memory_bytes(self) -> int:
         """Size of the full buffer."""
         frame = int(np.prod(self._frame_shape)) * self._dtype.itemsize
-        return self._length * self._num_envs * (frame + 4 + 4 + 1)
+        return self._length * self._num_envs * (frame + 4 + 4 + 1 + (self._mask_size or 0))
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -120,10 +125,12 @@ class CircularReplay:
         self._actions[at] = transitions.actions
         self._rewards[at] = transitions.rewards
         self._kinds[at] = kinds
+        if self._masks is not None:
+            self._masks[at] = transitions.action_masks
         self._stop += 1
         ended = kinds.nonzero()[0]
         if ended.size:
-            self._add_final_frames(ended, transitions.next_observations)
+            self._add_final_frames(ended, transitions)
 
     def sample(self, num_batches: int, batch_size: int) -> ReplayBatch:
         """Draws K x B transitions, uniformly and with replacement.
@@ -138,6 +145,10 @@ class CircularReplay:
         last = self._kinds[self._at(columns, slots + lengths - 1)]
         terminated = (last & TERMINATED) != 0
         shape = (num_batches, batch_size)
+        masks = None
+        if self._masks is not None:
+            both = np.stack([window[:, 0], self._at(columns, slots + lengths)], axis=1)
+            masks = self._masks[both].reshape(*shape, 2, -1)
         return ReplayBatch(
             frames=self._gather(columns, slots, lengths, ages).reshape(*shape, *self.sample_shape),
             actions=self._actions[window[:, 0]].reshape(shape),
@@ -145,6 +156,7 @@ class CircularReplay:
             discounts=np.where(terminated, 0, self._powers[lengths]).reshape(shape),
             columns=columns.reshape(shape),
             slots=slots.reshape(shape),
+            masks=masks,
         )
 
     def metrics(self) -> dict[str, float]:
@@ -182,23 +194,29 @@ class CircularReplay:
         self._actions = np.zeros(size, np.int32)
         self._rewards = np.zeros(size, np.float32)
         self._kinds = np.zeros(size, np.uint8)
+        if self._mask_size is not None:
+            self._masks = np.zeros((size, self._mask_size), bool)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         assert self._frames is not None
-        return {
+        arrays = {
             "frames": self._frames,
             "actions": self._actions,
             "rewards": self._rewards,
             "kinds": self._kinds,
         }
+        return arrays if self._masks is None else arrays | {"masks": self._masks}
 
     def _newest(self, observations: np.ndarray) -> np.ndarray:
         return observations[:, -1] if self._stack > 1 else observations
 
-    def _add_final_frames(self, ended: np.ndarray, next_observations: np.ndarray) -> None:
+    def _add_final_frames(self, ended: np.ndarray, transitions: Transitions) -> None:
         assert self._frames is not None
         at = self._at(ended, self._stop[ended])
-        self._frames[at] = self._newest(next_observations[ended])
+        self._frames[at] = self._newest(transitions.next_observations[ended])
+        if self._masks is not None:
+            assert transitions.next_action_masks is not None
+            self._masks[at] = transitions.next_action_masks[ended]
         self._kinds[at] = FINAL_FRAME
         self._stop[ended] += 1
 

@@ -26,7 +26,7 @@ class PrioritizedReplay(CircularReplay):
       beta_period: agent steps in which beta rises linearly to 1; None: it stays.
       uniform_sample_probability: u, the chance of a uniform draw.
       frame_shape, frame_dtype, stack_size, num_envs, generator, update_horizon, gamma,
-        replay_capacity: see `CircularReplay`.
+        mask_size, replay_capacity: see `CircularReplay`.
     """
 
     prioritized = True
@@ -45,6 +45,7 @@ class PrioritizedReplay(CircularReplay):
         uniform_sample_probability: float = 0.0,
         update_horizon: int = 1,
         gamma: float = 0.99,
+        mask_size: int | None = None,
         replay_capacity: int = 1_000_000,
     ):
         super().__init__(
@@ -55,6 +56,7 @@ class PrioritizedReplay(CircularReplay):
             generator=generator,
             update_horizon=update_horizon,
             gamma=gamma,
+            mask_size=mask_size,
             replay_capacity=replay_capacity,
         )
         for name, value in {
@@ -135,9 +137,9 @@ class PrioritizedReplay(CircularReplay):
         self._max_priority = state["max_priority"]
         self._steps = state["steps"]
 
-    def _add_final_frames(self, ended: np.ndarray, next_observations: np.ndarray) -> None:
+    def _add_final_frames(self, ended: np.ndarray, transitions: Transitions) -> None:
         self._written.append((self._at(ended, self._stop[ended]), False))
-        super()._add_final_frames(ended, next_observations)
+        super()._add_final_frames(ended, transitions)
 
     def _flush(self) -> None:
         if not self._written:
