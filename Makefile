@@ -23,6 +23,10 @@ demo: install  ## trains DQN on CartPole, evaluates it over 100 episodes and fil
 test: install  ## the test suite
 	$(BIN)/python -m pytest
 
+test-oracle: install  ## losses beside another implementation of them (rlax, on JAX)
+	$(BIN)/python -m pip install --quiet --editable '.[oracle]' --constraint constraints.txt
+	$(BIN)/python -m pytest tests/losses/test_against_rlax.py
+
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning
 
@@ -43,5 +47,5 @@ format: install  ## puts the code into its format
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-learning bench lint format clean
+.PHONY: help install demo test test-oracle test-learning bench lint format clean
 .DEFAULT_GOAL := help
