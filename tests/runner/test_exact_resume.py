@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dopamine_lite.common.checkpointing import Checkpointer, digest
 
-BINDINGS = [
-    "Runner.num_iterations = 3",
-    "Runner.training_steps = 4000",
-    "Runner.checkpoint_every_steps = 1000",
-    "Runner.evaluation_episodes = 3",
-    "Runner.num_envs = 2",
-    "DQNAgent.min_replay_history = 500",
-    "CircularReplay.replay_capacity = 3000",  # wraps round
-]
+Command = Callable[[Path], list[str]]
 
 
-def command(base_dir: Path) -> list[str]:
-    bindings = [f"--gin_bindings={binding}" for binding in BINDINGS]
-    return [
+def command(agent: str, steps: int) -> Command:
+    """Trains `agent` on CartPole in `steps` steps an iteration; the replay wraps round."""
+    name = {"dqn": "DQNAgent", "c51": "C51Agent", "qr_dqn": "QRDQNAgent", "iqn": "IQNAgent"}
+    replay = "PrioritizedReplay" if agent == "rainbow" else "CircularReplay"
+    bindings = [
+        "Runner.num_iterations = 3",
+        f"Runner.training_steps = {steps}",
+        f"Runner.checkpoint_every_steps = {steps // 4}",
+        "Runner.evaluation_episodes = 3",
+        "Runner.num_envs = 2",
+        f"{name.get(agent, 'RainbowAgent')}.min_replay_history = 500",
+        f"{replay}.replay_capacity = {steps}",
+    ]
+    return lambda base_dir: [
         *(sys.executable, "-m", "dopamine_lite", "train", f"--base_dir={base_dir}"),
-        *("--gin_files=dqn/cartpole.gin", "--seed=3", *bindings),
+        *(f"--gin_files={agent}/cartpole.gin", "--seed=3"),
+        *(f"--gin_bindings={binding}" for binding in bindings),
     ]
 
 
-def run_killed_at_random(base_dir: Path, kills: int, kill: signal.Signals, seed: int) -> list[int]:
+def run_killed_at_random(
+    command: Command, base_dir: Path, kills: int, kill: signal.Signals, seed: int
+) -> list[int]:
     """Starts the run until it ends by itself; kills it `kills` times on the way.
 
     Returns the exit statuses.
@@ -71,21 +77,33 @@ def lines(base_dir: Path, name: str) -> list[dict]:
     return [{key: value for key, value in line.items() if key != "time"} for line in found]
 
 
+def assert_equal_runs(first: Path, second: Path) -> None:
+    for name in ("iterations.jsonl", "episodes.jsonl"):
+        assert lines(first, name) == lines(second, name)
+    assert len(lines(first, "iterations.jsonl")) == 3
+    assert digest_of(first) == digest_of(second)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     base_dir = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run(command(base_dir), check=True, capture_output=True, env=os.environ)
+    subprocess.run(command("dqn", 4000)(base_dir), check=True, capture_output=True)
     return base_dir
 
 
 @pytest.mark.parametrize(
-    ("kill", "kills"), [(signal.SIGKILL, 4), (signal.SIGTERM, 2)], ids=["SIGKILL", "SIGTERM"]
+    ("kill", "kills"), [(signal.SIGKILL, 10), (signal.SIGTERM, 2)], ids=["SIGKILL", "SIGTERM"]
 )
 def test_a_killed_run_is_the_run_never_stopped(whole, tmp_path, kill, kills):
-    killed = tmp_path / "run"
-    statuses = run_killed_at_random(killed, kills, kill, seed=1)
+    statuses = run_killed_at_random(command("dqn", 4000), tmp_path / "run", kills, kill, seed=1)
+    assert len(statuses) > 2
+    assert_equal_runs(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("agent", ["c51", "qr_dqn", "iqn", "rainbow"])
+def test_every_agent_resumes_exactly(agent, tmp_path):
+    train = command(agent, 1200)
+    subprocess.run(train(tmp_path / "whole"), check=True, capture_output=True)
+    statuses = run_killed_at_random(train, tmp_path / "run", 2, signal.SIGKILL, seed=2)
     assert len(statuses) > 1
-    assert lines(killed, "iterations.jsonl") == lines(whole, "iterations.jsonl")
-    assert lines(killed, "episodes.jsonl") == lines(whole, "episodes.jsonl")
-    assert len(lines(whole, "iterations.jsonl")) == 3
-    assert digest_of(killed) == digest_of(whole)
+    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
