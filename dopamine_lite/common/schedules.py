@@ -8,7 +8,8 @@ def linearly_decaying(step: int, start: float, end: float, warmup: int, period: 
 
     The epsilon schedule of Mnih et al. (2015), with the warm-up while the replay fills.
     """
-    return start + _fraction(step, warmup, period) * (end - start)
+    fraction = _fraction(step, warmup, period)
+    return (1 - fraction) * start + fraction * end
 
 
 def exponentially_decaying(step: int, start: float, end: float, warmup: int, period: int) -> float:

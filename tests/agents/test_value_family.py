@@ -166,6 +166,7 @@ def batch_of(agent: ValueAgent, num: int = 4) -> Batch:
         tf.constant([0.5, 0.5, 0.0, 0.5]),
         tf.gather(one_hot, [1, 2, 0, 1]),
         tf.constant([3, 4]),
+        masks=None,
     )
 
 
@@ -192,7 +193,7 @@ def test_importance_weights_reach_the_gradient(name):
 
     def step(weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
         agent = build(name, optimizer=Recorder)
-        states, actions, returns, discounts, next_states, seed = batch_of(agent)
+        states, actions, returns, discounts, next_states, seed, _ = batch_of(agent)
         scalars = tf.stack(
             [tf.cast(actions, tf.float32), returns, discounts, tf.constant(weights)], axis=1
         )
@@ -298,7 +299,7 @@ def test_gradients_are_clipped_by_their_global_norm():
                 norms.append(float(tf.linalg.global_norm(gradients)))
 
         agent._optimizer = Recorder()
-        states, actions, returns, discounts, next_states, seed = batch_of(agent)
+        states, actions, returns, discounts, next_states, seed, _ = batch_of(agent)
         scalars = tf.stack([tf.cast(actions, tf.float32), returns, discounts, tf.ones([4])], axis=1)
         agent._gradient_step((states, next_states), scalars, seed)
     assert norms[0] > 1e-2
