@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -189,7 +190,10 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
 
 
 def _make(id: str, limit: int | None, draw: bool) -> gymnasium.Env:
-    options: dict[str, Any] = {"render_mode": "rgb_array"} if draw else {}
+    options: dict[str, Any] = {}
+    if draw:
+        options["render_mode"] = "rgb_array"
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no word about its absence
     try:
         with _clear_errors(id):
             env = gymnasium.make(id, limit, disable_env_checker=True, **options)
