@@ -96,7 +96,7 @@ def whole(tmp_path_factory) -> Path:
 )
 def test_a_killed_run_is_the_run_never_stopped(whole, tmp_path, kill, kills):
     statuses = run_killed_at_random(command("dqn", 4000), tmp_path / "run", kills, kill, seed=1)
-    assert len(statuses) > 2
+    assert len(statuses) > 1
     assert_equal_runs(tmp_path / "run", whole)
 
 
@@ -104,6 +104,11 @@ def test_a_killed_run_is_the_run_never_stopped(whole, tmp_path, kill, kills):
 def test_every_agent_resumes_exactly(agent, tmp_path):
     train = command(agent, 1200)
     subprocess.run(train(tmp_path / "whole"), check=True, capture_output=True)
-    statuses = run_killed_at_random(train, tmp_path / "run", 2, signal.SIGKILL, seed=2)
-    assert len(statuses) > 1
-    assert_equal_runs(tmp_path / "run", tmp_path / "whole")
+    killed = tmp_path / "run"
+    process = subprocess.Popen(train(killed), stdout=subprocess.DEVNULL)
+    while process.poll() is None and not list(killed.glob("checkpoints/checkpoint-*")):
+        time.sleep(0.01)
+    process.kill()  # after the first of twelve checkpoints
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run(train(killed), check=True, capture_output=True)
+    assert_equal_runs(killed, tmp_path / "whole")
