@@ -251,7 +251,7 @@ class ValueAgent(Agent):
         prioritized = self._replay.prioritized
 
         def update(
-            frames: tf.Tensor, scalars: tf.Tensor, seeds: tf.Tensor, masks: tf.Tensor | None = None
+            frames: tf.Tensor, scalars: tf.Tensor, seeds: tf.Tensor, *masks: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
             total = tf.zeros([2])
             priorities = tf.TensorArray(tf.float32, num_updates if prioritized else 0)
@@ -260,7 +260,7 @@ class ValueAgent(Agent):
                     prepare(frames[index]),
                     scalars[index],
                     seeds[index],
-                    None if masks is None else masks[index],
+                    *(mask[index] for mask in masks),
                 )
                 total += means
                 if prioritized:
@@ -269,7 +269,6 @@ class ValueAgent(Agent):
             return total / num_updates, flat, priorities.stack() if prioritized else tf.zeros([0])
 
         batch = [num_updates, self._batch_size]
-        masks = [tf.TensorSpec([*batch, 2, self._num_actions], tf.bool)]
         return tf.function(
             update,
             jit_compile=compile_all,
@@ -277,7 +276,7 @@ class ValueAgent(Agent):
                 tf.TensorSpec([*batch, *self._replay.sample_shape], self._frame_dtype),
                 tf.TensorSpec([*batch, 4 if prioritized else 3], tf.float32),
                 tf.TensorSpec([num_updates, 2], tf.int32),
-                *(masks if self._spec.action_masks else []),
+                *[tf.TensorSpec([*batch, 2, self._num_actions], tf.bool)] * self._spec.action_masks,
             ],
         ).get_concrete_function()
 

@@ -76,8 +76,8 @@ class Network:
 
         @functools.cache
         def compiled(drawn: bool) -> Callable[..., tf.Tensor]:
-            def values(observations: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-                return self.head.values(self(prepare(observations), seed))
+            def values(observations: tf.Tensor, *seed: tf.Tensor) -> tf.Tensor:
+                return self.head.values(self(prepare(observations), *seed))
 
             signature = [self._input] + [tf.TensorSpec([2], tf.int32)] * drawn
             return tf.function(values, input_signature=signature).get_concrete_function()

@@ -22,6 +22,7 @@ from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
+from dopamine_lite.networks.network import NumpyNetwork
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
 from tests.agents.tiny import Identity, spec
@@ -125,6 +126,23 @@ def test_evaluation_changes_nothing_in_training(name):
             if agent is evaluated:
                 agent.act(np.eye(3, dtype=np.float32), evaluate=True)
     np.testing.assert_array_equal(values(plain), values(evaluated))
+
+
+@pytest.mark.parametrize("acting", ["NumPy", "TensorFlow"])
+@pytest.mark.parametrize("name", AGENTS)
+def test_tensors_are_never_turned_into_text(name, acting, monkeypatch):
+    """TensorFlow does that, for five times the cost of an update, when a call misses its signature."""
+
+    def refuse(tensor: tf.Tensor) -> str:
+        raise AssertionError("a tensor was turned into text")
+
+    monkeypatch.setattr(NumpyNetwork, "supports", lambda network: acting == "NumPy")
+    monkeypatch.setattr(type(tf.constant(0)), "__repr__", refuse)
+    agent = build(name)
+    Identity().play(agent, 64)
+    agent.act(np.eye(3, dtype=np.float32), evaluate=True)
+    assert agent.get_state()["updates"] > 0
+    assert agent.describe()["acting"] == acting
 
 
 def test_noise_is_off_in_evaluation():
