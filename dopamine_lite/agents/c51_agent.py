@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gin
-import tensorflow as tf
 
 from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
@@ -15,7 +14,6 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import categorical, td
 from dopamine_lite.networks.heads import CategoricalHead
-from dopamine_lite.networks.layers import fold_in
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
@@ -63,7 +61,6 @@ class C51Agent(ValueAgent):
         double: bool = False,
         max_gradient_norm: float | None = None,
     ):
-        self._double = double
         super().__init__(
             spec,
             seeds,
@@ -79,27 +76,21 @@ class C51Agent(ValueAgent):
             updates_per_period=updates_per_period,
             target_update_period=target_update_period,
             batch_size=batch_size,
+            double=double,
             max_gradient_norm=max_gradient_norm,
         )
 
     def _loss(self, batch: Batch) -> Loss:
         head = self._online.head
-        next_logits = self._target(batch.next_states, fold_in(batch.seed, 100))
-        if self._double:
-            choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
-        else:
-            choice = head.values(next_logits)
-        next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
+        next_logits = self._target(batch.next_states, batch.seeds.target)
+        next_actions = self._next_actions(batch, next_logits)
         targets = categorical.targets(
             batch.returns, batch.discounts, next_logits, next_actions, head.support
         )
-        logits = self._online(batch.states, batch.seed)
+        logits = self._online(batch.states, batch.seeds.online)
         chosen = categorical.select(logits, batch.actions)
         return Loss(
             categorical.cross_entropy(chosen, targets),
             td.select(head.values(logits), batch.actions),
             categorical.kl_divergence(chosen, targets),
         )
-
-    def describe(self) -> dict[str, Any]:
-        return super().describe() | {"double": self._double}

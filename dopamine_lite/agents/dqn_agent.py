@@ -17,7 +17,6 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import td
 from dopamine_lite.networks.heads import QHead
-from dopamine_lite.networks.layers import fold_in
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
@@ -76,7 +75,6 @@ class DQNAgent(ValueAgent):
             raise UserError(f"DQNAgent.loss is {loss!r}: choose one of {', '.join(_LOSSES)}.")
         if munchausen is not None:
             munchausen.check("DQNAgent", update_horizon, double)
-        self._double = double
         self._munchausen = munchausen
         self._loss_name = loss
         self._error_loss = _LOSSES[loss]
@@ -95,30 +93,30 @@ class DQNAgent(ValueAgent):
             updates_per_period=updates_per_period,
             target_update_period=target_update_period,
             batch_size=batch_size,
+            double=double,
             max_gradient_norm=max_gradient_norm,
         )
 
     def _loss(self, batch: Batch) -> Loss:
-        online, target = fold_in(batch.seed, 0), fold_in(batch.seed, 100)
-        next_q = batch.next_legal(self._target(batch.next_states, target))
+        seeds = batch.seeds
+        next_q = batch.next_legal(self._target(batch.next_states, seeds.target))
         returns = batch.returns
         if self._munchausen is not None:
             next_values = self._munchausen.soft_values(next_q)
-            q = batch.legal(self._target(batch.states, target))
+            q = batch.legal(self._target(batch.states, seeds.policy))
             returns += self._munchausen.bonus(q, batch.actions)
         elif self._double:
-            choice = self._online(batch.next_states, fold_in(batch.seed, 200))
+            choice = self._online(batch.next_states, seeds.choice)
             next_values = td.double_q_values(next_q, batch.next_legal(choice))
         else:
             next_values = td.q_learning_values(next_q)
         targets = td.td_targets(returns, batch.discounts, next_values)
-        values = td.select(self._online(batch.states, online), batch.actions)
+        values = td.select(self._online(batch.states, seeds.online), batch.actions)
         errors = targets - values
         return Loss(self._error_loss(errors), values, tf.abs(errors))
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {
             "loss": self._loss_name,
-            "double": self._double,
             "munchausen": self._munchausen is not None,
         }

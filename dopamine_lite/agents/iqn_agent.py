@@ -16,8 +16,7 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import quantile
 from dopamine_lite.networks.heads import ImplicitQuantileHead
-from dopamine_lite.networks.layers import fold_in
-from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.layers import uniform
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
@@ -50,7 +49,7 @@ class IQNAgent(ValueAgent):
       num_tau_samples: N, fractions of Z(s, a).
       num_tau_prime_samples: N', fractions of the target.
       num_quantile_samples: K, fractions for the choice of a*.
-      munchausen: `@Munchausen()` for M-IQN (Vieillard et al. 2020, eq. 6), which needs n = 1.
+      munchausen: `@Munchausen()` for M-IQN (Vieillard et al. 2020), which needs n = 1.
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
@@ -81,7 +80,6 @@ class IQNAgent(ValueAgent):
     ):
         if munchausen is not None:
             munchausen.check("IQNAgent", update_horizon, double)
-        self._double = double
         self._kappa = kappa
         self._samples = (num_tau_samples, num_tau_prime_samples, num_quantile_samples)
         self._munchausen = munchausen
@@ -100,43 +98,41 @@ class IQNAgent(ValueAgent):
             updates_per_period=updates_per_period,
             target_update_period=target_update_period,
             batch_size=batch_size,
+            double=double,
             max_gradient_norm=max_gradient_norm,
         )
 
     def _loss(self, batch: Batch) -> Loss:
         num_taus, num_target_taus, num_choice_taus = self._samples
-        target = self._target.head
+        online, target = self._online.head, self._target.head
         next_features = self._target.features(batch.next_states)
 
-        def draw(consumer: int, number: int) -> tf.Tensor:
-            size = [batch.actions.shape[0], number]
-            return tf.random.stateless_uniform(size, fold_in(batch.seed, consumer))
+        def draw(number: int, seed: tf.Tensor) -> tf.Tensor:
+            return uniform([batch.actions.shape[0], number], seed)
 
-        def mean(network: Network, features: tf.Tensor, consumer: int) -> tf.Tensor:
-            """Action values [B, A] of K drawn fractions."""
-            taus = draw(consumer, num_choice_taus)
-            return quantile.values(network.head.quantiles(features, taus))
-
-        next_quantiles = target.quantiles(next_features, draw(1, num_target_taus))
-        returns = batch.returns
+        target_taus = draw(num_target_taus, batch.seeds.target)
+        choice_taus = draw(num_choice_taus, batch.seeds.choice)
         if self._munchausen is not None:
             soft = self._munchausen
-            q = batch.legal(mean(self._target, self._target.features(batch.states), 2))
-            returns += soft.bonus(q, batch.actions)
-            next_q = batch.next_legal(mean(self._target, next_features, 3))
-            next_values = soft.soft_quantiles(next_quantiles, next_q)
-            targets = returns[:, None] + batch.discounts[:, None] * next_values
+            policy_taus = draw(num_choice_taus, batch.seeds.policy)
+            q = target.mean_quantiles(self._target.features(batch.states), policy_taus)
+            returns = batch.returns + soft.bonus(batch.legal(q), batch.actions)
+            next_q = batch.next_legal(target.mean_quantiles(next_features, choice_taus))
+            next_values = soft.soft_quantiles(target.quantiles(next_features, target_taus), next_q)
         else:
+            returns = batch.returns
             if self._double:
-                choice = mean(self._online, self._online.features(batch.next_states), 3)
+                online_features = self._online.features(batch.next_states)
+                next_q = online.mean_quantiles(online_features, choice_taus)
             else:
-                choice = mean(self._target, next_features, 3)
-            next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
-            targets = quantile.targets(returns, batch.discounts, next_quantiles, next_actions)
+                next_q = target.mean_quantiles(next_features, choice_taus)
+            next_actions = tf.argmax(batch.next_legal(next_q), axis=1, output_type=tf.int32)
+            next_values = target.chosen_quantiles(next_features, target_taus, next_actions)
+        targets = returns[:, None] + batch.discounts[:, None] * next_values
 
-        taus = draw(0, num_taus)
-        quantiles = self._online.head.quantiles(self._online.features(batch.states), taus)
-        chosen = quantile.select(quantiles, batch.actions)
+        taus = draw(num_taus, batch.seeds.online)
+        features = self._online.features(batch.states)
+        chosen = online.chosen_quantiles(features, taus, batch.actions)
         values = tf.reduce_mean(chosen, axis=1)
         errors = tf.reduce_mean(targets, axis=1) - values
         losses = _quantile_huber(chosen, taus, targets, self._kappa)
@@ -144,7 +140,6 @@ class IQNAgent(ValueAgent):
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {
-            "double": self._double,
             "kappa": self._kappa,
             "taus": self._samples,
             "munchausen": self._munchausen is not None,

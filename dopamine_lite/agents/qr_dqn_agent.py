@@ -15,7 +15,6 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import quantile, td
 from dopamine_lite.networks.heads import QuantileHead
-from dopamine_lite.networks.layers import fold_in
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
@@ -68,7 +67,6 @@ class QRDQNAgent(ValueAgent):
         kappa: float = 1.0,
         max_gradient_norm: float | None = None,
     ):
-        self._double = double
         self._kappa = kappa
         super().__init__(
             spec,
@@ -85,19 +83,16 @@ class QRDQNAgent(ValueAgent):
             updates_per_period=updates_per_period,
             target_update_period=target_update_period,
             batch_size=batch_size,
+            double=double,
             max_gradient_norm=max_gradient_norm,
         )
 
     def _loss(self, batch: Batch) -> Loss:
         head = self._online.head
-        next_quantiles = self._target(batch.next_states, fold_in(batch.seed, 100))
-        if self._double:
-            choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
-        else:
-            choice = head.values(next_quantiles)
-        next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
+        next_quantiles = self._target(batch.next_states, batch.seeds.target)
+        next_actions = self._next_actions(batch, next_quantiles)
         targets = quantile.targets(batch.returns, batch.discounts, next_quantiles, next_actions)
-        quantiles = self._online(batch.states, batch.seed)
+        quantiles = self._online(batch.states, batch.seeds.online)
         chosen = quantile.select(quantiles, batch.actions)
         taus = tf.broadcast_to(head.taus, tf.shape(chosen))
         values = td.select(head.values(quantiles), batch.actions)
@@ -106,4 +101,4 @@ class QRDQNAgent(ValueAgent):
         return Loss(losses, values, tf.abs(errors))
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"double": self._double, "kappa": self._kappa}
+        return super().describe() | {"kappa": self._kappa}

@@ -16,7 +16,6 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import categorical, td
 from dopamine_lite.networks.heads import CategoricalHead, QHead
-from dopamine_lite.networks.layers import fold_in
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
@@ -86,13 +85,11 @@ class RainbowAgent(ValueAgent):
         max_gradient_norm: float | None = None,
     ):
         self._parts = {
-            "double": double,
             "dueling": dueling,
             "noisy": noisy,
             "categorical": categorical,
             "update_horizon": update_horizon,
         }
-        self._double = double
         self._categorical = categorical
         kind: Callable[..., Any] = QHead
         if categorical:
@@ -120,17 +117,15 @@ class RainbowAgent(ValueAgent):
             updates_per_period=updates_per_period,
             target_update_period=target_update_period,
             batch_size=batch_size,
+            double=double,
             max_gradient_norm=max_gradient_norm,
         )
 
     def _loss(self, batch: Batch) -> Loss:
         head = self._online.head
-        next_outputs = self._target(batch.next_states, fold_in(batch.seed, 100))
-        choice = head.values(next_outputs)
-        if self._double:
-            choice = head.values(self._online(batch.next_states, fold_in(batch.seed, 200)))
-        next_actions = tf.argmax(batch.next_legal(choice), axis=1, output_type=tf.int32)
-        outputs = self._online(batch.states, batch.seed)
+        next_outputs = self._target(batch.next_states, batch.seeds.target)
+        next_actions = self._next_actions(batch, next_outputs)
+        outputs = self._online(batch.states, batch.seeds.online)
         values = td.select(head.values(outputs), batch.actions)
         if not self._categorical:
             next_values = td.select(next_outputs, next_actions)

@@ -24,6 +24,15 @@ _ILLEGAL = -1e9  # finite: times a discount of zero it is zero
 _RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
 
 
+class NetworkSeeds(NamedTuple):
+    """A seed [2] int32 for each call of a network in a loss, should the head draw its outputs."""
+
+    online: tf.Tensor  # of the online network in s
+    target: tf.Tensor  # of the target network in s'
+    choice: tf.Tensor  # of the network that chooses a*
+    policy: tf.Tensor  # of the target network in s, whose policy Munchausen rewards
+
+
 class Batch(NamedTuple):
     """What a gradient step learns from: B transitions (s, a, R, d, s'), prepared for the torso."""
 
@@ -32,7 +41,7 @@ class Batch(NamedTuple):
     returns: tf.Tensor  # [B] R, the n-step return
     discounts: tf.Tensor  # [B] d, the bootstrap factor
     next_states: tf.Tensor
-    seed: tf.Tensor  # [2] int32, of whatever the loss draws
+    seeds: NetworkSeeds
     masks: tf.Tensor | None  # [B, 2, A] bool: the legal actions in s and s'; None: all
 
     def legal(self, values: tf.Tensor) -> tf.Tensor:
@@ -77,7 +86,8 @@ class ValueAgent(Agent):
         updates_per_period: int,
         target_update_period: int,
         batch_size: int,
-        max_gradient_norm: float | None = None,
+        double: bool,
+        max_gradient_norm: float | None,
     ):
         self._spec = spec
         actions = _discrete(spec, type(self).__name__)
@@ -87,6 +97,7 @@ class ValueAgent(Agent):
         self._updates_per_period = updates_per_period
         self._target_update_period = target_update_period
         self._batch_size = batch_size
+        self._double = double
         self._max_gradient_norm = max_gradient_norm
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
         assert shape is not None
@@ -140,6 +151,17 @@ class ValueAgent(Agent):
     @abc.abstractmethod
     def _loss(self, batch: Batch) -> Loss:
         """The loss of a batch, in a graph under a gradient tape."""
+
+    def _next_actions(self, batch: Batch, next_outputs: tf.Tensor) -> tf.Tensor:
+        """a* [B]: the best legal actions in s'.
+
+        By the target network's `next_outputs` or, with `double`, by the online network (van Hasselt
+        et al. 2016).
+        """
+        if self._double:
+            next_outputs = self._online(batch.next_states, batch.seeds.choice)
+        values = batch.next_legal(self._online.head.values(next_outputs))
+        return tf.argmax(values, axis=1, output_type=tf.int32)
 
     def act(
         self,
@@ -220,6 +242,7 @@ class ValueAgent(Agent):
             "optimizer": type(self._optimizer).__name__,
             "acting": "NumPy" if self._numpy else "TensorFlow",
             "parameters": self._online.num_parameters,
+            "double": self._double,
             "memory_bytes": self._replay.memory_bytes,
         }
 
@@ -232,7 +255,8 @@ class ValueAgent(Agent):
         if batch.weights is not None:
             columns.append(batch.weights)
         scalars = np.stack(columns, axis=-1, dtype=np.float32)
-        seeds = self._update_seeds.integers(2**31, size=(num_updates, 2), dtype=np.int32)
+        size = (num_updates, len(NetworkSeeds._fields), 2)
+        seeds = self._update_seeds.integers(2**31, size=size, dtype=np.int32)
         update = self._update_function(num_updates)
         inputs = [batch.frames, scalars, seeds]
         if batch.masks is not None:
@@ -275,7 +299,7 @@ class ValueAgent(Agent):
             input_signature=[
                 tf.TensorSpec([*batch, *self._replay.sample_shape], self._frame_dtype),
                 tf.TensorSpec([*batch, 4 if prioritized else 3], tf.float32),
-                tf.TensorSpec([num_updates, 2], tf.int32),
+                tf.TensorSpec([num_updates, len(NetworkSeeds._fields), 2], tf.int32),
                 *[tf.TensorSpec([*batch, 2, self._num_actions], tf.bool)] * self._spec.action_masks,
             ],
         ).get_concrete_function()
@@ -291,14 +315,15 @@ class ValueAgent(Agent):
         self,
         prepared: tuple[tf.Tensor, tf.Tensor],
         scalars: tf.Tensor,
-        seed: tf.Tensor,
+        seeds: tf.Tensor,
         masks: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step on one batch: the mean loss and the mean value of its actions [2], priorities [B]."""
         states, next_states = prepared
         actions, returns, discounts, *weights = tf.unstack(scalars, axis=1)
         actions = tf.cast(actions, tf.int32)
-        batch = Batch(states, actions, returns, discounts, next_states, seed, masks)
+        network_seeds = NetworkSeeds(*tf.unstack(seeds))
+        batch = Batch(states, actions, returns, discounts, next_states, network_seeds, masks)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._online.variables)
             loss = self._loss(batch)

@@ -18,7 +18,14 @@ import tensorflow as tf
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.losses import categorical, quantile
-from dopamine_lite.networks.layers import CosineEmbedding, Dense, Linear, NoisyDense, fold_in
+from dopamine_lite.networks.layers import (
+    CosineEmbedding,
+    Dense,
+    Linear,
+    NoisyDense,
+    fold_in,
+    uniform,
+)
 from dopamine_lite.networks.layers import initializer as make_initializer
 
 
@@ -217,7 +224,7 @@ class CategoricalHead(_Streams):
             sigma0=sigma0,
         )
         self.support = categorical.support(vmin, vmax, num_atoms)  # [Z]
-        self._support = np.linspace(vmin, vmax, num_atoms, dtype=np.float32)
+        self._atoms = self.support.numpy()
 
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         return self.streams(features, seed)
@@ -233,7 +240,7 @@ class CategoricalHead(_Streams):
     ) -> np.ndarray:
         logits = self.streams_numpy(features, weights, generator)
         masses = np.exp(logits - logits.max(axis=2, keepdims=True))
-        return (masses @ self._support) / masses.sum(axis=2)
+        return (masses @ self._atoms) / masses.sum(axis=2)
 
 
 @gin.configurable
@@ -329,14 +336,31 @@ class ImplicitQuantileHead:
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         assert seed is not None
         size = [tf.shape(features)[0], self._num_samples]
-        return self.quantiles(features, tf.random.stateless_uniform(size, seed))
+        return self.quantiles(features, uniform(size, seed))
 
     def quantiles(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:
         """[B, Q, A] at fractions taus [B, Q], of features [B, F]."""
+        return self._last(self._hidden_outputs(features, taus))
+
+    def chosen_quantiles(
+        self, features: tf.Tensor, taus: tf.Tensor, actions: tf.Tensor
+    ) -> tf.Tensor:
+        """[B, Q], those of actions [B]: without the others, a fraction of the work."""
+        chosen = tf.one_hot(actions, self._last.units)
+        kernels = tf.matmul(chosen, self._last.kernel, transpose_b=True)  # [B, F]
+        biases = tf.linalg.matvec(chosen, self._last.bias)
+        hidden = self._hidden_outputs(features, taus)
+        return tf.reduce_sum(hidden * kernels[:, None, :], axis=2) + biases[:, None]
+
+    def mean_quantiles(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:
+        """[B, A], the action values; the last layer is linear, so it may follow the mean."""
+        return self._last(tf.reduce_mean(self._hidden_outputs(features, taus), axis=1))
+
+    def _hidden_outputs(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:
         outputs = self._embedding(features, taus)
         for layer in self._hidden:
             outputs = tf.nn.relu(layer(outputs))
-        return self._last(outputs)
+        return outputs
 
     @staticmethod
     def values(outputs: tf.Tensor) -> tf.Tensor:

@@ -165,6 +165,27 @@ class ImpalaCNN:
         return _scaled_images(observations)
 
 
+class PatchConvolution(keras.layers.Conv2D):
+    """A convolution of stride 1 and 'valid' padding as one product of its patches and its kernel.
+
+    XLA on the CPU computes small ones four times faster than `Conv2D`, and then the rest of an
+    update, which it fuses, is faster than TensorFlow's too.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, height, width, channels] -> [B, height - rows + 1, width - columns + 1, filters]."""
+        rows, columns, channels, filters = self.kernel.shape
+        height, width = inputs.shape[1] - rows + 1, inputs.shape[2] - columns + 1
+        shifted = [
+            inputs[:, row : row + height, column : column + width]
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        patches = tf.reshape(tf.concat(shifted, axis=-1), [-1, rows * columns * channels])
+        outputs = patches @ tf.reshape(self.kernel, [-1, filters]) + self.bias
+        return self.activation(tf.reshape(outputs, [-1, height, width, filters]))
+
+
 @gin.configurable
 class MinAtarCNN:
     """The torso of Young and Tian (2019) for MinAtar: one 3x3 convolution of 16 filters, 128 units.
@@ -173,10 +194,15 @@ class MinAtarCNN:
     of the convolution with 0.
     """
 
-    compile_update = False  # measured: TensorFlow's own convolutions are faster on the CPU
+    compile_update = True
 
     def __init__(self, seeds: Seeds, hidden_units: int = 128, initializer: str = "glorot_uniform"):
-        layers = [_convolution(seeds, 0, 16, 3, 1, initializer), keras.layers.Flatten()]
+        name = "convolution_0"
+        kernel = _initializer(initializer, seeds, name)
+        layers: list[keras.layers.Layer] = [
+            PatchConvolution(16, 3, activation="relu", kernel_initializer=kernel, name=name),
+            keras.layers.Flatten(),
+        ]
         if hidden_units:
             layers.append(_dense(seeds, "dense", hidden_units, initializer))
         self.layers = keras.Sequential(layers)

@@ -21,7 +21,7 @@ from dopamine_lite.agents.qr_dqn_agent import QRDQNAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
 from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.agents.switching_agent import SwitchingAgent
-from dopamine_lite.agents.value_agent import Batch
+from dopamine_lite.agents.value_agent import Batch, NetworkSeeds
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
@@ -170,9 +170,11 @@ def test_illegal_actions_are_not_bootstrapped_from(name):
     masks = np.ones((3, 2, 3), bool)
     masks[:, 1, 2] = False
 
+    seeds = NetworkSeeds(*tf.constant([[1, 2], [3, 4], [5, 6], [7, 8]]))
+
     def losses(masks: np.ndarray) -> np.ndarray:
         scalars = [tf.constant([0, 0, 1]), tf.zeros([3]), tf.fill([3], 0.5)]
-        batch = Batch(states, *scalars, states, tf.constant([1, 2]), tf.constant(masks))
+        batch = Batch(states, *scalars, states, seeds, tf.constant(masks))
         return agent._loss(batch).losses.numpy()
 
     before = losses(masks)

@@ -112,7 +112,7 @@ def test_a_restored_agent_goes_on_bit_for_bit():
 
 
 def test_evaluation_changes_nothing_in_training():
-    """TRAPS: evaluation draws from the training generator."""
+    """Often wrong: evaluation draws from the training generator."""
     plain, evaluated = build(), build()
     for agent in (plain, evaluated):
         environment = Identity()
@@ -201,7 +201,7 @@ def test_an_unknown_loss_is_refused():
 
 
 def test_ties_are_broken_at_random():
-    """TRAPS: argmax takes the first action on ties."""
+    """Often wrong: argmax takes the first action on ties."""
     generator = np.random.default_rng(0)
     chosen = greedy(np.zeros((3000, 3)), generator)
     assert np.bincount(chosen, minlength=3).min() > 900

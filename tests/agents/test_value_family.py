@@ -16,7 +16,7 @@ from dopamine_lite.agents.iqn_agent import IQNAgent
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.qr_dqn_agent import QRDQNAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
-from dopamine_lite.agents.value_agent import Batch, ValueAgent
+from dopamine_lite.agents.value_agent import Batch, NetworkSeeds, ValueAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
@@ -146,7 +146,7 @@ def test_tensors_are_never_turned_into_text(name, acting, monkeypatch):
 
 
 def test_noise_is_off_in_evaluation():
-    """TRAPS: noise left on in evaluation."""
+    """Often wrong: noise left on in evaluation."""
     agent = build("rainbow", exploration=functools.partial(EpsilonGreedy, epsilon_eval=0.0))
     assert agent._noise[True] is None
     assert agent._noise[False] is not None
@@ -154,7 +154,7 @@ def test_noise_is_off_in_evaluation():
 
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_of_rainbow_is_really_taken_away(part):
-    """TRAPS: prioritized replay silently off. Parameters, replay and target show what is active."""
+    """Often wrong: prioritized replay silently off. Weights, replay and target show what is active."""
     whole, without = build("rainbow"), build(part)
     outputs, hidden = 3 * 21, 32
     parameters = {
@@ -183,7 +183,7 @@ def batch_of(agent: ValueAgent, num: int = 4) -> Batch:
         tf.constant([1.0, 0.0, 0.5, 0.0]),
         tf.constant([0.5, 0.5, 0.0, 0.5]),
         tf.gather(one_hot, [1, 2, 0, 1]),
-        tf.constant([3, 4]),
+        NetworkSeeds(*tf.constant([[3, 4], [5, 6], [7, 8], [9, 10]])),
         masks=None,
     )
 
@@ -207,15 +207,15 @@ def test_double_lets_the_online_network_choose(name):
 
 @pytest.mark.parametrize("name", ["prioritized_dqn", "double_qr_dqn", "rainbow"])
 def test_importance_weights_reach_the_gradient(name):
-    """TRAPS: weights applied after the gradient, or to the logged loss only."""
+    """Often wrong: weights applied after the gradient, or to the logged loss only."""
 
     def step(weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
         agent = build(name, optimizer=Recorder)
-        states, actions, returns, discounts, next_states, seed, _ = batch_of(agent)
+        states, actions, returns, discounts, next_states, seeds, _ = batch_of(agent)
         scalars = tf.stack(
             [tf.cast(actions, tf.float32), returns, discounts, tf.constant(weights)], axis=1
         )
-        means, _ = agent._gradient_step((states, next_states), scalars, seed)
+        means, _ = agent._gradient_step((states, next_states), scalars, tf.stack(seeds))
         return means.numpy(), agent._optimizer.flat
 
     class Recorder:
@@ -233,7 +233,7 @@ def test_importance_weights_reach_the_gradient(name):
 
 
 def test_priorities_are_absolute_errors_and_reach_the_replay():
-    """TRAPS: the missing absolute value of TD errors."""
+    """Often wrong: the missing absolute value of TD errors."""
     agent = build("prioritized_dqn")
     loss = agent._loss(batch_of(agent))
     assert (loss.priorities.numpy() >= 0).all()
@@ -317,8 +317,8 @@ def test_gradients_are_clipped_by_their_global_norm():
                 norms.append(float(tf.linalg.global_norm(gradients)))
 
         agent._optimizer = Recorder()
-        states, actions, returns, discounts, next_states, seed, _ = batch_of(agent)
+        states, actions, returns, discounts, next_states, seeds, _ = batch_of(agent)
         scalars = tf.stack([tf.cast(actions, tf.float32), returns, discounts, tf.ones([4])], axis=1)
-        agent._gradient_step((states, next_states), scalars, seed)
+        agent._gradient_step((states, next_states), scalars, tf.stack(seeds))
     assert norms[0] > 1e-2
     assert norms[1] == pytest.approx(1e-3, rel=1e-4)

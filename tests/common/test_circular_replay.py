@@ -198,7 +198,7 @@ def test_samples_are_the_whole_transitions_of_the_episodes_held(history):
 
 @pytest.mark.parametrize("ending", [1, 2], ids=["terminated", "truncated"])
 def test_one_step_episodes_and_last_transitions_are_kept(ending):
-    """TRAPS: the last transition of an episode is lost, one-step episodes vanish."""
+    """Often wrong: the last transition of an episode is lost, one-step episodes vanish."""
     replay, reference = build(1, 100, 4, 3), Reference(1, 100, 4, 3)
     play(replay, reference, [[ending]] * 10)
     expected = reference.transitions()

@@ -138,7 +138,7 @@ def test_alpha_zero_is_uniform():
 
 
 def test_new_transitions_enter_with_the_greatest_priority():
-    """TRAPS: the maximum priority is not kept."""
+    """Often wrong: the maximum priority is not kept."""
     replay = build()
     play(replay, 20)
     batch = replay.sample(1, 500)

@@ -13,7 +13,7 @@ def test_the_same_path_gives_the_same_numbers():
 
 
 def test_every_path_gives_other_numbers():
-    """TRAPS: one seed drives environment and exploration, so they correlate."""
+    """Often wrong: one seed drives environment and exploration, so they correlate."""
     paths = [("agent",), ("environment",), ("agent", 0), ("agent", 1), ("environment", 0), (0, 1)]
     numbers = {Seeds(seed).integer(*path) for seed in (0, 1) for path in paths}
     assert len(numbers) == 2 * len(paths)

@@ -60,7 +60,7 @@ def test_streams_differ_and_do_not_depend_on_their_number():
 
 
 def test_every_option_of_ale_py_is_set(monkeypatch):
-    """TRAPS: its defaults clip rewards, press fire and begin with no-ops."""
+    """Often wrong: its defaults clip rewards, press fire and begin with no-ops."""
     real = ale_py.vector_env.AtariVectorEnv
     calls = []
 
@@ -129,7 +129,7 @@ def test_a_game_begins_with_up_to_noop_max_frames_without_action(noop_max):
 
 
 def test_a_game_lost_is_terminated_and_never_truncated():
-    """TRAPS: truncation treated as terminal, or terminal as truncation."""
+    """Often wrong: truncation treated as terminal, or terminal as truncation."""
     results = play(AtariEnvironment(2, game="Breakout"), 500)
     assert sum(int(result.terminated.sum()) for result in results) >= 2
     assert not any(result.truncated.any() for result in results)

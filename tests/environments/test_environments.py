@@ -58,7 +58,7 @@ def test_what_it_returns_is_what_its_spec_says(id):
 
 
 def test_autoreset_happens_within_the_step():
-    """TRAPS: bootstrapping across an autoreset."""
+    """Often wrong: bootstrapping across an autoreset."""
     environment = GymnasiumEnvironment("CartPole-v1", num_envs=2, seed=3)
     environment.reset()
     ends = 0
@@ -111,7 +111,7 @@ def test_a_game_begins_with_an_empty_stack(noop_max):
 
 
 def test_rewards_are_raw():
-    """TRAPS: ale_py clips rewards unless told not to. A brick of Breakout's top rows is worth 7."""
+    """Often wrong: ale_py clips rewards by default. A brick of Breakout's top rows is worth 7."""
     environment = AtariEnvironment(num_envs=8, game="SpaceInvaders", seed=0)
     seen = play(environment, 300)
     rewards = {float(reward) for part in seen[2::5] for reward in part}

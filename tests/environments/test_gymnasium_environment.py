@@ -127,7 +127,7 @@ def test_a_users_own_environment(id, num_envs):
 @pytest.mark.parametrize("id", ["Counter-v0", "Fast-v0"])
 @pytest.mark.parametrize("limit, truncated", [(LENGTH - 1, True), (LENGTH, False)])
 def test_an_episode_that_terminates_at_its_limit_is_not_truncated(id, limit, truncated):
-    """TRAPS: truncation treated as terminal, or terminal as truncation."""
+    """Often wrong: truncation treated as terminal, or terminal as truncation."""
     environment = create_environment(id, num_envs=2, max_steps_per_episode=limit)
     environment.reset()
     for _ in range(limit):

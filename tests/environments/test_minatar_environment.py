@@ -112,7 +112,7 @@ def test_what_it_returns_is_what_its_spec_says(minatar, game):
 
 
 def test_autoreset_happens_within_the_step(minatar):
-    """TRAPS: bootstrapping across an autoreset. An array that was returned is not written to."""
+    """Often wrong: bootstrapping across an autoreset. An array that was returned is not written to."""
     environment = MinAtarEnvironment(4, seed=3)
     generator = np.random.default_rng(0)
     environment.reset()
@@ -151,7 +151,7 @@ def test_the_step_limit_truncates(minatar, game):
     "limit, truncated", [(FREEWAY_STEPS - 1, True), (FREEWAY_STEPS, False), (None, False)]
 )
 def test_a_game_that_is_over_at_the_limit_is_not_truncated(minatar, limit, truncated):
-    """TRAPS: truncation treated as terminal, or terminal as truncation."""
+    """Often wrong: truncation treated as terminal, or terminal as truncation."""
     environment = MinAtarEnvironment(1, max_steps_per_episode=limit, game="freeway")
     environment.reset()
     length = FREEWAY_STEPS - truncated

@@ -18,7 +18,7 @@ from dopamine_lite.networks.heads import (
 from dopamine_lite.networks.layers import NoisyDense, initializer
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.optimizers import Adam, RMSProp
-from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN
+from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, PatchConvolution
 
 
 def nature(seed: int = 0) -> Network:
@@ -101,6 +101,37 @@ def test_implicit_quantiles_are_the_same_in_numpy():
     np.testing.assert_allclose(numpy_network(observations, generator), values, atol=0.05)
 
 
+def test_implicit_quantiles_of_one_action_and_their_mean_are_those_of_all_actions():
+    head = ImplicitQuantileHead(Seeds(0), 3, num_cosines=8, hidden_units=6)
+    generator = np.random.default_rng(0)
+    features = tf.constant(generator.normal(size=(4, 5)), tf.float32)
+    taus = tf.constant(generator.random((4, 7)), tf.float32)
+    head.quantiles(features, taus)  # builds the layers
+    for layer in head.layers:
+        layer.bias.assign(generator.normal(size=layer.bias.shape))
+    quantiles = head.quantiles(features, taus).numpy()
+    actions = np.array([2, 0, 1, 2], np.int32)
+    np.testing.assert_allclose(
+        head.chosen_quantiles(features, taus, tf.constant(actions)),
+        quantiles[np.arange(4), :, actions],
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        head.mean_quantiles(features, taus), quantiles.mean(axis=1), rtol=1e-5
+    )
+
+
+def test_patches_make_the_convolution():
+    layer = PatchConvolution(5, 3, activation="relu")
+    inputs = tf.constant(np.random.default_rng(0).normal(size=(2, 10, 8, 4)), tf.float32)
+    outputs = layer(inputs)
+    assert layer.count_params() == 3 * 3 * 4 * 5 + 5
+    layer.bias.assign(np.linspace(-1, 1, 5))
+    expected = tf.nn.relu(tf.nn.conv2d(inputs, layer.kernel.value, 1, "VALID") + layer.bias.value)
+    assert outputs.shape == (2, 8, 6, 5)
+    np.testing.assert_allclose(layer(inputs), expected, atol=1e-5)
+
+
 def test_dueling_values_have_the_state_value_as_their_mean():
     head = QHead(Seeds(0), 3, dueling=True)
     features = tf.constant(np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32))
@@ -140,7 +171,7 @@ def test_noise_has_the_moments_of_the_factorised_gaussian(way):
 
 
 def test_every_noisy_layer_has_noise_of_its_own():
-    """TRAPS: one generator for all noisy layers."""
+    """Often wrong: one generator for all noisy layers."""
     head = QHead(Seeds(0), 4, dueling=True, noisy=True)
     features = tf.ones([1, 6])
     head(features)
