@@ -90,11 +90,14 @@ def updates(rounds: int) -> None:
     """Prints milliseconds of an update by each agent's `atari.gin`, and of its parts.
 
     "bare" is what the network itself costs: both networks forward, the online one backward from the
-    mean square of its outputs, Adam. "replay" is sampling and setting priorities.
+    mean square of its outputs, Adam. "replay" is sampling and setting priorities; "priorities" what
+    that takes more than a uniform replay's sampling, as a share of the update.
     """
-    table = Table("agent", "update", "beside DQN", "bare", "update / bare", "replay", "share")
+    table = Table(
+        "agent", "update", "beside DQN", "bare", "update / bare", "replay", "share", "priorities"
+    )
     costs = {agent: _update_costs(f"{agent}/atari.gin", rounds) for agent in VALUE_AGENTS}
-    for agent, (update, bare, replay) in costs.items():
+    for agent, (update, bare, replay, uniform) in costs.items():
         table.add_row(
             agent,
             f"{update * 1e3:.1f} ms",
@@ -103,18 +106,20 @@ def updates(rounds: int) -> None:
             f"{update / bare:.2f}",
             f"{replay * 1e3:.2f} ms",
             f"{replay / update:.1%}",
+            f"{(replay - uniform) / update:.1%}",
         )
     Console(width=100).print(table)
 
 
-def _update_costs(config: str, rounds: int) -> tuple[float, float, float]:
-    """Seconds, medians: of a whole update, of the bare network, of the replay's part."""
+def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]:
+    """Seconds, medians: a whole update, the bare network, the replay's part, a uniform replay's."""
     from dopamine_lite.common import configuration
     from dopamine_lite.runner.runner import Runner  # silences TensorFlow's banner
 
     # ruff: isort: split
     import tensorflow as tf
 
+    from dopamine_lite.common.replay.circular_replay import CircularReplay
     from dopamine_lite.common.types import Transitions
 
     configuration.load([config], ["Runner.num_envs = 8"])
@@ -123,13 +128,22 @@ def _update_costs(config: str, rounds: int) -> tuple[float, float, float]:
     observations, rewards, ends = pong_frames(1_000)
     never = np.zeros(8, bool)
     generator = np.random.default_rng(0)
+    plain = CircularReplay(
+        frame_shape=(84, 84),
+        frame_dtype=np.dtype(np.uint8),
+        stack_size=4,
+        num_envs=8,
+        generator=generator,
+        update_horizon=agent._replay._horizon,
+        replay_capacity=10_000,
+    )
     for at in range(len(rewards) - 1):
         actions = generator.integers(6, size=8)
-        agent._replay.add(
-            Transitions(
-                observations[at], actions, rewards[at], ends[at], never, observations[at + 1]
-            )
+        step = Transitions(
+            observations[at], actions, rewards[at], ends[at], never, observations[at + 1]
         )
+        agent._replay.add(step)
+        plain.add(step)
     network, target, optimizer = agent._online, agent._target, agent._optimizer
     frames, seed = tf.constant(observations[:4].reshape(32, 4, 84, 84)), tf.constant([1, 2])
     prepare = tf.function(network.prepare, jit_compile=True)
@@ -157,11 +171,16 @@ def _update_costs(config: str, rounds: int) -> tuple[float, float, float]:
         call()
         return time.perf_counter() - start
 
-    calls = (update, lambda: bare().numpy(), replay)
+    def network_alone() -> None:
+        bare().numpy()
+
+    # The network runs before either replay: both find the caches as it leaves them.
+    calls = (update, network_alone, replay, network_alone, lambda: plain.sample(1, 32))
     for call in calls:
         call()
     times = [[seconds(call) for call in calls] for _ in range(rounds * 30)]
-    return tuple(statistics.median(column) for column in zip(*times, strict=True))
+    medians = [statistics.median(column) for column in zip(*times, strict=True)]
+    return medians[0], medians[1], medians[2], medians[4]
 
 
 def pong_frames(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -88,6 +88,7 @@ class ValueAgent(Agent):
         batch_size: int,
         double: bool,
         max_gradient_norm: float | None,
+        augmentation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     ):
         self._spec = spec
         actions = _discrete(spec, type(self).__name__)
@@ -99,6 +100,8 @@ class ValueAgent(Agent):
         self._batch_size = batch_size
         self._double = double
         self._max_gradient_norm = max_gradient_norm
+        self._augmentation = augmentation
+        self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
         assert shape is not None
         self._frame_dtype = tf.as_dtype(dtype)
@@ -241,6 +244,7 @@ class ValueAgent(Agent):
             "exploration": type(self._exploration).__name__,
             "optimizer": type(self._optimizer).__name__,
             "acting": "NumPy" if self._numpy else "TensorFlow",
+            "augmentation": type(self._augmentation).__name__ if self._augmentation else None,
             "parameters": self._online.num_parameters,
             "double": self._double,
             "memory_bytes": self._replay.memory_bytes,
@@ -255,7 +259,7 @@ class ValueAgent(Agent):
         if batch.weights is not None:
             columns.append(batch.weights)
         scalars = np.stack(columns, axis=-1, dtype=np.float32)
-        size = (num_updates, len(NetworkSeeds._fields), 2)
+        size = (num_updates, self._num_seeds, 2)
         seeds = self._update_seeds.integers(2**31, size=size, dtype=np.int32)
         update = self._update_function(num_updates)
         inputs = [batch.frames, scalars, seeds]
@@ -299,7 +303,7 @@ class ValueAgent(Agent):
             input_signature=[
                 tf.TensorSpec([*batch, *self._replay.sample_shape], self._frame_dtype),
                 tf.TensorSpec([*batch, 4 if prioritized else 3], tf.float32),
-                tf.TensorSpec([num_updates, len(NetworkSeeds._fields), 2], tf.int32),
+                tf.TensorSpec([num_updates, self._num_seeds, 2], tf.int32),
                 *[tf.TensorSpec([*batch, 2, self._num_actions], tf.bool)] * self._spec.action_masks,
             ],
         ).get_concrete_function()
@@ -320,9 +324,13 @@ class ValueAgent(Agent):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step on one batch: the mean loss and the mean value of its actions [2], priorities [B]."""
         states, next_states = prepared
+        seeds_left = tf.unstack(seeds)
+        if self._augmentation is not None:
+            states = self._augmentation(states, seeds_left.pop())
+            next_states = self._augmentation(next_states, seeds_left.pop())
         actions, returns, discounts, *weights = tf.unstack(scalars, axis=1)
         actions = tf.cast(actions, tf.int32)
-        network_seeds = NetworkSeeds(*tf.unstack(seeds))
+        network_seeds = NetworkSeeds(*seeds_left)
         batch = Batch(states, actions, returns, discounts, next_states, network_seeds, masks)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._online.variables)

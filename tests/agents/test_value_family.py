@@ -249,6 +249,23 @@ def test_rainbows_priorities_are_divergences():
     assert (loss.priorities.numpy() <= loss.losses.numpy() + 1e-6).all()
 
 
+def test_augmentation_changes_what_an_update_sees_and_not_what_acting_sees():
+    seeds = []
+
+    def blind(states: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        seeds.append(seed)
+        return tf.zeros_like(states)
+
+    agent = build("without_noisy", augmentation=blind)
+    kernel, *_, last_bias = [variable.numpy() for variable in agent._online.variables]
+    Identity().play(agent, 100)
+    assert agent.get_state()["updates"] > 0
+    assert len(seeds) == 2  # of s and s', in one traced step
+    np.testing.assert_array_equal(agent._online.variables[0], kernel)
+    assert (agent._online.variables[-1].numpy() != last_bias).any()
+    assert len(np.unique(values(agent), axis=0)) == 3
+
+
 @pytest.mark.parametrize("agent", ["dqn", "iqn"])
 def test_munchausen_learns_the_soft_values_of_the_identity(agent):
     """Every step ends, so the target is r + alpha tau log pi(a|s), clipped: 1 for the right action."""

@@ -5,10 +5,12 @@ import functools
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.heads import (
     CategoricalHead,
     ImplicitQuantileHead,
@@ -291,3 +293,45 @@ def test_optimizers_go_on_from_their_state(name):
     np.testing.assert_array_equal(
         steps(whole, first, gradients[3:]), steps(halves, second, gradients[3:])
     )
+
+
+def test_random_shifts_move_whole_images_by_every_distance_alike():
+    size, pixels = 12, 2
+    image = np.random.default_rng(0).random((size, size, 3), np.float32)
+    padded = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)), mode="edge")
+    windows = {
+        (row, column): padded[row : row + size, column : column + size]
+        for row in range(2 * pixels + 1)
+        for column in range(2 * pixels + 1)
+    }
+    images = tf.constant(np.repeat(image[None], 2_000, axis=0))
+    shifted = RandomShift(pixels, intensity=0.0)(images, tf.constant([3, 4])).numpy()
+    counts = [int((shifted == window).all(axis=(1, 2, 3)).sum()) for window in windows.values()]
+    assert sum(counts) == 2_000
+    assert scipy.stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_brightness_changes_each_image_by_a_clipped_normal():
+    images = tf.ones([20_000, 2, 2, 1])
+    changed = RandomShift(0, intensity=0.1)(images, tf.constant([3, 4])).numpy()
+    factors = changed[:, 0, 0, 0]
+    assert (changed == factors[:, None, None, None]).all()
+    assert (factors.min(), factors.max()) == pytest.approx((0.8, 1.2))
+    inner = factors[np.abs(factors - 1) < 0.199]
+    expected = scipy.stats.truncnorm(-1.99, 1.99, loc=1, scale=0.1)
+    assert scipy.stats.kstest(inner, expected.cdf).pvalue > 1e-3
+
+
+def test_augmentation_repeats_with_its_seed():
+    images = tf.constant(np.random.default_rng(0).random((4, 8, 8, 2), np.float32))
+    shift = RandomShift()
+    first, again, other = (
+        shift(images, tf.constant(seed)).numpy() for seed in ([1, 2], [1, 2], [1, 3])
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_an_impossible_augmentation_is_refused():
+    with pytest.raises(UserError, match="0 or more"):
+        RandomShift(pixels=-1)

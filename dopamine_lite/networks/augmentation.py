@@ -1,0 +1,46 @@
+"""Image augmentation of what an update learns from; acting sees images as they are."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.networks.layers import fold_in, normal, uniform
+
+
+@gin.configurable
+class RandomShift:
+    """Random shifts and brightness of images, as in DrQ (Kostrikov et al. 2021, section 3.1).
+
+    Each image is padded by repeating its border and a window of its own size cut out at random; all
+    frames of a stack move alike. Then it is multiplied by 1 + `intensity` clip(e, -2, 2) with a
+    normal e of its own (Schwarzer et al. 2021, for Atari).
+
+    Args:
+      pixels: the farthest shift, in each direction.
+      intensity: of the change of brightness; 0: none.
+    """
+
+    def __init__(self, pixels: int = 4, intensity: float = 0.05):
+        if pixels < 0 or intensity < 0:
+            raise UserError(
+                f"RandomShift has pixels = {pixels} and intensity = {intensity}: both must be 0 or "
+                "more."
+            )
+        self._pixels = pixels
+        self._intensity = intensity
+
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """[B, height, width, channels] float32 -> the same, drawn with the seed [2]."""
+        images.shape.assert_has_rank(4)
+        batch, height, width = images.shape[:3]
+        draws = tf.floor(uniform([batch, 2], seed) * (2 * self._pixels + 1))
+        shifts = tf.cast(draws, tf.int32) - self._pixels  # [B, 2]
+        rows = tf.clip_by_value(tf.range(height) + shifts[:, :1], 0, height - 1)
+        columns = tf.clip_by_value(tf.range(width) + shifts[:, 1:], 0, width - 1)
+        shifted = tf.gather(tf.gather(images, rows, batch_dims=1), columns, axis=2, batch_dims=1)
+        if not self._intensity:
+            return shifted
+        noise = tf.clip_by_value(normal([batch, 1, 1, 1], fold_in(seed, 1)), -2.0, 2.0)
+        return shifted * (1 + self._intensity * noise)
