@@ -18,6 +18,7 @@ from gin import config as gin_config
 from dopamine_lite.common.errors import UserError
 
 _Result = TypeVar("_Result")
+_Key = tuple[str, str]  # scope, complete selector; of a macro: its name, _MACRO
 _Binding = tuple[str, str, str]  # scope, complete selector, parameter
 _MACRO = "gin.macro"
 
@@ -55,7 +56,8 @@ def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> N
     """Makes `gin_files` (paths or packaged names) and then `gin_bindings` gin's configuration.
 
     Whatever was loaded before is forgotten. `include` statements are looked up in the current
-    directory and then in `packaged_configs()`.
+    directory and then in `packaged_configs()`. Where a binding puts one part in another's place, as
+    `RainbowAgent.replay = @CircularReplay` does, what the files say of the other is forgotten too.
 
     Raises:
       UserError: a file, module, name or parameter that does not exist, or a syntax error.
@@ -68,8 +70,11 @@ def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> N
     gin_config._FILE_READERS[:] = [(_opened, os.path.isfile)]
     for path in files:
         _explained(gin.parse_config_file, path, f"in {path}")
+    from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
+    referred = _referred_to()
     for binding in gin_bindings:
         _explained(gin.parse_config, binding, f"in the binding '{_one_line(binding)}'")
+    _forget_replaced(referred, from_files)
     _check_macros()
 
 
@@ -184,6 +189,32 @@ def _bound() -> list[_Binding]:
         for (scope, selector), parameters in gin_config._CONFIG.items()
         for parameter in parameters
     ]
+
+
+def _referred_to() -> set[_Key]:
+    """What bindings refer to: configurables, in whatever scope, and macros."""
+    references = gin_config.iterate_references(gin_config._CONFIG)
+    return {_without_scope(reference.config_key) for reference in references}
+
+
+def _without_scope(key: _Key) -> _Key:
+    return key if key[1] == _MACRO else ("", key[1])
+
+
+def _forget_replaced(referred: set[_Key], from_files: dict[_Key, dict[str, Any]]) -> None:
+    """Drops the files' bindings of what was `referred` to and is no longer, and so on from there."""
+    while replaced := referred - _referred_to():
+        for key in [key for key in gin_config._CONFIG if _without_scope(key) in replaced]:
+            left = {
+                name: value
+                for name, value in gin_config._CONFIG[key].items()
+                if from_files.get(key, {}).get(name) is not value
+            }
+            if left:  # bound on the command line: whether anything uses it is checked later
+                gin_config._CONFIG[key] = left
+            else:
+                del gin_config._CONFIG[key]
+        referred -= replaced
 
 
 def _used_bindings() -> set[_Binding]:

@@ -269,6 +269,43 @@ def test_unused_binding_is_refused_with_the_nearest_right_one():
         configuration.reject_unused_bindings()
 
 
+FILE = """
+Painter.brush = @RoundBrush
+Painter.hurry = @one/hurry
+RoundBrush.width = %size
+one/hurry.speed = 3
+size = 4
+"""
+
+
+@pytest.mark.parametrize(
+    ("bindings", "unused"),
+    [
+        ([], []),
+        (["Painter.brush = @FlatBrush"], []),  # the file's width and size go with the round brush
+        (["Painter.brush = @FlatBrush", "RoundBrush.ink = 'x'"], ["RoundBrush.ink"]),
+        (["Painter.brush = @FlatBrush", "RoundBrush.width = 5"], ["RoundBrush.width"]),
+        (["Painter.brush = @FlatBrush", "FlatBrush.width = %size"], []),
+        (["Painter.brush = @two/RoundBrush"], []),
+        (["Painter.hurry = None"], []),
+        (["FlatBrush.angle = 3"], ["FlatBrush.angle"]),
+    ],
+)
+def test_what_a_file_says_of_a_part_goes_with_the_part(bindings, unused, tmp_path):
+    (tmp_path / "paint.gin").write_text(FILE)
+    configuration.load([tmp_path / "paint.gin"], bindings)
+    configuration.construct(Painter, "linen")
+    assert configuration.unused_bindings() == unused
+
+
+def test_a_replaced_part_is_not_in_force(tmp_path):
+    (tmp_path / "paint.gin").write_text(FILE)
+    configuration.load([tmp_path / "paint.gin"], ["Painter.brush = @FlatBrush"])
+    configuration.construct(Painter, "linen")
+    assert "RoundBrush" not in configuration.operative()
+    assert "size" not in configuration.operative()
+
+
 def test_operative_is_one_binding_a_line_and_loads_again(tmp_path):
     long = "Painter.colours = " + repr([f"colour {number}" for number in range(100)])
     bindings = [*GOOD, long, "Painter.hurry = @late/hurry", "late/hurry.speed = %fast", "fast = 2"]

@@ -46,3 +46,25 @@ def test_runs(name, tmp_path):
     assert lines[1]["agent_steps"] == 640
     if not name.startswith("random/"):
         assert lines[1]["train"]["loss"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("binding", "part"),
+    [
+        ("RainbowAgent.double = False", "double False"),
+        ("RainbowAgent.dueling = False", "dueling False"),
+        ("RainbowAgent.noisy = False", "noisy False"),
+        ("RainbowAgent.categorical = False", "head QHead"),
+        ("RainbowAgent.update_horizon = 1", "update_horizon 1"),
+        ("RainbowAgent.replay = @CircularReplay", "replay CircularReplay"),
+    ],
+)
+def test_one_binding_takes_a_part_of_rainbow_away(binding, part, tmp_path, capsys):
+    name, directory = "rainbow/cartpole.gin", str(tmp_path / "run")
+    shorter = [flag for flag in shrunk(name) if "replay_capacity" not in flag]
+    arguments = ["train", "--base_dir", directory, "--gin_files", name, *shorter]
+    assert main([*arguments, "--gin_bindings", binding]) == 0
+    assert part in capsys.readouterr().err
+    config = (tmp_path / "run" / "config.gin").read_text()
+    assert binding in config
+    assert ("PrioritizedReplay." in config) == ("replay" not in binding)
