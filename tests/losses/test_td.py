@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dopamine_lite.losses import td
+from dopamine_lite.losses.n_step import n_step_returns
 
 
 def test_td_targets():
@@ -13,6 +14,26 @@ def test_td_targets():
         tf.constant([1.0, 5.0, 1.9]), tf.constant([0.9, 0.0, 0.81]), tf.constant([2.0, 7.0, -1.0])
     )
     np.testing.assert_allclose(targets, [2.8, 5.0, 1.09], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("length", "terminated", "expected", "discount"),
+    [
+        (3, False, 1 + 0.5 * 2 + 0.25 * 4, 0.125),
+        (3, True, 3.0, 0.0),
+        (2, False, 1 + 0.5 * 2, 0.25),  # truncated: bootstrapped, from its final observation
+        (2, True, 2.0, 0.0),
+        (1, False, 1.0, 0.5),
+    ],
+)
+def test_n_step_returns(length, terminated, expected, discount):
+    rewards = np.array([[1.0, 2.0, 4.0], [0.0, 0.0, 8.0]], np.float32)
+    returns, discounts = n_step_returns(
+        rewards, np.array([length, 3]), np.array([terminated, False]), gamma=0.5
+    )
+    np.testing.assert_allclose(returns, [expected, 2.0])
+    np.testing.assert_allclose(discounts, [discount, 0.125])
+    assert returns.dtype == discounts.dtype == np.float32
 
 
 def test_td_targets_carry_no_gradient():

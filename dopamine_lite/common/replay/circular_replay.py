@@ -18,6 +18,7 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.replay.ring import RingSlots
 from dopamine_lite.common.seeding import generator_state, restore_generator
 from dopamine_lite.common.types import State, Transitions
+from dopamine_lite.losses.n_step import n_step_returns
 
 # What a slot's step led to, in `kinds`; no bit set: a step inside an episode.
 TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
@@ -84,7 +85,7 @@ class CircularReplay:
             )
         self._horizon = update_horizon
         self._mask_size = mask_size
-        self._powers = (gamma ** np.arange(update_horizon + 1)).astype(np.float32)
+        self._gamma = gamma
         self._generator = generator
         # One step's window of slots: the older frames of its stack, itself, n successors.
         self._offsets = np.arange(1 - self._stack, update_horizon + 1)
@@ -139,11 +140,11 @@ class CircularReplay:
         within the n steps, and as long as its whole stack of frames is held.
         """
         columns, slots, lengths, ages = self._draw(num_batches, batch_size)
-        steps = np.arange(self._horizon)
-        window = self._at(columns[:, None], slots[:, None] + steps)  # [M, n]
-        rewards = np.where(steps < lengths[:, None], self._rewards[window], 0)
+        window = self._at(columns[:, None], slots[:, None] + np.arange(self._horizon))  # [M, n]
         last = self._kinds[self._at(columns, slots + lengths - 1)]
-        terminated = (last & TERMINATED) != 0
+        returns, discounts = n_step_returns(
+            self._rewards[window], lengths, (last & TERMINATED) != 0, self._gamma
+        )
         shape = (num_batches, batch_size)
         masks = None
         if self._masks is not None:
@@ -152,8 +153,8 @@ class CircularReplay:
         return ReplayBatch(
             frames=self._gather(columns, slots, lengths, ages).reshape(*shape, *self.sample_shape),
             actions=self._actions[window[:, 0]].reshape(shape),
-            returns=(rewards @ self._powers[:-1]).reshape(shape),
-            discounts=np.where(terminated, 0, self._powers[lengths]).reshape(shape),
+            returns=returns.reshape(shape),
+            discounts=discounts.reshape(shape),
             columns=columns.reshape(shape),
             slots=slots.reshape(shape),
             masks=masks,
