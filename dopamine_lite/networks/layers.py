@@ -25,10 +25,18 @@ _SCALES = {  # (scale, mode) of keras.initializers.VarianceScaling, uniform
 
 def initializer(kind: str, seeds: Seeds, name: str) -> keras.initializers.Initializer:
     """The initialiser `kind`, drawing from the generator called `name`."""
+    if kind == "orthogonal":
+        return orthogonal(np.sqrt(2.0), seeds, name)
     if kind not in _SCALES:
-        raise UserError(f"There is no initializer {kind!r}: choose one of {', '.join(_SCALES)}.")
+        kinds = ", ".join([*_SCALES, "orthogonal"])
+        raise UserError(f"There is no initializer {kind!r}: choose one of {kinds}.")
     scale, mode = _SCALES[kind]
     return keras.initializers.VarianceScaling(scale, mode, "uniform", seed=seeds.integer(name))
+
+
+def orthogonal(gain: float, seeds: Seeds, name: str) -> keras.initializers.Initializer:
+    """Orthogonal kernels times `gain` (Saxe et al. 2014), as OpenAI's baselines begin PPO's."""
+    return keras.initializers.Orthogonal(gain, seed=seeds.integer(name))
 
 
 class Linear(Protocol):

@@ -10,7 +10,7 @@ Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import gin
@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import initializer as _initializer
 
@@ -33,9 +34,11 @@ class Torso(Protocol):
         """Observations [B, ...] as stored -> what `layers` reads."""
 
 
-def _dense(seeds: Seeds, name: str, units: int, kind: str) -> keras.layers.Layer:
+def _dense(
+    seeds: Seeds, name: str, units: int, kind: str, activation: str = "relu"
+) -> keras.layers.Layer:
     return keras.layers.Dense(
-        units, activation="relu", kernel_initializer=_initializer(kind, seeds, name), name=name
+        units, activation=activation, kernel_initializer=_initializer(kind, seeds, name), name=name
     )
 
 
@@ -224,17 +227,34 @@ class MinAtarCNN:
         return _dense_numpy(outputs.reshape(len(observations), -1), dense)
 
 
-def _dense_numpy(outputs: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+def _relu(outputs: np.ndarray) -> np.ndarray:
+    return np.maximum(outputs, 0)
+
+
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"relu": _relu, "tanh": np.tanh}
+
+
+def _dense_numpy(
+    outputs: np.ndarray,
+    weights: Sequence[np.ndarray],
+    activation: Callable[[np.ndarray], np.ndarray] = _relu,
+) -> np.ndarray:
     for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        outputs = np.maximum(outputs @ kernel + bias, 0)
+        outputs = activation(outputs @ kernel + bias)
     return outputs
 
 
 @gin.configurable
 class MLP:
-    """Fully connected ReLU layers over the flattened observation.
+    """Fully connected layers over the flattened observation.
 
     Reads observations [B, ...] of any number type; gives features [B, hidden_units[-1]].
+
+    Args:
+      seeds: of the initial parameters.
+      hidden_units: of each layer.
+      initializer: see `dopamine_lite.networks.layers`.
+      activation: "relu" or "tanh".
     """
 
     compile_update = True
@@ -244,10 +264,16 @@ class MLP:
         seeds: Seeds,
         hidden_units: Sequence[int] = (64, 64),
         initializer: str = "glorot_uniform",
+        activation: str = "relu",
     ):
+        if activation not in _ACTIVATIONS:
+            raise UserError(
+                f"MLP.activation is {activation!r}: choose one of {', '.join(_ACTIVATIONS)}."
+            )
+        self._activation = _ACTIVATIONS[activation]
         self.layers = keras.Sequential(
             [
-                _dense(seeds, f"dense_{index}", units, initializer)
+                _dense(seeds, f"dense_{index}", units, initializer, activation)
                 for index, units in enumerate(hidden_units)
             ]
         )
@@ -258,8 +284,7 @@ class MLP:
         size = int(np.prod(observations.shape[1:]))
         return tf.cast(tf.reshape(observations, [-1, size]), tf.float32)
 
-    @staticmethod
-    def call_numpy(observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    def call_numpy(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
         """`prepare` and `layers` in NumPy, ten times faster for a handful of observations."""
         flat = observations.reshape(len(observations), -1).astype(np.float32, copy=False)
-        return _dense_numpy(flat, weights)
+        return _dense_numpy(flat, weights, self._activation)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dopamine_lite.losses import td
-from dopamine_lite.losses.n_step import n_step_returns
+from dopamine_lite.losses.returns import n_step_returns
 
 
 def test_td_targets():

@@ -18,7 +18,7 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.replay.ring import RingSlots
 from dopamine_lite.common.seeding import generator_state, restore_generator
 from dopamine_lite.common.types import State, Transitions
-from dopamine_lite.losses.n_step import n_step_returns
+from dopamine_lite.losses.returns import n_step_returns
 
 # What a slot's step led to, in `kinds`; no bit set: a step inside an episode.
 TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4

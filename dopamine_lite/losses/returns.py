@@ -1,4 +1,4 @@
-"""n-step returns, in NumPy: they are part of sampling, before anything reaches TensorFlow."""
+"""Returns in NumPy: they are made of rewards before anything reaches TensorFlow."""
 
 from __future__ import annotations
 
@@ -27,3 +27,29 @@ def n_step_returns(
     powers = (gamma ** np.arange(horizon + 1)).astype(np.float32)
     counted = np.where(np.arange(horizon) < lengths[:, None], rewards, 0)
     return counted @ powers[:-1], np.where(terminated, np.float32(0), powers[lengths])
+
+
+def discounted_returns(
+    rewards: np.ndarray, gamma: float, last_value: float = 0.0, reset_at_reward: bool = False
+) -> np.ndarray:
+    """G_t = r_t + gamma G_{t+1} of one episode (Sutton and Barto 2018, eq. 3.9).
+
+    Args:
+      rewards: [T]
+      gamma: discount per step.
+      last_value: what G continues with after the last step; zero where the episode terminated.
+      reset_at_reward: let G begin anew at each reward that is not zero: in Pong a point ends a rally,
+        and what follows is not its players' doing (Karpathy 2016, "Pong from pixels").
+
+    Returns:
+      [T] float32
+    """
+    assert rewards.ndim == 1
+    returns = np.empty(len(rewards), np.float32)
+    later = last_value
+    for step in reversed(range(len(rewards))):
+        if reset_at_reward and rewards[step] != 0:
+            later = 0.0
+        later = rewards[step] + gamma * later
+        returns[step] = later
+    return returns

@@ -1,0 +1,149 @@
+"""What the agents that learn a policy share: a network of policy and value, and how it acts."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.common.normalisation import ObservationNormaliser
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
+from dopamine_lite.networks.network import Network, NumpyNetwork
+from dopamine_lite.networks.policies import policy_for
+from dopamine_lite.networks.torsos import Torso
+
+
+class Decision(NamedTuple):
+    """What `act` computed in training, for N streams."""
+
+    outputs: np.ndarray  # [N, P] of the policy, illegal actions masked
+    values: np.ndarray  # [N] V(s)
+    actions: np.ndarray  # [N, D] as drawn
+
+
+class PolicyAgent(Agent):
+    """Acts by a policy network. A subclass says what it remembers and how it learns.
+
+    The arguments are described where they are configured, in the agents.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        torso: Callable[[Seeds], Torso],
+        shared_torso: bool,
+        optimizer: Callable[[], Any],
+        normalise_observations: bool,
+        sample_in_evaluation: bool,
+        max_gradient_norm: float | None,
+    ):
+        self._spec = spec
+        self._sample_in_evaluation = sample_in_evaluation
+        self._max_gradient_norm = max_gradient_norm
+        shape = spec.observation_space.shape
+        assert shape is not None
+        self._normaliser = ObservationNormaliser(shape) if normalise_observations else None
+        dtype = np.dtype(np.float32 if normalise_observations else spec.observation_space.dtype)
+        own = seeds.child("network")
+        self._policy = policy_for(own.child("policy"), spec.action_space, type(self).__name__)
+        self._network = Network(
+            torso(own.child("torso")) if shared_torso else TwinTorso(own.child("torso"), torso),
+            ActorCriticHead(own.child("value"), self._policy, twin=not shared_torso),
+            shape,
+            dtype,
+        )
+        self._optimizer = optimizer()
+        self._optimizer.build(self._network.variables)
+        self._numpy = NumpyNetwork(self._network) if NumpyNetwork.supports(self._network) else None
+        self._outputs = self._numpy or self._network.values_function()
+        self._generators = {  # by whether it is in evaluation
+            False: seeds.generator("actions", "train"),
+            True: seeds.generator("actions", "eval"),
+        }
+        self._decision: Decision | None = None  # of the last `act` in training
+        self._load_numpy(self._network.flat_parameters())
+
+    @abc.abstractmethod
+    def _remember(self, decision: Decision, transitions: Transitions) -> None:
+        """Takes in what `decision` led to, and learns where enough has come together."""
+
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> np.ndarray:
+        outputs, values = self._policy_and_values(observations, action_masks)
+        if evaluate and not self._sample_in_evaluation:
+            return self._policy.to_environment(self._policy.mode(outputs))
+        actions = self._policy.sample(outputs, self._generators[evaluate])
+        if not evaluate:
+            self._decision = Decision(outputs, values, actions)
+        return self._policy.to_environment(actions)
+
+    def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
+        if evaluate:
+            return
+        assert self._decision is not None
+        self._remember(self._decision, transitions)
+
+    def get_state(self) -> State:
+        return {
+            "network": self._network.get_state(),
+            "optimizer": self._optimizer.get_state(),
+            "generators": [generator_state(own) for own in self._generators.values()],
+            "normaliser": self._normaliser.moments.get_state() if self._normaliser else None,
+        }
+
+    def set_state(self, state: State) -> None:
+        self._network.set_state(state["network"])
+        self._optimizer.set_state(state["optimizer"])
+        for own, saved in zip(self._generators.values(), state["generators"], strict=True):
+            restore_generator(own, saved)
+        if self._normaliser:
+            self._normaliser.moments.set_state(state["normaliser"])
+        self._load_numpy(self._network.flat_parameters())
+
+    def describe(self) -> dict[str, Any]:
+        torso = self._network.torso
+        return {
+            "agent": type(self).__name__,
+            "torso": "two of a kind" if isinstance(torso, TwinTorso) else type(torso).__name__,
+            "policy": type(self._policy).__name__,
+            "optimizer": type(self._optimizer).__name__,
+            "acting": "NumPy" if self._numpy else "TensorFlow",
+            "normalise_observations": self._normaliser is not None,
+            "parameters": self._network.num_parameters,
+        }
+
+    def _policy_and_values(
+        self, observations: np.ndarray, action_masks: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The policy's outputs [N, P] and values [N] for observations [N, ...]."""
+        outputs = self._outputs(self._normalised(observations), None)
+        policy_outputs = outputs[:, :-1]
+        if action_masks is not None:
+            policy_outputs = self._policy.mask(policy_outputs, action_masks)
+        return policy_outputs, outputs[:, -1]
+
+    def _normalised(self, observations: np.ndarray) -> np.ndarray:
+        return self._normaliser(observations) if self._normaliser else observations
+
+    def _apply(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
+        """One gradient step."""
+        gradients = tape.gradient(loss, self._network.variables)
+        if self._max_gradient_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
+        self._optimizer.apply(gradients)
+
+    def _load_numpy(self, flat: tf.Tensor) -> None:
+        if self._numpy:
+            self._numpy.load(flat.numpy())

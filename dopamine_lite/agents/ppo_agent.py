@@ -1,0 +1,362 @@
+"""PPO (Schulman et al. 2017): many small steps on the last rollout, none of them far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.agents.agent import State, Transitions
+from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.normalisation import RewardNormaliser
+from dopamine_lite.common.schedules import linearly_decaying
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.losses import policy_gradient
+from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.torsos import MLP, Torso
+
+_SURROGATES = ("clip", "kl")
+_MEANS = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")  # of an update's last pass
+_METRICS = (*_MEANS, "explained_variance", "passes")
+
+
+class Rollout(NamedTuple):
+    """T steps of N streams, time-major."""
+
+    observations: np.ndarray  # [T, N, ...]
+    actions: np.ndarray  # [T, N, D] as drawn
+    outputs: np.ndarray  # [T, N, P] of the policy that drew them
+    values: np.ndarray  # [T, N] V(s)
+    next_values: np.ndarray  # [T, N] V(s') of the true successors
+    rewards: np.ndarray  # [T, N]
+    terminated: np.ndarray  # [T, N] bool
+    truncated: np.ndarray  # [T, N] bool
+
+
+class Samples(NamedTuple):
+    """What a gradient step learns from: B of the rollout's T x N steps."""
+
+    observations: tf.Tensor  # [B, ...]
+    actions: tf.Tensor  # [B, D]
+    old_outputs: tf.Tensor  # [B, P]
+    old_values: tf.Tensor  # [B]
+    advantages: tf.Tensor  # [B]
+    returns: tf.Tensor  # [B]
+
+
+@gin.configurable
+class PPOAgent(PolicyAgent):
+    """Maximises a surrogate of the return that does not pay for leaving the old policy (eq. 9).
+
+    Every `rollout_length` steps of each stream: advantages by GAE, then `num_epochs` passes over the
+    T x N steps, each in `num_minibatches` minibatches drawn anew, all in one compiled call.
+
+    Args:
+      spec: of the environment.
+      seeds: this agent's node.
+      torso: the network's body, such as `@MLP` or `@NatureCNN`.
+      shared_torso: policy and value read the same features; else each has a torso of its own.
+      optimizer: takes the gradient steps; its `decay_updates` anneals the learning rate.
+      gamma: discount per agent step.
+      gae_lambda: lambda of the advantages; 1: whole returns.
+      rollout_length: T, agent steps of each stream between updates.
+      num_epochs: passes over a rollout.
+      num_minibatches: gradient steps in a pass.
+      surrogate: "clip" (eq. 7) or "kl", penalised and with an adaptive coefficient (eq. 8).
+      clip: epsilon of eq. 7.
+      clip_decay_period: agent steps in which `clip` falls to zero; None: it stays.
+      kl_target: the divergence that "kl" aims at.
+      initial_kl_coefficient: beta of eq. 8 at the start.
+      stop_at_kl: no further pass once the mean divergence of one has passed this; None: never.
+      value_clip: how far the value may move, in units of return; None: not clipped.
+      value_coefficient: c1 of eq. 9.
+      entropy_coefficient: c2 of eq. 9.
+      normalise_advantages: to mean 0 and deviation 1 in each minibatch.
+      normalise_observations: by their running mean and deviation.
+      normalise_rewards: by the running deviation of discounted returns.
+      sample_in_evaluation: draw actions there too; else the likeliest are taken.
+      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        torso: Callable[[Seeds], Torso] = MLP,
+        shared_torso: bool = False,
+        optimizer: Callable[[], Any] = Adam,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        rollout_length: int = 128,
+        num_epochs: int = 4,
+        num_minibatches: int = 4,
+        surrogate: str = "clip",
+        clip: float = 0.2,
+        clip_decay_period: int | None = None,
+        kl_target: float = 0.01,
+        initial_kl_coefficient: float = 1.0,
+        stop_at_kl: float | None = None,
+        value_clip: float | None = None,
+        value_coefficient: float = 0.5,
+        entropy_coefficient: float = 0.0,
+        normalise_advantages: bool = True,
+        normalise_observations: bool = False,
+        normalise_rewards: bool = False,
+        sample_in_evaluation: bool = False,
+        max_gradient_norm: float | None = 0.5,
+    ):
+        if surrogate not in _SURROGATES:
+            raise UserError(
+                f"PPOAgent.surrogate is {surrogate!r}: choose one of {', '.join(_SURROGATES)}."
+            )
+        size = rollout_length * spec.num_envs
+        if size % num_minibatches:
+            raise UserError(
+                f"A rollout of {rollout_length} steps of {spec.num_envs} streams has {size} steps, "
+                f"which {num_minibatches} minibatches cannot share evenly: change "
+                "PPOAgent.rollout_length, PPOAgent.num_minibatches or Runner.num_envs."
+            )
+        super().__init__(
+            spec,
+            seeds,
+            torso=torso,
+            shared_torso=shared_torso,
+            optimizer=optimizer,
+            normalise_observations=normalise_observations,
+            sample_in_evaluation=sample_in_evaluation,
+            max_gradient_norm=max_gradient_norm,
+        )
+        self._gamma, self._gae_lambda = gamma, gae_lambda
+        self._length = rollout_length
+        self._num_epochs, self._num_minibatches = num_epochs, num_minibatches
+        self._surrogate = surrogate
+        self._clip, self._clip_decay_period = clip, clip_decay_period
+        self._kl_target, self._stop_at_kl = kl_target, stop_at_kl
+        self._kl_coefficient = tf.Variable(initial_kl_coefficient, dtype=tf.float32)
+        self._value_clip = value_clip
+        self._value_coefficient = value_coefficient
+        self._entropy_coefficient = entropy_coefficient
+        self._normalise_advantages = normalise_advantages
+        self._reward_normaliser = (
+            RewardNormaliser(spec.num_envs, gamma) if normalise_rewards else None
+        )
+        self._order = seeds.generator("minibatches")
+        self._rollout = self._empty_rollout()
+        self._position = 0  # steps of each stream in the rollout
+        self._steps = 0  # agent steps observed
+        self._update = self._compile_update()
+        self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
+
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        if not self._recent:
+            return {}
+        values = dict(zip(_METRICS, np.mean(self._recent, axis=0).tolist(), strict=True))
+        self._recent.clear()
+        if self._surrogate == "kl":
+            return values | {"kl_coefficient": float(self._kl_coefficient)}
+        return values | {"clip": self._clip_now()}
+
+    def get_state(self) -> State:
+        return super().get_state() | {
+            "steps": self._steps,
+            "order": generator_state(self._order),
+            "kl_coefficient": float(self._kl_coefficient),
+            "rewards": self._reward_normaliser.get_state() if self._reward_normaliser else None,
+            "rollout": [column[: self._position].copy() for column in self._rollout],
+        }
+
+    def set_state(self, state: State) -> None:
+        super().set_state(state)
+        self._steps = state["steps"]
+        restore_generator(self._order, state["order"])
+        self._kl_coefficient.assign(state["kl_coefficient"])
+        if self._reward_normaliser:
+            self._reward_normaliser.set_state(state["rewards"])
+        for column, saved in zip(self._rollout, state["rollout"], strict=True):
+            column[: len(saved)] = saved
+            self._position = len(saved)
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {
+            "surrogate": self._surrogate,
+            "value_clip": self._value_clip,
+            "normalise_advantages": self._normalise_advantages,
+            "normalise_rewards": self._reward_normaliser is not None,
+            "stop_at_kl": self._stop_at_kl,
+        }
+
+    def _remember(self, decision: Decision, transitions: Transitions) -> None:
+        at, rollout = self._position, self._rollout
+        rollout.observations[at] = transitions.observations
+        rollout.actions[at] = decision.actions
+        rollout.outputs[at] = decision.outputs
+        rollout.values[at] = decision.values
+        rollout.rewards[at] = transitions.rewards
+        rollout.terminated[at] = transitions.terminated
+        rollout.truncated[at] = transitions.truncated
+        if at:  # the value of s' is that of the next s, unless s' was an episode's last
+            ended = rollout.terminated[at - 1] | rollout.truncated[at - 1]
+            rollout.next_values[at - 1] = np.where(
+                ended, rollout.next_values[at - 1], decision.values
+            )
+        self._position += 1
+        self._steps += self._spec.num_envs
+        if transitions.truncated.any() or self._position == self._length:
+            _, rollout.next_values[at] = self._policy_and_values(transitions.next_observations)
+        if self._position == self._length:
+            self._learn()
+            self._position = 0
+
+    def _learn(self) -> None:
+        rollout = self._rollout
+        rewards = rollout.rewards
+        if self._reward_normaliser:
+            rewards = self._reward_normaliser(rewards, rollout.terminated | rollout.truncated)
+        size = self._length * self._spec.num_envs
+        orders = [self._order.permutation(size) for _ in range(self._num_epochs)]
+        orders = np.reshape(orders, (self._num_epochs, self._num_minibatches, -1))
+        observations = rollout.observations.reshape(size, *rollout.observations.shape[2:])
+        inputs = (
+            self._normalised(observations),
+            rollout.actions.reshape(size, -1),
+            rollout.outputs.reshape(size, -1),
+            np.stack([rewards, rollout.values, rollout.next_values]),
+            np.stack([rollout.terminated, rollout.truncated]),
+            orders.astype(np.int32),
+            np.float32(self._clip_now()),
+        )
+        flat, metrics = self._update(*map(tf.constant, inputs))
+        if self._normaliser:
+            self._normaliser.moments.update(observations)
+        self._load_numpy(flat)
+        self._recent.append(metrics.numpy())
+
+    def _clip_now(self) -> float:
+        if self._clip_decay_period is None:
+            return self._clip
+        return linearly_decaying(self._steps, self._clip, 0.0, 0, self._clip_decay_period)
+
+    def _empty_rollout(self) -> Rollout:
+        space = self._spec.observation_space
+        assert space.shape is not None
+        grid = (self._length, self._spec.num_envs)
+        return Rollout(
+            observations=np.empty((*grid, *space.shape), space.dtype),
+            actions=np.empty((*grid, self._policy.action_size), self._policy.action_dtype),
+            outputs=np.empty((*grid, self._policy.size), np.float32),
+            values=np.empty(grid, np.float32),
+            next_values=np.empty(grid, np.float32),
+            rewards=np.empty(grid, np.float32),
+            terminated=np.empty(grid, bool),
+            truncated=np.empty(grid, bool),
+        )
+
+    def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """All epochs and minibatches of one rollout in one call."""
+        size = self._length * self._spec.num_envs
+        prepare = tf.function(self._network.prepare, jit_compile=True)
+
+        def update(
+            observations: tf.Tensor,
+            actions: tf.Tensor,
+            outputs: tf.Tensor,
+            columns: tf.Tensor,
+            ends: tf.Tensor,
+            orders: tf.Tensor,
+            clip: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            rewards, values, next_values = tf.unstack(columns)
+            advantages = policy_gradient.gae(
+                rewards, values, next_values, ends[0], ends[1], self._gamma, self._gae_lambda
+            )
+            returns = advantages + values
+            flat = [tf.reshape(column, [size]) for column in (values, advantages, returns)]
+            whole = Samples(observations, actions, outputs, *flat)
+            means = tf.zeros([len(_MEANS)])
+            passes, going_on = tf.constant(0), tf.constant(True)
+            while going_on and passes < self._num_epochs:
+                sums = tf.zeros([len(_MEANS)])
+                for index in tf.range(self._num_minibatches):
+                    rows = orders[passes, index]
+                    samples = Samples(*(tf.gather(column, rows) for column in whole))
+                    sums += self._gradient_step(
+                        samples._replace(observations=prepare(samples.observations)), clip
+                    )
+                means = sums / self._num_minibatches
+                if self._stop_at_kl is not None:
+                    going_on = means[_MEANS.index("kl")] <= self._stop_at_kl
+                passes += 1
+            if self._surrogate == "kl":
+                self._kl_coefficient.assign(
+                    policy_gradient.adapted_kl_coefficient(
+                        self._kl_coefficient, means[_MEANS.index("kl")], self._kl_target
+                    )
+                )
+            explained = 1.0 - tf.math.reduce_variance(advantages) / (
+                tf.math.reduce_variance(returns) + 1e-8
+            )
+            parameters = self._network.flat_parameters() if self._numpy else tf.zeros([0])
+            rest = tf.stack([explained, tf.cast(passes, tf.float32)])
+            return parameters, tf.concat([means, rest], axis=0)
+
+        rollout = self._rollout
+        grid = [self._length, self._spec.num_envs]
+        dtype = tf.float32 if self._normaliser else tf.as_dtype(rollout.observations.dtype)
+        batch = size // self._num_minibatches
+        return tf.function(
+            update,
+            jit_compile=self._network.torso.compile_update,
+            input_signature=[
+                tf.TensorSpec([size, *rollout.observations.shape[2:]], dtype),
+                tf.TensorSpec([size, self._policy.action_size], self._policy.action_dtype),
+                tf.TensorSpec([size, self._policy.size], tf.float32),
+                tf.TensorSpec([3, *grid], tf.float32),
+                tf.TensorSpec([2, *grid], tf.bool),
+                tf.TensorSpec([self._num_epochs, self._num_minibatches, batch], tf.int32),
+                tf.TensorSpec([], tf.float32),
+            ],
+        ).get_concrete_function()
+
+    def _gradient_step(self, samples: Samples, clip: tf.Tensor) -> tf.Tensor:
+        """One minibatch; returns what `_MEANS` names."""
+        policy, advantages = self._policy, samples.advantages
+        if self._normalise_advantages:
+            advantages -= tf.reduce_mean(advantages)
+            advantages /= tf.math.reduce_std(advantages) + 1e-8
+        old_logs = policy.log_probabilities(samples.old_outputs, samples.actions)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._network.variables)
+            both = self._network(samples.observations)
+            outputs, values = both[:, :-1], both[:, -1]
+            if self._spec.action_masks:
+                outputs = policy.mask_as(outputs, samples.old_outputs)
+            log_ratios = policy.log_probabilities(outputs, samples.actions) - old_logs
+            divergences = policy.divergences(samples.old_outputs, outputs)
+            if self._surrogate == "clip":
+                policy_losses = policy_gradient.clipped_surrogate(log_ratios, advantages, clip)
+            else:
+                policy_losses = policy_gradient.kl_penalised_surrogate(
+                    log_ratios, advantages, divergences, self._kl_coefficient
+                )
+            value_losses = policy_gradient.value_loss(
+                values, samples.returns, samples.old_values, self._value_clip
+            )
+            policy_loss, value_loss = tf.reduce_mean(policy_losses), tf.reduce_mean(value_losses)
+            entropy = tf.reduce_mean(policy.entropies(outputs))
+            loss = (
+                policy_loss
+                + self._value_coefficient * value_loss
+                - self._entropy_coefficient * entropy
+            )
+        self._apply(tape, loss)
+        clipped = tf.abs(tf.exp(log_ratios) - 1.0) > clip
+        clip_fraction = tf.reduce_mean(tf.cast(clipped, tf.float32))
+        return tf.stack(
+            [policy_loss, value_loss, entropy, tf.reduce_mean(divergences), clip_fraction]
+        )

@@ -1,0 +1,140 @@
+"""Policy gradients: advantages, the surrogates of PPO and REINFORCE, and losses of the value.
+
+Everything is to be minimised, so objectives of the papers appear with their sign turned.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def gae(
+    rewards: tf.Tensor,
+    values: tf.Tensor,
+    next_values: tf.Tensor,
+    terminated: tf.Tensor,
+    truncated: tf.Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> tf.Tensor:
+    """Generalised advantage estimation (Schulman et al. 2016, eq. 11 and 16).
+
+    A_t = delta_t + gamma lambda A_{t+1}, delta_t = r_t + gamma V(s_{t+1}) - V(s_t). Where an episode
+    ended, A_{t+1} is another episode's and does not count; where it terminated, nor does V(s_{t+1});
+    where it was truncated, V(s_{t+1}) is of its final observation.
+
+    Args:
+      rewards, values: [T, N] r_t and V(s_t) of N streams.
+      next_values: [T, N] V(s_{t+1}) of the true successors.
+      terminated, truncated: [T, N] bool.
+      gamma: discount per step.
+      gae_lambda: 0 for one-step advantages, 1 for whole returns.
+
+    Returns:
+      [T, N], with no gradient. Added to `values` they are the lambda-returns.
+    """
+    tf.debugging.assert_shapes(
+        [(tensor, "TN") for tensor in (rewards, values, next_values, terminated, truncated)]
+    )
+    going_on = 1.0 - tf.cast(terminated | truncated, rewards.dtype)
+    bootstrapped = next_values * (1.0 - tf.cast(terminated, rewards.dtype))
+    deltas = rewards + gamma * bootstrapped - values
+    advantages = tf.scan(
+        lambda later, step: step[0] + gamma * gae_lambda * step[1] * later,
+        (deltas, going_on),
+        initializer=tf.zeros_like(rewards[0]),
+        reverse=True,
+    )
+    return tf.stop_gradient(advantages)
+
+
+def policy_gradient(log_probabilities: tf.Tensor, advantages: tf.Tensor) -> tf.Tensor:
+    """-A log pi(a|s) (Williams 1992; Sutton and Barto 2018, eq. 13.8 and 13.11).
+
+    Args:
+      log_probabilities: [B] log pi(a|s) of the actions taken.
+      advantages: [B] returns, or returns less a baseline; no gradient flows through them.
+
+    Returns:
+      [B]
+    """
+    tf.debugging.assert_shapes([(log_probabilities, "B"), (advantages, "B")])
+    return -tf.stop_gradient(advantages) * log_probabilities
+
+
+def clipped_surrogate(
+    log_ratios: tf.Tensor, advantages: tf.Tensor, clip: float | tf.Tensor
+) -> tf.Tensor:
+    """-min(rho A, clip(rho, 1 - clip, 1 + clip) A) (Schulman et al. 2017, eq. 7).
+
+    Args:
+      log_ratios: [B] log rho = log pi(a|s) - log pi_old(a|s).
+      advantages: [B]
+      clip: epsilon of the paper.
+
+    Returns:
+      [B]
+    """
+    tf.debugging.assert_shapes([(log_ratios, "B"), (advantages, "B")])
+    advantages = tf.stop_gradient(advantages)
+    ratios = tf.exp(log_ratios)
+    return -tf.minimum(
+        ratios * advantages, tf.clip_by_value(ratios, 1.0 - clip, 1.0 + clip) * advantages
+    )
+
+
+def kl_penalised_surrogate(
+    log_ratios: tf.Tensor,
+    advantages: tf.Tensor,
+    divergences: tf.Tensor,
+    coefficient: float | tf.Tensor,
+) -> tf.Tensor:
+    """-(rho A - beta KL(pi_old, pi)) (Schulman et al. 2017, eq. 8).
+
+    Args:
+      log_ratios: [B] log rho = log pi(a|s) - log pi_old(a|s).
+      advantages: [B]
+      divergences: [B] KL(pi_old(.|s), pi(.|s)).
+      coefficient: beta.
+
+    Returns:
+      [B]
+    """
+    tf.debugging.assert_shapes([(log_ratios, "B"), (advantages, "B"), (divergences, "B")])
+    return coefficient * divergences - tf.exp(log_ratios) * tf.stop_gradient(advantages)
+
+
+def adapted_kl_coefficient(
+    coefficient: tf.Tensor, divergence: tf.Tensor, target: float
+) -> tf.Tensor:
+    """beta halved where the divergence d < target / 1.5, doubled where d > 1.5 target, else kept.
+
+    Schulman et al. 2017, section 4.
+    """
+    lower = tf.where(divergence < target / 1.5, coefficient / 2.0, coefficient)
+    return tf.where(divergence > target * 1.5, coefficient * 2.0, lower)
+
+
+def value_loss(
+    values: tf.Tensor, returns: tf.Tensor, old_values: tf.Tensor, clip: float | tf.Tensor | None
+) -> tf.Tensor:
+    """(V - R)^2 / 2; with `clip`, no less than for V moved at most `clip` away from the old V.
+
+    The clipping is that of OpenAI's baselines (ppo2), not of the paper.
+
+    Args:
+      values: [B] V(s).
+      returns: [B] R, through which no gradient flows.
+      old_values: [B] V(s) when the action was taken.
+      clip: in units of return; None: none.
+
+    Returns:
+      [B]
+    """
+    tf.debugging.assert_shapes([(values, "B"), (returns, "B"), (old_values, "B")])
+    returns = tf.stop_gradient(returns)
+    losses = tf.square(values - returns) / 2.0
+    if clip is None:
+        return losses
+    near = old_values + tf.clip_by_value(values - old_values, -clip, clip)
+    return tf.maximum(losses, tf.square(near - returns) / 2.0)

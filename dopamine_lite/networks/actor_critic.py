@@ -1,0 +1,86 @@
+"""A policy and a value in one network: on features they share, or each on features of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.layers import Dense, orthogonal
+from dopamine_lite.networks.policies import Policy
+from dopamine_lite.networks.torsos import Torso
+
+
+class ActorCriticHead:
+    """The policy's outputs and, last, the value of the state: [B, P + 1].
+
+    Args:
+      seeds: of the value's initial parameters.
+      policy: the rest of the head.
+      twin: the features are a `TwinTorso`'s: the first half is the policy's, the second the value's.
+    """
+
+    random_in_training = random_in_evaluation = False
+
+    def __init__(self, seeds: Seeds, policy: Policy, twin: bool):
+        self.policy = policy
+        self._twin = twin
+        self._value = Dense(1, kernel_initializer=orthogonal(1.0, seeds, "value"), name="value")
+        self.layers = [*policy.layers, self._value]
+
+    def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
+        own, of_value = tf.split(features, 2, axis=1) if self._twin else (features, features)
+        return tf.concat([self.policy(own), self._value(of_value)], axis=1)
+
+    @staticmethod
+    def values(outputs: tf.Tensor) -> tf.Tensor:
+        """What acting needs is all of it."""
+        return outputs
+
+    def call_numpy(
+        self,
+        features: np.ndarray,
+        weights: Sequence[np.ndarray],
+        generator: np.random.Generator | None,
+    ) -> np.ndarray:
+        own, of_value = np.split(features, 2, axis=1) if self._twin else (features, features)
+        kernel, bias = weights[-2:]
+        outputs = self.policy.call_numpy(own, weights[:-2])
+        return np.concatenate([outputs, of_value @ kernel + bias], axis=1)
+
+
+class TwinTorso:
+    """Two torsos of one kind with parameters of their own; their features side by side [B, 2 F]."""
+
+    def __init__(self, seeds: Seeds, torso: Callable[[Seeds], Torso]):
+        first, second = torso(seeds.child("policy")), torso(seeds.child("value"))
+        self.layers = _SideBySide(first.layers, second.layers)
+        self.compile_update = first.compile_update
+        self.prepare = first.prepare
+        if hasattr(first, "call_numpy"):
+            self.call_numpy = _SideBySideNumpy(first)
+
+
+class _SideBySide(keras.layers.Layer):
+    def __init__(self, first: keras.Sequential, second: keras.Sequential):
+        super().__init__(name="twin")
+        self.first, self.second = first, second
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.concat([self.first(inputs), self.second(inputs)], axis=1)
+
+
+class _SideBySideNumpy:
+    def __init__(self, torso: Any):
+        self._torso = torso
+
+    def __call__(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        half = len(weights) // 2
+        parts = [
+            self._torso.call_numpy(observations, own) for own in (weights[:half], weights[half:])
+        ]
+        return np.concatenate(parts, axis=1)

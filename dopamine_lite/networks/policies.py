@@ -1,0 +1,234 @@
+"""Policies: heads whose outputs are the parameters of a distribution over actions.
+
+`policy_for` chooses one by the action space. A policy samples in NumPy, where acting happens, and
+gives probabilities in TensorFlow, where learning does; both read the same outputs [B, P].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import gin
+import gymnasium
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.layers import Dense, orthogonal
+
+_ILLEGAL = -1e9  # a logit that leaves its action no probability, and stays finite
+_GAIN = 0.01  # of the last layer: all actions begin about equally likely
+
+
+class Policy(Protocol):
+    """What the policy agents ask. Actions are arrays [B, D] of `action_dtype` inside the agent."""
+
+    layers: Sequence[keras.layers.Layer]
+    size: int  # P
+    action_size: int  # D
+    action_dtype: type
+
+    def __call__(self, features: tf.Tensor) -> tf.Tensor:
+        """Outputs [B, P] for features [B, F]."""
+
+    def call_numpy(self, features: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        """`__call__` in NumPy."""
+
+    def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        """log pi(a|s) [B], of densities where actions are continuous."""
+
+    def entropies(self, outputs: tf.Tensor) -> tf.Tensor:
+        """-E log pi [B], in nats."""
+
+    def divergences(self, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+        """KL(pi_old, pi_new) [B], in nats, of outputs [B, P] each."""
+
+    def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Actions [B, D] drawn from outputs [B, P]."""
+
+    def mode(self, outputs: np.ndarray) -> np.ndarray:
+        """The likeliest actions [B, D]."""
+
+    def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        """Outputs under which actions that masks [B, A] do not allow have no probability."""
+
+    def mask_as(self, outputs: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
+        """Outputs [B, P] without the actions that `masked` [B, P] lacks."""
+
+    def to_environment(self, actions: np.ndarray) -> np.ndarray:
+        """Actions [B, D] as the environment takes them."""
+
+
+def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Policy:
+    """The policy for an action space: categorical for discrete ones, Gaussian for boxes."""
+    if isinstance(action_space, gymnasium.spaces.Box):
+        return GaussianPolicy(seeds, action_space)
+    one_axis = isinstance(action_space, gymnasium.spaces.MultiDiscrete) and (
+        action_space.nvec.ndim == 1
+    )
+    if one_axis or isinstance(action_space, gymnasium.spaces.Discrete):
+        return CategoricalPolicy(seeds, action_space)
+    raise UserError(
+        f"{agent} needs a Discrete, MultiDiscrete or Box action space, but this one is "
+        f"{action_space}: wrap the environment."
+    )
+
+
+class CategoricalPolicy:
+    """One or several discrete actions, each from logits of its own, independent given the state.
+
+    The actions of a `MultiDiscrete` space have nvec = (n_1 ... n_D); of a `Discrete` one D is 1.
+    """
+
+    action_dtype = np.int32
+
+    def __init__(self, seeds: Seeds, action_space: gymnasium.Space):
+        if isinstance(action_space, gymnasium.spaces.Discrete):
+            self._sizes = np.array([action_space.n])
+            self._starts = np.array([action_space.start])
+            self._is_single = True
+        else:
+            self._sizes, self._starts = action_space.nvec, action_space.start  # type: ignore[attr-defined]
+            self._is_single = False
+        self._splits = np.cumsum(self._sizes)[:-1]
+        self.size = int(self._sizes.sum())
+        self.action_size = len(self._sizes)
+        self._last = Dense(self.size, kernel_initializer=orthogonal(_GAIN, seeds, "logits"))
+        self.layers = [self._last]
+
+    def __call__(self, features: tf.Tensor) -> tf.Tensor:
+        return self._last(features)
+
+    def call_numpy(self, features: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        return self._last.call_numpy(features, weights, None)
+
+    def _log_softmaxes(self, outputs: tf.Tensor) -> list[tf.Tensor]:
+        """log probabilities [B, n_i] of each of the D actions."""
+        return [tf.nn.log_softmax(part) for part in tf.split(outputs, self._sizes, axis=1)]
+
+    def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        chosen = [
+            tf.reduce_sum(logs * tf.one_hot(actions[:, index], logs.shape[1]), axis=1)
+            for index, logs in enumerate(self._log_softmaxes(outputs))
+        ]
+        return tf.add_n(chosen)
+
+    def entropies(self, outputs: tf.Tensor) -> tf.Tensor:
+        logs = self._log_softmaxes(outputs)
+        return -tf.add_n([tf.reduce_sum(tf.exp(part) * part, axis=1) for part in logs])
+
+    def divergences(self, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+        pairs = zip(self._log_softmaxes(old), self._log_softmaxes(new), strict=True)
+        return tf.add_n(
+            [tf.reduce_sum(tf.exp(before) * (before - now), axis=1) for before, now in pairs]
+        )
+
+    def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        # The Gumbel trick: the argmax of logits plus Gumbel noise is a draw from their softmax.
+        noise = generator.gumbel(size=outputs.shape)
+        return self.mode(outputs + noise)
+
+    def mode(self, outputs: np.ndarray) -> np.ndarray:
+        parts = np.split(outputs, self._splits, axis=1)
+        return np.stack([part.argmax(axis=1) for part in parts], axis=1).astype(np.int32)
+
+    def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        return np.where(masks, outputs, np.float32(_ILLEGAL))
+
+    def mask_as(self, outputs: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
+        return tf.where(masked <= _ILLEGAL, masked, outputs)
+
+    def to_environment(self, actions: np.ndarray) -> np.ndarray:
+        shifted = actions + self._starts
+        return shifted[:, 0] if self._is_single else shifted
+
+
+@gin.configurable(denylist=["seeds", "action_space"])
+class GaussianPolicy:
+    """Independent normals whose means depend on the state and whose deviations do not.
+
+    Outputs are the means and the logarithms of the deviations, [B, 2 D]. The environment gets
+    actions clipped to its bounds; learning sees them as they were drawn.
+
+    Args:
+      seeds: of the initial parameters.
+      action_space: a bounded or unbounded `Box`.
+      initial_log_std: logarithm of the deviations at the start, in the units of the actions.
+    """
+
+    action_dtype = np.float32
+
+    def __init__(
+        self, seeds: Seeds, action_space: gymnasium.spaces.Box, initial_log_std: float = 0.0
+    ):
+        self._shape = action_space.shape
+        self._low, self._high = action_space.low, action_space.high
+        self.action_size = int(np.prod(self._shape))
+        self.size = 2 * self.action_size
+        kernel = orthogonal(_GAIN, seeds, "means")
+        self._layer = _MeansAndDeviations(self.action_size, kernel, initial_log_std)
+        self.layers = [self._layer]
+
+    def __call__(self, features: tf.Tensor) -> tf.Tensor:
+        return self._layer(features)
+
+    def call_numpy(self, features: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        kernel, bias, log_stds = weights
+        means = features @ kernel + bias
+        return np.concatenate([means, np.broadcast_to(log_stds, means.shape)], axis=1)
+
+    def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        means, log_stds = tf.split(outputs, 2, axis=1)
+        distances = (actions - means) * tf.exp(-log_stds)
+        return -tf.reduce_sum(tf.square(distances) / 2 + log_stds + np.log(2 * np.pi) / 2, axis=1)
+
+    def entropies(self, outputs: tf.Tensor) -> tf.Tensor:
+        _, log_stds = tf.split(outputs, 2, axis=1)
+        return tf.reduce_sum(log_stds + np.log(2 * np.pi * np.e) / 2, axis=1)
+
+    def divergences(self, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+        old_means, old_logs = tf.split(old, 2, axis=1)
+        means, logs = tf.split(new, 2, axis=1)
+        squares = tf.exp(2 * (old_logs - logs)) + tf.square((old_means - means) * tf.exp(-logs))
+        return tf.reduce_sum(logs - old_logs + (squares - 1) / 2, axis=1)
+
+    def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        means, log_stds = np.split(outputs, 2, axis=1)
+        return means + np.exp(log_stds) * generator.standard_normal(means.shape, np.float32)
+
+    def mode(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs[:, : self.action_size]
+
+    def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
+        raise UserError("Continuous actions have no action masks: choose another environment.")
+
+    def mask_as(self, outputs: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
+        return outputs
+
+    def to_environment(self, actions: np.ndarray) -> np.ndarray:
+        return np.clip(actions.reshape(-1, *self._shape), self._low, self._high)
+
+
+class _MeansAndDeviations(keras.layers.Layer):
+    """[B, F] -> [B, 2 D]: a dense layer, and beside it a row of variables for every state."""
+
+    def __init__(
+        self, units: int, kernel_initializer: keras.initializers.Initializer, log_std: float
+    ):
+        super().__init__(name="means_and_deviations")
+        self._units = units
+        self._kernel_initializer = kernel_initializer
+        self._log_std = keras.initializers.Constant(log_std)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        shape = (input_shape[-1], self._units)
+        self.kernel = self.add_weight(shape, self._kernel_initializer, name="kernel")
+        self.bias = self.add_weight((self._units,), "zeros", name="bias")
+        self.log_stds = self.add_weight((self._units,), self._log_std, name="log_stds")
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        means = features @ self.kernel + self.bias
+        return tf.concat([means, tf.zeros_like(means) + self.log_stds], axis=1)
