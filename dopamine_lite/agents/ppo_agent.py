@@ -219,8 +219,7 @@ class PPOAgent(PolicyAgent):
         if self._reward_normaliser:
             rewards = self._reward_normaliser(rewards, rollout.terminated | rollout.truncated)
         size = self._length * self._spec.num_envs
-        orders = [self._order.permutation(size) for _ in range(self._num_epochs)]
-        orders = np.reshape(orders, (self._num_epochs, self._num_minibatches, -1))
+        orders = np.stack([self._order.permutation(size) for _ in range(self._num_epochs)])
         observations = rollout.observations.reshape(size, *rollout.observations.shape[2:])
         inputs = (
             self._normalised(observations),
@@ -228,7 +227,7 @@ class PPOAgent(PolicyAgent):
             rollout.outputs.reshape(size, -1),
             np.stack([rewards, rollout.values, rollout.next_values]),
             np.stack([rollout.terminated, rollout.truncated]),
-            orders.astype(np.int32),
+            orders.reshape(self._num_epochs, self._num_minibatches, -1).astype(np.int32),
             np.float32(self._clip_now()),
         )
         flat, metrics = self._update(*map(tf.constant, inputs))

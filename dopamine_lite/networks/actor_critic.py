@@ -30,7 +30,7 @@ class ActorCriticHead:
         self.policy = policy
         self._twin = twin
         self._value = Dense(1, kernel_initializer=orthogonal(1.0, seeds, "value"), name="value")
-        self.layers = [*policy.layers, self._value]
+        self.layers: Sequence[keras.layers.Layer] = [*policy.layers, self._value]
 
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         own, of_value = tf.split(features, 2, axis=1) if self._twin else (features, features)
@@ -60,9 +60,12 @@ class TwinTorso:
         first, second = torso(seeds.child("policy")), torso(seeds.child("value"))
         self.layers = _SideBySide(first.layers, second.layers)
         self.compile_update = first.compile_update
-        self.prepare = first.prepare
+        self._prepare = first.prepare
         if hasattr(first, "call_numpy"):
             self.call_numpy = _SideBySideNumpy(first)
+
+    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
+        return self._prepare(observations)
 
 
 class _SideBySide(keras.layers.Layer):

@@ -7,7 +7,7 @@ gives probabilities in TensorFlow, where learning does; both read the same outpu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import gin
 import gymnasium
@@ -29,7 +29,7 @@ class Policy(Protocol):
     layers: Sequence[keras.layers.Layer]
     size: int  # P
     action_size: int  # D
-    action_dtype: type
+    action_dtype: Any
 
     def __call__(self, features: tf.Tensor) -> tf.Tensor:
         """Outputs [B, P] for features [B, F]."""
@@ -83,7 +83,7 @@ class CategoricalPolicy:
     The actions of a `MultiDiscrete` space have nvec = (n_1 ... n_D); of a `Discrete` one D is 1.
     """
 
-    action_dtype = np.int32
+    action_dtype: Any = np.int32
 
     def __init__(self, seeds: Seeds, action_space: gymnasium.Space):
         if isinstance(action_space, gymnasium.spaces.Discrete):
@@ -97,7 +97,7 @@ class CategoricalPolicy:
         self.size = int(self._sizes.sum())
         self.action_size = len(self._sizes)
         self._last = Dense(self.size, kernel_initializer=orthogonal(_GAIN, seeds, "logits"))
-        self.layers = [self._last]
+        self.layers: Sequence[keras.layers.Layer] = [self._last]
 
     def __call__(self, features: tf.Tensor) -> tf.Tensor:
         return self._last(features)
@@ -159,7 +159,7 @@ class GaussianPolicy:
       initial_log_std: logarithm of the deviations at the start, in the units of the actions.
     """
 
-    action_dtype = np.float32
+    action_dtype: Any = np.float32
 
     def __init__(
         self, seeds: Seeds, action_space: gymnasium.spaces.Box, initial_log_std: float = 0.0
@@ -170,7 +170,7 @@ class GaussianPolicy:
         self.size = 2 * self.action_size
         kernel = orthogonal(_GAIN, seeds, "means")
         self._layer = _MeansAndDeviations(self.action_size, kernel, initial_log_std)
-        self.layers = [self._layer]
+        self.layers: Sequence[keras.layers.Layer] = [self._layer]
 
     def __call__(self, features: tf.Tensor) -> tf.Tensor:
         return self._layer(features)

@@ -26,11 +26,10 @@ from dopamine_lite.networks.layers import initializer as _initializer
 class Torso(Protocol):
     """What a network asks of its torso. Built as `torso(seeds)`."""
 
-    layers: keras.Sequential
+    layers: keras.layers.Layer
     compile_update: bool
 
-    @staticmethod
-    def prepare(observations: tf.Tensor) -> tf.Tensor:
+    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
         """Observations [B, ...] as stored -> what `layers` reads."""
 
 

@@ -1,0 +1,258 @@
+"""REINFORCE (Williams 1992): make actions likelier by the return that followed them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.agents.agent import State, Transitions
+from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.losses import policy_gradient
+from dopamine_lite.losses.returns import discounted_returns
+from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.torsos import MLP, Torso
+
+_METRICS = ("policy_loss", "value_loss", "entropy")
+
+
+class Episode(NamedTuple):
+    """T steps from an episode's first to its last."""
+
+    observations: np.ndarray  # [T, ...]
+    actions: np.ndarray  # [T, D] as drawn
+    outputs: np.ndarray  # [T, P] of the policy that drew them
+    values: np.ndarray  # [T] V(s)
+    returns: np.ndarray  # [T] G
+
+
+class Steps(NamedTuple):
+    """B steps of any episodes, of which those with weight zero only fill up the array."""
+
+    observations: tf.Tensor  # [B, ...]
+    actions: tf.Tensor  # [B, D]
+    outputs: tf.Tensor  # [B, P]
+    advantages: tf.Tensor  # [B]
+    returns: tf.Tensor  # [B]
+    weights: tf.Tensor  # [B] their sum over a whole batch is 1
+
+
+@gin.configurable
+class ReinforceAgent(PolicyAgent):
+    """One gradient step of -A log pi(a|s) for each batch of whole episodes.
+
+    A is the return G of the step, less a baseline. An episode that is cut, by a limit or a
+    checkpoint, counts as far as it went; with a learned baseline G goes on with the value of its
+    last observation.
+
+    Args:
+      spec: of the environment.
+      seeds: this agent's node.
+      torso: the network's body, such as `@MLP` or `@NatureCNN`.
+      optimizer: takes the gradient steps.
+      gamma: discount per agent step.
+      batch_episodes: whole episodes in a gradient step, at least.
+      learned_baseline: subtract V(s), learned beside the policy (Sutton and Barto 2018, section 13.4).
+      shared_torso: policy and baseline read the same features; else each has a torso of its own.
+      value_coefficient: weight of the baseline's loss.
+      entropy_coefficient: weight of the policy's entropy.
+      normalise_advantages: to mean 0 and deviation 1 over the batch.
+      reset_return_at_reward: begin G anew at each reward that is not zero (see `discounted_returns`).
+      normalise_observations: by their running mean and deviation.
+      sample_in_evaluation: draw actions there too; else the likeliest are taken.
+      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+      chunk_size: steps that go through the network at a time; changes memory and speed only.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        torso: Callable[[Seeds], Torso] = MLP,
+        optimizer: Callable[[], Any] = Adam,
+        gamma: float = 0.99,
+        batch_episodes: int = 10,
+        learned_baseline: bool = False,
+        shared_torso: bool = False,
+        value_coefficient: float = 0.5,
+        entropy_coefficient: float = 0.0,
+        normalise_advantages: bool = True,
+        reset_return_at_reward: bool = False,
+        normalise_observations: bool = False,
+        sample_in_evaluation: bool = False,
+        max_gradient_norm: float | None = None,
+        chunk_size: int = 512,
+    ):
+        super().__init__(
+            spec,
+            seeds,
+            torso=torso,
+            shared_torso=shared_torso or not learned_baseline,
+            optimizer=optimizer,
+            normalise_observations=normalise_observations,
+            sample_in_evaluation=sample_in_evaluation,
+            max_gradient_norm=max_gradient_norm,
+        )
+        self._gamma = gamma
+        self._batch_episodes = batch_episodes
+        self._learned_baseline = learned_baseline
+        self._value_coefficient = value_coefficient if learned_baseline else 0.0
+        self._entropy_coefficient = entropy_coefficient
+        self._normalise_advantages = normalise_advantages
+        self._reset_return_at_reward = reset_return_at_reward
+        self._chunk_size = chunk_size
+        self._in_flight: list[list[tuple[Any, ...]]] = [[] for _ in range(spec.num_envs)]
+        self._batch: list[Episode] = []
+        self._update = self._compile_update()
+        self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
+
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        if not self._recent:
+            return {}
+        values = dict(zip(_METRICS, np.mean(self._recent, axis=0).tolist(), strict=True))
+        self._recent.clear()
+        return values
+
+    def get_state(self) -> State:
+        assert not any(self._in_flight), "an episode is in flight"
+        return super().get_state() | {"batch": [list(episode) for episode in self._batch]}
+
+    def set_state(self, state: State) -> None:
+        super().set_state(state)
+        self._batch = [Episode(*map(np.asarray, columns)) for columns in state["batch"]]
+        self._in_flight = [[] for _ in self._in_flight]
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {
+            "learned_baseline": self._learned_baseline,
+            "normalise_advantages": self._normalise_advantages,
+            "reset_return_at_reward": self._reset_return_at_reward,
+        }
+
+    def _remember(self, decision: Decision, transitions: Transitions) -> None:
+        rows = zip(
+            transitions.observations,
+            decision.actions,
+            decision.outputs,
+            decision.values,
+            transitions.rewards,
+            strict=True,
+        )
+        for steps, row in zip(self._in_flight, rows, strict=True):
+            steps.append(row)
+        ended = (transitions.terminated | transitions.truncated).nonzero()[0]
+        if not ended.size:
+            return
+        last_values = np.zeros(self._spec.num_envs)
+        if self._learned_baseline and transitions.truncated.any():
+            _, values = self._policy_and_values(transitions.next_observations)
+            last_values = np.where(transitions.truncated, values, 0.0)
+        for stream in ended:
+            self._finish(stream, float(last_values[stream]))
+        if len(self._batch) >= self._batch_episodes:
+            self._learn()
+            self._batch.clear()
+
+    def _finish(self, stream: int, last_value: float) -> None:
+        observations, actions, outputs, values, rewards = map(
+            np.array, zip(*self._in_flight[stream], strict=True)
+        )
+        returns = discounted_returns(rewards, self._gamma, last_value, self._reset_return_at_reward)
+        self._batch.append(Episode(observations, actions, outputs, values, returns))
+        self._in_flight[stream].clear()
+
+    def _learn(self) -> None:
+        whole = Episode(*(np.concatenate(column) for column in zip(*self._batch, strict=True)))
+        advantages = whole.returns - whole.values if self._learned_baseline else whole.returns
+        if self._normalise_advantages:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        size = len(advantages)
+        steps = Steps(
+            observations=self._normalised(whole.observations),
+            actions=whole.actions,
+            outputs=whole.outputs,
+            advantages=advantages,
+            returns=whole.returns,
+            weights=np.full(size, 1.0 / size, np.float32),
+        )
+        chunks = -(-size // self._chunk_size)
+        inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
+        flat, metrics = self._update(*map(tf.constant, inputs))
+        if self._normaliser:
+            self._normaliser.moments.update(whole.observations)
+        self._load_numpy(flat)
+        self._recent.append(metrics.numpy())
+
+    def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """One gradient step on any number of chunks of steps, [chunks, chunk_size, ...] each."""
+        prepare = tf.function(self._network.prepare, jit_compile=True)
+        variables = self._network.variables
+
+        def update(*columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            gradients = [tf.zeros_like(variable) for variable in variables]
+            metrics = tf.zeros([len(_METRICS)])
+            for index in tf.range(tf.shape(columns[0])[0]):
+                steps = Steps(*[column[index] for column in columns])
+                found, means = self._chunk_gradients(
+                    steps._replace(observations=prepare(steps.observations))
+                )
+                gradients = [total + part for total, part in zip(gradients, found, strict=True)]
+                metrics += means
+            if self._max_gradient_norm is not None:
+                gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
+            self._optimizer.apply(gradients)
+            flat = self._network.flat_parameters() if self._numpy else tf.zeros([0])
+            return flat, metrics
+
+        space, size = self._spec.observation_space, self._chunk_size
+        dtype = tf.float32 if self._normaliser else tf.as_dtype(space.dtype)
+        column = tf.TensorSpec([None, size], tf.float32)
+        return tf.function(
+            update,
+            input_signature=[
+                tf.TensorSpec([None, size, *space.shape], dtype),
+                tf.TensorSpec([None, size, self._policy.action_size], self._policy.action_dtype),
+                tf.TensorSpec([None, size, self._policy.size], tf.float32),
+                column,
+                column,
+                column,
+            ],
+        ).get_concrete_function()
+
+    def _chunk_gradients(self, steps: Steps) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Gradients of the weighted loss of some steps; what `_METRICS` names, weighted."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._network.variables)
+            both = self._network(steps.observations)
+            outputs, values = both[:, :-1], both[:, -1]
+            if self._spec.action_masks:
+                outputs = self._policy.mask_as(outputs, steps.outputs)
+            log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
+            each = (
+                policy_gradient.policy_gradient(log_probabilities, steps.advantages),
+                policy_gradient.value_loss(values, steps.returns, values, clip=None),
+                self._policy.entropies(outputs),
+            )
+            policy_loss, value_loss, entropy = (
+                tf.reduce_sum(steps.weights * part) for part in each
+            )
+            loss = (
+                policy_loss
+                + self._value_coefficient * value_loss
+                - self._entropy_coefficient * entropy
+            )
+        gradients = tape.gradient(loss, self._network.variables)
+        return gradients, tf.stack([policy_loss, value_loss, entropy])
+
+
+def _filled_up(column: np.ndarray, chunks: int, size: int) -> np.ndarray:
+    """[M, ...] -> [chunks, size, ...], zeros after the M rows."""
+    filled = np.zeros((chunks * size, *column.shape[1:]), column.dtype)
+    filled[: len(column)] = column
+    return filled.reshape(chunks, size, *column.shape[1:])
