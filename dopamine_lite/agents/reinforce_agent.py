@@ -211,6 +211,7 @@ class ReinforceAgent(PolicyAgent):
             return flat, metrics
 
         space, size = self._spec.observation_space, self._chunk_size
+        assert space.shape is not None
         dtype = tf.float32 if self._normaliser else tf.as_dtype(space.dtype)
         column = tf.TensorSpec([None, size], tf.float32)
         return tf.function(
