@@ -1,0 +1,60 @@
+"""Running statistics against those of all numbers at once."""
+
+import numpy as np
+
+from dopamine_lite.common.normalisation import (
+    ObservationNormaliser,
+    RewardNormaliser,
+    RunningMoments,
+)
+
+
+def test_moments_of_batches_are_those_of_the_whole():
+    numbers = np.random.default_rng(0).normal(5, 3, size=(100, 2))
+    moments = RunningMoments((2,))
+    for start, stop in ((0, 1), (1, 40), (40, 100)):
+        moments.update(numbers[start:stop])
+    assert moments.count == 100
+    np.testing.assert_allclose(moments.mean, numbers.mean(axis=0))
+    np.testing.assert_allclose(moments.variance, numbers.var(axis=0))
+
+
+def test_moments_go_on_from_their_state():
+    numbers = np.random.default_rng(0).normal(size=(10, 3))
+    first, second = RunningMoments((3,)), RunningMoments((3,))
+    first.update(numbers[:4])
+    second.set_state(first.get_state())
+    for moments in (first, second):
+        moments.update(numbers[4:])
+    np.testing.assert_array_equal(first.mean, second.mean)
+    np.testing.assert_array_equal(first.variance, second.variance)
+
+
+def test_observations_are_normalised_and_cut():
+    normaliser = ObservationNormaliser((2,))
+    np.testing.assert_allclose(normaliser(np.array([[3.0, -40.0]])), [[3.0, -10.0]])
+    normaliser.moments.update(np.array([[0.0, 10.0], [4.0, 30.0]]))
+    scaled = normaliser(np.array([[4.0, 10.0]]))
+    np.testing.assert_allclose(scaled, [[1.0, -1.0]], rtol=1e-6)
+    assert scaled.dtype == np.float32
+
+
+def test_rewards_are_divided_by_the_deviation_of_discounted_returns():
+    normaliser = RewardNormaliser(num_envs=2, gamma=0.5)
+    rewards = np.array([[1.0, 0.0], [2.0, 4.0], [8.0, 0.0]])
+    ended = np.array([[False, False], [True, False], [False, False]])
+    returns = [1.0, 0.0, 2.5, 4.0, 8.0, 2.0]  # the first stream begins anew after its second step
+    scaled = normaliser(rewards, ended)
+    np.testing.assert_allclose(scaled, rewards / np.std(returns), rtol=1e-6)
+    again = normaliser(np.array([[0.0, 1.0]]), np.zeros((1, 2), bool))
+    np.testing.assert_allclose(again[0, 1], 1 / np.std([*returns, 4.0, 2.0]), rtol=1e-6)
+
+
+def test_rewards_go_on_from_their_state():
+    generator = np.random.default_rng(0)
+    first, second = (RewardNormaliser(2, 0.9) for _ in range(2))
+    first(generator.normal(size=(5, 2)), np.zeros((5, 2), bool))
+    second.set_state(first.get_state())
+    rewards, ended = generator.normal(size=(3, 2)), generator.random((3, 2)) < 0.5
+    np.testing.assert_array_equal(first(rewards, ended), second(rewards, ended))
+    assert np.abs(first(rewards * 1e9, ended)).max() <= 10
