@@ -7,7 +7,8 @@ import tensorflow as tf
 rlax = pytest.importorskip("rlax")
 import jax
 
-from dopamine_lite.losses import categorical, munchausen, quantile, td
+from dopamine_lite.losses import categorical, munchausen, policy_gradient, quantile, td
+from dopamine_lite.losses.returns import discounted_returns
 
 BATCH, ACTIONS, ATOMS, QUANTILES, SAMPLES = 64, 6, 51, 32, 24
 TEMPERATURES = [0.03, 0.5]
@@ -219,3 +220,50 @@ def test_soft_quantiles(random, temperature):
     )
     ours = munchausen.soft_quantiles(tf.constant(quantiles), tf.constant(q), temperature)
     assert_equal(ours, theirs, atol=2e-6)
+
+
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.9, 1.0])
+def test_gae(random, gae_lambda):
+    rewards, values = normal(random, SAMPLES), normal(random, SAMPLES + 1)
+    terminated = random.random(SAMPLES) < 0.2
+    columns = (rewards, values[:-1], values[1:], terminated, np.zeros(SAMPLES, bool))
+    ours = policy_gradient.gae(
+        *(tf.constant(column)[:, None] for column in columns), 0.9, gae_lambda
+    )
+    theirs = rlax.truncated_generalized_advantage_estimation(
+        rewards, 0.9 * ~terminated, gae_lambda, values
+    )
+    assert_equal(ours[:, 0], theirs, atol=1e-5)
+
+
+def test_clipped_surrogate(random):
+    log_ratios, advantages = normal(random, BATCH, scale=0.3), normal(random, BATCH)
+
+    def loss(log_ratios):
+        return policy_gradient.clipped_surrogate(log_ratios, tf.constant(advantages), 0.2)
+
+    def rlax_loss(log_ratios):
+        ratios = jax.numpy.exp(log_ratios)
+        return jax.vmap(
+            lambda ratio, advantage: rlax.clipped_surrogate_pg_loss(
+                ratio[None], advantage[None], 0.2
+            )
+        )(ratios, advantages)
+
+    assert_equal(loss(tf.constant(log_ratios)), rlax_loss(log_ratios), atol=1e-5)
+    assert_equal(gradient(loss, log_ratios), rlax_gradient(rlax_loss, log_ratios), atol=1e-5)
+
+
+def test_policy_gradient(random, actions):
+    logits, advantages = normal(random, BATCH, ACTIONS), normal(random, BATCH)
+    logs = tf.gather(tf.nn.log_softmax(logits), actions, batch_dims=1)
+    ours = policy_gradient.policy_gradient(logs, tf.constant(advantages))
+    columns = (logits, actions, advantages, np.ones(BATCH, np.float32))
+    theirs = jax.vmap(rlax.policy_gradient_loss)(*(column[:, None] for column in columns))
+    assert_equal(ours, theirs, atol=1e-5)
+
+
+def test_discounted_returns(random):
+    rewards = normal(random, SAMPLES)
+    theirs = rlax.discounted_returns(rewards, np.full(SAMPLES, 0.9, np.float32), 2.0)
+    assert_equal(discounted_returns(rewards, 0.9, last_value=2.0), theirs, atol=1e-5)
