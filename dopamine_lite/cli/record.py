@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.cli import evaluate, run_directory
-from dopamine_lite.common.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +49,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def run(flag_values: flags.FlagValues) -> None:
     directory = run_directory.existing_run(flag_values)
-    output = _output(flag_values)
+    output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
     runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
     environment = _environment(runner, flag_values.seed)
     rate = flag_values.fps or _steps_per_second(runner.spec)
@@ -60,16 +59,6 @@ def run(flag_values: flags.FlagValues) -> None:
             observations, score, steps = _play(runner, environment, observations, film)
             print(f"episode {episode}: score {score:,.10g} in {steps:,} steps")
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
-
-
-def _output(flag_values: flags.FlagValues) -> Path:
-    if not flag_values.output:
-        raise UserError("--output is missing: name the film, such as --output film.mp4.")
-    output = Path(flag_values.output)
-    if output.suffix.lower() not in _SUFFIXES:
-        raise UserError(f"--output {output} ends in neither .mp4 nor .gif: choose one of them.")
-    run_directory.check_output(output)
-    return output
 
 
 def _environment(runner: Runner, seed: int) -> Environment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,17 @@ def base_dir(flag_values: flags.FlagValues) -> Path:
 def existing_run(flag_values: flags.FlagValues) -> Path:
     """The directory that was named, which holds a run."""
     directory = base_dir(flag_values)
+    check_run(directory)
+    return directory
+
+
+def check_run(directory: Path) -> None:
+    """Raises UserError where `directory` holds no run."""
     if not is_run(directory):
         raise UserError(
             f"There is no run in {directory} (no {CONFIG}): "
             f"`dopamine-lite train --base_dir {directory} --gin_files ...` makes one."
         )
-    return directory
 
 
 def is_run(directory: Path) -> bool:
@@ -68,6 +74,17 @@ def check_output(path: Path) -> None:
     if file is not None:
         raise UserError(f"Cannot write {path}: {file} is a file.")
     _check_writable(path.parent, f"choose another place than {path} with --output")
+
+
+def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Path:
+    """The file that --output names, which can be made and ends in one of `suffixes`."""
+    if not output:
+        raise UserError(f"--output is missing: name the file, such as --output {example}.")
+    path = Path(output)
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"--output {path} does not end in {' or '.join(suffixes)}.")
+    check_output(path)
+    return path
 
 
 def _check_writable(directory: Path, remedy: str) -> None:

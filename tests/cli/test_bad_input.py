@@ -120,7 +120,7 @@ TABLE = {
     ),
     "film in another format": (
         "record --base_dir {tmp}/random --output {tmp}/film.avi",
-        "film.avi ends in neither .mp4 nor .gif",
+        "film.avi does not end in .mp4 or .gif",
     ),
     "film without a name": ("record --base_dir {tmp}/random", "--output is missing"),
     "no pictures a second": (

@@ -1,0 +1,112 @@
+"""Learning curves of runs, drawn from their logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+matplotlib.use("Agg")  # files only, no window
+from matplotlib import pyplot
+
+_EXPLORATION = ("epsilon", "temperature", "entropy")  # what a training metric says of exploration
+_SIZE = (9, 5)  # inches
+
+
+class Curves(NamedTuple):
+    """What a run's logs tell of its learning: E training episodes in I iterations."""
+
+    name: str
+    steps: np.ndarray  # [E] agent steps at the end of each training episode
+    returns: np.ndarray  # [E] raw
+    iteration_steps: np.ndarray  # [I] agent steps at the end of each iteration
+    evaluations: np.ndarray  # [I] mean evaluation return; NaN where there was none
+    exploration: dict[str, np.ndarray]  # [I] of each of `_EXPLORATION` that the agent logs
+
+
+def read_curves(directory: Path) -> Curves:
+    """The curves of the run in `directory`."""
+    logs = directory / "logs"
+    episodes = [line for line in _lines(logs / "episodes.jsonl") if line["phase"] == "train"]
+    iterations = _lines(logs / "iterations.jsonl")
+    return Curves(
+        directory.name,
+        np.array([line["agent_steps"] for line in episodes]),
+        np.array([line["return"] for line in episodes], float),
+        np.array([line["agent_steps"] for line in iterations]),
+        np.array([line.get("eval", {}).get("average_return") for line in iterations], float),
+        {
+            name: np.array([line["train"][name] for line in iterations])
+            for name in _EXPLORATION
+            if iterations and all(name in line["train"] for line in iterations)
+        },
+    )
+
+
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """The mean of each value and the up to `window` - 1 before it: [M] -> [M]."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    stops = np.arange(1, len(values) + 1)
+    starts = np.maximum(stops - window, 0)
+    return (sums[stops] - sums[starts]) / (stops - starts)
+
+
+def draw_learning(runs: Sequence[Curves], window: int, by_episode: bool = False) -> Figure:
+    """Running mean of the training returns and mean evaluation of each run, by agent steps.
+
+    Of a single run also every episode, and how it explored, on an axis of its own.
+    """
+    figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
+    alone = len(runs) == 1
+    for index, run in enumerate(runs):
+        along = np.arange(1, len(run.steps) + 1) if by_episode else run.steps
+        if alone:
+            axes.plot(along, run.returns, ".", color="0.8", markersize=2, label="episode")
+        label = f"mean of {window} episodes" if alone else run.name
+        axes.plot(along, running_mean(run.returns, window), color=f"C{index}", label=label)
+        axes.plot(
+            _iteration_positions(run, by_episode),
+            run.evaluations,
+            "o--",
+            color=f"C{index}",
+            markersize=4,
+            linewidth=0.8,
+            label="evaluation" if alone else None,
+        )
+    axes.set_xlabel("training episode" if by_episode else "agent step")
+    axes.set_ylabel("return")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best")
+    if alone:
+        _draw_exploration(axes, runs[0], by_episode)
+    return figure
+
+
+def _draw_exploration(axes: Axes, run: Curves, by_episode: bool) -> None:
+    if not run.exploration:
+        return
+    name, values = next(iter(run.exploration.items()))
+    own = axes.twinx()
+    own.plot(_iteration_positions(run, by_episode), values, color="C1", alpha=0.7)
+    own.set_ylabel(name, color="C1")
+    own.set_ylim(bottom=0)
+
+
+def _iteration_positions(run: Curves, by_episode: bool) -> np.ndarray:
+    if by_episode:
+        return np.searchsorted(run.steps, run.iteration_steps, side="right")
+    return run.iteration_steps
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a log; none where it has not begun. A last line may be cut."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]

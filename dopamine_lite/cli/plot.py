@@ -1,0 +1,52 @@
+"""`dopamine-lite plot`: the learning curves of one run or several, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from dopamine_lite.cli import run_directory
+from dopamine_lite.common.errors import UserError
+
+SUMMARY = "Draws the returns of runs by agent step, with epsilon or entropy beside one run's."
+_SUFFIXES = (".png", ".svg", ".pdf")
+_X = ("steps", "episodes")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_multi_string(
+        "base_dir",
+        None,
+        "a run's directory (required; give it again for each further run)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "the picture: a file that ends in .png, .svg or .pdf (required)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "window", 100, "episodes in the running mean", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_enum("x", "steps", _X, "what is to the right", flag_values=flag_values)
+
+
+def run(flag_values: flags.FlagValues) -> None:
+    directories = [Path(name) for name in flag_values.base_dir or []]
+    if not directories:
+        raise UserError("--base_dir is missing: name the run's directory.")
+    for directory in directories:
+        run_directory.check_run(directory)
+    output = run_directory.output_file(flag_values.output, _SUFFIXES, "curves.png")
+    from dopamine_lite.analysis import plots
+
+    runs = [plots.read_curves(directory) for directory in directories]
+    for curves, directory in zip(runs, directories, strict=True):
+        if not curves.returns.size:
+            raise UserError(f"The run in {directory} has not finished an episode yet: train it.")
+    figure = plots.draw_learning(runs, flag_values.window, flag_values.x == "episodes")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=120)
+    print(f"written to {output}")

@@ -1,0 +1,53 @@
+"""Curves are those of the logs, cut lines and all."""
+
+import json
+
+import numpy as np
+
+from dopamine_lite.analysis import plots
+
+
+def test_running_mean():
+    found = plots.running_mean(np.array([1.0, 3.0, 5.0, 9.0]), 2)
+    np.testing.assert_allclose(found, [1.0, 2.0, 4.0, 7.0])
+    np.testing.assert_allclose(plots.running_mean(np.array([1.0, 3.0]), 9), [1.0, 2.0])
+
+
+def test_curves_of_a_run(tmp_path):
+    (tmp_path / "logs").mkdir()
+    episodes = [
+        {"phase": "train", "agent_steps": 10, "return": 1.0},
+        {"phase": "eval", "agent_steps": 20, "return": 9.0},
+        {"phase": "train", "agent_steps": 30, "return": 3.0},
+    ]
+    iterations = [
+        {"agent_steps": 20, "train": {"epsilon": 0.5}, "eval": {"average_return": 9.0}},
+        {"agent_steps": 40, "train": {"epsilon": 0.1}},
+    ]
+    for name, lines in (("episodes", episodes), ("iterations", iterations)):
+        text = "".join(json.dumps(line) + "\n" for line in lines) + '{"cut": '
+        (tmp_path / "logs" / f"{name}.jsonl").write_text(text)
+    curves = plots.read_curves(tmp_path)
+    np.testing.assert_array_equal(curves.steps, [10, 30])
+    np.testing.assert_array_equal(curves.returns, [1.0, 3.0])
+    np.testing.assert_array_equal(curves.evaluations, [9.0, np.nan])
+    np.testing.assert_array_equal(curves.exploration["epsilon"], [0.5, 0.1])
+
+
+def test_one_run_has_its_exploration_beside_it_and_several_have_not():
+    run = plots.Curves(
+        "run",
+        np.array([10, 30]),
+        np.array([1.0, 3.0]),
+        np.array([20, 40]),
+        np.array([2.0, 4.0]),
+        {"epsilon": np.array([0.5, 0.1])},
+    )
+    returns, exploration = plots.draw_learning([run], window=2).axes
+    assert exploration.get_ylabel() == "epsilon"
+    _, mean, evaluation = returns.lines
+    np.testing.assert_array_equal(mean.get_ydata(), [1.0, 2.0])
+    np.testing.assert_array_equal(evaluation.get_xdata(), [20, 40])
+    (only,) = plots.draw_learning([run, run], window=2, by_episode=True).axes
+    assert only.get_xlabel() == "training episode"
+    np.testing.assert_array_equal(only.lines[1].get_xdata(), [1, 2])

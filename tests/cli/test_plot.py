@@ -1,0 +1,29 @@
+"""`plot`: pictures that can be opened."""
+
+import numpy as np
+from PIL import Image
+
+
+def test_one_run_and_two(runs, cli, tmp_path):
+    pictures = [tmp_path / "one.png", tmp_path / "new" / "two.png"]
+    first, second = ("--base_dir", runs["dqn"]), ("--base_dir", runs["random"])
+    one = cli("plot", *first, "--output", pictures[0], "--window", 5, "--x", "episodes")
+    two = cli("plot", *first, *second, "--output", pictures[1])
+    for ran, picture in zip((one, two), pictures, strict=True):
+        assert ran.status == 0, ran.err
+        assert f"written to {picture}" in ran.out
+        with Image.open(picture) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        assert pixels.shape[:2] == (600, 1080)
+        assert (pixels.reshape(-1, 3) == [31, 119, 180]).all(axis=1).any()  # a curve is drawn
+
+
+def test_mistakes(runs, cli, tmp_path):
+    for arguments, sentence in (
+        (("--output", "a.png"), "--base_dir is missing"),
+        (("--base_dir", runs["dqn"]), "--output is missing"),
+        (("--base_dir", runs["dqn"], "--output", "a.gif"), "does not end in .png or .svg or .pdf"),
+        (("--base_dir", tmp_path, "--output", "a.png"), "There is no run in"),
+    ):
+        ran = cli("plot", *arguments)
+        assert ran.status == 2 and sentence in ran.err
