@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State, Transitions
 
 __all__ = ["Agent", "State", "Transitions"]
@@ -47,6 +49,14 @@ class Agent(abc.ABC):
     def set_state(self, state: State) -> None:
         """Takes the place of the agent that returned `state`; `state["replay"]` may be None, which
         leaves the memory empty (enough to evaluate)."""
+
+    def export(self, path: Path, as_keras: bool) -> None:
+        """Writes the evaluation policy to `path`, as a SavedModel or as a Keras model.
+
+        Raises:
+          UserError: this agent has nothing to export, or not in this format.
+        """
+        raise UserError(f"A {type(self).__name__} has no network to export.")
 
     def describe(self) -> dict[str, Any]:
         """What this agent is, for the log, `inspect` and provenance: its active parts by name,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
-from dopamine_lite.common.normalisation import ObservationNormaliser
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.normalisation import LIMIT, ObservationNormaliser
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
+from dopamine_lite.networks.export import save_savedmodel
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import Torso
@@ -111,6 +114,30 @@ class PolicyAgent(Agent):
         if self._normaliser:
             self._normaliser.moments.set_state(state["normaliser"])
         self._load_numpy(self._network.flat_parameters())
+
+    def export(self, path: Path, as_keras: bool) -> None:
+        """As `Agent.export`: the likeliest actions, the policy's outputs and the state's value."""
+        if as_keras:
+            raise UserError(
+                f"A {type(self).__name__} has two heads, which one Keras model of layers cannot "
+                "show: export it with --format savedmodel."
+            )
+        space, network, policy = self._spec.observation_space, self._network, self._policy
+        assert space.shape is not None and space.dtype is not None
+
+        def greedy(observations: tf.Tensor) -> dict[str, tf.Tensor]:
+            if self._normaliser:
+                centred = tf.cast(observations, tf.float32) - self._normaliser.moments.mean
+                scaled = centred / self._normaliser.deviation
+                observations = tf.clip_by_value(scaled, -LIMIT, LIMIT)
+            outputs = network(network.prepare(observations))
+            return {
+                "actions": policy.exported_mode(outputs[:, :-1]),
+                "outputs": outputs[:, :-1],
+                "values": outputs[:, -1],
+            }
+
+        save_savedmodel(greedy, network.variables, space.shape, space.dtype, path)
 
     def describe(self) -> dict[str, Any]:
         torso = self._network.torso

@@ -6,6 +6,7 @@ import abc
 import functools
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -17,6 +18,8 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.networks.export import keras_model, save_savedmodel
+from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.torsos import Torso
 
@@ -234,6 +237,27 @@ class ValueAgent(Agent):
         if state["replay"]["slots"] is not None:
             self._replay.set_state(state["replay"])
         self._load_numpy(self._online.flat_parameters())
+
+    def export(self, path: Path, as_keras: bool) -> None:
+        """As `Agent.export`: action values, and in a SavedModel the greedy actions besides."""
+        space, network = self._spec.observation_space, self._online
+        assert space.shape is not None and space.dtype is not None
+        if as_keras:
+            if not isinstance(network.head, QHead):
+                raise UserError(
+                    f"The outputs of a {type(network.head).__name__} are no action values: export it "
+                    "with --format savedmodel."
+                )
+            keras_model(network, space.shape).save(path.with_suffix(".keras"))
+            path.with_suffix(".keras").replace(path)
+            return
+        seed = tf.constant([0, 0]) if network.head.random_in_evaluation else None
+
+        def policy(observations: tf.Tensor) -> dict[str, tf.Tensor]:
+            values = network.head.values(network(network.prepare(observations), seed))
+            return {"actions": tf.argmax(values, axis=1) + self._first_action, "values": values}
+
+        save_savedmodel(policy, network.variables, space.shape, space.dtype, path)
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -20,7 +20,7 @@ from absl import flags
 import dopamine_lite
 from dopamine_lite.common.errors import UserError
 
-COMMANDS = ("train", "evaluate", "record", "plot", "inspect", "list")
+COMMANDS = ("train", "evaluate", "record", "plot", "export", "inspect", "list")
 _HELP = ("--help", "-help", "-h")
 _USER_ERROR = 2  # the exit status of a mistake that the user can mend
 _SIGINT, _SIGPIPE = 128 + 2, 128 + 13  # as a shell reports a process that a signal ended

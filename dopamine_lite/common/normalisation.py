@@ -7,7 +7,7 @@ import numpy as np
 from dopamine_lite.common.types import State
 
 _EPSILON = 1e-8
-_LIMIT = 10.0  # standard deviations beyond which a normalised number is cut
+LIMIT = 10.0  # standard deviations beyond which a normalised number is cut
 
 
 class RunningMoments:
@@ -46,11 +46,15 @@ class ObservationNormaliser:
     def __init__(self, shape: tuple[int, ...]):
         self.moments = RunningMoments(shape)
 
+    @property
+    def deviation(self) -> np.ndarray:
+        """What centred observations are divided by."""
+        return np.sqrt(self.moments.variance + _EPSILON)
+
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """[..., *shape] -> the same in float32."""
-        deviation = np.sqrt(self.moments.variance + _EPSILON)
-        scaled = (observations - self.moments.mean) / deviation
-        return np.clip(scaled, -_LIMIT, _LIMIT).astype(np.float32)
+        scaled = (observations - self.moments.mean) / self.deviation
+        return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
 
 
 class RewardNormaliser:
@@ -73,7 +77,7 @@ class RewardNormaliser:
             self._returns = np.where(end, 0.0, self._returns)
         self._moments.update(returns.ravel())
         scaled = rewards / np.sqrt(self._moments.variance + _EPSILON)
-        return np.clip(scaled, -_LIMIT, _LIMIT).astype(np.float32)
+        return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
 
     def get_state(self) -> State:
         return {"moments": self._moments.get_state(), "returns": self._returns.copy()}

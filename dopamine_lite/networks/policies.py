@@ -61,6 +61,9 @@ class Policy(Protocol):
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """Actions [B, D] as the environment takes them."""
 
+    def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
+        """`mode` and `to_environment` in TensorFlow."""
+
 
 def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Policy:
     """The policy for an action space: categorical for discrete ones, Gaussian for boxes."""
@@ -145,6 +148,11 @@ class CategoricalPolicy:
         shifted = actions + self._starts
         return shifted[:, 0] if self._is_single else shifted
 
+    def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
+        parts = tf.split(outputs, self._sizes, axis=1)
+        actions = tf.stack([tf.argmax(part, axis=1) for part in parts], axis=1) + self._starts
+        return actions[:, 0] if self._is_single else actions
+
 
 @gin.configurable(denylist=["seeds", "action_space"])
 class GaussianPolicy:
@@ -210,6 +218,10 @@ class GaussianPolicy:
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         return np.clip(actions.reshape(-1, *self._shape), self._low, self._high)
+
+    def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
+        means = tf.reshape(outputs[:, : self.action_size], [-1, *self._shape])
+        return tf.clip_by_value(means, self._low, self._high)
 
 
 class _MeansAndDeviations(keras.layers.Layer):

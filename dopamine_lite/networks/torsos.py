@@ -94,6 +94,11 @@ class NatureCNN:
         self.layers = keras.Sequential(layers)
 
     @staticmethod
+    def preparation_layers() -> list[keras.layers.Layer]:
+        """`prepare` as Keras layers."""
+        return [keras.layers.Permute((2, 3, 1)), keras.layers.Rescaling(1 / 255)]
+
+    @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
         """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
         return _scaled_images(observations)
@@ -210,6 +215,11 @@ class MinAtarCNN:
         self.layers = keras.Sequential(layers)
 
     @staticmethod
+    def preparation_layers() -> list[keras.layers.Layer]:
+        """`prepare` as Keras layers: Keras casts by itself."""
+        return []
+
+    @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
         """[B, 10, 10, channels] -> the same in float32."""
         observations.shape.assert_has_rank(4)
@@ -276,6 +286,11 @@ class MLP:
                 for index, units in enumerate(hidden_units)
             ]
         )
+
+    @staticmethod
+    def preparation_layers() -> list[keras.layers.Layer]:
+        """`prepare` as Keras layers."""
+        return [keras.layers.Flatten()]
 
     @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:

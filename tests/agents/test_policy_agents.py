@@ -243,3 +243,17 @@ def test_tensors_are_never_turned_into_text(monkeypatch):
     monkeypatch.setattr(type(tf.constant(0)), "__repr__", refuse)
     for name in AGENTS:
         Identity(2).play(build(name), 20)
+
+
+@pytest.mark.parametrize("name", ["ppo_everything", "reinforce_baseline"])
+def test_an_exported_policy_acts_as_the_agent_does(name, tmp_path):
+    agent = build(name)
+    Identity(2).play(agent, 40)
+    agent.export(tmp_path / "policy", as_keras=False)
+    observations = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    model = tf.saved_model.load(str(tmp_path / "policy"))  # must outlive its function
+    exported = model.policy(tf.constant(observations))
+    for row, action in zip(observations, exported["actions"].numpy(), strict=True):
+        assert agent.act(np.stack([row, row]), evaluate=True)[0] == action
+    with pytest.raises(UserError, match="two heads"):
+        agent.export(tmp_path / "policy.keras", as_keras=True)

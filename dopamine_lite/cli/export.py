@@ -1,0 +1,63 @@
+"""`dopamine-lite export`: a run's policy as a model that needs this package no more."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from absl import flags
+
+from dopamine_lite.cli import evaluate, run_directory
+from dopamine_lite.common.errors import UserError
+
+SUMMARY = "Writes a run's policy as a SavedModel or a Keras model that runs without this package."
+_FORMATS = ("savedmodel", "keras")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    run_directory.define_base_dir(flag_values)
+    evaluate.define_checkpoint(flag_values)
+    flags.DEFINE_enum(
+        "format",
+        "savedmodel",
+        _FORMATS,
+        "savedmodel: observations to actions and values, of any agent with a network; keras: to the "
+        "network's outputs, where all its layers are Keras's own",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "the model: a new directory for savedmodel, a file that ends in .keras (required)",
+        flag_values=flag_values,
+    )
+
+
+def run(flag_values: flags.FlagValues) -> None:
+    directory = run_directory.existing_run(flag_values)
+    as_keras = flag_values.format == "keras"
+    if as_keras:
+        output = run_directory.output_file(flag_values.output, (".keras",), "policy.keras")
+    else:
+        output = _new_directory(flag_values.output)
+    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    aside = output.with_name(f".{os.getpid()}.{output.name}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        runner.agent.export(aside, as_keras)
+        aside.replace(output)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.unlink(missing_ok=True)
+    print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
+
+
+def _new_directory(output: str | None) -> Path:
+    if not output:
+        raise UserError("--output is missing: name a new directory, such as --output policy.")
+    path = Path(output)
+    if path.exists():
+        raise UserError(f"{path} is there already: name a new directory with --output.")
+    run_directory.check_output(path)
+    return path

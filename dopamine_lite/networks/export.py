@@ -1,0 +1,73 @@
+"""Trained policies as files that run without this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.networks.network import Network
+
+PolicyFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+
+
+def save_savedmodel(
+    policy: PolicyFunction,
+    variables: Sequence[tf.Variable],
+    observation_shape: tuple[int, ...],
+    dtype: np.dtype,
+    path: Path,
+) -> None:
+    """Writes `policy` as a SavedModel: its `serving_default` takes observations [B, ...].
+
+    Args:
+      policy: from observations to what it returns for them, in TensorFlow.
+      variables: that it reads.
+      observation_shape: of one observation.
+      dtype: of observations.
+      path: the directory to write.
+    """
+    module = tf.Module()
+    module.own_variables = list(variables)
+    signature = tf.TensorSpec([None, *observation_shape], tf.as_dtype(dtype), name="observations")
+    module.policy = tf.function(policy, input_signature=[signature])
+    tf.saved_model.save(module, str(path), signatures=module.policy.get_concrete_function())
+
+
+def keras_model(network: Network, observation_shape: tuple[int, ...]) -> keras.Sequential:
+    """The network as a Keras model of Keras's own layers: observations to its outputs.
+
+    Raises:
+      UserError: it has layers that Keras does not know.
+    """
+    torso: Any = network.torso
+    head_layers = network.head.layers
+    dense = len(head_layers) == 1 and isinstance(head_layers[0], keras.layers.Dense)
+    if not dense or not hasattr(torso, "preparation_layers"):
+        raise UserError(
+            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one has layers "
+            "that Keras alone does not know: export it with --format savedmodel."
+        )
+    layers = [*torso.layers.layers, *head_layers]
+    model = keras.Sequential(
+        [
+            keras.Input(observation_shape),
+            *torso.preparation_layers(),
+            *(_of_keras(layer) for layer in layers),
+        ]
+    )
+    model.set_weights([weight for layer in layers for weight in layer.get_weights()])
+    return model
+
+
+def _of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A fresh layer of the Keras class that `layer` is, or that its class specialises."""
+    kind: Any = next(
+        parent for parent in type(layer).__mro__ if parent.__module__.startswith("keras.")
+    )
+    return kind.from_config(layer.get_config())
