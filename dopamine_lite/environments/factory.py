@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gin
 
+import dopamine_lite.environments.registration  # noqa: F401  # makes the package's own ids known
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.atari_environment import AtariEnvironment, game_name
 from dopamine_lite.environments.environment import Environment
