@@ -1,0 +1,1 @@
+"""Exact solutions of small problems, to hold what agents learn against."""
