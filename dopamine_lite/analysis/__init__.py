@@ -1,1 +1,1 @@
-"""From run directories to numbers and pictures."""
+"""From run directories to pictures, and exact solutions to hold what agents learn against."""

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import functools
+import inspect
+import json
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import load_env_creator
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.vector_environment import VectorEnvironment
+
+# What `gymnasium.make` takes for itself.
+_NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")
+_has_masks: dict[tuple[str, str], bool] = {}  # by id and the JSON of its options
 
 
 class GymnasiumEnvironment(Environment):
@@ -30,6 +37,11 @@ class GymnasiumEnvironment(Environment):
         own limit is not lower.
       render: draw stream 0.
       evaluate: nothing differs in evaluation.
+      kwargs: options of the environment, passed to `gymnasium.make`.
+
+    Raises:
+      UserError: there is no such environment, a package that it needs is missing, or it has no such
+        options, observations or pictures.
     """
 
     def __init__(
@@ -40,11 +52,13 @@ class GymnasiumEnvironment(Environment):
         max_steps_per_episode: int | None = None,
         render: bool = False,
         evaluate: bool = False,
+        kwargs: dict[str, Any] | None = None,
     ):
         registered = find(id)
+        options = _checked_options(kwargs)
         limit = _lower(registered.max_episode_steps, max_steps_per_episode)
         self._draws = render
-        self._envs = [_make(id, limit, render and index == 0) for index in range(num_envs)]
+        self._envs = [_make(id, limit, render and index == 0, options) for index in range(num_envs)]
         self._seeds = stream_seeds(seed, num_envs)
         space = self._envs[0].observation_space
         if space.shape is None or space.dtype is None:
@@ -52,7 +66,7 @@ class GymnasiumEnvironment(Environment):
                 f"{id} has observations of {space}: give it one array an observation, for example "
                 "with gymnasium.wrappers.FlattenObservation."
             )
-        self.spec = spec_of(id, space, self._envs[0].action_space, num_envs, limit)
+        self.spec = spec_of(id, space, self._envs[0].action_space, num_envs, limit, options)
         self._masked = self.spec.action_masks
         self._shape = (num_envs, *space.shape)
         self._dtype = self.spec.observation_space.dtype
@@ -109,26 +123,34 @@ class GymnasiumEnvironment(Environment):
 
 
 def native_vector_environment(
-    id: str, num_envs: int, seed: int, max_steps_per_episode: int | None
+    id: str,
+    num_envs: int,
+    seed: int,
+    max_steps_per_episode: int | None,
+    kwargs: dict[str, Any] | None = None,
 ) -> VectorEnvironment | None:
     """The environment's own vector implementation where it has one that resets in the same step.
 
     Others reset a step later and then have no true final observation and next step in one; all
-    that come with Gymnasium 1.4 (CartPole's and those in JAX) are of that kind.
+    that come with Gymnasium 1.4 (CartPole's and those in JAX) are of that kind. `kwargs` are options
+    of the environment, passed to `gymnasium.make_vec`.
     """
     registered = find(id)
-    if registered.vector_entry_point is None or has_action_masks(id):
+    options = _checked_options(kwargs)
+    if registered.vector_entry_point is None or has_action_masks(id, options):
         return None
     limit = _lower(registered.max_episode_steps, max_steps_per_episode)
     arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
-    with _clear_errors(id):
+    with _clear_errors(id, options):
         envs = gymnasium.make_vec(
-            id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments
+            id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments, **options
         )
     if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
         envs.close()
         return None
-    spec = spec_of(id, envs.single_observation_space, envs.single_action_space, num_envs, limit)
+    spec = spec_of(
+        id, envs.single_observation_space, envs.single_action_space, num_envs, limit, options
+    )
     return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
 
 
@@ -144,8 +166,10 @@ def spec_of(
     action_space: gymnasium.Space,
     num_envs: int,
     limit: int | None,
+    options: dict[str, Any],
 ) -> EnvironmentSpec:
     """What an agent is told; observations of 64-bit numbers are handed over as 32-bit ones."""
+    protocol = {"environment": id, "max_steps_per_episode": limit}
     space = observation_space
     if isinstance(space, gymnasium.spaces.Box) and space.dtype == np.float64:
         space = gymnasium.spaces.Box(
@@ -157,17 +181,22 @@ def spec_of(
         action_space=action_space,
         num_envs=num_envs,
         max_steps_per_episode=limit,
-        action_masks=has_action_masks(id),
-        protocol={"environment": id, "max_steps_per_episode": limit},
+        action_masks=has_action_masks(id, options),
+        protocol=protocol | ({"kwargs": options} if options else {}),
     )
 
 
-@functools.cache
-def has_action_masks(id: str) -> bool:
-    """Whether `id` names its legal actions in `info["action_mask"]`, Gymnasium's convention."""
-    with contextlib.closing(_make(id, None, draw=False)) as env:
-        _, info = env.reset(seed=0)
-    return "action_mask" in info
+def has_action_masks(id: str, options: dict[str, Any]) -> bool:
+    """Whether `id` names its legal actions in `info["action_mask"]`, Gymnasium's convention.
+
+    Found out once for each `options`: they can switch masks on, and be needed to make one at all.
+    """
+    key = (id, json.dumps(options))
+    if key not in _has_masks:
+        with contextlib.closing(_make(id, None, draw=False, options=options)) as env:
+            _, info = env.reset(seed=0)
+        _has_masks[key] = "action_mask" in info
+    return _has_masks[key]
 
 
 def _masks(infos: list[dict[str, Any]]) -> np.ndarray:
@@ -189,18 +218,39 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
         ) from error
 
 
-def _make(id: str, limit: int | None, draw: bool) -> gymnasium.Env:
-    options: dict[str, Any] = {}
-    if draw:
-        options["render_mode"] = "rgb_array"
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no word about its absence
+def _checked_options(kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """A copy of `kwargs`. Raises UserError where they cannot be an environment's options."""
+    if not isinstance(kwargs, dict | None) or not all(
+        isinstance(name, str) for name in kwargs or ()
+    ):
+        raise UserError(
+            f"create_environment.kwargs is {kwargs!r}: give a dictionary of options by name, such as "
+            "{'rows': 5}."
+        )
+    options = dict(kwargs or {})
+    for name in options:
+        if name in _NOT_OPTIONS:
+            raise UserError(
+                f"create_environment.kwargs has {name!r}, which is no option of an environment: "
+                "what is bound elsewhere decides it."
+            )
     try:
-        with _clear_errors(id):
-            env = gymnasium.make(id, limit, disable_env_checker=True, **options)
-    except TypeError as error:
-        if "render_mode" not in str(error):
-            raise
-        raise UserError(f"{id} does not draw: it takes no render_mode.") from error
+        json.dumps(options)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"create_environment.kwargs is {kwargs!r}, which cannot be written beside results "
+            f"({error}): give numbers, texts, lists and dictionaries."
+        ) from error
+    return options
+
+
+def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gymnasium.Env:
+    arguments: dict[str, Any] = {}
+    if draw:
+        arguments["render_mode"] = "rgb_array"
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no word about its absence
+    with _clear_errors(id, options):
+        env = gymnasium.make(id, limit, disable_env_checker=True, **arguments, **options)
     modes = env.metadata.get("render_modes", [])
     if draw and "rgb_array" not in modes:
         raise UserError(f"{id} does not draw: 'rgb_array' is not among its render modes {modes}.")
@@ -208,8 +258,8 @@ def _make(id: str, limit: int | None, draw: bool) -> gymnasium.Env:
 
 
 @contextlib.contextmanager
-def _clear_errors(id: str) -> Iterator[None]:
-    """Silence about newer versions; a sentence where a package is missing."""
+def _clear_errors(id: str, options: dict[str, Any]) -> Iterator[None]:
+    """Silence about newer versions; a sentence where a package or an option is missing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -219,6 +269,22 @@ def _clear_errors(id: str) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError):  # Gymnasium's own errors name the command
             what += f", run `pip install {error.name}`"
         raise UserError(f"{id} needs a package that is not installed: {what}.") from error
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown and unknown[1] == "render_mode":
+            raise UserError(f"{id} does not draw: it takes no render_mode.") from error
+        if unknown and unknown[1] in options:
+            known = ", ".join(_known_options(id)) or "none"
+            raise UserError(
+                f"{id} has no option {unknown[1]!r} (create_environment.kwargs); those it has: {known}."
+            ) from error
+        raise
+
+
+def _known_options(id: str) -> list[str]:
+    entry_point: Any = find(id).entry_point
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return [name for name in inspect.signature(creator).parameters if name not in _NOT_OPTIONS]
 
 
 def _lower(first: int | None, second: int | None) -> int | None:

@@ -1,0 +1,29 @@
+"""The Gymnasium ids of the environments that come with this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+
+_ENVIRONMENTS: dict[str, dict[str, Any]] = {
+    "GridWorld-v0": {
+        "entry_point": "dopamine_lite.environments.grid_world:GridWorld",
+        "vector_entry_point": "dopamine_lite.environments.grid_world:GridWorldVector",
+        # A run can lower this and not raise it. A random walk takes 466 steps on average to cross the
+        # default grid and never this many; on 20 x 20 cells one in thirty does.
+        "max_episode_steps": 10_000,
+    },
+}
+
+
+def register() -> None:
+    """Tells Gymnasium the ids that it does not know yet; imports none of the environments."""
+    for id, options in _ENVIRONMENTS.items():
+        if id not in gymnasium.registry:
+            gymnasium.register(id, **options)
+
+
+# On import, for Gymnasium has no plugins since 1.0 and imports the module that an id names:
+# gymnasium.make("dopamine_lite.environments.registration:GridWorld-v0").
+register()
