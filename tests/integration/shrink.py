@@ -13,7 +13,13 @@ _RUNNER = {
     "Runner.log_every_steps": 100,
 }
 _VALUE_AGENT = {"min_replay_history": 40, "update_period": 16, "updates_per_period": 2}
-_VALUE_AGENTS = ("DQNAgent", "C51Agent", "QRDQNAgent", "IQNAgent", "RainbowAgent")
+_AGENTS: dict[str, dict[str, object]] = {
+    **dict.fromkeys(
+        ("DQNAgent", "C51Agent", "QRDQNAgent", "IQNAgent", "RainbowAgent"), _VALUE_AGENT
+    ),
+    "PPOAgent": {"rollout_length": 8, "num_epochs": 2, "num_minibatches": 2},
+    "ReinforceAgent": {"batch_episodes": 1},
+}
 
 
 def shrunk(config: str) -> list[str]:
@@ -25,9 +31,10 @@ def shrunk(config: str) -> list[str]:
     else:
         bindings["Runner.evaluation_steps"] = 160
     agent = re.search(r"^Runner.agent = @(\w+)", text, re.MULTILINE)
-    if agent and agent[1] in _VALUE_AGENTS:
-        bindings |= {f"{agent[1]}.{name}": value for name, value in _VALUE_AGENT.items()}
-        replay = re.search(r"^\w+\.replay = @(\w+)", text, re.MULTILINE)
-        assert replay
+    if agent:
+        smaller = _AGENTS.get(agent[1], {})
+        bindings |= {f"{agent[1]}.{name}": value for name, value in smaller.items()}
+    replay = re.search(r"^\w+\.replay = @(\w+)", text, re.MULTILINE)
+    if replay:
         bindings[f"{replay[1]}.replay_capacity"] = 1000
     return [f"--gin_bindings={name} = {value}" for name, value in bindings.items()]

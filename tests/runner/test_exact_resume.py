@@ -18,22 +18,38 @@ from dopamine_lite.common.checkpointing import Checkpointer, digest
 Command = Callable[[Path], list[str]]
 
 
+VALUE_AGENTS = {
+    "dqn": "DQNAgent",
+    "c51": "C51Agent",
+    "qr_dqn": "QRDQNAgent",
+    "iqn": "IQNAgent",
+    "rainbow": "RainbowAgent",
+}
+CONFIGS = {
+    **{agent: f"{agent}/cartpole.gin" for agent in VALUE_AGENTS},
+    "ppo": "ppo/acrobot.gin",  # with both normalisers
+    "reinforce": "classics/reinforce_lunar_lander.gin",
+}
+
+
 def command(agent: str, steps: int) -> Command:
-    """Trains `agent` on CartPole in `steps` steps an iteration; the replay wraps round."""
-    name = {"dqn": "DQNAgent", "c51": "C51Agent", "qr_dqn": "QRDQNAgent", "iqn": "IQNAgent"}
-    replay = "PrioritizedReplay" if agent == "rainbow" else "CircularReplay"
+    """Trains `agent` in `steps` steps an iteration; a replay wraps round."""
     bindings = [
         "Runner.num_iterations = 3",
         f"Runner.training_steps = {steps}",
         f"Runner.checkpoint_every_steps = {steps // 4}",
         "Runner.evaluation_episodes = 3",
         "Runner.num_envs = 2",
-        f"{name.get(agent, 'RainbowAgent')}.min_replay_history = 500",
-        f"{replay}.replay_capacity = {steps}",
     ]
+    if agent in VALUE_AGENTS:
+        replay = "PrioritizedReplay" if agent == "rainbow" else "CircularReplay"
+        bindings += [
+            f"{VALUE_AGENTS[agent]}.min_replay_history = 500",
+            f"{replay}.replay_capacity = {steps}",
+        ]
     return lambda base_dir: [
         *(sys.executable, "-m", "dopamine_lite", "train", f"--base_dir={base_dir}"),
-        *(f"--gin_files={agent}/cartpole.gin", "--seed=3"),
+        *(f"--gin_files={CONFIGS[agent]}", "--seed=3"),
         *(f"--gin_bindings={binding}" for binding in bindings),
     ]
 
@@ -100,9 +116,9 @@ def test_a_killed_run_is_the_run_never_stopped(whole, tmp_path, kill, kills):
     assert_equal_runs(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("agent", ["c51", "qr_dqn", "iqn", "rainbow"])
+@pytest.mark.parametrize("agent", [agent for agent in CONFIGS if agent != "dqn"])
 def test_every_agent_resumes_exactly(agent, tmp_path):
-    train = command(agent, 1200)
+    train = command(agent, 1200 if agent in VALUE_AGENTS else 6000)
     subprocess.run(train(tmp_path / "whole"), check=True, capture_output=True)
     killed = tmp_path / "run"
     process = subprocess.Popen(train(killed), stdout=subprocess.DEVNULL)
