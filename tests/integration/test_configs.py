@@ -27,6 +27,8 @@ def test_the_experiments_are_all_there():
             for agent in ("c51", "qr_dqn", "iqn", "rainbow")
             for environment in ("cartpole", "acrobot", "lunar_lander", "minatar", "atari")
         ),
+        *(f"classics/{agent}_cartpole.gin" for agent in ("q_learning", "sarsa", "double_q")),
+        *(f"classics/{agent}_cliff.gin" for agent in ("q_learning", "sarsa")),
     } <= set(EXPERIMENTS)
 
 
@@ -45,7 +47,8 @@ def test_runs(name, tmp_path):
     assert [line["iteration"] for line in lines] == [0, 1]
     assert lines[1]["agent_steps"] == 640
     if not name.startswith("random/"):
-        assert lines[1]["train"]["loss"] >= 0
+        train = lines[1]["train"]
+        assert train["td_error" if "td_error" in train else "loss"] >= 0
 
 
 @pytest.mark.parametrize(
