@@ -29,6 +29,7 @@ def run(flag_values: flags.FlagValues) -> None:
     package = Path(__file__).resolve().parent.parent
     print_table("Agents (Runner.agent = @...)", list(_agents(package)))
     print_table("Environments (Runner.environment = @...)", list(_environments(package)))
+    print_table("Wrappers (wrapped_environment.wrappers = [@...])", list(_wrappers(package)))
     configs = configuration.packaged_configs()
     print_table(
         "Configs (--gin_files=...)",
@@ -51,7 +52,21 @@ def _agents(package: Path) -> Iterator[tuple[str, str, str]]:
 def _environments(package: Path) -> Iterator[tuple[str, str, str]]:
     """What `Runner.environment` can be, likewise."""
     for module, node in _configurables(package / "environments"):
-        yield node.name, module, _summary(node)
+        if not _is_wrapper(node):
+            yield node.name, module, _summary(node)
+
+
+def _wrappers(package: Path) -> Iterator[tuple[str, str, str]]:
+    """What `wrapped_environment.wrappers` can hold, likewise."""
+    for module, node in _configurables(package / "environments"):
+        if _is_wrapper(node):
+            yield node.name, module, _summary(node)
+
+
+def _is_wrapper(node: ast.ClassDef | ast.FunctionDef) -> bool:
+    return isinstance(node, ast.ClassDef) and any(
+        ast.unparse(base) == "EnvironmentWrapper" for base in node.bases
+    )
 
 
 def _configurables(directory: Path) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:

@@ -16,6 +16,9 @@ def test_agents_environments_and_every_config(cli):
     assert listed.status == 0 and listed.err == ""
     for name in ("DQNAgent", "RandomAgent", "DopamineAdapter", "create_environment"):
         assert f"\n  {name} " in listed.out
+    environments, wrappers = listed.out.split("Wrappers (")
+    assert "wrapped_environment" in environments and "Discretise" not in environments
+    assert "\n  Discretise " in wrappers
     assert "EpsilonGreedy" not in listed.out and "SwitchingAgent" not in listed.out
     configs = configuration.all_configs()
     assert configs

@@ -35,9 +35,12 @@ def test_the_experiments_are_all_there():
                 "lunar_lander",
                 "lunar_lander_continuous",
                 "pendulum",
+                "rocket_lander",
                 "atari",
             )
         ),
+        *(f"classics/{agent}_cartpole.gin" for agent in ("q_learning", "sarsa", "double_q")),
+        *(f"classics/{agent}_cliff.gin" for agent in ("q_learning", "sarsa")),
     } <= set(EXPERIMENTS)
 
 
@@ -56,7 +59,7 @@ def test_runs(name, tmp_path):
     assert [line["iteration"] for line in lines] == [0, 1]
     assert lines[1]["agent_steps"] == 640
     if not name.startswith("random/"):
-        assert {"loss", "policy_loss"} & set(lines[1]["train"])
+        assert {"loss", "policy_loss", "td_error"} & set(lines[1]["train"])
 
 
 @pytest.mark.parametrize(

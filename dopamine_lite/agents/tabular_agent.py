@@ -1,0 +1,210 @@
+"""What the tabular agents share: tables of action values, acting by them, updating their entries."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
+from dopamine_lite.environments.environment import EnvironmentSpec
+
+
+class TabularAgent(Agent):
+    """Learns a value for each of S states and A actions. A subclass gives what it learns from a step.
+
+    Q(s, a) <- Q(s, a) + alpha (target - Q(s, a)), once for each agent step. All targets of a step of
+    N streams are computed from the values before it. Streams that update the same entry do so one
+    after the other, in their order, so that an entry stays between its old value and the targets
+    however many streams meet in it.
+
+    Args:
+      spec: of the environment; discrete observations, those of others after @Discretise.
+      seeds: this agent's node.
+      gamma: discount per agent step.
+      learning_rate: alpha, above 0 and at most 1.
+      initial_value: of every entry; above what can be reached, it has every action tried.
+      exploration: chooses actions by values.
+
+    Raises:
+      UserError: observations or actions are not discrete, a number is out of range, or the table
+        does not fit into memory.
+    """
+
+    _num_tables = 1
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        seeds: Seeds,
+        *,
+        gamma: float = 0.99,
+        learning_rate: float = 0.1,
+        initial_value: float = 0.0,
+        exploration: Callable[..., Any] = EpsilonGreedy,
+    ):
+        name = type(self).__name__
+        states, actions = _discrete_spaces(spec, name)
+        _check_fractions(name, gamma=gamma, learning_rate=learning_rate)
+        self._gamma = gamma
+        self._learning_rate = learning_rate
+        self._first_state, self._first_action = int(states.start), int(actions.start)
+        self._num_actions = int(actions.n)
+        shape = (self._num_tables, int(states.n), self._num_actions)
+        require_memory(
+            8 * int(np.prod(shape, dtype=object)),
+            f"{name}'s table of {shape[1]:,} states",
+            "use fewer bins, or an agent with a network",
+        )
+        self._tables = np.full(shape, initial_value, np.float64)
+        self._entries = self._tables.reshape(-1)  # the same memory
+        self._exploration = exploration(self._num_actions, 0, seeds.child("exploration"))
+        self._generator = seeds.generator("update")  # for what an update draws
+        self._steps = 0  # agent steps observed
+        self._reset_sums()
+
+    @abc.abstractmethod
+    def _learn(self, transitions: Transitions) -> None:
+        """Updates entries by one step of training."""
+
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> np.ndarray:
+        return self._choose(observations, evaluate, action_masks) + self._first_action
+
+    def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
+        if not evaluate:
+            self._steps += len(transitions.actions)
+            self._learn(transitions)
+
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))
+        if self._updates:
+            values |= {
+                "td_error": self._error_sum / self._updates,
+                "q_mean": self._value_sum / self._updates,
+            }
+        self._reset_sums()
+        return values | {"q_values": self._entries.copy()}
+
+    def get_state(self) -> State:
+        return {
+            "steps": self._steps,
+            "tables": self._tables.copy(),
+            "exploration": self._exploration.get_state(),
+            "generator": generator_state(self._generator),
+        }
+
+    def set_state(self, state: State) -> None:
+        if state["tables"].shape != self._tables.shape:
+            raise ValueError(f"tables {state['tables'].shape} instead of {self._tables.shape}")
+        self._steps = state["steps"]
+        self._tables[:] = state["tables"]
+        self._exploration.set_state(state["exploration"])
+        restore_generator(self._generator, state["generator"])
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "agent": type(self).__name__,
+            "exploration": type(self._exploration).__name__,
+            "tables": len(self._tables),
+            "states": self._tables.shape[1],
+            "parameters": self._tables.size,
+            "memory_bytes": self._tables.nbytes,
+        }
+
+    def _values(self, observations: np.ndarray) -> np.ndarray:
+        """Action values [N, A] to act by."""
+        return self._tables[0].take(observations - self._first_state, axis=0)
+
+    def _legal_values(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+        """The same, minus infinity where an action is illegal."""
+        values = self._values(observations)
+        return values if masks is None else np.where(masks, values, -np.inf)
+
+    def _choose(
+        self, observations: np.ndarray, evaluate: bool, masks: np.ndarray | None
+    ) -> np.ndarray:
+        """Actions [N], counted from 0, by the policy."""
+        return self._exploration.choose(
+            len(observations),
+            lambda: self._legal_values(observations, masks),
+            self._steps,
+            evaluate,
+            masks,
+        )
+
+    def _entries_of(self, observations: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Where Q(s, a) of the first table is in `_entries`: [N] int64."""
+        states = observations - self._first_state
+        return states * self._num_actions + (actions - self._first_action)
+
+    def _targets(self, transitions: Transitions, next_values: np.ndarray) -> np.ndarray:
+        """r + gamma v [N] for values v [N] of s'; r where the episode terminated there."""
+        rewards = transitions.rewards
+        return np.where(transitions.terminated, rewards, rewards + self._gamma * next_values)
+
+    def _update(self, entries: np.ndarray, targets: np.ndarray) -> None:
+        """Moves `entries` [N], of which several may be the same, towards `targets` [N]."""
+        values = self._entries[entries]
+        errors = targets - values
+        self._updates += len(entries)
+        self._error_sum += float(np.abs(errors).sum())
+        self._value_sum += float(values.sum())
+        np.add.at(self._entries, entries, step_sizes(entries, self._learning_rate) * errors)
+
+    def _reset_sums(self) -> None:
+        """Of what the updates since the last `metrics` met."""
+        self._updates, self._error_sum, self._value_sum = 0, 0.0, 0.0
+
+
+def step_sizes(entries: np.ndarray, learning_rate: float) -> np.ndarray | float:
+    """alpha (1 - alpha)^k [N], where k later ones of `entries` [N] are the same.
+
+    An entry q plus its errors (target - q), weighted by these and summed, is what updates of step size
+    alpha make of it one after the other: q (1 - alpha)^n + sum_i alpha (1 - alpha)^(n - i) target_i.
+    """
+    if len(entries) == 1:
+        return learning_rate
+    order = entries.argsort(kind="stable")
+    ordered = entries[order]
+    later = np.empty_like(entries)
+    later[order] = ordered.searchsorted(ordered, "right") - np.arange(1, len(entries) + 1)
+    return learning_rate * (1 - learning_rate) ** later
+
+
+def _discrete_spaces(
+    spec: EnvironmentSpec, agent: str
+) -> tuple[gymnasium.spaces.Discrete, gymnasium.spaces.Discrete]:
+    """The spaces of observations and actions."""
+    states, actions = spec.observation_space, spec.action_space
+    if not isinstance(states, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"{agent} needs discrete observations, but {spec.id} has {states}: make them so with "
+            "`Runner.environment = @wrapped_environment` and its wrapper @Discretise."
+        )
+    if not isinstance(actions, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"{agent} needs a discrete action space, but {spec.id} has {actions}: choose an agent "
+            "for continuous actions or another environment."
+        )
+    return states, actions
+
+
+def _check_fractions(agent: str, gamma: float, learning_rate: float) -> None:
+    if not 0 <= gamma <= 1:
+        raise UserError(f"{agent}.gamma is {gamma!r}: give a number from 0 to 1.")
+    if not 0 < learning_rate <= 1:
+        raise UserError(
+            f"{agent}.learning_rate is {learning_rate!r}: give a number above 0, at most 1."
+        )

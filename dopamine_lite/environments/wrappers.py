@@ -1,0 +1,305 @@
+"""Environments whose observations are seen differently: bins, differences, crops, two levels."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gin
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments.environment import Environment, Step
+
+
+@gin.configurable
+def wrapped_environment(
+    environment: Callable[..., Environment] = gin.REQUIRED,
+    wrappers: Sequence[Callable[[Environment], Environment]] = (),
+    num_envs: int = 1,
+    seed: int = 0,
+    max_steps_per_episode: int | None = None,
+    render: bool = False,
+    evaluate: bool = False,
+) -> Environment:
+    """Any environment in wrappers: `@create_environment` in `[@Crop, @DifferenceFrame]`, inner first.
+
+    Whatever else it is called with goes to the environment.
+    """
+    wrapped = environment(
+        num_envs=num_envs,
+        seed=seed,
+        max_steps_per_episode=max_steps_per_episode,
+        render=render,
+        evaluate=evaluate,
+    )
+    for wrapper in wrappers:
+        wrapped = wrapper(wrapped)
+    return wrapped
+
+
+class EnvironmentWrapper(Environment):
+    """An environment seen through `_convert`. Rewards, ends, action masks and pictures stay.
+
+    Built as `wrapper(environment)` from an environment that has not been reset. What it is called and
+    its `settings` join the protocol.
+    """
+
+    def __init__(
+        self, environment: Environment, space: gymnasium.Space, stack_size: int, **settings: Any
+    ):
+        self._environment = environment
+        spec = environment.spec
+        written = ", ".join(f"{name}={value}" for name, value in settings.items())
+        wrappers = [*spec.protocol.get("wrappers", []), f"{type(self).__name__}({written})"]
+        self.spec = dataclasses.replace(
+            spec,
+            observation_space=space,
+            stack_size=stack_size,
+            protocol=spec.protocol | {"wrappers": wrappers},
+        )
+
+    @abc.abstractmethod
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        """Observations [N, ...] as this wrapper shows them, in an array that stays as it is."""
+
+    def reset(self) -> np.ndarray:
+        observations = self._convert(self._environment.reset())
+        self.action_masks = self._environment.action_masks
+        return observations
+
+    def step(self, actions: np.ndarray) -> Step:
+        result = self._environment.step(actions)
+        self.action_masks = self._environment.action_masks
+        following = observations = self._convert(result.next_observations)
+        if result.observations is not result.next_observations:  # an episode has ended
+            observations = self._convert(result.observations)
+        return result._replace(observations=observations, next_observations=following)
+
+    def render(self) -> np.ndarray:
+        return self._environment.render()
+
+    def close(self) -> None:
+        self._environment.close()
+
+
+@gin.configurable
+class Discretise(EnvironmentWrapper):
+    """Observations of D numbers as the number of their bin, in Discrete(product of the bins).
+
+    The bins of a dimension are equally wide; the first and the last also hold what lies outside.
+
+    Args:
+      environment: with observations in a box.
+      bins: their number, for each dimension or for all.
+      low: where the first bin begins, likewise. None: the lowest value, where it is finite.
+      high: where the last bin ends. None: the highest value.
+
+    Raises:
+      UserError: observations are no box, or the bins are none.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        bins: int | Sequence[int] = 10,
+        low: float | Sequence[float | None] | None = None,
+        high: float | Sequence[float | None] | None = None,
+    ):
+        space = _box(environment, "Discretise")
+        counts = _numbers_of_bins(bins, environment)
+        lowest = _bounds("low", low, space.low, environment)
+        highest = _bounds("high", high, space.high, environment)
+        if not (lowest < highest).all():
+            raise UserError(
+                f"Discretise.low is {lowest.tolist()} and Discretise.high {highest.tolist()}: give "
+                "every dimension a low below its high."
+            )
+        states = math.prod(counts)
+        if states > np.iinfo(np.int64).max:
+            raise UserError(
+                f"Discretise.bins makes {states:.1e} states of {environment.spec.id}'s "
+                f"{len(counts)} dimensions, more than can be numbered: use fewer bins."
+            )
+        super().__init__(
+            environment,
+            gymnasium.spaces.Discrete(states),
+            stack_size=1,
+            bins=counts,
+            low=lowest.tolist(),
+            high=highest.tolist(),
+        )
+        self._low = lowest
+        self._last = np.array(counts) - 1.0
+        self._bins_per_unit = np.array(counts) / (highest - lowest)
+        self._strides = np.array([math.prod(counts[index + 1 :]) for index in range(len(counts))])
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        positions = (observations.reshape(len(observations), -1) - self._low) * self._bins_per_unit
+        bins = np.minimum(np.maximum(positions, 0), self._last).astype(np.int64)
+        return bins @ self._strides
+
+
+@gin.configurable
+class DifferenceFrame(EnvironmentWrapper):
+    """x_t - x_(t-1): what has moved since the step before; zeros at the start of an episode.
+
+    As in Karpathy (2016), "Deep reinforcement learning: Pong from pixels". Of bytes in int16,
+    of other numbers in float32. The last difference of an episode is to its own last but one.
+
+    Raises:
+      UserError: observations are no box, or stacks of frames.
+    """
+
+    def __init__(self, environment: Environment):
+        space = _box(environment, "DifferenceFrame")
+        if environment.spec.stack_size > 1:
+            raise UserError(
+                f"DifferenceFrame compares single frames, but {environment.spec.id}'s observations "
+                f"are stacks of {environment.spec.stack_size}: set AtariEnvironment.stack_size = 1."
+            )
+        self._dtype: Any = np.int16 if space.dtype == np.uint8 else np.float32
+        low, high = self._convert(space.low), self._convert(space.high)
+        differences = gymnasium.spaces.Box(low - high, high - low, dtype=self._dtype)
+        super().__init__(environment, differences, stack_size=1)
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        return observations.astype(self._dtype)
+
+    def reset(self) -> np.ndarray:
+        self._previous = super().reset()
+        return np.zeros_like(self._previous)
+
+    def step(self, actions: np.ndarray) -> Step:
+        result = super().step(actions)
+        following = observations = result.next_observations - self._previous
+        self._previous = result.observations  # where an episode begins, its first
+        ended = result.terminated | result.truncated
+        if ended.any():
+            observations = following.copy()
+            observations[ended] = 0
+        return result._replace(observations=observations, next_observations=following)
+
+
+@gin.configurable
+class Crop(EnvironmentWrapper):
+    """Pictures [..., H, W] without some of their outer rows and columns.
+
+    Args:
+      environment: with pictures, in stacks or not, rows and columns in the last two axes.
+      top: rows cut away at the top; the others likewise.
+      bottom: rows.
+      left: columns.
+      right: columns.
+
+    Raises:
+      UserError: observations are no pictures, or nothing of them is left.
+    """
+
+    def __init__(
+        self, environment: Environment, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0
+    ):
+        space = _box(environment, "Crop")
+        if len(space.shape) < 2:
+            raise UserError(
+                f"Crop needs pictures, but {environment.spec.id} has observations of {space}: leave "
+                "Crop out of wrapped_environment.wrappers."
+            )
+        height, width = space.shape[-2:]
+        cuts = {"top": top, "bottom": bottom, "left": left, "right": right}
+        if min(cuts.values()) < 0 or top + bottom >= height or left + right >= width:
+            written = ", ".join(f"{name} {cut}" for name, cut in cuts.items())
+            raise UserError(
+                f"Crop's {written} cannot be cut away from {height} rows and {width} columns: give "
+                "numbers from 0 that leave something."
+            )
+        self._kept = (..., slice(top, height - bottom), slice(left, width - right))
+        low, high = space.low[self._kept], space.high[self._kept]
+        cropped = gymnasium.spaces.Box(low, high, dtype=space.dtype.type)
+        super().__init__(environment, cropped, environment.spec.stack_size, **cuts)
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        return observations[self._kept]
+
+
+@gin.configurable
+class Binarise(EnvironmentWrapper):
+    """Grey pictures in two levels: 0 for black and the background, 1 for everything else.
+
+    Args:
+      environment: with observations of bytes.
+      background: its levels of grey, 87 in Pong.
+
+    Raises:
+      UserError: observations are no bytes.
+    """
+
+    def __init__(self, environment: Environment, background: Sequence[int] = (87,)):
+        space = _box(environment, "Binarise")
+        if space.dtype != np.uint8:
+            raise UserError(
+                f"Binarise needs grey pictures of bytes, but {environment.spec.id} has observations "
+                f"of {space}: leave Binarise out of wrapped_environment.wrappers."
+            )
+        levels = gymnasium.spaces.Box(0, 1, space.shape, np.uint8)
+        stack_size = environment.spec.stack_size
+        super().__init__(environment, levels, stack_size, background=list(background))
+        self._levels = np.ones(256, np.uint8)
+        self._levels[[0, *background]] = 0  # black: the frames before an episode's first, in stacks
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        return self._levels[observations]
+
+
+def _box(environment: Environment, wrapper: str) -> gymnasium.spaces.Box:
+    space = environment.spec.observation_space
+    if not isinstance(space, gymnasium.spaces.Box):
+        raise UserError(
+            f"{wrapper} needs observations in a box, but {environment.spec.id} has {space}: leave "
+            f"{wrapper} out of wrapped_environment.wrappers."
+        )
+    return space
+
+
+def _numbers_of_bins(bins: int | Sequence[int], environment: Environment) -> list[int]:
+    """One number for each dimension."""
+    counts = _for_each_dimension("bins", bins, environment)
+    if not all(isinstance(count, int) and count > 0 for count in counts):
+        raise UserError(f"Discretise.bins is {bins!r}: give whole numbers, 1 or more.")
+    return counts
+
+
+def _bounds(
+    name: str,
+    given: float | Sequence[float | None] | None,
+    of_space: np.ndarray,
+    environment: Environment,
+) -> np.ndarray:
+    """[D] float64: what was `given` for each dimension, else the bounds of the space."""
+    bounds = of_space.reshape(-1).astype(np.float64)
+    for index, bound in enumerate(_for_each_dimension(name, given, environment)):
+        if bound is not None:
+            bounds[index] = bound
+        elif not np.isfinite(bounds[index]):
+            raise UserError(
+                f"{environment.spec.id}'s observations have no finite {name} in dimension {index} of "
+                f"{len(bounds)}, counted from 0: give Discretise.{name} a number for it."
+            )
+    return bounds
+
+
+def _for_each_dimension(name: str, value: Any, environment: Environment) -> list[Any]:
+    """`value` as a list of one for each dimension of the observations."""
+    size = math.prod(environment.spec.observation_space.shape or ())
+    if not isinstance(value, list | tuple):
+        return [value] * size
+    if len(value) != size:
+        raise UserError(
+            f"Discretise.{name} has {len(value)} numbers, but {environment.spec.id}'s observations "
+            f"have {size}: give as many, or one for all."
+        )
+    return list(value)
