@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from dopamine_lite.common import configuration
 from tests.cli.conftest import ROOT
@@ -36,10 +38,17 @@ def test_games(cli):
 
 def test_tables_at_a_terminal():
     leader, follower = pty.openpty()
-    subprocess.run(
-        [sys.executable, "-m", "dopamine_lite", "list"], check=True, cwd=ROOT, stdout=follower
-    )
-    os.close(follower)
-    shown = os.read(leader, 100_000).decode(errors="ignore")  # may end within a character
+    with subprocess.Popen(
+        [sys.executable, "-m", "dopamine_lite", "list"], cwd=ROOT, stdout=follower
+    ) as process:
+        os.close(follower)
+        shown = b"".join(_until_closed(leader))  # while it writes: a terminal holds 4 kB
     os.close(leader)
-    assert "─" in shown and "RandomAgent" in shown
+    assert process.returncode == 0
+    assert "─" in shown.decode() and "RandomAgent" in shown.decode()
+
+
+def _until_closed(leader: int) -> Iterator[bytes]:
+    with contextlib.suppress(OSError):  # what Linux says once the other side is closed
+        while part := os.read(leader, 4096):
+            yield part
