@@ -78,10 +78,16 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
         "evaluation_episodes": evaluation["summary"]["episodes"],
         "evaluation_return": evaluation["summary"]["mean"],
         "last_train_return": iterations[-1]["train"]["average_return"],
-        "commit": started["commits"]["dopamine_lite"][:12],
+        "commit": _short(started["commits"]["dopamine_lite"]),
         "protocol": "; ".join(f"{name} {value}" for name, value in evaluation["protocol"].items()),
     }
     return [_text(row) for row in curves], _text(final)
+
+
+def _short(commit: str) -> str:
+    """Twelve digits, and "+changes" where the run's code was not what was committed."""
+    digits, plus, changes = commit.partition("+")
+    return digits[:12] + plus + changes
 
 
 def _text(row: dict[str, Any]) -> dict[str, str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
 
 matplotlib.use("Agg")  # files only, no window
 from matplotlib import pyplot
@@ -32,9 +33,8 @@ class Curves(NamedTuple):
 
 def read_curves(directory: Path) -> Curves:
     """The curves of the run in `directory`."""
-    logs = directory / "logs"
-    episodes = [line for line in _lines(logs / "episodes.jsonl") if line["phase"] == "train"]
-    iterations = _lines(logs / "iterations.jsonl")
+    episodes = [line for line in read_episodes(directory) if line["phase"] == "train"]
+    iterations = read_iterations(directory)
     return Curves(
         directory.name,
         np.array([line["agent_steps"] for line in episodes]),
@@ -102,11 +102,3 @@ def _iteration_positions(run: Curves, by_episode: bool) -> np.ndarray:
     if by_episode:
         return np.searchsorted(run.steps, run.iteration_steps, side="right")
     return run.iteration_steps
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a log; none where it has not begun. A last line may be cut."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]

@@ -190,7 +190,15 @@ def read_iterations(base_dir: Path) -> list[dict[str, Any]]:
     Raises:
       UserError: a line is not JSON.
     """
-    path = Path(base_dir) / "logs" / _ITERATIONS
+    return _read(Path(base_dir) / "logs" / _ITERATIONS)
+
+
+def read_episodes(base_dir: Path) -> list[dict[str, Any]]:
+    """The same of episodes.jsonl."""
+    return _read(Path(base_dir) / "logs" / _EPISODES)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     records = []
