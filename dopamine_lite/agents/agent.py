@@ -6,12 +6,14 @@ import abc
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State, Transitions
+from dopamine_lite.environments.environment import EnvironmentSpec
 
-__all__ = ["Agent", "State", "Transitions"]
+__all__ = ["Agent", "State", "Transitions", "discrete_actions"]
 
 
 class Agent(abc.ABC):
@@ -62,3 +64,18 @@ class Agent(abc.ABC):
         """What this agent is, for the log, `inspect` and provenance: its active parts by name,
         `parameters` (their number) and `memory_bytes` (what it will hold when full)."""
         return {}
+
+
+def discrete_actions(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Discrete:
+    """The action space, for an agent of that name which needs a discrete one.
+
+    Raises:
+      UserError: it is another.
+    """
+    space = spec.action_space
+    if not isinstance(space, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"{agent} needs a discrete action space, but {spec.id} has {space}: choose an agent "
+            "for continuous actions or another environment."
+        )
+    return space

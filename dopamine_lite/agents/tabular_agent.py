@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
 from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
@@ -187,18 +187,13 @@ def _discrete_spaces(
     spec: EnvironmentSpec, agent: str
 ) -> tuple[gymnasium.spaces.Discrete, gymnasium.spaces.Discrete]:
     """The spaces of observations and actions."""
-    states, actions = spec.observation_space, spec.action_space
+    states = spec.observation_space
     if not isinstance(states, gymnasium.spaces.Discrete):
         raise UserError(
             f"{agent} needs discrete observations, but {spec.id} has {states}: make them so with "
             "`Runner.environment = @wrapped_environment` and its wrapper @Discretise."
         )
-    if not isinstance(actions, gymnasium.spaces.Discrete):
-        raise UserError(
-            f"{agent} needs a discrete action space, but {spec.id} has {actions}: choose an agent "
-            "for continuous actions or another environment."
-        )
-    return states, actions
+    return states, discrete_actions(spec, agent)
 
 
 def _check_fractions(agent: str, gamma: float, learning_rate: float) -> None:

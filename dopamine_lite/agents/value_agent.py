@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -94,7 +93,7 @@ class ValueAgent(Agent):
         augmentation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     ):
         self._spec = spec
-        actions = _discrete(spec, type(self).__name__)
+        actions = discrete_actions(spec, type(self).__name__)
         self._num_actions, self._first_action = int(actions.n), int(actions.start)
         self._min_replay_history = min_replay_history
         self._update_period = update_period
@@ -375,13 +374,3 @@ class ValueAgent(Agent):
     def _load_numpy(self, flat: tf.Tensor) -> None:
         if self._numpy:
             self._numpy.load(flat.numpy())
-
-
-def _discrete(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Discrete:
-    space = spec.action_space
-    if not isinstance(space, gymnasium.spaces.Discrete):
-        raise UserError(
-            f"{agent} needs a discrete action space, but {spec.id} has {space}: choose an agent "
-            "for continuous actions or another environment."
-        )
-    return space
