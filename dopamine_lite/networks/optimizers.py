@@ -105,15 +105,21 @@ class Adam(_Optimizer):
             power.assign(value)
 
 
+_RMSPROP_SLOTS = {
+    "mean_gradient": "mg",
+    "mean_square": "ms",
+    "momentum": "mom",
+}  # as the kernels call them
+
+
 @gin.configurable
 class RMSProp(_Optimizer):
-    """Centred RMSProp as in Mnih et al. (2015): theta -= lr g / sqrt(E[g^2] - E[g]^2 + epsilon).
+    """RMSProp: theta -= lr g / sqrt(V + epsilon), V a running mean of g^2 (Hinton 2012).
 
-    The paper sums gradients over its batch of 32 and has epsilon 0.01; with the batch's mean, as
-    here, the same steps need epsilon 0.01 / 32^2, the default. `decay_updates` as in `Adam`.
+    Centred, as in Mnih et al. (2015), V is E[g^2] - E[g]^2. That paper sums gradients over its
+    batch of 32 and has epsilon 0.01; with the batch's mean, as here, the same steps need epsilon
+    0.01 / 32^2, the default. `decay_updates` as in `Adam`.
     """
-
-    _slot_names = ("mean_gradient", "mean_square", "momentum")
 
     def __init__(
         self,
@@ -121,26 +127,32 @@ class RMSProp(_Optimizer):
         decay: float = 0.95,
         momentum: float = 0.0,
         epsilon: float = 0.01 / 32**2,
+        centred: bool = True,
         decay_updates: int | None = None,
     ):
         super().__init__(learning_rate, decay_updates)
         self._decay = decay
         self._momentum = momentum
         self._epsilon = epsilon
+        if centred:
+            self._kernel = tf.raw_ops.ResourceApplyCenteredRMSProp
+            self._slot_names = ("mean_gradient", "mean_square", "momentum")
+        else:
+            self._kernel = tf.raw_ops.ResourceApplyRMSProp
+            self._slot_names = ("mean_square", "momentum")
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One step down `gradients`, in the order of the variables."""
-        rate = self._learning_rate()
+        settings = {
+            "lr": self._learning_rate(),
+            "rho": self._decay,
+            "momentum": self._momentum,
+            "epsilon": self._epsilon,
+        }
         for variable, slots, gradient in zip(self._variables, self._slots, gradients, strict=True):
-            tf.raw_ops.ResourceApplyCenteredRMSProp(
-                var=variable.handle,
-                mg=slots[0].handle,
-                ms=slots[1].handle,
-                mom=slots[2].handle,
-                lr=rate,
-                rho=self._decay,
-                momentum=self._momentum,
-                epsilon=self._epsilon,
-                grad=gradient,
-            )
+            handles = {
+                _RMSPROP_SLOTS[name]: slot.handle
+                for name, slot in zip(self._slot_names, slots, strict=True)
+            }
+            self._kernel(var=variable.handle, grad=gradient, **handles, **settings)
         self._updates.assign_add(1)

@@ -24,7 +24,7 @@ _AGENTS: dict[str, dict[str, object]] = {
 
 def shrunk(config: str) -> list[str]:
     """Flags for `train` that shorten the packaged experiment `config`."""
-    text = find_config(config).read_text(encoding="utf-8")
+    text = _with_includes(config)
     bindings: dict[str, object] = dict(_RUNNER)
     if "Runner.evaluation_episodes" in text:
         bindings["Runner.evaluation_episodes"] = 1
@@ -38,3 +38,10 @@ def shrunk(config: str) -> list[str]:
     if replay:
         bindings[f"{replay[1]}.replay_capacity"] = 1000
     return [f"--gin_bindings={name} = {value}" for name, value in bindings.items()]
+
+
+def _with_includes(config: str) -> str:
+    """The text of `config` after that of the files it includes."""
+    text = find_config(config).read_text(encoding="utf-8")
+    included = re.findall(r'^include "(.+)"', text, re.MULTILINE)
+    return "".join(_with_includes(name) for name in included) + text

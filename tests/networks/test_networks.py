@@ -239,11 +239,12 @@ def adam_by_hand(parameters, gradients, lr, beta1, beta2, epsilon):
     return parameters
 
 
-def rmsprop_by_hand(parameters, gradients, lr, decay, epsilon):
+def rmsprop_by_hand(parameters, gradients, lr, decay, epsilon, centred):
     mean, square = 0.0, 0.0
     for g in gradients:
         mean, square = decay * mean + (1 - decay) * g, decay * square + (1 - decay) * g * g
-        parameters = parameters - lr * g / np.sqrt(square - mean * mean + epsilon)
+        variance = square - mean * mean if centred else square
+        parameters = parameters - lr * g / np.sqrt(variance + epsilon)
     return parameters
 
 
@@ -254,7 +255,11 @@ OPTIMIZERS = {
     ),
     "rmsprop": (
         functools.partial(RMSProp, learning_rate=0.1, decay=0.9, epsilon=0.01),
-        lambda p, g: rmsprop_by_hand(p, g, 0.1, 0.9, 0.01),
+        lambda p, g: rmsprop_by_hand(p, g, 0.1, 0.9, 0.01, centred=True),
+    ),
+    "rmsprop not centred": (
+        functools.partial(RMSProp, learning_rate=0.1, decay=0.9, epsilon=0.01, centred=False),
+        lambda p, g: rmsprop_by_hand(p, g, 0.1, 0.9, 0.01, centred=False),
     ),
 }
 
