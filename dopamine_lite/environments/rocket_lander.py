@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +11,7 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 try:
-    from Box2D import b2MassData, b2World
+    from Box2D import b2MassData, b2Transform, b2World
     from Box2D.b2 import contactListener, fixtureDef, polygonShape
 except ImportError as error:
     raise DependencyNotInstalled(
@@ -22,7 +20,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    import pygame
+    from dopamine_lite.environments.rocket_painter import Painter
 
 # Everything is in metres, seconds, kilograms, newtons and radians unless a comment says otherwise.
 # Angles grow counter-clockwise: a positive one leans to the left.
@@ -53,6 +51,7 @@ MAXIMUM_GIMBAL = math.radians(12)
 GIMBAL_RATE = math.radians(60)  # rad/s
 SIDE_THRUST = 30_000.0  # N
 EXHAUST_SPEED = 2_770.0  # m/s: thrust divided by the fuel burnt in a second
+SMOKE_SECONDS = 1.6  # for so long the main engine's smoke is in pictures
 
 # Air: a force on the stage's side only; along its axis it is small at these speeds.
 AIR_DRAG = 0.5 * 1.2 * 1.2 * 40 * 3.7  # N per (m/s)^2: half density * coefficient * side area
@@ -104,35 +103,6 @@ DISCRETE_ACTIONS = (
     (-1.0, 0.0, 1.0),
 )
 
-# Pictures, in pixels unless a comment says otherwise
-WIDTH, HEIGHT = 600, 800
-HORIZON, WATER_LINE = 640, 700  # the water line is that of the barge
-SUN_X, SUN_Y = 170, 622
-WAVE_ROWS = 14
-INSTRUMENTS_Y = 744
-SMOKE_SECONDS = 1.6
-NOZZLE_LENGTH = 1.7  # m
-INTERSTAGE = 21.0  # m: its lower end
-WHITE = (246, 244, 240)
-CARGO = (  # (outer edge, width, height in m, color) at either end of the barge
-    (29.0, 2.6, 3.2, (86, 92, 108)),
-    (26.2, 2.4, 2.2, (150, 84, 62)),
-)
-FLAME_CORE = (  # (half width in m, share of the flame's length, color)
-    (1.05, 0.85, (255, 158, 64)),
-    (0.85, 0.66, (255, 208, 112)),
-    (0.6, 0.45, (255, 246, 220)),
-)
-CLOUDS = (  # (y, x, half height, half width, light added)
-    (470, 430, 7, 120, 46),
-    (486, 360, 5, 90, 38),
-    (540, 90, 6, 110, 44),
-    (556, 520, 5, 140, 50),
-    (330, 160, 9, 150, 22),
-    (590, 300, 4, 160, 40),
-)
-_Color = tuple[int, int, int]
-
 
 class Motion(NamedTuple):
     """Of the hull's centre of mass beside the barge, in SI units."""
@@ -143,6 +113,31 @@ class Motion(NamedTuple):
     velocity_y: float  # relative to the barge, which heaves
     angle: float
     angular_velocity: float
+
+
+class Puff(NamedTuple):
+    """A cloud of exhaust as it left the engine."""
+
+    step: int
+    x: float
+    y: float
+    velocity_x: float
+    velocity_y: float
+
+
+class Scene(NamedTuple):
+    """All that a picture shows of a moment."""
+
+    step: int
+    motion: Motion
+    stage: b2Transform  # `stage * (x, y)` is where its point (x, y) is in the world
+    barge: b2Transform  # likewise, from its middle
+    legs: tuple[float, float]  # m by which the left and the right one are pushed in
+    throttle: float  # of the full thrust
+    gimbal: float  # rad; positive leans the stage to the right
+    side: float  # of the side thrusters' force; positive is to the right
+    fuel: float  # kg
+    puffs: tuple[Puff, ...]  # the oldest first
 
 
 class RocketLander(gymnasium.Env[np.ndarray, Any]):
@@ -249,7 +244,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         self._low = np.array([-1.6, -0.5, -3, -3, -1, -1, -5, 0, 0, 0, -1, 0], np.float32)
         self._high = np.array([1.6, 2.6, 3, 3, 1, 1, 5, 1, 1, 1, 1, 1], np.float32)
         self.observation_space = gymnasium.spaces.Box(self._low, self._high)
-        self._painter: _Painter | None = None
+        self._painter: Painter | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -262,7 +257,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         self._steps_landed = 0
         self.fuel = FULL_FUEL  # kg
         self._throttle = self._gimbal = self._side = 0.0  # the gimbal in rad
-        self._puffs: deque[_Puff] = deque()
+        self._puffs: deque[Puff] = deque()
         self._create_world()
         self.motion = self._measure()
         self._potential = potential(self.motion, 0)
@@ -299,11 +294,14 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
             )
             return None
         if self._painter is None:
-            self._painter = _Painter()
+            # pygame is slow to import
+            from dopamine_lite.environments.rocket_painter import Painter
+
+            self._painter = Painter()
         if self.render_mode == "human":
-            self._painter.show(self)
+            self._painter.show(self._scene())
             return None
-        return self._painter.pixels(self)
+        return self._painter.pixels(self._scene())
 
     def close(self) -> None:
         if self._painter is not None:
@@ -415,6 +413,22 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         mass = HULL_MASS + self.fuel
         self._stage.massData = b2MassData(mass=mass, center=(0, 0), I=mass * GYRATION_RADIUS**2)
 
+    def _scene(self) -> Scene:
+        left, right = (leg.translation for leg in self._legs)
+        stage, barge = self._stage.transform, self._barge.transform
+        return Scene(
+            step=self._steps,
+            motion=self.motion,
+            stage=b2Transform(stage.position, stage.q),  # a copy: the body's own moves on
+            barge=b2Transform(barge.position, barge.q),
+            legs=(left, right),
+            throttle=self._throttle,
+            gimbal=self._gimbal,
+            side=self._side,
+            fuel=self.fuel,
+            puffs=tuple(self._puffs),
+        )
+
     def _leave_smoke(self) -> None:
         """Of the engine, for pictures."""
         while self._puffs and self._steps - self._puffs[0].step >= SMOKE_SECONDS * STEPS_PER_SECOND:
@@ -425,7 +439,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         x, y = self._stage.GetWorldPoint((0, HULL_BOTTOM)) + 22 * self._throttle * direction
         velocity = self._stage.linearVelocity
         self._puffs.append(
-            _Puff(
+            Puff(
                 self._steps,
                 x,
                 y,
@@ -601,406 +615,3 @@ def _leg(number: int) -> list[tuple[float, float]]:
 
 def _towards(value: float, target: float, step: float) -> float:
     return value + min(max(target - value, -step), step)
-
-
-class _Puff(NamedTuple):
-    """A cloud of exhaust as it left the engine."""
-
-    step: int
-    x: float
-    y: float
-    velocity_x: float
-    velocity_y: float
-
-
-class _Painter:
-    """Draws the scene at twice its size and smooths it down, which softens every edge.
-
-    Nothing in a picture is random: waves, flames and smoke follow from the step.
-    """
-
-    def __init__(self) -> None:
-        try:
-            import pygame
-        except ImportError as error:
-            raise DependencyNotInstalled(
-                'pygame is not installed: run `pip install "gymnasium[box2d]"`.'
-            ) from error
-        pygame.font.init()
-        self._pygame = pygame
-        self._canvas = pygame.Surface((WIDTH * 2, HEIGHT * 2), 0, 32)
-        self._background = pygame.surfarray.make_surface(_dusk().swapaxes(0, 1))
-        self._small = pygame.font.Font(None, 20)
-        self._large = pygame.font.Font(None, 30)
-        self._light = functools.lru_cache(512)(self._make_light)
-        self._cloud = functools.lru_cache(64)(self._make_cloud)
-        self._window: pygame.Surface | None = None
-
-    def picture(self, lander: RocketLander) -> pygame.Surface:
-        """[WIDTH, HEIGHT]."""
-        self._aim(lander)
-        self._canvas.blit(self._background, (0, 0))
-        self._draw_waves(lander, 0, 7)
-        self._draw_barge(lander)
-        self._draw_waves(lander, 7, WAVE_ROWS)
-        self._draw_smoke(lander)
-        self._draw_flame(lander)
-        self._draw_legs(lander)
-        self._draw_hull(lander)
-        self._draw_side_jet(lander)
-        picture = self._pygame.transform.smoothscale(self._canvas, (WIDTH, HEIGHT))
-        self._draw_instruments(picture, lander)
-        return picture
-
-    def pixels(self, lander: RocketLander) -> np.ndarray:
-        """[HEIGHT, WIDTH, 3] uint8."""
-        picture = self._pygame.surfarray.array3d(self.picture(lander))
-        return np.ascontiguousarray(picture.swapaxes(0, 1))
-
-    def show(self, lander: RocketLander) -> None:
-        """In a window, for as long as a step lasts."""
-        pygame = self._pygame
-        if self._window is None:
-            pygame.display.init()
-            self._window = pygame.display.set_mode((WIDTH, HEIGHT))
-            pygame.display.set_caption("RocketLander")
-            self._clock = pygame.time.Clock()
-        self._window.blit(self.picture(lander), (0, 0))
-        pygame.event.pump()
-        self._clock.tick(STEPS_PER_SECOND)
-        pygame.display.flip()
-
-    def close(self) -> None:
-        if self._window is not None:
-            self._pygame.display.quit()
-            self._window = None
-
-    def _aim(self, lander: RocketLander) -> None:
-        """Chooses what is seen: the stage and the barge, as near as possible."""
-        place = lander._stage.transform
-        ends = [place * (0.0, HULL_BOTTOM), place * (0.0, HULL_TOP)]
-        left = min(*(end[0] - 12 for end in ends), -BARGE_HALF_WIDTH - 6)
-        right = max(*(end[0] + 12 for end in ends), BARGE_HALF_WIDTH + 6)
-        top = max(end[1] + 8 for end in ends)
-        self._middle = (left + right) / 2
-        self._scale = 2 * min(WIDTH / (right - left), (WATER_LINE - 30) / top)  # pixels in a m
-
-    def _pixel(self, x: float, y: float) -> tuple[float, float]:
-        return WIDTH + (x - self._middle) * self._scale, 2 * WATER_LINE - y * self._scale
-
-    def _polygon(self, color: _Color, points: list[tuple[float, float]], body: Any) -> None:
-        """With points in the frame of a body."""
-        place = body.transform
-        self._pygame.draw.polygon(
-            self._canvas, color, [self._pixel(*(place * point)) for point in points]
-        )
-
-    def _line(
-        self, color: _Color, points: list[tuple[float, float]], width: float, body: Any
-    ) -> None:
-        """`width` in m; with round ends."""
-        place, draw = body.transform, self._pygame.draw
-        pixels = [self._pixel(*(place * point)) for point in points]
-        thickness = max(round(width * self._scale), 1)
-        for start, end in itertools.pairwise(pixels):
-            draw.line(self._canvas, color, start, end, thickness)
-        for pixel in pixels:
-            draw.circle(self._canvas, color, pixel, thickness / 2)
-
-    def _glow(self, color: _Color, x: float, y: float, radius: float) -> None:
-        """Adds light around a point of the world."""
-        size = max(round(radius * self._scale / 2) * 2, 2)  # even: fewer of them to keep
-        left, top = self._pixel(x, y)
-        self._canvas.blit(
-            self._light(color, size),
-            (left - size, top - size),
-            special_flags=self._pygame.BLEND_RGB_ADD,
-        )
-
-    def _smoke(self, x: float, y: float, radius: float, opacity: float) -> None:
-        size = max(round(radius * self._scale / 4) * 4, 4)
-        cloud = self._cloud(size)
-        cloud.set_alpha(round(255 * opacity))
-        left, top = self._pixel(x, y)
-        self._canvas.blit(cloud, (left - size, top - size))
-
-    def _make_light(self, color: _Color, size: int) -> pygame.Surface:
-        light = _disc(size)[..., None] * np.array(color)
-        return self._pygame.surfarray.make_surface(light.astype(np.uint8))
-
-    def _make_cloud(self, size: int) -> pygame.Surface:
-        cloud = self._pygame.Surface((2 * size, 2 * size), self._pygame.SRCALPHA, 32)
-        cloud.fill((226, 214, 214))
-        alpha = self._pygame.surfarray.pixels_alpha(cloud)
-        alpha[:] = (255 * _disc(size)).astype(np.uint8)
-        del alpha  # it locks the surface
-        return cloud
-
-    def _draw_waves(self, lander: RocketLander, first: int, last: int) -> None:
-        """Rows of the sea, from the horizon to the front."""
-        time = lander._steps / STEPS_PER_SECOND
-        columns = np.arange(0, 2 * WIDTH + 24, 24)
-        for row in range(first, last):
-            near = (row + 0.5) / WAVE_ROWS
-            x = columns / 2 + self._middle * self._scale / 2 * near
-            length, size = 25 + 120 * near, 0.8 + 5 * near  # pixels
-            swell = np.sin(x / length + 1.7 * row - time * (0.9 + 0.3 * math.sin(row)))
-            ripple = np.sin(x / length * 2.7 + row * row + time * 1.6)
-            level = 2 * (HORIZON + (HEIGHT - HORIZON) * near**1.4)
-            crest = level - 2 * size * (0.7 * swell + 0.3 * ripple)
-            line = list(zip(columns.tolist(), crest.tolist(), strict=True))
-            color = _mix((142, 92, 116), (13, 24, 50), near**0.6)
-            bottom = [(2 * WIDTH + 24, 2 * HEIGHT), (0, 2 * HEIGHT)]
-            self._pygame.draw.polygon(self._canvas, color, line + bottom)
-            self._pygame.draw.lines(
-                self._canvas, _mix(color, (238, 168, 140), 0.35 - 0.2 * near), False, line, 3
-            )
-            self._draw_glitter(row, near, level, time)
-
-    def _draw_glitter(self, row: int, near: float, level: float, time: float) -> None:
-        """The low sun in the water."""
-        for number in range(4):
-            spread = math.sin(12.9 * row + 78.2 * number)
-            shine = math.sin(time * (1.5 + 0.4 * number) + 5 * row + 2 * number)
-            if shine > 0:
-                x = 2 * SUN_X + spread * (30 + 110 * near)
-                half = (8 + 26 * near) * shine
-                color = _mix((255, 196, 130), (120, 84, 96), near)
-                y = level + 7 * (1 + near) * (number % 2)
-                self._pygame.draw.line(self._canvas, color, (x - half, y), (x + half, y), 4)
-
-    def _draw_barge(self, lander: RocketLander) -> None:
-        """The deck as seen from a little above; the feet stand in its middle."""
-        body, half, deck = lander._barge, BARGE_HALF_WIDTH, BARGE_HALF_HEIGHT
-        near, far = deck - 1.4, deck + 1.3
-        for side in (-1, 1):
-            for x, width, height, color in CARGO:
-                left, right = side * x, side * (x - width)
-                box = [(left, far - 0.6), (right, far - 0.6), (right, far + height)]
-                self._polygon(color, [*box, (left, far + height)], body)
-        ends = [(-half, near), (half, near)]
-        self._polygon((74, 78, 90), [*ends, (half - 1.5, far), (1.5 - half, far)], body)
-        self._polygon((46, 49, 60), [*ends, (half - 3, -deck), (3 - half, -deck)], body)
-        self._polygon(
-            (146, 52, 48),
-            [(-half + 2, -1), (half - 2, -1), (half - 3, -deck), (3 - half, -deck)],
-            body,
-        )
-        self._line((122, 126, 138), ends, 0.25, body)
-        for x, color in ((12.0, (236, 226, 206)), (10.6, (74, 78, 90)), (4.4, (236, 190, 70))):
-            self._polygon(color, _ellipse(x, 0.09 * x, deck), body)
-        self._polygon((74, 78, 90), _ellipse(3.0, 0.27, deck), body)
-        for x in range(-24, 25, 8):
-            self._line((96, 100, 114), [(x, near - 0.2), (x, near - 1.4)], 0.2, body)
-
-    def _draw_smoke(self, lander: RocketLander) -> None:
-        for puff in lander._puffs:
-            age = (lander._steps - puff.step) / STEPS_PER_SECOND
-            way = (1 - math.exp(-2 * age)) / 2  # s: it is slowed down by the air
-            x, y = puff.x + way * puff.velocity_x, puff.y + way * puff.velocity_y
-            radius = 1.5 + 5 * math.sqrt(age)
-            ground = _ground(x) + 0.4 * radius
-            if y < ground:  # it turns to a side
-                x += (ground - y) * 1.6 * math.sin(2.4 * puff.step)
-                y = ground
-            self._smoke(x, y, radius, 0.3 * (1 - age / SMOKE_SECONDS) * min(age * 6, 1))
-
-    def _draw_flame(self, lander: RocketLander) -> None:
-        throttle, body = lander._throttle, lander._stage
-        if throttle < 0.02:
-            return
-        flicker = 1 + 0.06 * math.sin(2.1 * lander._steps) + 0.04 * math.sin(5.3 * lander._steps)
-        sine, cosine = math.sin(lander._gimbal), math.cos(lander._gimbal)
-        nozzle = body.transform * (0.0, HULL_BOTTOM - NOZZLE_LENGTH)
-        whole = 26 * throttle * flicker
-        length = min(whole, max(nozzle.y - _ground(nozzle.x), 1.0))
-        spread = whole - length  # m to either side, where the deck or the sea is in the way
-        if spread:
-            self._draw_turned_flame(nozzle.x, spread)
-        for number in range(24):
-            share = number / 23
-            way = NOZZLE_LENGTH + length * share
-            x, y = body.transform * (sine * way, HULL_BOTTOM - cosine * way)
-            color = _mix((120, 96, 64), (70, 20, 6), share)
-            self._glow(color, x, y, 1.6 + 2.2 * math.sin(math.pi * (0.15 + 0.85 * share)))
-        for width, reach, color in FLAME_CORE:
-            outline: list[tuple[float, float]] = []
-            for share in (0.0, 0.12, 0.3, 0.6, 1.0, 0.6, 0.3, 0.12, 0.0):
-                side = 1 if len(outline) > 4 else -1
-                bulge = width * (1 - share) ** 0.7 * (0.8 + 1.6 * share)
-                way, aside = NOZZLE_LENGTH + reach * length * share, side * bulge
-                outline.append(
-                    (sine * way + cosine * aside, HULL_BOTTOM - cosine * way + sine * aside)
-                )
-            self._polygon(color, outline, body)
-
-    def _draw_turned_flame(self, middle: float, spread: float) -> None:
-        for number in range(1, 12):
-            color = _mix((110, 70, 36), (30, 10, 3), number / 11)
-            for x in (middle - spread * number / 14, middle + spread * number / 14):
-                self._glow(color, x, _ground(x) + 0.6, 1.7)
-
-    def _draw_legs(self, lander: RocketLander) -> None:
-        """Folded up high above the deck, for the eye alone: the bodies are always unfolded."""
-        body = lander._stage
-        unfolded = min(max((120 - lander.motion.height) / 40, 0.0), 1.0)
-        unfolded = unfolded * unfolded * (3 - 2 * unfolded)
-        for share, color in ((0.42, (38, 38, 44)), (1.0, (24, 24, 29))):  # the far pair first
-            for number, (x, y) in enumerate(FEET):
-                slid = lander._legs[number].translation
-                hinge = (math.copysign(1.7, x), -9.8)
-                reach = math.hypot(abs(x) - 1.7, y - hinge[1])
-                lowered = math.atan2(y + slid - hinge[1], abs(x) - 1.7)
-                angle = math.pi / 2 + unfolded * (lowered - math.pi / 2)
-                outward = share * reach * math.cos(angle) + 0.3
-                foot = (hinge[0] + math.copysign(outward, x), hinge[1] + reach * math.sin(angle))
-                middle = (0.3 * hinge[0] + 0.7 * foot[0], 0.3 * hinge[1] + 0.7 * foot[1])
-                if unfolded > 0.3:
-                    self._line((92, 92, 100), [(hinge[0], -4.6), middle], 0.3, body)
-                self._line(color, [hinge, foot], 0.75, body)
-                if unfolded == 1:
-                    pad = [(foot[0] - 0.8, foot[1] + 0.15), (foot[0] + 0.8, foot[1] + 0.15)]
-                    self._line(color, pad, 0.4, body)
-
-    def _draw_hull(self, lander: RocketLander) -> None:
-        body = lander._stage
-        sine, cosine = math.sin(lander._gimbal), math.cos(lander._gimbal)
-        nozzle = [(-0.55, 0.2), (0.55, 0.2), (1.0, -NOZZLE_LENGTH), (-1.0, -NOZZLE_LENGTH)]
-        turned = [(cosine * x - sine * y, HULL_BOTTOM + sine * x + cosine * y) for x, y in nozzle]
-        self._polygon((58, 56, 62), turned, body)
-        self._draw_cylinder(HULL_BOTTOM, -10.2, (70, 68, 72), body)
-        for step in range(8):  # soot of the flight up
-            bottom = -10.2 + step * 1.7
-            self._draw_cylinder(bottom, bottom + 1.7, _mix((128, 122, 120), WHITE, step / 7), body)
-        self._draw_cylinder(3.4, INTERSTAGE, WHITE, body)
-        self._draw_cylinder(INTERSTAGE, HULL_TOP, (46, 46, 52), body)
-        for y in (3.4, 12.0):
-            self._line((176, 176, 184), [(-1.7, y), (1.7, y)], 0.12, body)
-        self._polygon((44, 76, 150), [(-0.5, 5.5), (0.5, 5.5), (0.5, 10), (-0.5, 10)], body)
-        for side in (-1, 1):
-            self._draw_grid_fin(side, body)
-
-    def _draw_cylinder(self, bottom: float, top: float, color: _Color, body: Any) -> None:
-        """Lit by the sun from the left."""
-        edges = [-1 + 2 * number / 16 for number in range(17)]
-        for left, right in itertools.pairwise(edges):
-            shade = 0.5 + 0.5 * math.cos(1.25 * ((left + right) / 2 + 0.45))
-            red, green, blue = color
-            dark = 1 - shade
-            tint = (
-                round(red * shade),
-                round(green * shade * (0.97 - 0.04 * dark)),
-                round(blue * shade * (0.92 + 0.12 * dark)),
-            )
-            a, b = left * HULL_HALF_WIDTH, right * HULL_HALF_WIDTH
-            self._polygon(tint, [(a, bottom), (b, bottom), (b, top), (a, top)], body)
-
-    def _draw_grid_fin(self, side: int, body: Any) -> None:
-        inner, outer, bottom, top = 2.0 * side, 4.8 * side, 22.6, 24.2
-        dark = (40, 40, 46)
-        self._line(dark, [(1.6 * side, 23.4), (inner, 23.4)], 0.5, body)
-        frame = [(inner, bottom), (outer, bottom + 0.3), (outer, top + 0.3), (inner, top)]
-        self._polygon((88, 84, 90), frame, body)
-        self._line(dark, [*frame, frame[0]], 0.22, body)
-        for share in (0.33, 0.67):
-            x, rise = inner + share * (outer - inner), 0.3 * share
-            self._line(dark, [(x, bottom + rise), (x, top + rise)], 0.14, body)
-            y = bottom + share * (top - bottom)
-            self._line(dark, [(inner, y), (outer, y + 0.3)], 0.14, body)
-
-    def _draw_side_jet(self, lander: RocketLander) -> None:
-        side = lander._side
-        if abs(side) < 0.05:
-            return
-        direction = -math.copysign(1, side)  # against the force
-        for number in range(6):
-            way = HULL_HALF_WIDTH + 0.4 + number * (0.4 + 0.7 * abs(side))
-            sway = 0.15 * number * math.sin(1.9 * lander._steps + number)
-            x, y = lander._stage.transform * (direction * way, SIDE_THRUSTER_HEIGHT + 1.5 + sway)
-            self._smoke(x, y, 0.5 + 0.28 * number, (0.85 - 0.12 * number) * min(1, 2 * abs(side)))
-
-    def _draw_instruments(self, picture: pygame.Surface, lander: RocketLander) -> None:
-        pygame, motion = self._pygame, lander.motion
-        panel = pygame.Surface((WIDTH - 28, 44), pygame.SRCALPHA, 32)
-        pygame.draw.rect(panel, (6, 8, 22, 150), panel.get_rect(), border_radius=10)
-        picture.blit(panel, (14, INSTRUMENTS_Y))
-        speed = math.hypot(motion.velocity_x, motion.velocity_y)
-        for x, name, value, unit in (
-            (30, "SPEED", speed, "m/s"),
-            (176, "HEIGHT", max(motion.height, 0.0), "m"),
-        ):
-            self._write(picture, self._small, name, x, (176, 178, 204))
-            number = self._write(picture, self._large, f"{value:.1f}", x + 64, (250, 250, 255))
-            self._write(picture, self._small, unit, x + 69 + number, (176, 178, 204))
-        for x, name, share, color in (
-            (332, "FUEL", lander.fuel / FULL_FUEL, (120, 200, 150)),
-            (446, "THRUST", lander._throttle, (255, 176, 84)),
-        ):
-            name_width = self._write(picture, self._small, name, x, (176, 178, 204))
-            bar = pygame.Rect(x + name_width + 8, INSTRUMENTS_Y + 18, 66, 8)
-            pygame.draw.rect(picture, (60, 62, 84), bar, border_radius=4)
-            bar.width = round(bar.width * share)
-            pygame.draw.rect(picture, color, bar, border_radius=4)
-
-    def _write(
-        self, picture: pygame.Surface, font: pygame.font.Font, text: str, x: int, color: _Color
-    ) -> int:
-        """In the middle of the panel's height; returns the width in pixels."""
-        written = font.render(text, True, color)
-        picture.blit(written, (x, INSTRUMENTS_Y + 23 - written.get_height() // 2))
-        return written.get_width()
-
-
-def _dusk() -> np.ndarray:
-    """Sky, sun and stars, and the sea's colour below: [2 HEIGHT, 2 WIDTH, 3] uint8."""
-    rows, columns = np.mgrid[0 : HEIGHT : 2j * HEIGHT, 0 : WIDTH : 2j * WIDTH]
-    stops = [0, 0.3, 0.55, 0.75, 0.92, 1, 1.001, HEIGHT / HORIZON]
-    colors = np.array(
-        [
-            (16, 18, 48),
-            (44, 38, 90),
-            (110, 62, 118),
-            (206, 104, 112),
-            (248, 166, 118),
-            (255, 208, 152),
-            (150, 96, 116),
-            (13, 24, 50),
-        ]
-    )
-    place = rows / HORIZON
-    picture = np.stack([np.interp(place, stops, colors[:, part]) for part in range(3)], -1)
-    stars = np.random.default_rng(5)
-    for y, x, light in stars.uniform((0, 0, 30), (0.75 * HORIZON, 2 * WIDTH, 190), (110, 3)):
-        picture[int(y) : int(y) + 2, int(x) : int(x) + 2] += light * (1 - y / (0.75 * HORIZON))
-    distance = np.hypot(columns - SUN_X, rows - SUN_Y)[..., None]
-    above = (rows < HORIZON)[..., None]
-    glow = 90 * np.exp(-distance / 90) * np.array([1, 0.72, 0.42])
-    picture += glow * np.where(above, 1, 0.4)
-    picture = np.where(above & (distance < 26), (255, 240, 206), picture)
-    for y, x, height, width, light in CLOUDS:
-        cloud = np.exp(-(((rows - y) / height) ** 2) - ((columns - x) / width) ** 2)[..., None]
-        picture += light * cloud * np.array([1, 0.62, 0.6]) * above
-    return picture.clip(0, 255).astype(np.uint8)
-
-
-def _ground(x: float) -> float:
-    """Height of the deck or the sea, for fire and smoke."""
-    return BARGE_DECK if abs(x) < BARGE_HALF_WIDTH else 0.0
-
-
-def _disc(radius: int) -> np.ndarray:
-    """[2 radius, 2 radius], from 1 in the middle smoothly to 0."""
-    axis = (np.arange(2 * radius) - radius + 0.5) / radius
-    inside = np.clip(1 - axis[:, None] ** 2 - axis**2, 0, 1)
-    return inside**2
-
-
-def _ellipse(half_width: float, half_height: float, y: float) -> list[tuple[float, float]]:
-    angles = np.linspace(0, 2 * math.pi, 40, endpoint=False)
-    return [(half_width * math.cos(a), y + half_height * math.sin(a)) for a in angles.tolist()]
-
-
-def _mix(first: _Color, second: _Color, share: float) -> _Color:
-    share = min(max(share, 0.0), 1.0)
-    red, green, blue = (round(a + share * (b - a)) for a, b in zip(first, second, strict=True))
-    return red, green, blue
