@@ -35,7 +35,7 @@ def define_checkpoint(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "checkpoint",
         None,
-        "the checkpoint's agent steps (default: the newest)",
+        "the checkpoint's agent steps; 0: the agent before it learned (default: the newest)",
         lower_bound=0,
         flag_values=flag_values,
     )

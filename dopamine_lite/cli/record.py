@@ -95,7 +95,8 @@ def _play(
     picture = environment.render()
     film.show(picture, _caption(score, steps))
     while not ended:
-        actions = runner.agent.act(observations, True, environment.action_masks)
+        masks = environment.action_masks
+        actions = runner.agent.act(observations, True, masks)
         step = environment.step(actions)
         runner.agent.observe(
             Transitions(
@@ -105,6 +106,8 @@ def _play(
                 step.terminated,
                 step.truncated,
                 step.next_observations,
+                masks,
+                step.next_action_masks,
             ),
             evaluate=True,
         )

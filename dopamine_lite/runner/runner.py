@@ -163,7 +163,12 @@ class Runner:
         require_memory(needed, "the agent's replay", "lower CircularReplay.replay_capacity")
 
     def load(self, checkpoint: int | None = None) -> int:
-        """Loads the agent, without its replay, from a checkpoint (the newest); returns its number."""
+        """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.
+
+        Checkpoint 0 is the agent before its first step, of which no file is needed.
+        """
+        if checkpoint == 0:
+            return 0
         loaded = Checkpointer(self.base_dir / "checkpoints").load(checkpoint)
         self._set_agent_state(loaded)
         return loaded.number

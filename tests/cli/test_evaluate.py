@@ -52,6 +52,20 @@ def test_a_checkpoint_can_be_chosen(run, cli):
     assert "interval" not in evaluated.out
 
 
+def test_checkpoint_0_is_the_agent_before_it_learned(run, cli):
+    arguments = ["evaluate", "--base_dir", run["dqn"], "--episodes", 4]
+    lengths = []
+    for checkpoint in (0, 400):
+        assert cli(*arguments, "--checkpoint", checkpoint).status == 0
+        written = run["dqn"] / f"evaluations/checkpoint-{checkpoint}-seed-0.json"
+        lengths.append(json.loads(written.read_text())["lengths"])
+    assert lengths[0] != lengths[1]
+    shutil.rmtree(run["dqn"] / "checkpoints")  # needs none
+    again = run["dqn"] / "again.json"
+    assert cli(*arguments, "--checkpoint", 0, "--output", again).status == 0
+    assert json.loads(again.read_text())["lengths"] == lengths[0]
+
+
 def test_evaluating_changes_nothing_of_the_run(run, cli):
     parts = ["checkpoints", "logs", "config.gin", "provenance.json"]
     before = {part: _stamps(run["dqn"] / part) for part in parts}
