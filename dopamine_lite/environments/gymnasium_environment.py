@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
 import inspect
 import json
 import os
@@ -206,10 +207,13 @@ def _masks(infos: list[dict[str, Any]]) -> np.ndarray:
 
 def find(id: str) -> gymnasium.envs.registration.EnvSpec:
     """The registration of `id`. Raises UserError with the nearest names where there is none."""
+    module, _, name = id.rpartition(":")
     try:
-        return gymnasium.spec(id)
+        if module:
+            importlib.import_module(module)
+        return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        near = difflib.get_close_matches(id, list(gymnasium.registry), n=3)
+        near = difflib.get_close_matches(name, list(gymnasium.registry), n=3)
         hint = (
             f"did you mean {' or '.join(near)}?" if near else "`import` its module in a gin file."
         )

@@ -159,8 +159,11 @@ class Runner:
 
     def check_memory(self) -> None:
         """Raises UserError where the agent, once full, would not fit into this machine's memory."""
-        needed = int(self.agent.describe().get("memory_bytes", 0))
-        require_memory(needed, "the agent's replay", "lower CircularReplay.replay_capacity")
+        parts = self.agent.describe()
+        remedy = (
+            f"lower {parts['replay']}.replay_capacity" if "replay" in parts else "make it smaller"
+        )
+        require_memory(int(parts.get("memory_bytes", 0)), f"the {parts['agent']}", remedy)
 
     def load(self, checkpoint: int | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.

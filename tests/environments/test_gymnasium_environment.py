@@ -168,6 +168,17 @@ def test_actions_that_are_vectors():
     environment.close()
 
 
+def test_an_id_can_name_the_module_that_registers_it(tmp_path, monkeypatch):
+    (tmp_path / "registers_own.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('Own-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=7)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    environment = create_environment("registers_own:Own-v0", num_envs=2)
+    assert environment.spec.max_steps_per_episode == 7
+    environment.close()
+
+
 def test_nothing_is_said_about_newer_versions():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -188,7 +188,7 @@ class CircularReplay:
 
     def _allocate(self) -> None:
         require_memory(
-            self.memory_bytes, "the replay buffer", "lower CircularReplay.replay_capacity"
+            self.memory_bytes, "the replay buffer", f"lower {type(self).__name__}.replay_capacity"
         )
         size = self._length * self._num_envs  # time-major: [time, environment] flattened
         self._frames = np.empty((size, *self._frame_shape), self._dtype)
