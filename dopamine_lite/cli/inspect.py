@@ -36,17 +36,19 @@ def run(flag_values: flags.FlagValues) -> None:
 def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     """What the run in `directory` tells of itself, by section. Imports no TensorFlow."""
     from dopamine_lite.common import configuration
+    from dopamine_lite.common.metrics.logbook import read_iterations
 
     config = configuration.statements((directory / run_directory.CONFIG).read_text("utf-8"))
     provenance = _json(directory / "provenance.json")
     agent = provenance.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")
-    iterations = run_directory.finished_iterations(directory, checkpoints["newest"] or 0)
+    newest = checkpoints["newest"] or 0
+    iterations = [line for line in read_iterations(directory) if line["agent_steps"] <= newest]
     return {
         "run": {
             "directory": str(directory),
             "iterations": f"{len(iterations)} of {config.get('Runner.num_iterations', '?')}",
-            "agent_steps": checkpoints["newest"] or 0,
+            "agent_steps": newest,
         },
         "experiment": {key: config[key] for key in config if key.startswith("Runner.")},
         "agent": agent,

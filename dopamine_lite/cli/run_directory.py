@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -97,16 +96,6 @@ def _check_writable(directory: Path, remedy: str) -> None:
         raise UserError(
             f"Cannot write to {place} ({os.strerror(error.errno or 0)}): {remedy}."
         ) from error
-
-
-def finished_iterations(directory: Path, newest_checkpoint: int) -> list[dict[str, Any]]:
-    """The records of the iterations that a checkpoint has made lasting, oldest first."""
-    try:
-        lines = (directory / "logs" / "iterations.jsonl").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    records = [json.loads(line) for line in lines if line.endswith("}")]  # the last may be cut
-    return [record for record in records if record["agent_steps"] <= newest_checkpoint]
 
 
 def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:

@@ -171,7 +171,8 @@ def test_actions_that_are_vectors():
 def test_an_id_can_name_the_module_that_registers_it(tmp_path, monkeypatch):
     (tmp_path / "registers_own.py").write_text(
         "import gymnasium\n"
-        "gymnasium.register('Own-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=7)\n"
+        "cart = 'gymnasium.envs.classic_control:CartPoleEnv'\n"
+        "gymnasium.register('Own-v0', cart, max_episode_steps=7)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     environment = create_environment("registers_own:Own-v0", num_envs=2)
