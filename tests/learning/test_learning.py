@@ -8,13 +8,23 @@ import pytest
 
 from dopamine_lite.cli.main import main
 
+FAMILY = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
+
 
 @pytest.mark.learning
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("config", "least"), [("dqn/cartpole.gin", 475), ("dqn/lunar_lander.gin", 200)]
+    ("config", "least"),
+    [
+        *((f"{agent}/cartpole.gin", 475) for agent in FAMILY),
+        ("ppo/cartpole.gin", 475),
+        *((f"{agent}/lunar_lander.gin", 200) for agent in FAMILY),
+        ("classics/q_learning_grid_world.gin", -11),
+        ("classics/sarsa_cartpole.gin", 195),
+        ("classics/dqn_boltzmann_cartpole.gin", 200),
+    ],
 )
-def test_dqn_reaches(config, least, tmp_path):
+def test_reaches(config, least, tmp_path):
     run = tmp_path / "run"
     result = tmp_path / "result.json"
     assert main(["train", "--base_dir", str(run), "--gin_files", config, "--seed", "0"]) == 0
