@@ -28,7 +28,9 @@ class Curves(NamedTuple):
     returns: np.ndarray  # [E] raw
     iteration_steps: np.ndarray  # [I] agent steps at the end of each iteration
     evaluations: np.ndarray  # [I] mean evaluation return; NaN where there was none
-    exploration: dict[str, np.ndarray]  # [I] of each of `_EXPLORATION` that the agent logs
+    metrics: dict[
+        str, np.ndarray
+    ]  # [I] of each number that training logs; NaN where it was missing
 
 
 def read_curves(directory: Path) -> Curves:
@@ -42,9 +44,8 @@ def read_curves(directory: Path) -> Curves:
         np.array([line["agent_steps"] for line in iterations]),
         np.array([line.get("eval", {}).get("average_return") for line in iterations], float),
         {
-            name: np.array([line["train"][name] for line in iterations])
-            for name in _EXPLORATION
-            if iterations and all(name in line["train"] for line in iterations)
+            name: np.array([line["train"].get(name) for line in iterations], float)
+            for name in dict.fromkeys(name for line in iterations for name in line["train"])
         },
     )
 
@@ -79,21 +80,36 @@ def draw_learning(runs: Sequence[Curves], window: int, by_episode: bool = False)
             linewidth=0.8,
             label="evaluation" if alone else None,
         )
-    axes.set_xlabel("training episode" if by_episode else "agent step")
-    axes.set_ylabel("return")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best")
+    _label(axes, "return", by_episode)
     if alone:
         _draw_exploration(axes, runs[0], by_episode)
     return figure
 
 
+def draw_metric(runs: Sequence[Curves], name: str, by_episode: bool = False) -> Figure:
+    """What training logged as `name` in each iteration, of each run that did."""
+    figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
+    for run in runs:
+        if name in run.metrics:
+            along = _iteration_positions(run, by_episode)
+            axes.plot(along, run.metrics[name], "o-", markersize=4, label=run.name)
+    _label(axes, name, by_episode)
+    return figure
+
+
+def _label(axes: Axes, what: str, by_episode: bool) -> None:
+    axes.set_xlabel("training episode" if by_episode else "agent step")
+    axes.set_ylabel(what)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best")
+
+
 def _draw_exploration(axes: Axes, run: Curves, by_episode: bool) -> None:
-    if not run.exploration:
+    name = next((name for name in _EXPLORATION if name in run.metrics), None)
+    if name is None:
         return
-    name, values = next(iter(run.exploration.items()))
     own = axes.twinx()
-    own.plot(_iteration_positions(run, by_episode), values, color="C1", alpha=0.7)
+    own.plot(_iteration_positions(run, by_episode), run.metrics[name], color="C1", alpha=0.7)
     own.set_ylabel(name, color="C1")
     own.set_ylim(bottom=0)
 

@@ -9,7 +9,9 @@ from absl import flags
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
 
-SUMMARY = "Draws the returns of runs by agent step, with epsilon or entropy beside one run's."
+SUMMARY = (
+    "Draws the returns of runs, with epsilon or entropy beside one run's; or any other metric."
+)
 _SUFFIXES = (".png", ".svg", ".pdf")
 _X = ("steps", "episodes")
 
@@ -30,6 +32,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "window", 100, "episodes in the running mean", lower_bound=1, flag_values=flag_values
     )
+    flags.DEFINE_string(
+        "metric",
+        None,
+        "what training logs of each iteration, such as q_mean, in the place of returns",
+        flag_values=flag_values,
+    )
     flags.DEFINE_enum("x", "steps", _X, "what is to the right", flag_values=flag_values)
 
 
@@ -46,7 +54,16 @@ def run(flag_values: flags.FlagValues) -> None:
     for curves, directory in zip(runs, directories, strict=True):
         if not curves.returns.size:
             raise UserError(f"The run in {directory} has not finished an episode yet: train it.")
-    figure = plots.draw_learning(runs, flag_values.window, flag_values.x == "episodes")
+    by_episode = flag_values.x == "episodes"
+    if flag_values.metric is None:
+        figure = plots.draw_learning(runs, flag_values.window, by_episode)
+    else:
+        logged = sorted({name for curves in runs for name in curves.metrics})
+        if flag_values.metric not in logged:
+            raise UserError(
+                f"No run logs a metric {flag_values.metric!r}: choose one of {', '.join(logged)}."
+            )
+        figure = plots.draw_metric(runs, flag_values.metric, by_episode)
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=120)
     print(f"written to {output}")

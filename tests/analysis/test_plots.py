@@ -22,7 +22,7 @@ def test_curves_of_a_run(tmp_path):
     ]
     iterations = [
         {"agent_steps": 20, "train": {"epsilon": 0.5}, "eval": {"average_return": 9.0}},
-        {"agent_steps": 40, "train": {"epsilon": 0.1}},
+        {"agent_steps": 40, "train": {"epsilon": 0.1, "loss": 2.0}},
     ]
     for name, lines in (("episodes", episodes), ("iterations", iterations)):
         text = "".join(json.dumps(line) + "\n" for line in lines) + '{"cut": '
@@ -31,7 +31,8 @@ def test_curves_of_a_run(tmp_path):
     np.testing.assert_array_equal(curves.steps, [10, 30])
     np.testing.assert_array_equal(curves.returns, [1.0, 3.0])
     np.testing.assert_array_equal(curves.evaluations, [9.0, np.nan])
-    np.testing.assert_array_equal(curves.exploration["epsilon"], [0.5, 0.1])
+    np.testing.assert_array_equal(curves.metrics["epsilon"], [0.5, 0.1])
+    np.testing.assert_array_equal(curves.metrics["loss"], [np.nan, 2.0])
 
 
 def test_one_run_has_its_exploration_beside_it_and_several_have_not():
@@ -51,3 +52,17 @@ def test_one_run_has_its_exploration_beside_it_and_several_have_not():
     (only,) = plots.draw_learning([run, run], window=2, by_episode=True).axes
     assert only.get_xlabel() == "training episode"
     np.testing.assert_array_equal(only.lines[1].get_xdata(), [1, 2])
+
+
+def test_a_metric_of_the_runs_that_log_it():
+    nothing = np.zeros(0)
+    runs = [
+        plots.Curves(
+            "one", nothing, nothing, np.array([20, 40]), nothing, {"loss": np.array([5, 3])}
+        ),
+        plots.Curves("two", nothing, nothing, np.array([20]), nothing, {}),
+    ]
+    (axes,) = plots.draw_metric(runs, "loss").axes
+    (line,) = axes.lines
+    assert line.get_label() == "one" and axes.get_ylabel() == "loss"
+    np.testing.assert_array_equal(line.get_xydata(), [[20, 5], [40, 3]])

@@ -5,11 +5,12 @@ from PIL import Image
 
 
 def test_one_run_and_two(runs, cli, tmp_path):
-    pictures = [tmp_path / "one.png", tmp_path / "new" / "two.png"]
+    pictures = [tmp_path / "one.png", tmp_path / "new" / "two.png", tmp_path / "loss.png"]
     first, second = ("--base_dir", runs["dqn"]), ("--base_dir", runs["random"])
     one = cli("plot", *first, "--output", pictures[0], "--window", 5, "--x", "episodes")
     two = cli("plot", *first, *second, "--output", pictures[1])
-    for ran, picture in zip((one, two), pictures, strict=True):
+    loss = cli("plot", *first, *second, "--metric", "loss", "--output", pictures[2])
+    for ran, picture in zip((one, two, loss), pictures, strict=True):
         assert ran.status == 0, ran.err
         assert f"written to {picture}" in ran.out
         with Image.open(picture) as image:
@@ -24,6 +25,10 @@ def test_mistakes(runs, cli, tmp_path):
         (("--base_dir", runs["dqn"]), "--output is missing"),
         (("--base_dir", runs["dqn"], "--output", "a.gif"), "does not end in .png or .svg or .pdf"),
         (("--base_dir", tmp_path, "--output", "a.png"), "There is no run in"),
+        (
+            ("--base_dir", runs["dqn"], "--output", "a.png", "--metric", "los"),
+            "No run logs a metric 'los': choose one of average_length, average_return,",
+        ),
     ):
         ran = cli("plot", *arguments)
         assert ran.status == 2 and sentence in ran.err
