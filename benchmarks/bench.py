@@ -1,9 +1,9 @@
-"""Speed of DQN beside its floor, and the size and cost of a million frames of replay.
+"""Speed of DQN and PPO beside their floors, and the size and cost of a million frames of replay.
 
 `python benchmarks/bench.py speed` runs framework and floor in alternation, each as a process of its
-own, and prints the median of the ratios. `python benchmarks/bench.py updates` compares the agents'
-updates. `python benchmarks/bench.py replay` fills a replay of a
-million frames with real Pong frames and saves it. Run both on a quiet machine (`make bench`).
+own, and prints the median of the ratios. `python benchmarks/bench.py updates` compares the updates of
+the value-based agents. `python benchmarks/bench.py replay` fills a replay of a million frames with real
+Pong frames and saves it. Run all of them on a quiet machine (`make bench`).
 """
 
 from __future__ import annotations
@@ -26,20 +26,40 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-STEPS = {("cartpole", 1): 12_800, ("cartpole", 8): 12_800, ("pong", 1): 4_800, ("pong", 8): 8_000}
 VALUE_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
-CONFIGS = {"cartpole": "dqn/cartpole.gin", "pong": "dqn/atari.gin"}
+CONFIGS = {"cartpole": "cartpole.gin", "pong": "atari.gin"}
+STEPS = {  # agent steps timed, by agent, game and number of environments
+    ("dqn", "cartpole", 1): 12_800,
+    ("dqn", "cartpole", 8): 12_800,
+    ("dqn", "pong", 1): 4_800,
+    ("dqn", "pong", 8): 8_000,
+    ("ppo", "cartpole", 8): 51_200,
+    ("ppo", "pong", 8): 16_384,
+}
+BINDINGS = {  # what a floor leaves out, or what would not come to pass in so few steps
+    "dqn": {
+        "DQNAgent.min_replay_history": 1_000,
+        "EpsilonGreedy.epsilon_decay_period": 1,
+        "EpsilonGreedy.epsilon_train": 0.05,
+        "CircularReplay.replay_capacity": 30_000,
+    },
+    "ppo": {},
+}
 
 
-def floor(game: str, num_envs: int, steps: int) -> float:
+def floor(agent: str, game: str, num_envs: int, steps: int) -> float:
     """Agent steps per second of the floor."""
-    command = [sys.executable, HERE / "floor.py", game, str(num_envs), str(steps)]
+    command = [sys.executable, HERE / f"floor_{agent}.py", game, str(num_envs), str(steps)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 
 
-def framework(game: str, num_envs: int, steps: int) -> float:
-    """Agent steps per second of the Runner's training loop: the second of two iterations."""
+def framework(agent: str, game: str, num_envs: int, steps: int) -> float:
+    """Agent steps per second of the Runner's training loop: the second of two iterations.
+
+    That includes what a floor does before its clock starts: making environments, for eight Pongs a
+    second.
+    """
     bindings = {
         "Runner.num_envs": num_envs,
         "Runner.schedule": '"continuous_train"',
@@ -48,15 +68,12 @@ def framework(game: str, num_envs: int, steps: int) -> float:
         "Runner.num_iterations": 2,
         "Runner.checkpoint_every_steps": None,
         "Runner.training_steps": steps,
-        "DQNAgent.min_replay_history": 1_000,
-        "EpsilonGreedy.epsilon_decay_period": 1,
-        "EpsilonGreedy.epsilon_train": 0.05,
-        "CircularReplay.replay_capacity": 30_000,
+        **BINDINGS[agent],
     }
     with tempfile.TemporaryDirectory() as directory:
         command = [
             *(sys.executable, "-m", "dopamine_lite", "train", f"--base_dir={directory}/run"),
-            f"--gin_files={CONFIGS[game]}",
+            f"--gin_files={agent}/{CONFIGS[game]}",
             *(f"--gin_bindings={name} = {value}" for name, value in bindings.items()),
         ]
         subprocess.run(command, check=True, capture_output=True, text=True)
@@ -64,17 +81,17 @@ def framework(game: str, num_envs: int, steps: int) -> float:
         return json.loads(lines[-1])["time"]["train_steps_per_second"]
 
 
-def speed(rounds: int, games: list[str]) -> None:
+def speed(rounds: int, agents: list[str], games: list[str]) -> None:
     """Prints a table of agent steps per second and the ratio to the floor, medians of `rounds`."""
-    table = Table("game", "num_envs", "floor", "dopamine_lite", "ratio", "ratios")
-    for (game, num_envs), steps in STEPS.items():
-        if game not in games:
+    table = Table("agent", "game", "num_envs", "floor", "dopamine_lite", "ratio", "ratios")
+    for case, steps in STEPS.items():
+        agent, game, num_envs = case
+        if agent not in agents or game not in games:
             continue
-        pairs = [
-            (floor(game, num_envs, steps), framework(game, num_envs, steps)) for _ in range(rounds)
-        ]
+        pairs = [(floor(*case, steps), framework(*case, steps)) for _ in range(rounds)]
         ratios = sorted(ours / theirs for theirs, ours in pairs)
         table.add_row(
+            agent,
             game,
             str(num_envs),
             f"{statistics.median(theirs for theirs, _ in pairs):,.0f}",
@@ -250,11 +267,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["speed", "updates", "replay"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--agents", nargs="+", default=list(BINDINGS))
     parser.add_argument("--games", nargs="+", default=list(CONFIGS))
     parser.add_argument("--frames", type=int, default=1_000_000)
     arguments = parser.parse_args()
     if arguments.what == "speed":
-        speed(arguments.rounds, arguments.games)
+        speed(arguments.rounds, arguments.agents, arguments.games)
     elif arguments.what == "updates":
         updates(arguments.rounds)
     else:

@@ -200,10 +200,9 @@ class PPOAgent(PolicyAgent):
         rollout.rewards[at] = transitions.rewards
         rollout.terminated[at] = transitions.terminated
         rollout.truncated[at] = transitions.truncated
-        if at:  # the value of s' is that of the next s, unless s' was an episode's last
-            ended = rollout.terminated[at - 1] | rollout.truncated[at - 1]
+        if at:  # the value of s' is that of the next s, unless s' was cut; a terminal s' has none
             rollout.next_values[at - 1] = np.where(
-                ended, rollout.next_values[at - 1], decision.values
+                rollout.truncated[at - 1], rollout.next_values[at - 1], decision.values
             )
         self._position += 1
         self._steps += self._spec.num_envs

@@ -47,7 +47,10 @@ class ActorCriticHead:
         weights: Sequence[np.ndarray],
         generator: np.random.Generator | None,
     ) -> np.ndarray:
-        own, of_value = np.split(features, 2, axis=1) if self._twin else (features, features)
+        own = of_value = features
+        if self._twin:
+            half = features.shape[1] // 2
+            own, of_value = features[:, :half], features[:, half:]
         kernel, bias = weights[-2:]
         outputs = self.policy.call_numpy(own, weights[:-2])
         return np.concatenate([outputs, of_value @ kernel + bias], axis=1)

@@ -6,6 +6,7 @@ gives probabilities in TensorFlow, where learning does; both read the same outpu
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -96,7 +97,8 @@ class CategoricalPolicy:
         else:
             self._sizes, self._starts = action_space.nvec, action_space.start  # type: ignore[attr-defined]
             self._is_single = False
-        self._splits = np.cumsum(self._sizes)[:-1]
+        ends = np.cumsum(self._sizes).tolist()
+        self._parts = [slice(*pair) for pair in itertools.pairwise([0, *ends])]
         self.size = int(self._sizes.sum())
         self.action_size = len(self._sizes)
         self._last = Dense(self.size, kernel_initializer=orthogonal(_GAIN, seeds, "logits"))
@@ -135,8 +137,10 @@ class CategoricalPolicy:
         return self.mode(outputs + noise)
 
     def mode(self, outputs: np.ndarray) -> np.ndarray:
-        parts = np.split(outputs, self._splits, axis=1)
-        return np.stack([part.argmax(axis=1) for part in parts], axis=1).astype(np.int32)
+        actions = np.empty((len(outputs), self.action_size), np.int32)
+        for index, part in enumerate(self._parts):
+            actions[:, index] = outputs[:, part].argmax(axis=1)
+        return actions
 
     def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
         return np.where(masks, outputs, np.float32(_ILLEGAL))

@@ -126,6 +126,15 @@ def test_truncation_is_bootstrapped_from_the_final_observation():
     np.testing.assert_allclose(agent._rollout.next_values[:2, 0], [first[0], final[0]], rtol=1e-6)
 
 
+def test_every_value_of_a_successor_is_set():
+    """Often wrong: what memory held where an episode terminated, which may be NaN, times zero."""
+    agent = build("ppo")
+    assert isinstance(agent, PPOAgent)
+    agent._rollout.next_values[:] = np.nan
+    Identity(2).play(agent, 16)
+    assert all(np.isfinite(variable).all() for variable in digest(agent))
+
+
 def test_the_returns_of_reinforce():
     """A terminated episode ends with its reward; a cut one, with a baseline, with a value."""
     for name, expected in (("reinforce", 1.0), ("reinforce_baseline", None)):

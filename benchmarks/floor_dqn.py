@@ -2,74 +2,26 @@
 
 Environment, act, add, sample, update: the same environments, networks, sizes and kernels as
 `dqn/cartpole.gin` and `dqn/atari.gin`, without statistics, logs, checkpoints, schedules or the care
-that ends of episodes need. `python benchmarks/floor.py pong 8 20000` prints agent steps per second.
+that ends of episodes need. `python benchmarks/floor_dqn.py pong 8 20000` prints agent steps per second.
 """
-
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
 import time
 
-from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
+import floor_parts as parts  # before NumPy and Keras: see there
 
-import_tensorflow()  # without its banner; so before Keras, which imports it too
-
-import ale_py.vector_env
-import gymnasium
+# ruff: isort: split
 import keras
 import numpy as np
 import tensorflow as tf
+
+from dopamine_lite.common.tensorflow_setup import tensorflow_threads
 
 GAMMA, EPSILON, SLOTS = 0.99, 0.05, 30_000
 SETTINGS = {  # hidden units, batch, agent steps between updates, updates each time, learning rate
     "cartpole": ((256, 256), 64, 256, 256, 1e-3),
     "pong": (None, 32, 4, 1, 6.25e-5),
 }
-
-
-class CartPole:
-    """N CartPoles; observations [N, 4]."""
-
-    def __init__(self, num_envs: int):
-        self.envs = [gymnasium.make("CartPole-v1") for _ in range(num_envs)]
-
-    def reset(self) -> np.ndarray:
-        return np.array([env.reset(seed=index)[0] for index, env in enumerate(self.envs)])
-
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        observations, rewards, ends = [], [], []
-        for env, action in zip(self.envs, actions.tolist(), strict=True):
-            observation, reward, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                observation, _ = env.reset()
-            observations.append(observation)
-            rewards.append(reward)
-            ends.append(terminated)
-        return np.array(observations), np.array(rewards), np.array(ends)
-
-
-class Pong:
-    """N Pongs of ale_py's vector environment; observations [N, 4, 84, 84] uint8."""
-
-    def __init__(self, num_envs: int):
-        self.envs = ale_py.vector_env.AtariVectorEnv(
-            "pong",
-            num_envs,
-            noop_max=0,
-            repeat_action_probability=0.25,
-            use_fire_reset=False,
-            reward_clipping=False,
-            autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
-        )
-
-    def reset(self) -> np.ndarray:
-        return self.envs.reset(seed=0)[0]
-
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        observations, rewards, terminated, _, _ = self.envs.step(actions)
-        return observations, rewards, terminated
 
 
 def network(pong: bool, hidden: tuple[int, ...] | None, num_actions: int) -> keras.Sequential:
@@ -89,14 +41,13 @@ def network(pong: bool, hidden: tuple[int, ...] | None, num_actions: int) -> ker
 def make_update(pong, online, target, batch, updates, learning_rate):
     """K gradient steps of double batches of frames [K, B, 5, 84, 84] or [K, B, 2, 4] in one call."""
     parameters = [variable.value for variable in online.trainable_variables]
-    slots = [(tf.Variable(tf.zeros_like(p)), tf.Variable(tf.zeros_like(p))) for p in parameters]
-    powers = [tf.Variable(0.9), tf.Variable(0.999)]
+    apply = parts.adam(parameters, epsilon=1.5e-4)
 
     @tf.function(jit_compile=True)
     def prepare(frames):
         if not pong:
             return frames[:, 0], frames[:, 1]
-        images = tf.cast(tf.transpose(frames, [0, 2, 3, 1]), tf.float32) / 255.0
+        images = parts.scaled(frames)
         return images[..., :4], images[..., 1:]
 
     def one(frames, scalars):
@@ -112,21 +63,14 @@ def make_update(pong, online, target, batch, updates, learning_rate):
             chosen = tf.one_hot(tf.cast(actions, tf.int32), online.output_shape[1])
             values = tf.reduce_sum(online(states) * chosen, axis=1)
             loss = tf.reduce_mean(tf.square(targets - values))
-        for p, (m, v), g in zip(parameters, slots, tape.gradient(loss, parameters), strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=p.handle, m=m.handle, v=v.handle, beta1_power=powers[0], beta2_power=powers[1],
-                lr=learning_rate, beta1=0.9, beta2=0.999, epsilon=1.5e-4, grad=g,
-            )  # fmt: skip
-        powers[0].assign(powers[0] * 0.9)
-        powers[1].assign(powers[1] * 0.999)
+        apply(tape.gradient(loss, parameters), learning_rate)
         return loss
 
     def update(frames, scalars):
         loss = tf.zeros([])
         for index in range(updates) if updates <= 2 else tf.range(updates):
             loss += one(frames[index], scalars[index])
-        flat = tf.zeros([0]) if pong else tf.concat([tf.reshape(p, [-1]) for p in parameters], 0)
-        return loss, flat
+        return loss, tf.zeros([0]) if pong else parts.flat(parameters)
 
     shape = (5, 84, 84) if pong else (2, 4)
     signature = [
@@ -141,26 +85,26 @@ def make_update(pong, online, target, batch, updates, learning_rate):
 def run(game: str, num_envs: int, steps: int, warm_up: int = 2_000) -> float:
     """Agent steps per second over `steps`, after `warm_up`."""
     pong = game == "pong"
-    tensorflow_threads(intra_op=2 if pong else 1)
+    tensorflow_threads(intra_op=None if pong else 1)
     hidden, batch, period, per_period, learning_rate = SETTINGS[game]
-    env = Pong(num_envs) if pong else CartPole(num_envs)
+    env = (
+        parts.Pong(num_envs, noop_max=0, repeat_action_probability=0.25, use_fire_reset=False)
+        if pong
+        else parts.CartPole(num_envs)
+    )
     num_actions = 6 if pong else 2
     online, target = (network(pong, hidden, num_actions) for _ in range(2))
     updates = per_period * max(1, num_envs // period)
     update = make_update(pong, online, target, batch, updates, learning_rate)
-    flat = np.concatenate([p.numpy().ravel() for p in online.trainable_variables])
 
     @tf.function(input_signature=[tf.TensorSpec((num_envs, 4, 84, 84), tf.uint8)])
     def q_values(frames):
-        return online(tf.cast(tf.transpose(frames, [0, 2, 3, 1]), tf.float32) / 255.0)
+        return online(parts.scaled(frames))
 
     q_values = q_values.get_concrete_function() if pong else None
-    shapes = [tuple(p.shape) for p in online.trainable_variables]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-
-    def split(flat):
-        parts = np.split(flat, ends[:-1])
-        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    parameters = [variable.value for variable in online.trainable_variables]
+    split = parts.splitter(parameters)
+    weights = split(parts.flat(parameters).numpy())
 
     def act(observations):
         if pong:
@@ -169,7 +113,6 @@ def run(game: str, num_envs: int, steps: int, warm_up: int = 2_000) -> float:
             observations = np.maximum(observations @ kernel + bias, 0)
         return (observations @ weights[-2] + weights[-1]).argmax(1)
 
-    weights = split(flat)
     generator = np.random.default_rng(0)
     length = SLOTS // num_envs
     frames = np.zeros(
@@ -186,7 +129,7 @@ def run(game: str, num_envs: int, steps: int, warm_up: int = 2_000) -> float:
         explores = generator.random(num_envs) < EPSILON
         if explores.any():
             actions[explores] = generator.integers(num_actions, size=explores.sum())
-        following, rewards, ended = env.step(actions)
+        following, rewards, ended, _, _ = env.step(actions)
         row = step // num_envs % length
         frames[row] = observations[:, -1] if pong else observations
         scalars[row, :, 0] = actions
