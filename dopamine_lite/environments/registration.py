@@ -14,6 +14,10 @@ _ENVIRONMENTS: dict[str, dict[str, Any]] = {
         # default grid and never this many; on 20 x 20 cells one in thirty does.
         "max_episode_steps": 10_000,
     },
+    "MaximisationBias-v0": {
+        "entry_point": "dopamine_lite.environments.maximisation_bias:MaximisationBias",
+        "max_episode_steps": 100,  # legal actions take two
+    },
     "RocketLander-v0": {
         "entry_point": "dopamine_lite.environments.rocket_lander:RocketLander",
         "max_episode_steps": 800,  # 16 seconds; a good landing takes 11

@@ -1,0 +1,63 @@
+"""Sutton and Barto's (2018) example 6.7: a tiny game in which believing a maximum leads astray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+
+A, B = 0, 1
+RIGHT, LEFT = 0, 1
+_MEAN, _DEVIATION = -0.1, 1.0  # of the reward in B
+
+
+class MaximisationBias(gymnasium.Env):
+    """From A, right ends the episode with a reward of 0; left leads to B, from where all is luck.
+
+    Observations are the state, `Discrete(2)`: A is 0, where every episode starts, and B 1. Actions are
+    `Discrete(num_actions)`. In A, 0 is right and 1 left, which gives 0 too; the others do nothing and
+    are illegal by `info["action_mask"]`. In B every action terminates with a reward drawn from a normal
+    distribution of mean -0.1 and deviation 1. So left is worth -0.1 and right 0, and an episode that
+    goes left lasts two steps: the average length less 1 is how often that was.
+
+    Args:
+      num_actions: in B, 2 or more.
+
+    Raises:
+      UserError: num_actions is less.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(self, num_actions: int = 10):
+        if not isinstance(num_actions, int) or num_actions < 2:
+            raise UserError(
+                f"MaximisationBias has num_actions {num_actions!r}: give a whole number, 2 or more."
+            )
+        self.observation_space = gymnasium.spaces.Discrete(2)
+        self.action_space = gymnasium.spaces.Discrete(num_actions)
+        self._state = A
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._state = A
+        return A, self._info()
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        reward, terminated = 0.0, self._state == B or action == RIGHT
+        if self._state == B:
+            reward = float(self.np_random.normal(_MEAN, _DEVIATION))
+        elif action == LEFT:
+            self._state = B
+        return self._state, reward, terminated, False, self._info()
+
+    def _info(self) -> dict[str, Any]:
+        mask = np.ones(int(self.action_space.n), np.int8)
+        if self._state == A:
+            mask[LEFT + 1 :] = 0
+        return {"action_mask": mask}
