@@ -39,6 +39,7 @@ class MaximisationBias(gymnasium.Env):
             )
         self.observation_space = gymnasium.spaces.Discrete(2)
         self.action_space = gymnasium.spaces.Discrete(num_actions)
+        self._num_actions = num_actions
         self._state = A
 
     def reset(
@@ -57,7 +58,7 @@ class MaximisationBias(gymnasium.Env):
         return self._state, reward, terminated, False, self._info()
 
     def _info(self) -> dict[str, Any]:
-        mask = np.ones(int(self.action_space.n), np.int8)
+        mask = np.ones(self._num_actions, np.int8)
         if self._state == A:
             mask[LEFT + 1 :] = 0
         return {"action_mask": mask}

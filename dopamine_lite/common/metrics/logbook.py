@@ -81,8 +81,8 @@ class Logbook:
 
     def scalars(self, agent_steps: int, values: Mapping[str, float]) -> None:
         """Adds a point to TensorBoard's curve of each tag."""
-        for tag, value in values.items():
-            self._event_file().scalar(agent_steps, tag, value)
+        if values:
+            self._event_file().scalars(agent_steps, values)
         self._flush_now_and_then()
 
     def histograms(self, agent_steps: int, values: Mapping[str, np.ndarray]) -> None:
