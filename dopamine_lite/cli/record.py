@@ -23,7 +23,7 @@ _SUFFIXES = (".mp4", ".gif")
 _LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
 _STRIP_HEIGHT, _FONT_SIZE = 28, 18
 _ATARI_RATE, _DEFAULT_RATE = 60, 30  # frames per second
-_GIF_RATE = 50  # browsers slow down what is faster
+_GIF_RATE = 25  # a second of an animated GIF is large
 _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 
 
@@ -57,7 +57,7 @@ def run(flag_values: flags.FlagValues) -> None:
         observations = environment.reset()
         for episode in range(1, flag_values.episodes + 1):
             observations, score, steps = _play(runner, environment, observations, film)
-            print(f"episode {episode}: score {score:,.10g} in {steps:,} steps")
+            print(f"episode {episode}: score {_readable(score)} in {steps:,} steps")
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
 
 
@@ -123,7 +123,12 @@ def _play(
 
 
 def _caption(score: float, steps: int) -> tuple[str, str]:
-    return f"score {score:,.10g}", f"step {steps:,}"
+    return f"score {_readable(score)}", f"step {steps:,}"
+
+
+def _readable(score: float) -> str:
+    """Whole numbers without a point, others with one digit behind it."""
+    return f"{score:,.{0 if score.is_integer() else 1}f}"
 
 
 class _Film:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dopamine_lite.cli.record import _Film, captioned
+from dopamine_lite.cli.record import _caption, _Film, captioned
 
 
 def test_film_of_the_episode_that_evaluate_plays(runs, cli, tmp_path):
@@ -65,7 +65,7 @@ def test_captions_hide_nothing_of_the_picture(shape, size):
     assert frame[:28].any()
 
 
-def test_gif_leaves_pictures_out_where_browsers_would_slow_down(tmp_path):
+def test_gif_leaves_pictures_out_where_it_would_be_large(tmp_path):
     film = tmp_path / "film.gif"
     with _Film(film, rate=120) as opened:
         for step in range(120):
@@ -75,8 +75,15 @@ def test_gif_leaves_pictures_out_where_browsers_would_slow_down(tmp_path):
         for index in range(image.n_frames):
             image.seek(index)
             durations.append(image.info["duration"])
-    assert min(durations) >= 20
+    assert min(durations) >= 40
     assert sum(durations) == pytest.approx(1000, abs=200)
+
+
+@pytest.mark.parametrize(
+    ("score", "text"), [(21.0, "21"), (-12500.0, "-12,500"), (199.6593, "199.7"), (-0.25, "-0.2")]
+)
+def test_captions_are_short(score, text):
+    assert _caption(score, 7) == (f"score {text}", "step 7")
 
 
 def test_film_that_fails_leaves_what_was_there(tmp_path):
