@@ -7,7 +7,7 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.exploration import greedy
-from dopamine_lite.agents.tabular_agent import TabularAgent
+from dopamine_lite.agents.tabular_agent import TabularAgent, legal
 
 
 @gin.configurable
@@ -30,9 +30,7 @@ class DoubleQLearningAgent(TabularAgent):
         streams = np.arange(len(transitions.actions))
         tables = self._generator.integers(2, size=len(streams))  # whose turn it is to learn
         next_states = transitions.next_observations - self._first_state
-        next_q, masks = self._tables[tables, next_states], transitions.next_action_masks
-        if masks is not None:
-            next_q = np.where(masks, next_q, -np.inf)
+        next_q = legal(self._tables[tables, next_states], transitions.next_action_masks)
         best = greedy(next_q, self._generator)  # ties at random
         entries = self._entries_of(transitions.observations, transitions.actions)
         self._update(

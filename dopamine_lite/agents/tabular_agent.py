@@ -129,8 +129,7 @@ class TabularAgent(Agent):
 
     def _legal_values(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
         """The same, minus infinity where an action is illegal."""
-        values = self._values(observations)
-        return values if masks is None else np.where(masks, values, -np.inf)
+        return legal(self._values(observations), masks)
 
     def _choose(
         self, observations: np.ndarray, evaluate: bool, masks: np.ndarray | None
@@ -166,6 +165,11 @@ class TabularAgent(Agent):
     def _reset_sums(self) -> None:
         """Of what the updates since the last `metrics` met."""
         self._updates, self._error_sum, self._value_sum = 0, 0.0, 0.0
+
+
+def legal(values: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+    """values [N, A], minus infinity where `masks` say that an action is illegal."""
+    return values if masks is None else np.where(masks, values, -np.inf)
 
 
 def step_sizes(entries: np.ndarray, learning_rate: float) -> np.ndarray | float:

@@ -51,11 +51,13 @@ def run(flag_values: flags.FlagValues) -> None:
     from dopamine_lite.analysis import plots
 
     runs = [plots.read_curves(directory) for directory in directories]
-    for curves, directory in zip(runs, directories, strict=True):
-        if not curves.returns.size:
-            raise UserError(f"The run in {directory} has not finished an episode yet: train it.")
     by_episode = flag_values.x == "episodes"
     if flag_values.metric is None:
+        for curves, directory in zip(runs, directories, strict=True):
+            if not curves.returns.size:
+                raise UserError(
+                    f"The run in {directory} has not finished an episode yet: train it."
+                )
         figure = plots.draw_learning(runs, flag_values.window, by_episode)
     else:
         logged = sorted({name for curves in runs for name in curves.metrics})

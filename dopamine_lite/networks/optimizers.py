@@ -105,11 +105,8 @@ class Adam(_Optimizer):
             power.assign(value)
 
 
-_RMSPROP_SLOTS = {
-    "mean_gradient": "mg",
-    "mean_square": "ms",
-    "momentum": "mom",
-}  # as the kernels call them
+# What the kernels call the slots.
+_RMSPROP_SLOTS = {"mean_gradient": "mg", "mean_square": "ms", "momentum": "mom"}
 
 
 @gin.configurable

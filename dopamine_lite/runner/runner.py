@@ -163,7 +163,7 @@ class Runner:
         remedy = (
             f"lower {parts['replay']}.replay_capacity" if "replay" in parts else "make it smaller"
         )
-        require_memory(int(parts.get("memory_bytes", 0)), f"the {parts['agent']}", remedy)
+        require_memory(int(parts.get("memory_bytes", 0)), parts.get("agent", "The agent"), remedy)
 
     def load(self, checkpoint: int | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.

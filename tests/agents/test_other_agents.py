@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from dopamine_lite.agents.dopamine_adapter import DopamineAdapter
 from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.agents.switching_agent import SwitchingAgent
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.metrics.logbook import read_iterations
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.factory import create_environment
+from dopamine_lite.runner.runner import Runner
 from tests.agents.tiny import Identity, spec
 
 
@@ -146,3 +150,20 @@ def test_random_actions_are_uniform():
     agent = RandomAgent(spec(num_actions=4), Seeds(0))
     actions = agent.act(np.zeros((4000, 3)))
     assert np.bincount(actions, minlength=4).min() > 900
+
+
+def test_an_agent_need_not_describe_itself(tmp_path):
+    class Silent(RandomAgent):
+        def describe(self) -> dict[str, Any]:
+            return {}
+
+    runner = Runner(
+        tmp_path,
+        agent=Silent,
+        environment=functools.partial(create_environment, "CartPole-v1"),
+        num_iterations=1,
+        training_steps=20,
+        evaluation_episodes=1,
+    )
+    runner.run()
+    assert len(read_iterations(tmp_path)) == 1
