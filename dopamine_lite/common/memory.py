@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from dopamine_lite.common.errors import UserError
 
-_CGROUP = Path("/sys/fs/cgroup")
+_PROCESS = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+class _Files(NamedTuple):
+    """Where a control group says what memory it may take and has taken."""
+
+    limit: str
+    used: str
+    cache: str  # in memory.stat: file cache that the kernel gives up when memory is asked for
+
+
+_VERSION_1 = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_VERSION_2 = _Files("memory.max", "memory.current", "inactive_file")
 
 
 def available_memory() -> int:
-    """Bytes this process may still take: the machine's free memory or its control group's rest."""
-    available = int(psutil.virtual_memory().available)
-    try:
-        limit = int((_CGROUP / "memory.max").read_text())  # "max" where unlimited
-        used = int((_CGROUP / "memory.current").read_text())
-    except (OSError, ValueError):
-        return available
-    return min(available, max(limit - used, 0))
+    """Bytes this process may still take: what the machine has free, or less where a control group,
+    such as a container's or a batch job's, allows less."""
+    return max(0, min([int(psutil.virtual_memory().available), *_left_in_groups()]))
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
@@ -30,3 +40,38 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
             f"{what} needs {needed / 1e9:.2f} GB of memory, but {available / 1e9:.2f} GB are "
             f"available: {remedy}."
         )
+
+
+def _left_in_groups() -> Iterator[int]:
+    """Bytes left in this process's control group and each of those above it."""
+    try:
+        memberships = _PROCESS.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in memberships:
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            root, files = _CGROUPS, _VERSION_2
+        elif "memory" in controllers.split(","):
+            root, files = _CGROUPS / "memory", _VERSION_1
+        else:
+            continue
+        # Inside a container the path may be the host's: what is there of it, up to the root, counts.
+        below = root / group.lstrip("/")
+        for directory in (below, *below.parents):
+            left = _left_in(directory, files)
+            if left is not None:
+                yield left
+            if directory == root:
+                break
+
+
+def _left_in(group: Path, files: _Files) -> int | None:
+    """Bytes left in a group; None where it has no limit or does not say."""
+    try:
+        limit = int((group / files.limit).read_text())  # "max" where unlimited
+        used = int((group / files.used).read_text())
+        statistics = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
+        return limit - used + int(statistics.get(files.cache, 0))
+    except (OSError, ValueError):
+        return None
