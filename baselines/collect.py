@@ -125,14 +125,14 @@ def _print(final: list[dict[str, str]]) -> None:
             row for row in final if (row["environment"], row["config"]) == (environment, config)
         ]
         values = [
-            _interval([float(row[column]) for row in rows])
+            interval([float(row[column]) for row in rows])
             for column in ("evaluation_return", "last_train_return")
         ]
         table.add_row(environment, config, rows[0]["agent_steps"], str(len(rows)), *values)
     Console(width=120).print(table)
 
 
-def _interval(values: list[float]) -> str:
+def interval(values: list[float]) -> str:
     mean = np.mean(values)
     if len(values) == 1:
         return f"{mean:.1f}"

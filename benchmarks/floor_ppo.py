@@ -34,24 +34,21 @@ class Settings(NamedTuple):
     gae_lambda: float
     learning_rate: float
     clip: float
-    value_clip: float | None
     value_coefficient: float
     entropy_coefficient: float
     decay_steps: int  # agent steps in which learning rate and clip fall to zero
 
 
 SETTINGS = {
-    "cartpole": Settings(2, (4,), 32, 20, 1, 0.98, 0.8, 1e-3, 0.2, None, 0.5, 0.0, 102_400),
-    "pong": Settings(
-        6, (4, 84, 84), 128, 3, 4, 0.99, 0.95, 2.5e-4, 0.1, 0.1, 1.0, 0.01, 10_035_200
-    ),
+    "cartpole": Settings(2, (4,), 32, 20, 1, 0.98, 0.8, 1e-3, 0.2, 0.5, 0.0, 102_400),
+    "pong": Settings(6, (4, 84, 84), 128, 3, 4, 0.99, 0.95, 2.5e-4, 0.1, 1.0, 0.01, 10_035_200),
 }
 
 
 def make_environment(game: str, num_envs: int) -> parts.CartPole | parts.Pong:
     if game == "cartpole":
         return parts.CartPole(num_envs)
-    return parts.Pong(num_envs, noop_max=31, max_num_frames_per_episode=18_000)
+    return parts.Pong(num_envs, noop_max=31, max_num_frames_per_episode=108_000)
 
 
 def make_network(game: str, num_actions: int):
@@ -99,8 +96,8 @@ def make_prepare(game: str):
 def make_update(game: str, network, parameters, num_envs: int):
     """All passes over a rollout of B steps in one call; returns all parameters in one vector.
 
-    It takes observations [B, ...], actions [B], the logits they were drawn from [B, A], columns [B, 3]
-    of values, advantages and returns, orders [passes x minibatches, rows] and the clip.
+    It takes observations [B, ...], actions [B], the logits they were drawn from [B, A], columns [B, 2]
+    of advantages and returns, orders [passes x minibatches, rows] and the clip.
     """
     settings = SETTINGS[game]
     size = settings.length * num_envs
@@ -114,7 +111,7 @@ def make_update(game: str, network, parameters, num_envs: int):
         return logs, tf.reduce_sum(logs * tf.one_hot(actions, settings.num_actions), axis=1)
 
     def one(observations, actions, columns, clip):
-        old_logs, old_values, advantages, returns = tf.unstack(columns, axis=1)
+        old_logs, advantages, returns = tf.unstack(columns, axis=1)
         advantages -= tf.reduce_mean(advantages)
         advantages /= tf.math.reduce_std(advantages) + 1e-8
         states = prepare(observations)
@@ -125,13 +122,7 @@ def make_update(game: str, network, parameters, num_envs: int):
             ratios = tf.exp(chosen - old_logs)
             clipped = tf.clip_by_value(ratios, 1.0 - clip, 1.0 + clip)
             loss = -tf.reduce_mean(tf.minimum(ratios * advantages, clipped * advantages))
-            errors = tf.square(values - returns)
-            if settings.value_clip is not None:
-                moved = tf.clip_by_value(
-                    values - old_values, -settings.value_clip, settings.value_clip
-                )
-                errors = tf.maximum(errors, tf.square(old_values + moved - returns))
-            loss += settings.value_coefficient * tf.reduce_mean(errors) / 2.0
+            loss += settings.value_coefficient * tf.reduce_mean(tf.square(values - returns))
             if settings.entropy_coefficient:
                 entropies = -tf.reduce_sum(tf.exp(logs) * logs, axis=1)
                 loss -= settings.entropy_coefficient * tf.reduce_mean(entropies)
@@ -151,7 +142,7 @@ def make_update(game: str, network, parameters, num_envs: int):
         tf.TensorSpec((size, *settings.shape), tf.uint8 if game == "pong" else tf.float32),
         tf.TensorSpec((size,), tf.int32),
         tf.TensorSpec((size, settings.num_actions), tf.float32),
-        tf.TensorSpec((size, 3), tf.float32),
+        tf.TensorSpec((size, 2), tf.float32),
         tf.TensorSpec((steps, size // settings.minibatches), tf.int32),
         tf.TensorSpec((), tf.float32),
     ]
@@ -246,9 +237,9 @@ def run(game: str, num_envs: int, steps: int) -> tuple[float, float]:
             settings.gamma,
             settings.gae_lambda,
         )
-        columns = np.stack([values, advantages, advantages + values], axis=-1, dtype=np.float32)
+        columns = np.stack([advantages, advantages + values], axis=-1, dtype=np.float32)
         orders = [generator.permutation(size) for _ in range(settings.epochs)]
-        left = max(0.0, 1 - (row + 1) * num_envs / settings.decay_steps)
+        left = max(0.0, 1 - (row + 1 - length) * num_envs / settings.decay_steps)
         vector = update(
             tf.constant(rollout.reshape(size, *settings.shape)),
             tf.constant(actions.reshape(size)),

@@ -49,8 +49,11 @@ class Agent(abc.ABC):
 
     @abc.abstractmethod
     def set_state(self, state: State) -> None:
-        """Takes the place of the agent that returned `state`; `state["replay"]` may be None, which
-        leaves the memory empty (enough to evaluate)."""
+        """Takes the place of the agent that returned `state`.
+
+        Where that has RingSlots, such as a replay's, they may be None: the memory then stays empty,
+        which is enough to evaluate.
+        """
 
     def export(self, path: Path, as_keras: bool) -> None:
         """Writes the evaluation policy to `path`, as a SavedModel or as a Keras model.

@@ -70,6 +70,7 @@ class DopamineAdapter(Agent):
                 f"Dopamine-style agents know no illegal actions, but {spec.id} has some: choose another "
                 "agent or environment."
             )
+        self._first_action = int(spec.action_space.start)
         self._stacked = spec.stack_size > 1
         self._agent = agent(num_actions=int(spec.action_space.n), seed=seeds.integer("agent"))
         self._says_terminal = "terminal" in inspect.signature(self._agent.end_episode).parameters
@@ -87,7 +88,7 @@ class DopamineAdapter(Agent):
             action = self._agent.begin_episode(observation)
         else:
             action = self._agent.step(self._reward, observation)
-        return np.array([action])
+        return np.array([self._first_action + action])
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         reward = float(transitions.rewards[0])

@@ -160,7 +160,7 @@ class PPOAgent(PolicyAgent):
         self._recent.clear()
         if self._surrogate == "kl":
             return values | {"kl_coefficient": float(self._kl_coefficient)}
-        return values | {"clip": self._clip_now()}
+        return values | {"clip": self._clip_at(self._steps)}
 
     def get_state(self) -> State:
         return super().get_state() | {
@@ -227,7 +227,7 @@ class PPOAgent(PolicyAgent):
             np.stack([rewards, rollout.values, rollout.next_values]),
             np.stack([rollout.terminated, rollout.truncated]),
             orders.reshape(self._num_epochs, self._num_minibatches, -1).astype(np.int32),
-            np.float32(self._clip_now()),
+            np.float32(self._clip_at(self._steps - size)),
         )
         flat, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
@@ -235,10 +235,10 @@ class PPOAgent(PolicyAgent):
         self._load_numpy(flat)
         self._recent.append(metrics.numpy())
 
-    def _clip_now(self) -> float:
+    def _clip_at(self, step: int) -> float:
         if self._clip_decay_period is None:
             return self._clip
-        return linearly_decaying(self._steps, self._clip, 0.0, 0, self._clip_decay_period)
+        return linearly_decaying(step, self._clip, 0.0, 0, self._clip_decay_period)
 
     def _empty_rollout(self) -> Rollout:
         space = self._spec.observation_space

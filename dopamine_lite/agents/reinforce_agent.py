@@ -48,7 +48,8 @@ class ReinforceAgent(PolicyAgent):
 
     A is the return G of the step, less a baseline. An episode that is cut, by a limit or a
     checkpoint, counts as far as it went; with a learned baseline G goes on with the value of its
-    last observation.
+    last observation. With several streams a gradient step comes while other episodes are in flight; what
+    an older policy drew then counts by rho = pi(a|s) / pi_old(a|s), how much likelier it is now.
 
     Args:
       spec: of the environment.
@@ -235,8 +236,10 @@ class ReinforceAgent(PolicyAgent):
             if self._spec.action_masks:
                 outputs = self._policy.mask_as(outputs, steps.outputs)
             log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
+            drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
+            ratios = tf.exp(log_probabilities - drawn)  # 1 but for what an older policy drew
             each = (
-                policy_gradient.policy_gradient(log_probabilities, steps.advantages),
+                policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
                 policy_gradient.value_loss(values, steps.returns, values, clip=None),
                 self._policy.entropies(outputs),
             )

@@ -68,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if "" not in sys.path:
+        sys.path.append("")  # modules that gin files import may be in the current directory
     if not arguments:
         raise UserError(f"A command is missing: {_the_commands()}; see `dopamine-lite --help`.")
     name, *rest = arguments
@@ -125,7 +127,7 @@ def _overview() -> str:
         [
             "usage: dopamine-lite <command> [--flag=value ...]",
             "",
-            "Experiments in reinforcement learning: one gin file is one, one directory holds a run.",
+            "Reinforcement learning: a gin file describes an experiment, a directory holds a run.",
             "",
             "commands:",
             *lines,

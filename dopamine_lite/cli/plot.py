@@ -38,7 +38,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "what training logs of each iteration, such as q_mean, in the place of returns",
         flag_values=flag_values,
     )
-    flags.DEFINE_enum("x", "steps", _X, "what is to the right", flag_values=flag_values)
+    flags.DEFINE_enum("x", "steps", _X, "what the horizontal axis counts", flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> None:

@@ -184,8 +184,7 @@ def _package() -> Any:
         return importlib.import_module("minatar")
     except ModuleNotFoundError as error:
         raise UserError(
-            "MinAtar's games need a package that is not installed: run "
-            "`pip install dopamine_lite[minatar]`."
+            "MinAtar's games need a package that is not installed: run `pip install MinAtar`."
         ) from error
 
 

@@ -118,9 +118,11 @@ def adapted_kl_coefficient(
 def value_loss(
     values: tf.Tensor, returns: tf.Tensor, old_values: tf.Tensor, clip: float | tf.Tensor | None
 ) -> tf.Tensor:
-    """(V - R)^2 / 2; with `clip`, no less than for V moved at most `clip` away from the old V.
+    """(V - R)^2 (Schulman et al. 2017, eq. 9); with `clip`, no less than for V moved at most `clip` away
+    from the old V, which is OpenAI's baselines' (ppo2), not the paper's.
 
-    The clipping is that of OpenAI's baselines (ppo2), not of the paper.
+    OpenAI's baselines and CleanRL halve the square, Stable-Baselines3 does not: a coefficient of theirs
+    means the same here only if that is taken into account.
 
     Args:
       values: [B] V(s).
@@ -133,8 +135,8 @@ def value_loss(
     """
     tf.debugging.assert_shapes([(values, "B"), (returns, "B"), (old_values, "B")])
     returns = tf.stop_gradient(returns)
-    losses = tf.square(values - returns) / 2.0
+    losses = tf.square(values - returns)
     if clip is None:
         return losses
     near = old_values + tf.clip_by_value(values - old_values, -clip, clip)
-    return tf.maximum(losses, tf.square(near - returns) / 2.0)
+    return tf.maximum(losses, tf.square(near - returns))

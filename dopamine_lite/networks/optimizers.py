@@ -53,8 +53,8 @@ class _Optimizer:
 class Adam(_Optimizer):
     """Kingma and Ba (2015), in the form of the end of their section 2 (epsilon is "epsilon hat").
 
-    theta -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon); the form with corrected
-    moments, as in Optax and PyTorch, has an epsilon larger by 1 / sqrt(1 - beta2^t) at the start.
+    theta -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon). In the form with
+    corrected moments, Optax's and PyTorch's, the same step has epsilon / sqrt(1 - beta2^t) for epsilon.
     With `decay_updates` the learning rate falls linearly to zero over so many updates.
     """
 

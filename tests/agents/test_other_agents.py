@@ -83,6 +83,12 @@ def test_the_adapter_calls_in_dopamines_order():
     ]
 
 
+def test_the_adapter_counts_actions_from_where_the_environment_does():
+    shifted = dataclasses.replace(spec(size=1), action_space=gymnasium.spaces.Discrete(3, start=5))
+    adapter = DopamineAdapter(shifted, Seeds(0), agent=Tape)
+    assert adapter.act(np.array([[0.0]])).tolist() == [6]
+
+
 def test_the_adapter_keeps_bundle_and_files():
     adapter = DopamineAdapter(spec(size=1), Seeds(0), agent=Tape)
     adapter.act(np.array([[4.0]]))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.policy_agent import PolicyAgent
 from dopamine_lite.agents.ppo_agent import PPOAgent
-from dopamine_lite.agents.reinforce_agent import ReinforceAgent
+from dopamine_lite.agents.reinforce_agent import ReinforceAgent, Steps
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -178,6 +178,30 @@ def test_the_kl_coefficient_adapts():
     near = build("ppo_kl", optimizer=functools.partial(Adam, learning_rate=1e-9))
     Identity(2).play(near, 32)
     assert near.metrics()["kl_coefficient"] == 0.25
+
+
+def test_what_an_older_policy_drew_counts_by_how_much_likelier_it_is_now():
+    agent = build("reinforce")
+    assert isinstance(agent, ReinforceAgent)
+    observations = np.eye(3, dtype=np.float32)
+    outputs, _ = agent._policy_and_values(observations)
+    logs = tf.nn.log_softmax(outputs).numpy()
+    older = np.log(
+        np.array([[0.1, 0.6, 0.3]] * 3, np.float32)
+    )  # the same action, 0, from another policy
+    advantages = np.array([1.0, -2.0, 0.5], np.float32)
+
+    def gradients(drawn: np.ndarray, advantages: np.ndarray) -> list[np.ndarray]:
+        thirds = np.full(3, 1 / 3, np.float32)
+        steps = Steps(
+            *map(tf.constant, (observations, np.zeros((3, 1), np.int32), drawn)),
+            *map(tf.constant, (advantages, advantages, thirds)),
+        )
+        return [gradient.numpy() for gradient in agent._chunk_gradients(steps)[0]]
+
+    by_hand = gradients(outputs, np.exp(logs[:, 0]) / np.float32(0.1) * advantages)
+    for found, expected in zip(gradients(older, advantages), by_hand, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_clip_falls_to_zero():

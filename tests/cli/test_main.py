@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,16 @@ def test_interrupt_outside_a_run_ends_with_130(cli, tmp_path, monkeypatch):
     stopped = cli("train", "--base_dir", tmp_path / "run", "--gin_files", config)
     assert stopped.status == 130
     assert stopped.err == "dopamine-lite: Interrupted.\n"
+
+
+def test_modules_in_the_current_directory_are_found(tmp_path):
+    (tmp_path / "my_module.py").write_text("open('imported', 'w').close()\n")
+    (tmp_path / "own.gin").write_text("import my_module\n")
+    # As it is installed: `python -m` would look in the current directory by itself.
+    program = Path(sys.executable).with_name("dopamine-lite")
+    command = [program, "train", "--base_dir", "run", "--gin_files", "own.gin"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (tmp_path / "imported").exists(), ended.stderr
 
 
 def test_reader_that_goes_away():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -205,6 +207,25 @@ def test_what_is_not_a_priority_is_refused():
         replay.set_priorities(batch, np.array([[1.0, np.nan, 1.0, 1.0]]))
     with pytest.raises(UserError, match=r"PrioritizedReplay.alpha is 2: it must be from 0 to 1"):
         build(alpha=2)
+
+
+def test_a_priority_rounded_below_zero_is_zero():
+    replay = build(alpha=0.5)
+    play(replay, 20)
+    batch = replay.sample(1, 4)
+    replay.set_priorities(batch, np.array([[1.0, -1e-5, -1e-7, 0.0]]))
+    assert np.isfinite(replay._tree.total)
+    at = replay._at(batch.columns, batch.slots).ravel()
+    assert (replay._tree.get(at) >= np.float32(1e-3) * 0.999).all()
+
+
+def test_one_buffer_imported_makes_all_known_to_gin():
+    lines = [
+        "import gin",
+        "import dopamine_lite.common.replay.circular_replay",
+        "gin.parse_config('PrioritizedReplay.alpha = 0.0')",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 
 
 def test_the_tree_counts_as_memory():

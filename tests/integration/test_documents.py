@@ -1,7 +1,8 @@
 """Every command and Python block in the README and the documents is executed, on runs of seconds.
 
-`train` gets bindings that shorten it; `make` targets are expanded, not built (`make test` is what runs
-this); `tensorboard` inspects the logs instead of serving them.
+`train` gets bindings that shorten it; a Python block that begins with a file's name is that file; `make`
+targets are expanded, not built (`make test` is what runs this); `tensorboard` inspects the logs instead
+of serving them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dopamine_lite.common.metrics.logbook import read_episodes
 from tests.integration.shrink import shrunk
 
 ROOT = Path(__file__).parents[2]
+NAMED = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -59,6 +61,9 @@ def test_there_are_commands():
 @pytest.mark.parametrize("document", TO_RUN, ids=name)
 def test_every_command_works(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for block in blocks(document, "python"):
+        if file := NAMED.match(block):
+            Path(file[1]).write_text(block)
     for command in commands(document):
         program, *arguments = shlex.split(command)
         if program == "dopamine-lite":
@@ -79,6 +84,8 @@ def test_every_command_works(document, tmp_path, monkeypatch):
         else:
             raise AssertionError(f"{name(document)}: no test knows how to run {command!r}")
     for block in blocks(document, "python"):
+        if NAMED.match(block):
+            continue
         environment = os.environ | {"PYTHONPATH": str(ROOT), "SDL_VIDEODRIVER": "dummy"}
         subprocess.run([sys.executable, "-c", block], check=True, env=environment)
 

@@ -87,10 +87,10 @@ def test_the_kl_coefficient_follows_its_target(divergence, expected):
 @pytest.mark.parametrize(
     ("value", "old", "clip", "loss"),
     [  # the return is 2
-        (1.0, 0.0, None, 0.5),
-        (1.0, 0.9, 0.2, 0.5),  # moved by 0.1: not clipped
-        (1.0, 0.0, 0.2, 1.62),  # moved toward the return by 1, of which 0.2 count: (0.2 - 2)^2 / 2
-        (0.0, 1.0, 0.2, 2.0),  # moved away from it: the greater loss is the plain one
+        (1.0, 0.0, None, 1.0),
+        (1.0, 0.9, 0.2, 1.0),  # moved by 0.1: not clipped
+        (1.0, 0.0, 0.2, 3.24),  # moved toward the return by 1, of which 0.2 count: (0.2 - 2)^2
+        (0.0, 1.0, 0.2, 4.0),  # moved away from it: the greater loss is the plain one
     ],
 )
 def test_value_loss(value, old, clip, loss):
