@@ -113,8 +113,8 @@ class PrioritizedReplay(CircularReplay):
                 "A priority is not a finite number: the run has diverged. Lower the learning rate "
                 "or clip the rewards."
             )
-        # float32: what a checkpoint keeps. The tiny constant lets everything be drawn again. By rounding,
-        # a divergence can be just below zero.
+        # float32: what a checkpoint keeps. By rounding, a divergence can be below 0. The constant lets
+        # everything be drawn again.
         values = ((np.maximum(priorities, 0) + 1e-6) ** self._alpha).astype(np.float32)
         self._tree.set(self._at(batch.columns, batch.slots).ravel(), values.ravel())
         self._max_priority = max(self._max_priority, float(values.max()))
