@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
+from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import RewardNormaliser
 from dopamine_lite.common.schedules import linearly_decaying
@@ -115,6 +116,13 @@ class PPOAgent(PolicyAgent):
             raise UserError(
                 f"PPOAgent.surrogate is {surrogate!r}: choose one of {', '.join(_SURROGATES)}."
             )
+        check_fraction("PPOAgent", gamma=gamma, gae_lambda=gae_lambda)
+        check_whole(
+            "PPOAgent",
+            rollout_length=rollout_length,
+            num_epochs=num_epochs,
+            num_minibatches=num_minibatches,
+        )
         size = rollout_length * spec.num_envs
         if size % num_minibatches:
             raise UserError(

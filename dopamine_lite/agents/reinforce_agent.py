@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
+from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import policy_gradient
@@ -90,6 +91,8 @@ class ReinforceAgent(PolicyAgent):
         max_gradient_norm: float | None = None,
         chunk_size: int = 512,
     ):
+        check_fraction("ReinforceAgent", gamma=gamma)
+        check_whole("ReinforceAgent", batch_episodes=batch_episodes, chunk_size=chunk_size)
         super().__init__(
             spec,
             seeds,

@@ -11,6 +11,7 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
 from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.common.checks import check_fraction
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -52,7 +53,11 @@ class TabularAgent(Agent):
     ):
         name = type(self).__name__
         states, actions = _discrete_spaces(spec, name)
-        _check_fractions(name, gamma=gamma, learning_rate=learning_rate)
+        check_fraction(name, gamma=gamma)
+        if not 0 < learning_rate <= 1:
+            raise UserError(
+                f"{name}.learning_rate is {learning_rate!r}: give a number above 0, at most 1."
+            )
         self._gamma = gamma
         self._learning_rate = learning_rate
         self._first_state, self._first_action = int(states.start), int(actions.start)
@@ -198,12 +203,3 @@ def _discrete_spaces(
             "`Runner.environment = @wrapped_environment` and its wrapper @Discretise."
         )
     return states, discrete_actions(spec, agent)
-
-
-def _check_fractions(agent: str, gamma: float, learning_rate: float) -> None:
-    if not 0 <= gamma <= 1:
-        raise UserError(f"{agent}.gamma is {gamma!r}: give a number from 0 to 1.")
-    if not 0 < learning_rate <= 1:
-        raise UserError(
-            f"{agent}.learning_rate is {learning_rate!r}: give a number above 0, at most 1."
-        )

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
+from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -92,8 +93,22 @@ class ValueAgent(Agent):
         max_gradient_norm: float | None,
         augmentation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     ):
+        name = type(self).__name__
+        check_fraction(name, gamma=gamma)
+        check_whole(
+            name,
+            update_horizon=update_horizon,
+            update_period=update_period,
+            updates_per_period=updates_per_period,
+            target_update_period=target_update_period,
+            batch_size=batch_size,
+        )
+        # So many steps are stored before the first can be drawn with its n-step successor.
+        check_whole(
+            name, least=update_horizon * spec.num_envs, min_replay_history=min_replay_history
+        )
         self._spec = spec
-        actions = discrete_actions(spec, type(self).__name__)
+        actions = discrete_actions(spec, name)
         self._num_actions, self._first_action = int(actions.n), int(actions.start)
         self._min_replay_history = min_replay_history
         self._update_period = update_period

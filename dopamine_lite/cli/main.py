@@ -32,6 +32,9 @@ _ADVICE = {  # for what the operating system refuses
     errno.EROFS: "choose a directory that can be written to",
     errno.EACCES: "check its permissions",
     errno.EPERM: "check its permissions",
+    errno.ENAMETOOLONG: "give a shorter one",
+    errno.EIO: "the disk fails; the last checkpoint is as it was",
+    errno.ESTALE: "the file server has let go of it; run the same command again",
 }
 
 
@@ -52,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
-        return _refuse(_without_gin(error))
+        return _refuse(str(_original(error)))
     except KeyboardInterrupt:
         print("dopamine-lite: Interrupted.", file=sys.stderr)
         return _SIGINT
@@ -61,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _SIGPIPE
     except OSError as error:
-        if error.errno not in _ADVICE:
+        cause = _original(error)
+        if not isinstance(cause, OSError) or cause.errno not in _ADVICE:
             raise
-        what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        return _refuse(f"{what}; {_ADVICE[error.errno]}.")
+        what = f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
+        return _refuse(f"{what}; {_ADVICE[cause.errno]}.")
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -167,12 +171,13 @@ def _did_you_mean(name: str, candidates: Iterable[str], prefix: str = "") -> str
     return f" (did you mean {prefix}{nearest[0]}?)" if nearest else ""
 
 
-def _without_gin(error: UserError) -> str:
+def _original(error: Exception) -> BaseException:
+    """`error` without what gin makes of it."""
     if "gin" not in sys.modules:
-        return str(error)
+        return error
     from dopamine_lite.common import configuration
 
-    return str(configuration.original(error))
+    return configuration.original(error)
 
 
 def _refuse(sentence: str) -> int:

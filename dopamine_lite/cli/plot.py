@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -42,7 +43,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def run(flag_values: flags.FlagValues) -> None:
-    directories = [Path(name) for name in flag_values.base_dir or []]
+    directories = [Path(name).expanduser() for name in flag_values.base_dir or []]
     if not directories:
         raise UserError("--base_dir is missing: name the run's directory.")
     for directory in directories:
@@ -61,11 +62,18 @@ def run(flag_values: flags.FlagValues) -> None:
         figure = plots.draw_learning(runs, flag_values.window, by_episode)
     else:
         logged = sorted({name for curves in runs for name in curves.metrics})
+        if not logged:
+            raise UserError("No run has finished an iteration yet: metrics are logged with it.")
         if flag_values.metric not in logged:
             raise UserError(
                 f"No run logs a metric {flag_values.metric!r}: choose one of {', '.join(logged)}."
             )
         figure = plots.draw_metric(runs, flag_values.metric, by_episode)
     output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=120)
+    aside = output.with_name(f".{os.getpid()}.{output.name}")
+    try:
+        figure.savefig(aside, dpi=120)
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
     print(f"written to {output}")

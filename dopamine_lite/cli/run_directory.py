@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ def base_dir(flag_values: flags.FlagValues) -> Path:
     """The directory that was named; says so where none was, or where it is a file."""
     if not flag_values.base_dir:
         raise UserError("--base_dir is missing: name the run's directory.")
-    directory = Path(flag_values.base_dir)
+    directory = Path(flag_values.base_dir).expanduser()
     file = next((path for path in (directory, *directory.parents) if path.is_file()), None)
     if file is not None:
         raise UserError(f"--base_dir {directory} is no directory: {file} is a file.")
@@ -45,7 +46,7 @@ def check_run(directory: Path) -> None:
     if not is_run(directory):
         raise UserError(
             f"There is no run in {directory} (no {CONFIG}): "
-            f"`dopamine-lite train --base_dir {directory} --gin_files ...` makes one."
+            f"`dopamine-lite train --base_dir {shlex.quote(str(directory))} --gin_files ...` makes one."
         )
 
 
@@ -56,13 +57,22 @@ def is_run(directory: Path) -> bool:
 def check_place_for_run(directory: Path) -> None:
     """Raises UserError where no run can be made or resumed. Leaves nothing behind."""
     if directory.is_dir() and not is_run(directory):
-        other = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
+        other = [
+            path.name
+            for path in directory.iterdir()
+            if not path.name.startswith(".") and not _is_of_a_start(path)
+        ]
         if other:
             raise UserError(
                 f"{directory} holds other things ({min(other)}) and no run: "
                 "give an empty or a new directory."
             )
     _check_writable(directory, f"give another --base_dir than {directory}")
+
+
+def _is_of_a_start(path: Path) -> bool:
+    """Whether `path` is what a start leaves that ends before its config is written."""
+    return path.name == "checkpoints" and all(child.name == ".lock" for child in path.iterdir())
 
 
 def check_output(path: Path) -> None:
@@ -79,7 +89,7 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
     """The file that --output names, which can be made and ends in one of `suffixes`."""
     if not output:
         raise UserError(f"--output is missing: name the file, such as --output {example}.")
-    path = Path(output)
+    path = Path(output).expanduser()
     if path.suffix.lower() not in suffixes:
         raise UserError(f"--output {path} does not end in {' or '.join(suffixes)}.")
     check_output(path)

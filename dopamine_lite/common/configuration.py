@@ -36,7 +36,11 @@ def find_config(name: str) -> Path:
     Raises:
       UserError: there is no such file; names the nearest ones.
     """
-    candidates = [Path(name), packaged_configs() / name, packaged_configs() / f"{name}.gin"]
+    candidates = [
+        Path(name).expanduser(),
+        packaged_configs() / name,
+        packaged_configs() / f"{name}.gin",
+    ]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
@@ -79,17 +83,18 @@ def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> N
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
-    """Calls `constructor` and turns what gin makes of missing bindings into sentences.
+    """Calls `constructor` and turns what is missing or wrong in the bindings into sentences.
 
     Raises:
-      UserError: a parameter without default was not bound, or the constructor raised it.
+      UserError: a parameter without default was not bound, a part of this package cannot be built
+        with what is bound to it, or the constructor raised it.
     """
     try:
         return constructor(*arguments, **keywords)
     except UserError as error:
         raise UserError(str(original(error))) from error
-    except (TypeError, RuntimeError) as error:
-        sentence = _missing_parameters(str(error))
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        sentence = _missing_parameters(str(error)) or _not_built(error)
         if sentence is None:
             raise
         raise UserError(sentence) from error
@@ -389,6 +394,25 @@ def _missing_parameters(message: str) -> str | None:
         return f"@{name}() calls {name} too early: write @{name}, without the brackets."
     bindings = ", ".join(f"{name}.{parameter} = ..." for parameter in missing)
     return f"{name} is not told its {', '.join(missing)}: bind {bindings}"
+
+
+def _not_built(error: Exception) -> str | None:
+    """A sentence if `error` comes from a configurable of this package that has bindings.
+
+    What a user's own class raises keeps its traceback.
+    """
+    called = re.search(r"\n  In call to configurable '([^']*)'", str(error))
+    configurable = gin_config._REGISTRY.get_match(called[1]) if called else None
+    if configurable is None or not configurable.module.startswith("dopamine_lite"):
+        return None
+    bound = [_written(*binding) for binding in _bound() if binding[1] == configurable.selector]
+    if not bound:
+        return None
+    what = _one_line(str(error).split("\n  In call to", 1)[0]).rstrip(".")
+    return (
+        f"{configurable.name} cannot be built with what is bound to it "
+        f"({type(original(error)).__name__}: {what}): check {', '.join(sorted(bound))}."
+    )
 
 
 def _one_line(text: str) -> str:

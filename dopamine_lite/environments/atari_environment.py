@@ -15,6 +15,7 @@ import gin
 import gymnasium
 import numpy as np
 
+from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import stream_seeds
@@ -67,13 +68,12 @@ class AtariEnvironment(VectorEnvironment):
         stack_size: int = 4,
     ):
         rom = find_rom(game)
-        _check_numbers(
-            repeat_action_probability,
-            num_envs=(num_envs, 1),
-            noop_max=(noop_max, 0),
-            frame_skip=(frame_skip, 1),
-            stack_size=(stack_size, 1),
+        # ale_py takes such numbers without a word, or hangs on them.
+        check_fraction("AtariEnvironment", repeat_action_probability=repeat_action_probability)
+        check_whole(
+            "AtariEnvironment", num_envs=num_envs, frame_skip=frame_skip, stack_size=stack_size
         )
+        check_whole("AtariEnvironment", least=0, noop_max=noop_max)
         max_steps = max_steps_per_episode or _DEFAULT_MAX_STEPS
         options = {
             "repeat_action_probability": repeat_action_probability,
@@ -264,17 +264,3 @@ def games() -> dict[str, str]:
         for spec in gymnasium.registry.values()
         if spec.namespace == "ALE"
     }
-
-
-def _check_numbers(repeat_action_probability: float, **numbers: tuple[int, int]) -> None:
-    """Raises UserError for what ale_py takes without a word, or hangs on. `numbers`: value, least."""
-    for name, (value, least) in numbers.items():
-        if not isinstance(value, int) or value < least:
-            raise UserError(
-                f"AtariEnvironment.{name} is {value!r}: give a whole number, {least} or more."
-            )
-    probability = repeat_action_probability
-    if not isinstance(probability, int | float) or not 0 <= probability <= 1:
-        raise UserError(
-            f"AtariEnvironment.repeat_action_probability is {probability!r}: give a number from 0 to 1."
-        )

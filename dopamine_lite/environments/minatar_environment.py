@@ -12,6 +12,7 @@ import gin
 import gymnasium
 import numpy as np
 
+from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import stream_seeds
@@ -75,7 +76,8 @@ class MinAtarEnvironment(Environment):
         minimal_action_set: bool = True,
     ):
         name = find_game(game)
-        _check_numbers(num_envs, sticky_action_prob)
+        check_whole("MinAtarEnvironment", num_envs=num_envs)
+        check_fraction("MinAtarEnvironment", sticky_action_prob=sticky_action_prob)
         create = _package().Environment
         self._games = [
             create(name, sticky_action_prob, difficulty_ramping) for _ in range(num_envs)
@@ -186,15 +188,3 @@ def _package() -> Any:
         raise UserError(
             "MinAtar's games need a package that is not installed: run `pip install MinAtar`."
         ) from error
-
-
-def _check_numbers(num_envs: int, sticky_action_prob: float) -> None:
-    if not isinstance(num_envs, int) or num_envs < 1:
-        raise UserError(
-            f"MinAtarEnvironment.num_envs is {num_envs!r}: give a whole number, 1 or more."
-        )
-    if not isinstance(sticky_action_prob, int | float) or not 0 <= sticky_action_prob <= 1:
-        raise UserError(
-            f"MinAtarEnvironment.sticky_action_prob is {sticky_action_prob!r}: give a number from 0 "
-            "to 1."
-        )

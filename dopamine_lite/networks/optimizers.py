@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
 
 
@@ -16,7 +18,12 @@ class _Optimizer:
     _slot_names: tuple[str, ...]
 
     def __init__(self, learning_rate: float, decay_updates: int | None):
-        self._initial_rate = learning_rate
+        name = type(self).__name__
+        if not isinstance(learning_rate, int | float) or learning_rate < 0:
+            raise UserError(f"{name}.learning_rate is {learning_rate!r}: give a number, 0 or more.")
+        if decay_updates is not None:
+            check_whole(name, decay_updates=decay_updates)
+        self._initial_rate = float(learning_rate)
         self._decay_updates = decay_updates
 
     def build(self, variables: Sequence[tf.Variable]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shlex
 import signal
 import threading
 import time
@@ -22,6 +23,8 @@ import numpy as np
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common import configuration, provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
+from dopamine_lite.common.checkpointing.storage import durable_file, sync_directory
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
@@ -30,7 +33,7 @@ from dopamine_lite.common.iteration_statistics import (
 )
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
-from dopamine_lite.common.metrics.logbook import Logbook
+from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
@@ -39,17 +42,16 @@ import_tensorflow()  # before an agent's module does, and with its banner
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LEAST = {  # the least value of each number that describes a run
-    "seed": 0,
-    "num_iterations": 1,
-    "training_steps": 1,
-    "evaluation_steps": 1,
-    "evaluation_episodes": 1,
-    "max_steps_per_episode": 1,
-    "num_envs": 1,
-    "checkpoint_every_steps": 1,
-    "log_every_steps": 1,
-}
+_NUMBERS = (  # that describe a run and are 1 or more, or None
+    "num_iterations",
+    "training_steps",
+    "evaluation_steps",
+    "evaluation_episodes",
+    "max_steps_per_episode",
+    "num_envs",
+    "checkpoint_every_steps",
+    "log_every_steps",
+)
 
 
 class Stopped(Exception):
@@ -115,7 +117,9 @@ class Runner:
         self.evaluation_episodes = evaluation_episodes
         self.max_steps_per_episode = max_steps_per_episode
         self.num_envs = num_envs
-        self.checkpoint_every_steps = checkpoint_every_steps or training_steps
+        self.checkpoint_every_steps = (
+            training_steps if checkpoint_every_steps is None else checkpoint_every_steps
+        )
         self.log_every_steps = log_every_steps
         self.schedule = schedule
         self._check_settings()
@@ -258,6 +262,7 @@ class Runner:
         self._logbook.set_state(state["logs"])
 
     def _start(self) -> None:
+        self._miss_checkpoints()
         restored = self._checkpointer.restore()
         if restored is not None:
             self._set_agent_state(restored)
@@ -276,22 +281,44 @@ class Runner:
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
-        self._console.start(self.num_iterations * self.training_steps, self._agent_steps)
+        in_iteration = sum(map(self._segment_steps, range(self._num_segments)))
+        self._console.start(self.num_iterations * in_iteration, self._agent_steps)
+
+    def _miss_checkpoints(self) -> None:
+        """Raises UserError where the logs tell of checkpoints and none is there any more."""
+        if any((self.base_dir / "checkpoints").glob("*checkpoint-*")):  # damaged ones count
+            return
+        reached = max((line["agent_steps"] for line in read_episodes(self.base_dir)), default=0)
+        if reached > self._segment_steps(0) or len(read_iterations(self.base_dir)) > 1:
+            raise UserError(
+                f"{self.base_dir} has logs of a run but none of its checkpoints: put its "
+                "checkpoints/ back to go on, or give another --base_dir to begin anew."
+            )
 
     def _write_config(self) -> None:
         """Keeps the config in force; a later one differs in the number of iterations only."""
         aside = self.base_dir / ".config.gin"
-        aside.write_text(configuration.operative(), encoding="utf-8")
+        with durable_file(aside) as file:
+            file.write(configuration.operative().encode())
         aside.replace(self.base_dir / "config.gin")
+        sync_directory(self.base_dir)
+
+    @property
+    def _num_segments(self) -> int:
+        """Of a training phase."""
+        return -(-self.training_steps // self.checkpoint_every_steps)
+
+    def _segment_steps(self, segment: int) -> int:
+        """Agent steps of a training phase's segment: whole steps of all streams."""
+        begin = segment * self.checkpoint_every_steps
+        steps = min(self.checkpoint_every_steps, self.training_steps - begin)
+        return -(-steps // self.num_envs) * self.num_envs
 
     def _run_iteration(self) -> None:
-        segments = -(-self.training_steps // self.checkpoint_every_steps)
-        while self._segment < segments:
-            begin = self._segment * self.checkpoint_every_steps
-            steps = min(self.checkpoint_every_steps, self.training_steps - begin)
-            self._train_segment(steps)
+        while self._segment < self._num_segments:
+            self._train_segment(self._segment_steps(self._segment))
             self._segment += 1
-            if self._segment < segments:
+            if self._segment < self._num_segments:
                 self._save()
         record: dict[str, Any] = {
             "iteration": self._iteration,
@@ -307,7 +334,7 @@ class Runner:
         record["time"] = {
             "train_seconds": round(train_seconds, 3),
             "eval_seconds": round(eval_seconds, 3),
-            "train_steps_per_second": round(self.training_steps / max(train_seconds, 1e-9), 1),
+            "train_steps_per_second": round(record["train"]["steps"] / max(train_seconds, 1e-9), 1),
         }
         self._logbook.iteration(record)
         self._log_summary(record)
@@ -322,7 +349,7 @@ class Runner:
         start = time.perf_counter()
         seed = self._seeds.integer("environment", "train", self._iteration, self._segment)
         next_log = self._agent_steps + self.log_every_steps
-        end = self._agent_steps + -(-steps // self.num_envs) * self.num_envs
+        end = self._agent_steps + steps
         with contextlib.closing(self.create_environment(seed, self.num_envs)) as environment:
             for finished in self._play(
                 environment, self._statistics, lambda _: self._agent_steps + self.num_envs >= end
@@ -330,7 +357,7 @@ class Runner:
                 self._agent_steps += self.num_envs
                 if finished:
                     self._log_episodes("train", finished)
-                if self._agent_steps >= next_log:
+                if next_log <= self._agent_steps < end:
                     self._log_metrics()
                     next_log += self.log_every_steps
         self._log_metrics(histograms=True)
@@ -464,11 +491,12 @@ class Runner:
 
     def _stop(self) -> None:
         assert self._signal is not None
+        place = shlex.quote(str(self.base_dir))
         raise Stopped(
             self._signal,
             f"Stopped by {signal.Signals(self._signal).name} at agent step {self._agent_steps:,}. "
-            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {self.base_dir}` goes on "
-            "from there; the steps since are run again, identically.",
+            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}` goes on from there; "
+            "the steps since are run again, identically.",
         )
 
     def _newest_checkpoint(self) -> str:
@@ -479,12 +507,9 @@ class Runner:
 
     def _check_settings(self) -> None:
         """Raises UserError for settings that describe no run."""
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise UserError(
-                    f"Runner.{name} is {value!r}: give a whole number, {least} or more."
-                )
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        check_whole("Runner", least=0, seed=self.seed)
+        check_whole("Runner", **{name: n for name, n in numbers.items() if n is not None})
         if self.schedule not in _SCHEDULES:
             raise UserError(
                 f"Runner.schedule is {self.schedule!r}: choose one of {', '.join(_SCHEDULES)}."

@@ -35,6 +35,43 @@ TABLE = {
         TRAIN + "{random.gin}" + BINDING + "gamma=0.9",
         "Nothing in this experiment uses gamma",
     ),
+    "tuple without a comma": (
+        TRAIN + "{dqn.gin}" + BINDING + "MLP.hidden_units=8",
+        "MLP cannot be built with what is bound to it",
+    ),
+    "text for a number": (
+        TRAIN + "{dqn.gin}" + BINDING + "Adam.learning_rate='small'",
+        "Adam.learning_rate is 'small': give a number, 0 or more.",
+    ),
+    "replay too small": (
+        TRAIN + "{dqn.gin}" + BINDING + "CircularReplay.replay_capacity=5",
+        "CircularReplay.replay_capacity is 5, which leaves each of 1 streams 5 frames",
+    ),
+    "no steps before the first update": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.min_replay_history=0",
+        "DQNAgent.min_replay_history is 0: give a whole number, 5 or more.",
+    ),
+    "updates never": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.update_period=0",
+        "DQNAgent.update_period is 0",
+    ),
+    "no updates": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.updates_per_period=0",
+        "DQNAgent.updates_per_period is 0",
+    ),
+    "target never": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.target_update_period=0",
+        "DQNAgent.target_update_period is 0",
+    ),
+    "no steps in a segment": (
+        TRAIN + "{random.gin}" + BINDING + "Runner.checkpoint_every_steps=0",
+        "Runner.checkpoint_every_steps is 0",
+    ),
+    "base_dir too long": (
+        "train --base_dir {tmp}/" + 300 * "x" + " --gin_files {random.gin}",
+        "give a shorter one",
+    ),
+    "gin file too long": (TRAIN + 300 * "x", "give a shorter one"),
     "wrong environment": (
         TRAIN + "{random.gin}" + BINDING + "create_environment.id='CartPool-v1'",
         "CartPole-v1",
@@ -99,6 +136,10 @@ TABLE = {
         "train --base_dir {tmp}/mixed",
         "checkpoint",
     ),
+    "checkpoints that are gone": (
+        "train --base_dir {tmp}/gone",
+        "{tmp}/gone has logs of a run but none of its checkpoints",
+    ),
     "evaluate without a run": ("evaluate --base_dir {tmp}/nothing", "no run in {tmp}/nothing"),
     "inspect without a run": ("inspect --base_dir {tmp}", "There is no run in {tmp}"),
     "unknown checkpoint": (
@@ -138,6 +179,8 @@ def places(tmp_path, runs, gin_files):
     (tmp_path / "empty.gin").write_text("")
     shutil.copytree(runs["random"], tmp_path / "random")
     shutil.copytree(runs["random"], tmp_path / "mixed")
+    shutil.copytree(runs["random"], tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone" / "checkpoints")
     shutil.rmtree(tmp_path / "mixed" / "checkpoints")
     shutil.copytree(runs["dqn"] / "checkpoints", tmp_path / "mixed" / "checkpoints")
     return {

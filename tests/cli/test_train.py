@@ -90,3 +90,22 @@ def test_another_experiment_in_the_same_directory_is_refused(tmp_path, runs, cli
         "holds another experiment (Runner.seed: this run 0, now 1; "
         "Runner.training_steps: this run 200, now 300)"
     ) in refused.err
+
+
+def test_a_start_that_ended_before_its_config_was_written_can_be_repeated(tmp_path, cli, gin_files):
+    run = tmp_path / "my run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / ".lock").write_text("1\n")
+    (run / ".config.gin").write_text("")
+    assert cli("train", "--base_dir", run, "--gin_files", gin_files["random"]).status == 0
+    assert len(_iterations(run)) == 2
+
+
+def test_paths_are_printed_as_a_shell_takes_them_and_a_tilde_is_home(
+    tmp_path, runs, cli, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    refused = cli("inspect", "--base_dir", "~/my run")
+    assert f"`dopamine-lite train --base_dir '{tmp_path}/my run' --gin_files" in refused.err
+    shutil.copytree(runs["random"], tmp_path / "my run")
+    assert cli("inspect", "--base_dir", "~/my run").status == 0

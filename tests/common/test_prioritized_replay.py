@@ -205,7 +205,7 @@ def test_what_is_not_a_priority_is_refused():
     batch = replay.sample(1, 4)
     with pytest.raises(UserError, match="the run has diverged"):
         replay.set_priorities(batch, np.array([[1.0, np.nan, 1.0, 1.0]]))
-    with pytest.raises(UserError, match=r"PrioritizedReplay.alpha is 2: it must be from 0 to 1"):
+    with pytest.raises(UserError, match=r"PrioritizedReplay.alpha is 2: give a number from 0 to 1"):
         build(alpha=2)
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import gin
 import numpy as np
 
+from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.replay.ring import RingSlots
 from dopamine_lite.common.seeding import generator_state, restore_generator
@@ -72,16 +74,17 @@ class CircularReplay:
         mask_size: int | None = None,
         replay_capacity: int = 1_000_000,
     ):
+        check_whole(type(self).__name__, replay_capacity=replay_capacity)
         self._frame_shape = frame_shape
         self._dtype = np.dtype(frame_dtype)
         self._stack = stack_size
         self._num_envs = num_envs
         self._length = -(-replay_capacity // self._num_envs)  # slots in a column
         if self._length <= update_horizon + self._stack:
-            raise ValueError(
-                f"replay_capacity={replay_capacity} over {self._num_envs} streams leaves "
-                f"{self._length} frames each: too few for update_horizon={update_horizon} and "
-                f"stacks of {self._stack}."
+            raise UserError(
+                f"{type(self).__name__}.replay_capacity is {replay_capacity!r}, which leaves each of "
+                f"{self._num_envs} streams {self._length} frames: too few for update_horizon "
+                f"{update_horizon} and stacks of {self._stack}."
             )
         self._horizon = update_horizon
         self._mask_size = mask_size

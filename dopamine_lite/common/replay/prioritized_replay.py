@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import numpy as np
 
+from dopamine_lite.common.checks import check_fraction
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay, ReplayBatch
 from dopamine_lite.common.replay.sum_tree import SumTree
@@ -59,13 +60,12 @@ class PrioritizedReplay(CircularReplay):
             mask_size=mask_size,
             replay_capacity=replay_capacity,
         )
-        for name, value in {
-            "alpha": alpha,
-            "beta": beta,
-            "uniform_sample_probability": uniform_sample_probability,
-        }.items():
-            if not 0 <= value <= 1:
-                raise UserError(f"PrioritizedReplay.{name} is {value}: it must be from 0 to 1.")
+        check_fraction(
+            "PrioritizedReplay",
+            alpha=alpha,
+            beta=beta,
+            uniform_sample_probability=uniform_sample_probability,
+        )
         self._alpha = alpha
         self._first_beta = beta
         self._beta_period = beta_period
