@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gin
@@ -12,10 +12,12 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
 from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import policy_gradient
 from dopamine_lite.losses.returns import discounted_returns
+from dopamine_lite.networks.actor_critic import value_variables
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP, Torso
 
@@ -62,6 +64,9 @@ class ReinforceAgent(PolicyAgent):
       learned_baseline: subtract V(s), learned beside the policy (Sutton and Barto 2018, section 13.4).
       shared_torso: policy and baseline read the same features; else each has a torso of its own.
       value_coefficient: weight of the baseline's loss.
+      baseline_updates: further gradient steps that fit a learned baseline alone to the same batch; they
+        need a torso of its own.
+      baseline_optimizer: takes these.
       entropy_coefficient: weight of the policy's entropy.
       normalise_advantages: to mean 0 and deviation 1 over the batch.
       reset_return_at_reward: begin G anew at each reward that is not zero (see `discounted_returns`).
@@ -83,6 +88,8 @@ class ReinforceAgent(PolicyAgent):
         learned_baseline: bool = False,
         shared_torso: bool = False,
         value_coefficient: float = 0.5,
+        baseline_updates: int = 0,
+        baseline_optimizer: Callable[[], Any] = Adam,
         entropy_coefficient: float = 0.0,
         normalise_advantages: bool = True,
         reset_return_at_reward: bool = False,
@@ -93,6 +100,12 @@ class ReinforceAgent(PolicyAgent):
     ):
         check_fraction("ReinforceAgent", gamma=gamma)
         check_whole("ReinforceAgent", batch_episodes=batch_episodes, chunk_size=chunk_size)
+        check_whole("ReinforceAgent", least=0, baseline_updates=baseline_updates)
+        if baseline_updates and (shared_torso or not learned_baseline):
+            raise UserError(
+                f"ReinforceAgent.baseline_updates is {baseline_updates}, but there is no baseline with "
+                "a torso of its own: set learned_baseline = True and shared_torso = False, or 0."
+            )
         super().__init__(
             spec,
             seeds,
@@ -113,6 +126,10 @@ class ReinforceAgent(PolicyAgent):
         self._chunk_size = chunk_size
         self._in_flight: list[list[tuple[Any, ...]]] = [[] for _ in range(spec.num_envs)]
         self._batch: list[Episode] = []
+        self._baseline_updates = baseline_updates
+        self._baseline_variables = value_variables(self._network) if baseline_updates else []
+        self._baseline_optimizer = baseline_optimizer()
+        self._baseline_optimizer.build(self._baseline_variables)
         self._update = self._compile_update()
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
 
@@ -125,16 +142,21 @@ class ReinforceAgent(PolicyAgent):
 
     def get_state(self) -> State:
         assert not any(self._in_flight), "an episode is in flight"
-        return super().get_state() | {"batch": [list(episode) for episode in self._batch]}
+        return super().get_state() | {
+            "batch": [list(episode) for episode in self._batch],
+            "baseline_optimizer": self._baseline_optimizer.get_state(),
+        }
 
     def set_state(self, state: State) -> None:
         super().set_state(state)
+        self._baseline_optimizer.set_state(state["baseline_optimizer"])
         self._batch = [Episode(*map(np.asarray, columns)) for columns in state["batch"]]
         self._in_flight = [[] for _ in self._in_flight]
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {
             "learned_baseline": self._learned_baseline,
+            "baseline_updates": self._baseline_updates,
             "normalise_advantages": self._normalise_advantages,
             "reset_return_at_reward": self._reset_return_at_reward,
         }
@@ -196,21 +218,33 @@ class ReinforceAgent(PolicyAgent):
     def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
         """One gradient step on any number of chunks of steps, [chunks, chunk_size, ...] each."""
         prepare = tf.function(self._network.prepare, jit_compile=True)
-        variables = self._network.variables
+        joint = (1.0, self._value_coefficient, -self._entropy_coefficient)
+        baseline = (0.0, 1.0, 0.0)
 
-        def update(*columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def summed(
+            columns: Sequence[tf.Tensor],
+            variables: Sequence[tf.Variable],
+            weights: tuple[float, float, float],
+        ) -> tuple[list[tf.Tensor], tf.Tensor]:
             gradients = [tf.zeros_like(variable) for variable in variables]
             metrics = tf.zeros([len(_METRICS)])
             for index in tf.range(tf.shape(columns[0])[0]):
                 steps = Steps(*[column[index] for column in columns])
-                found, means = self._chunk_gradients(
-                    steps._replace(observations=prepare(steps.observations))
-                )
+                steps = steps._replace(observations=prepare(steps.observations))
+                found, means = self._chunk_gradients(steps, variables, weights)
                 gradients = [total + part for total, part in zip(gradients, found, strict=True)]
                 metrics += means
+            return gradients, metrics
+
+        def update(*columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            gradients, metrics = summed(columns, self._network.variables, joint)
             if self._max_gradient_norm is not None:
                 gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
             self._optimizer.apply(gradients)
+            for _ in tf.range(self._baseline_updates):
+                self._baseline_optimizer.apply(
+                    summed(columns, self._baseline_variables, baseline)[0]
+                )
             flat = self._network.flat_parameters() if self._numpy else tf.zeros([0])
             return flat, metrics
 
@@ -230,32 +264,38 @@ class ReinforceAgent(PolicyAgent):
             ],
         ).get_concrete_function()
 
-    def _chunk_gradients(self, steps: Steps) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Gradients of the weighted loss of some steps; what `_METRICS` names, weighted."""
+    def _chunk_gradients(
+        self,
+        steps: Steps,
+        variables: Sequence[tf.Variable],
+        weights: tuple[float, float, float],
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Gradients of the sum of what `_METRICS` names by `weights`; these losses, of some steps."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._network.variables)
-            both = self._network(steps.observations)
-            outputs, values = both[:, :-1], both[:, -1]
-            if self._spec.action_masks:
-                outputs = self._policy.mask_as(outputs, steps.outputs)
-            log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
-            drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
-            ratios = tf.exp(log_probabilities - drawn)  # 1 but for what an older policy drew
-            each = (
-                policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
-                policy_gradient.value_loss(values, steps.returns, values, clip=None),
-                self._policy.entropies(outputs),
+            tape.watch(variables)
+            losses = self._losses(steps)
+            loss = tf.add_n(
+                [weight * part for weight, part in zip(weights, losses, strict=True) if weight]
             )
-            policy_loss, value_loss, entropy = (
-                tf.reduce_sum(steps.weights * part) for part in each
-            )
-            loss = (
-                policy_loss
-                + self._value_coefficient * value_loss
-                - self._entropy_coefficient * entropy
-            )
-        gradients = tape.gradient(loss, self._network.variables)
-        return gradients, tf.stack([policy_loss, value_loss, entropy])
+        zero = tf.UnconnectedGradients.ZERO  # without a baseline its variables have none
+        gradients = tape.gradient(loss, variables, unconnected_gradients=zero)
+        return gradients, tf.stack(losses)
+
+    def _losses(self, steps: Steps) -> list[tf.Tensor]:
+        """What `_METRICS` names, of some steps, weighted."""
+        both = self._network(steps.observations)
+        outputs, values = both[:, :-1], both[:, -1]
+        if self._spec.action_masks:
+            outputs = self._policy.mask_as(outputs, steps.outputs)
+        log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
+        drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
+        ratios = tf.exp(log_probabilities - drawn)  # 1 but for what an older policy drew
+        each = (
+            policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
+            policy_gradient.value_loss(values, steps.returns, values, clip=None),
+            self._policy.entropies(outputs),
+        )
+        return [tf.reduce_sum(steps.weights * part) for part in each]
 
 
 def _filled_up(column: np.ndarray, chunks: int, size: int) -> np.ndarray:

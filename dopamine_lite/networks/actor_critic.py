@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import Dense, orthogonal
+from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.policies import Policy
 from dopamine_lite.networks.torsos import Torso
 
@@ -29,12 +30,14 @@ class ActorCriticHead:
     def __init__(self, seeds: Seeds, policy: Policy, twin: bool):
         self.policy = policy
         self._twin = twin
-        self._value = Dense(1, kernel_initializer=orthogonal(1.0, seeds, "value"), name="value")
-        self.layers: Sequence[keras.layers.Layer] = [*policy.layers, self._value]
+        self.value_layer = Dense(
+            1, kernel_initializer=orthogonal(1.0, seeds, "value"), name="value"
+        )
+        self.layers: Sequence[keras.layers.Layer] = [*policy.layers, self.value_layer]
 
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         own, of_value = tf.split(features, 2, axis=1) if self._twin else (features, features)
-        return tf.concat([self.policy(own), self._value(of_value)], axis=1)
+        return tf.concat([self.policy(own), self.value_layer(of_value)], axis=1)
 
     @staticmethod
     def values(outputs: tf.Tensor) -> tf.Tensor:
@@ -69,6 +72,12 @@ class TwinTorso:
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
         return self._prepare(observations)
+
+
+def value_variables(network: Network) -> list[tf.Variable]:
+    """The parameters that only the value depends on, of a network with a `TwinTorso`."""
+    layers = (network.torso.layers.second, network.head.value_layer)
+    return [variable.value for layer in layers for variable in layer.trainable_variables]
 
 
 class _SideBySide(keras.layers.Layer):

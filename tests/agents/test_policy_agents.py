@@ -45,6 +45,7 @@ AGENTS: dict[str, Any] = {
         batch_episodes=8,
         chunk_size=5,
         learned_baseline=True,
+        baseline_updates=3,
         normalise_advantages=False,
         entropy_coefficient=0.01,
         max_gradient_norm=10.0,
@@ -197,11 +198,35 @@ def test_what_an_older_policy_drew_counts_by_how_much_likelier_it_is_now():
             *map(tf.constant, (observations, np.zeros((3, 1), np.int32), drawn)),
             *map(tf.constant, (advantages, advantages, thirds)),
         )
-        return [gradient.numpy() for gradient in agent._chunk_gradients(steps)[0]]
+        variables = agent._network.variables
+        found, _ = agent._chunk_gradients(steps, variables, (1.0, 0.0, 0.0))
+        return [gradient.numpy() for gradient in found]
 
     by_hand = gradients(outputs, np.exp(logs[:, 0]) / np.float32(0.1) * advantages)
     for found, expected in zip(gradients(older, advantages), by_hand, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_updates_of_the_baseline_fit_it_and_leave_the_policy_alone():
+    adam = functools.partial(Adam, learning_rate=0.01, epsilon=1e-5)
+    policies, losses = [], []
+    for updates in (0, 100):
+        arguments = {"baseline_updates": updates, "baseline_optimizer": adam, "batch_episodes": 99}
+        agent = build("reinforce_baseline", **arguments)
+        assert isinstance(agent, ReinforceAgent)
+        Identity(2).play(agent, 16)  # 32 episodes of a step
+        agent._learn()
+        policies.append(agent._policy_and_values(np.eye(3, dtype=np.float32))[0])
+        agent.metrics()
+        agent._learn()  # from the same episodes
+        losses.append(agent.metrics()["value_loss"])
+    np.testing.assert_allclose(*policies, atol=1e-5)
+    assert losses[1] < 0.9 * losses[0]
+
+
+def test_a_baseline_without_a_torso_of_its_own_takes_no_updates():
+    with pytest.raises(UserError, match="there is no baseline with a torso of its own"):
+        build("reinforce", baseline_updates=3)
 
 
 def test_clip_falls_to_zero():

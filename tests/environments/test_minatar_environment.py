@@ -279,5 +279,5 @@ def test_a_mistake_is_told_in_a_sentence(options, sentence):
 
 def test_a_missing_package_is_told_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "minatar", None)  # as if it were not installed
-    with pytest.raises(UserError, match=r"pip install dopamine_lite\[minatar\]"):
+    with pytest.raises(UserError, match=r"pip install MinAtar"):
         MinAtarEnvironment()
