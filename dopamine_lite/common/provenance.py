@@ -238,7 +238,7 @@ def _modules() -> dict[str, str | None]:
     if not places:
         return {}
     # Names such as __main__ are of this start, or of code that is generated anew in each.
-    names = sorted(name for name in sys.modules if not name.startswith("__"))
+    names = sorted(name for name in list(sys.modules) if not name.startswith("__"))
     own = _own_files(names).items()
     return {name: _file_digest(file) for name, file in own if _place(name, file) in places}
 
