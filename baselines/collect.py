@@ -1,8 +1,9 @@
 """Reads finished, evaluated runs into curves.csv and final.csv beside this file.
 
 python baselines/collect.py RUN_DIRECTORY... adds their rows, or replaces them where config,
-environment and seed are the same; without directories it only prints the table of final.csv: the
-mean over seeds with its 95 % interval by Student's t, which takes the seeds' means as normal.
+environment, bindings and seed are the same; without directories it only prints the table of
+final.csv: the mean over seeds with its 95 % interval by Student's t, which takes the seeds' means
+as normal.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+from dopamine_lite.cli import train
+from dopamine_lite.common import provenance
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.metrics.logbook import read_iterations
+
 HERE = Path(__file__).parent
-KEY = ("config", "environment", "seed")
+EPISODES = 100
+KEY = ("config", "environment", "bindings", "seed")
 CURVES = (*KEY, "agent_steps", "train_episodes", "train_return", "eval_episodes", "eval_return")
 FINAL = (
     *KEY,
@@ -31,9 +39,15 @@ FINAL = (
     "commit",
     "protocol",
 )
+TOLD = ("Runner.seed", "AtariEnvironment.game", "MinAtarEnvironment.game")  # in other columns
 
 
 def main(directories: list[Path]) -> None:
+    """Takes the runs in `directories` in, all or none, and prints the table.
+
+    Raises:
+      UserError: a directory holds no run that has been trained and evaluated.
+    """
     curves, final = _read("curves.csv"), _read("final.csv")
     for directory in directories:
         new_curves, new_final = _run(directory)
@@ -48,31 +62,23 @@ def main(directories: list[Path]) -> None:
 
 def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
     """The rows of one run directory for curves.csv and final.csv."""
-    provenance = json.loads((directory / "provenance.json").read_text())
-    lines = (directory / "logs" / "iterations.jsonl").read_text().splitlines()
-    iterations = [json.loads(line) for line in lines]
+    made = provenance.read(directory)
+    iterations = read_iterations(directory)
+    if made is None or not iterations:
+        raise UserError(f"{directory} holds no run that has finished an iteration.")
     steps = iterations[-1]["agent_steps"]
-    name = f"checkpoint-{steps}-seed-0.json"
-    evaluation = json.loads((directory / "evaluations" / name).read_text())
-    started = provenance["started"]
-    command = shlex.split(started["command"])
-    config = Path(command[command.index("--gin_files") + 1])
+    evaluation = _evaluation(directory, steps)
+    started = made["started"]
+    starts = [_flags(directory, start["command"]) for start in (started, *made["resumed"])]
+    if not starts[0].gin_files:
+        raise UserError(f"{directory} does not tell its config: `{started['command']}` began it.")
     key = {
-        "config": f"{config.parent.name}/{config.name}",
-        "environment": provenance["environment"],
-        "seed": provenance["seed"],
+        "config": " + ".join(map(_config, starts[0].gin_files)),
+        "environment": made["environment"],
+        "bindings": _bindings(starts),
+        "seed": made["seed"],
     }
-    curves = [
-        key
-        | {
-            "agent_steps": row["agent_steps"],
-            "train_episodes": row["train"]["episodes"],
-            "train_return": row["train"]["average_return"],
-            "eval_episodes": row["eval"]["episodes"],
-            "eval_return": row["eval"]["average_return"],
-        }
-        for row in iterations
-    ]
+    curves = [key | _point(row) for row in iterations]
     final = key | {
         "agent_steps": steps,
         "evaluation_episodes": evaluation["summary"]["episodes"],
@@ -84,17 +90,81 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
     return [_text(row) for row in curves], _text(final)
 
 
-def _short(commit: str) -> str:
-    """Twelve digits, and "+changes" where the run's code was not what was committed."""
+def _point(iteration: dict[str, Any]) -> dict[str, Any]:
+    """What curves.csv tells of an iteration; nothing of an evaluation where there is none."""
+    training, evaluation = iteration["train"], iteration.get("eval", {})
+    return {
+        "agent_steps": iteration["agent_steps"],
+        "train_episodes": training["episodes"],
+        "train_return": training["average_return"],
+        "eval_episodes": evaluation.get("episodes"),
+        "eval_return": evaluation.get("average_return"),
+    }
+
+
+def _evaluation(directory: Path, steps: int) -> dict[str, Any]:
+    """What `evaluate` wrote of the checkpoint at `steps`, with seed 0 and over 100 episodes."""
+    names = (
+        f"checkpoint-{steps}-episodes-{EPISODES}-seed-0.json",
+        f"checkpoint-{steps}-seed-0.json",  # as it was called at first
+    )
+    for path in (directory / "evaluations" / name for name in names):
+        if path.is_file():
+            evaluation: dict[str, Any] = json.loads(path.read_text())
+            if evaluation["summary"]["episodes"] == EPISODES:
+                return evaluation
+    raise UserError(
+        f"{directory} has no evaluation of its last checkpoint over {EPISODES} episodes: "
+        f"`dopamine-lite evaluate --base_dir {shlex.quote(str(directory))}` makes it."
+    )
+
+
+def _flags(directory: Path, command: str) -> flags.FlagValues:
+    """The flags in the `command` by which the run was started or resumed."""
+    words = shlex.split(command)
+    flag_values = flags.FlagValues()
+    train.define_flags(flag_values)
+    try:
+        flag_values(words[words.index("train") :])
+    except (ValueError, flags.Error) as error:
+        raise UserError(
+            f"{directory} was not made by `dopamine-lite train` but by `{command}`."
+        ) from error
+    return flag_values
+
+
+def _config(name: str) -> str:
+    """A gin file by its name and its directory's, wherever that is."""
+    path = Path(name)
+    return "/".join(path.with_suffix(path.suffix or ".gin").parts[-2:])
+
+
+def _bindings(starts: list[flags.FlagValues]) -> str:
+    """What a run's starts bound, but for what other columns tell, in one order and spelling."""
+    bound = {}
+    for flag_values in starts:
+        for binding in flag_values.gin_bindings:
+            name, equals, value = (part.strip() for part in binding.partition("="))
+            bound[name] = " ".join(f"{name} {equals} {value}".split())
+    return "; ".join(bound[name] for name in sorted(bound.keys() - set(TOLD)))
+
+
+def _short(commit: str | None) -> str:
+    """Twelve digits, and what follows where the run's code differed; empty where none is known."""
+    if commit is None:
+        return ""
     digits, plus, changes = commit.partition("+")
     return digits[:12] + plus + changes
 
 
 def _text(row: dict[str, Any]) -> dict[str, str]:
-    return {
-        name: f"{value:.6g}" if isinstance(value, float) else str(value)
-        for name, value in row.items()
-    }
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _key(row: dict[str, str]) -> tuple[str, ...]:
@@ -110,26 +180,35 @@ def _read(name: str) -> list[dict[str, str]]:
 
 
 def _write(name: str, columns: tuple[str, ...], rows: list[dict[str, str]]) -> None:
-    rows.sort(key=lambda row: (row["environment"], row["config"], int(row["seed"])))
+    rows.sort(key=lambda row: (*_group(row), int(row["seed"])))
     with (HERE / name).open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
+def _group(row: dict[str, str]) -> tuple[str, str, str]:
+    """What the seeds of one line of the table have in common."""
+    return row["environment"], row["config"], row["bindings"]
+
+
 def _print(final: list[dict[str, str]]) -> None:
     table = Table("environment", "config", "steps", "seeds", "evaluation", "last training")
-    groups = dict.fromkeys((row["environment"], row["config"]) for row in final)
-    for environment, config in groups:
-        rows = [
-            row for row in final if (row["environment"], row["config"]) == (environment, config)
-        ]
+    for group in dict.fromkeys(map(_group, final)):
+        rows = [row for row in final if _group(row) == group]
         values = [
-            interval([float(row[column]) for row in rows])
+            _mean([row[column] for row in rows])
             for column in ("evaluation_return", "last_train_return")
         ]
-        table.add_row(environment, config, rows[0]["agent_steps"], str(len(rows)), *values)
+        environment, config, bindings = group
+        experiment = f"{config} with {bindings}" if bindings else config
+        table.add_row(environment, experiment, rows[0]["agent_steps"], str(len(rows)), *values)
     Console(width=120).print(table)
+
+
+def _mean(cells: list[str]) -> str:
+    """The `interval` of these numbers; nothing where one is missing."""
+    return "" if "" in cells else interval([float(cell) for cell in cells])
 
 
 def interval(values: list[float]) -> str:
@@ -141,4 +220,8 @@ def interval(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main([Path(argument) for argument in sys.argv[1:]])
+    try:
+        main([Path(argument) for argument in sys.argv[1:]])
+    except UserError as error:
+        print(f"collect.py: {error}", file=sys.stderr)
+        sys.exit(2)

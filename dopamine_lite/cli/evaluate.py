@@ -26,7 +26,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "output",
         None,
         "where every episode's return is written, as JSON "
-        "(default: evaluations/checkpoint-N-seed-S.json in the run's directory)",
+        "(default: evaluations/checkpoint-N-episodes-E-seed-S.json in the run's directory)",
         flag_values=flag_values,
     )
 
@@ -71,7 +71,8 @@ def run(flag_values: flags.FlagValues) -> None:
         "returns": returns,
         "lengths": [episode.length for episode in episodes],
     }
-    output = Path(flag_values.output or evaluations / f"checkpoint-{checkpoint}-seed-{seed}.json")
+    name = f"checkpoint-{checkpoint}-episodes-{len(episodes)}-seed-{seed}.json"
+    output = Path(flag_values.output or evaluations / name)
     _write(output, result)
     _show(result, output)
 

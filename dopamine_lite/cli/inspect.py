@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     from dopamine_lite.common import configuration
     from dopamine_lite.common.metrics.logbook import read_iterations
 
-    config = configuration.statements((directory / run_directory.CONFIG).read_text("utf-8"))
+    config = configuration.statements(run_directory.config_text(directory))
     provenance = _json(directory / "provenance.json")
     agent = provenance.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")
@@ -72,6 +74,8 @@ def _checkpoints(directory: Path) -> dict[str, Any]:
     try:
         verify_checkpoint(directory / f"checkpoint-{newest:012d}", newest, directory / "replay")
     except Damaged as damage:
+        if newest not in Checkpointer(directory).numbers():
+            return _checkpoints(directory)  # the run has removed it meanwhile
         state = f"damaged: {damage}"
     else:
         state = "intact"
@@ -88,8 +92,13 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_file())
+    """Bytes of the files at or below `path`; what a run removes meanwhile counts as nothing."""
+    below = (Path(parent, name) for parent, _, names in os.walk(path) for name in names)
+    size = 0
+    for file in [path] if path.is_file() else below:
+        with contextlib.suppress(FileNotFoundError):
+            size += file.lstat().st_size
+    return size
 
 
 def _readable(size: int) -> str:

@@ -116,3 +116,14 @@ def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:
     configuration.load([directory / CONFIG])
     runner = configuration.construct(Runner, directory)
     return runner, runner.load(checkpoint)
+
+
+def config_text(directory: Path) -> str:
+    """The text of the config of the run in `directory`; raises UserError where it is damaged."""
+    path = directory / CONFIG
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
+        ) from error

@@ -77,7 +77,7 @@ def _check_same_experiment(directory: Path) -> None:
         return
     from dopamine_lite.common import configuration
 
-    own = (directory / run_directory.CONFIG).read_text(encoding="utf-8")
+    own = run_directory.config_text(directory)
     different = configuration.differences(own, configuration.operative())
     if different:
         shown = "; ".join(different[:_SHOWN_DIFFERENCES])

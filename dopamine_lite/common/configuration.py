@@ -188,6 +188,11 @@ def statements(text: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def imported_modules() -> list[str]:
+    """The modules that the loaded gin files import, sorted."""
+    return sorted({statement.module for statement in gin_config._IMPORTS})
+
+
 def _bound() -> list[_Binding]:
     return [
         (scope, selector, parameter)

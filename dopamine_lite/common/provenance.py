@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -10,13 +11,16 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+import sysconfig
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psutil
 
 import dopamine_lite
+from dopamine_lite.common import configuration
 from dopamine_lite.common.checkpointing.storage import durable_file, sync_directory
 from dopamine_lite.common.errors import UserError
 
@@ -59,6 +63,7 @@ def collect(threads: Mapping[str, int]) -> dict[str, Any]:
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(),
         "commits": _commits(),
+        "modules": _modules(),
         "versions": versions(),
         "machine": {
             "platform": platform.platform(),
@@ -133,14 +138,25 @@ def read(base_dir: Path) -> dict[str, Any] | None:
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Sentences on what differs between two starts and ends bit-for-bit repetition."""
     sentences = []
-    for section, name in _DECISIVE:
+    for section, name in [*_DECISIVE, *_of_own_modules(before, now)]:
         old, new = (start.get(section, {}).get(name) for start in (before, now))
         if old != new:
+            subject = _IN_WORDS.get(f"{section}.{name}", _IN_WORDS[section]).format(name)
             sentences.append(
-                f"{_IN_WORDS[section].format(name)} was {_shown(old)} when the run last started "
+                f"{subject} was {_shown(old)} when the run last started "
                 f"and is {_shown(new)} now: from here on the run may not repeat bit for bit."
             )
     return sentences
+
+
+def _of_own_modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is decisive in runs with modules of their own: these, and the commit beside them."""
+    starts = (before, now)
+    names = sorted({name for start in starts for name in start.get("modules", {})})
+    decisive = [("modules", name) for name in names]
+    if names and all(start.get("commits", {}).get("working_directory") for start in starts):
+        decisive.append(("commits", "working_directory"))
+    return decisive
 
 
 _IN_WORDS = {
@@ -148,6 +164,8 @@ _IN_WORDS = {
     "threads": "The number of {} threads",
     "versions": "The version of {}",
     "commits": "The source of {}",
+    "commits.working_directory": "The commit of the working directory",
+    "modules": "The source of the module {}",
     "variables": "The environment variable {}",
 }
 
@@ -176,28 +194,96 @@ def _commits() -> dict[str, str | None]:
 
 
 def _commit(directory: Path) -> str | None:
-    """The commit that `directory` is at, "+changes" behind it where tracked files differ."""
+    """The commit that `directory` is at; where tracked files differ, "+changes." and their digest."""
     commit = _git(directory, "rev-parse", "HEAD")
     if commit is None:
         return None
-    changed = _git(directory, "status", "--porcelain", "--untracked-files=no")
-    return f"{commit}+changes" if changed else commit
+    changes = _git_bytes(directory, *_DIFFERENCES)
+    if changes == b"":
+        return commit
+    return f"{commit}+changes.{'unknown' if changes is None else _digest(changes)}"
+
+
+_DIFFERENCES = (  # of the whole checkout, whatever the user has configured
+    *("-c", "diff.relative=false", "diff", "HEAD"),
+    *("--full-index", "--no-ext-diff", "--no-textconv"),  # of a binary file, its digest
+)
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
+    """What git prints, as text; None as `_git_bytes`."""
+    printed = _git_bytes(directory, *arguments)
+    return None if printed is None else os.fsdecode(printed).strip()
+
+
+def _git_bytes(directory: Path, *arguments: str) -> bytes | None:
     """What git prints; None where there is no git, no checkout or no answer."""
     command = ["git", "--no-optional-locks", "-C", str(directory), *arguments]
     try:
         return subprocess.run(
-            command,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        ).stdout.strip()
+            command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=10
+        ).stdout
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
+
+
+def _modules() -> dict[str, str | None]:
+    """Digests of the run's own modules by name; None: there is no such file any more.
+
+    Own are those that gin files import and no version or commit tells of, and what is loaded from
+    the same places.
+    """
+    imported = _own_files(configuration.imported_modules())
+    places = {_place(name, file) for name, file in imported.items()}
+    if not places:
+        return {}
+    # Names such as __main__ are of this start, or of code that is generated anew in each.
+    names = sorted(name for name in list(sys.modules) if not name.startswith("__"))
+    own = _own_files(names).items()
+    return {name: _file_digest(file) for name, file in own if _place(name, file) in places}
+
+
+def _own_files(names: Iterable[str]) -> dict[str, Path]:
+    """The files of those loaded modules among `names` that no version and no commit tells of.
+
+    They are not Python's, of no installed package and not in dopamine_lite's commit.
+    """
+    package = Path(__file__).parents[1]
+    tracked = {package / name for name in (_git(package, "ls-files") or "").splitlines()}
+    files = {}
+    for name in names:
+        module = sys.modules.get(name)
+        known = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        if not known or known.startswith(_STANDARD_LIBRARY):
+            continue
+        file = Path(known).absolute()
+        elsewhere = not file.is_relative_to(package)
+        untracked = bool(tracked) and file not in tracked
+        if (elsewhere or untracked) and _INSTALLED.isdisjoint(file.parts):
+            files[name] = file
+    return files
+
+
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def _place(name: str, file: Path) -> Path:
+    """The directory that the module `name` was found from."""
+    depth = name.count(".") + (file.stem == "__init__")
+    return file.parents[min(depth, len(file.parents) - 1)]
+
+
+def _file_digest(file: Path) -> str | None:
+    try:
+        return _digest(file.read_bytes())
+    except OSError:
+        return None
+
+
+def _digest(content: bytes) -> str:
+    """The first digits of a SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 def _version(distributions: tuple[str, ...]) -> str | None:

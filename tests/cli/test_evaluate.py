@@ -22,7 +22,7 @@ def test_same_seed_same_numbers(name, run, cli, tmp_path):
     arguments = ["evaluate", "--base_dir", run[name], "--episodes", 6]
     first = cli(*arguments, "--seed", 1)
     assert first.status == 0, first.err
-    written = run[name] / "evaluations" / "checkpoint-400-seed-1.json"
+    written = run[name] / "evaluations" / "checkpoint-400-episodes-6-seed-1.json"
     result = json.loads(written.read_text())
     again = cli(*arguments, "--seed", 1, "--output", tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text()) == result
@@ -46,7 +46,8 @@ def test_a_checkpoint_can_be_chosen(run, cli):
         *("evaluate", "--base_dir", run["random"], "--checkpoint", 200, "--episodes", 1)
     )
     assert evaluated.status == 0
-    result = json.loads((run["random"] / "evaluations/checkpoint-200-seed-0.json").read_text())
+    written = run["random"] / "evaluations" / "checkpoint-200-episodes-1-seed-0.json"
+    result = json.loads(written.read_text())
     assert result["checkpoint"] == 200
     assert result["summary"]["interval_95"] is None
     assert "interval" not in evaluated.out
@@ -57,13 +58,24 @@ def test_checkpoint_0_is_the_agent_before_it_learned(run, cli):
     lengths = []
     for checkpoint in (0, 400):
         assert cli(*arguments, "--checkpoint", checkpoint).status == 0
-        written = run["dqn"] / f"evaluations/checkpoint-{checkpoint}-seed-0.json"
+        written = run["dqn"] / f"evaluations/checkpoint-{checkpoint}-episodes-4-seed-0.json"
         lengths.append(json.loads(written.read_text())["lengths"])
     assert lengths[0] != lengths[1]
     shutil.rmtree(run["dqn"] / "checkpoints")  # needs none
     again = run["dqn"] / "again.json"
     assert cli(*arguments, "--checkpoint", 0, "--output", again).status == 0
     assert json.loads(again.read_text())["lengths"] == lengths[0]
+
+
+def test_fewer_episodes_do_not_replace_more(run, cli):
+    for episodes in (3, 1):
+        assert cli("evaluate", "--base_dir", run["random"], "--episodes", episodes).status == 0
+    written = sorted((run["random"] / "evaluations").iterdir())
+    assert [path.name for path in written] == [
+        "checkpoint-400-episodes-1-seed-0.json",
+        "checkpoint-400-episodes-3-seed-0.json",
+    ]
+    assert [len(json.loads(path.read_text())["returns"]) for path in written] == [1, 3]
 
 
 def test_evaluating_changes_nothing_of_the_run(run, cli):

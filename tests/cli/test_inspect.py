@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 
+import pytest
+
+from dopamine_lite.common.checkpointing import checkpoint
+from dopamine_lite.common.checkpointing.storage import Damaged
 from tests.cli.test_main import _modules_imported_by
 
 
@@ -48,3 +54,62 @@ def test_run_without_a_checkpoint(runs, cli, tmp_path):
     shutil.copy(runs["random"] / "config.gin", run)
     shown = cli("inspect", "--base_dir", run)
     assert shown.status == 0 and "none yet" in shown.out and "0 of 2" in shown.out
+
+
+def test_files_that_a_training_run_removes_meanwhile(runs, cli, tmp_path, monkeypatch):
+    run = shutil.copytree(runs["dqn"], tmp_path / "run")
+    lstat, scandir = Path.lstat, os.scandir
+
+    def removed_before_its_size(path):
+        if path.name == "state.npz":
+            path.unlink()
+        return lstat(path)
+
+    def removed_before_its_content(path="."):
+        if Path(path).name == "checkpoint-000000000200":
+            shutil.move(path, tmp_path / "removed")
+        return scandir(path)
+
+    whole = json.loads(cli("inspect", "--base_dir", run, "--json").out)["disk_use"]
+    monkeypatch.setattr(Path, "lstat", removed_before_its_size)
+    monkeypatch.setattr(os, "scandir", removed_before_its_content)
+    shown = cli("inspect", "--base_dir", run, "--json")
+    monkeypatch.undo()
+    assert shown.status == 0, shown.err
+    left = json.loads(shown.out)["disk_use"]
+    assert 0 < left.pop("checkpoints") < whole.pop("checkpoints")
+    assert left == whole
+    assert (tmp_path / "removed").is_dir() and not list(run.rglob("state.npz"))
+
+
+def test_the_newest_checkpoint_is_looked_for_again_when_it_is_removed(
+    runs, cli, tmp_path, monkeypatch
+):
+    run = shutil.copytree(runs["dqn"], tmp_path / "run")
+    checkpoints = run / "checkpoints"
+    verified = []
+
+    def verify(directory, number, replay):
+        verified.append(number)
+        if number == 400:
+            directory.rename(checkpoints / "checkpoint-000000000600")
+            raise Damaged("state.npz is missing")
+
+    monkeypatch.setattr(checkpoint, "verify_checkpoint", verify)
+    report = json.loads(cli("inspect", "--base_dir", run, "--json").out)["checkpoints"]
+    assert report == {"numbers": [200, 600], "newest": 600, "state": "intact"}
+    assert verified == [400, 600]
+
+
+@pytest.mark.parametrize(
+    "command", ["inspect", "train", "train --gin_files {gin_file}", "evaluate"]
+)
+def test_a_config_that_is_no_text(command, runs, cli, gin_files, tmp_path):
+    run = shutil.copytree(runs["random"], tmp_path / "run")
+    config = run / "config.gin"
+    config.write_bytes(config.read_bytes()[:40] + b"\xff\xfe" + config.read_bytes()[40:])
+    name, *rest = command.format(gin_file=gin_files["random"]).split()
+    refused = cli(name, "--base_dir", run, *rest)
+    assert refused.status == 2
+    assert str(config) in refused.err and "text" in refused.err
+    assert refused.err.startswith("dopamine-lite: ") and refused.err.count("\n") == 1

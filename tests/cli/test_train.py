@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sys
 import time
 
 import pytest
@@ -76,6 +77,26 @@ def test_finished_run_says_so_and_can_be_extended(tmp_path, runs, cli, gin_files
     assert (run / "config.gin").read_bytes() == config or b"num_iterations = 3" in (
         run / "config.gin"
     ).read_bytes()
+
+
+def test_an_edit_of_a_module_of_ones_own_is_said(tmp_path, cli, gin_files, monkeypatch):
+    module = tmp_path / "my_rewards.py"
+    module.write_text("SCALE = 1\n")
+    experiment = tmp_path / "mine.gin"
+    experiment.write_text(f'import my_rewards\ninclude "{gin_files["random"]}"\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["train", "--base_dir", tmp_path / "run", "--gin_files", experiment]
+    sentence = "The source of the module my_rewards was "
+    try:
+        first, again = cli(*arguments), cli(*arguments)
+        assert first.status == again.status == 0, first.err
+        assert sentence not in first.err and sentence not in again.err
+        module.write_text("SCALE = 2\n")
+        edited = cli(*arguments)
+        assert edited.status == 0 and sentence in edited.err
+        assert "from here on the run may not repeat bit for bit" in edited.err
+    finally:
+        del sys.modules["my_rewards"]
 
 
 def test_another_experiment_in_the_same_directory_is_refused(tmp_path, runs, cli, gin_files):

@@ -12,11 +12,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from dopamine_lite.common import provenance
+from dopamine_lite.common import configuration, provenance
 from dopamine_lite.common.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +47,8 @@ def start(**sections: dict[str, Any]) -> dict[str, Any]:
         "machine": {"processor": "A", "cores": 2},
         "threads": {"intra_op": 2, "inter_op": 1, "openblas": 1},
         "versions": {"numpy": "2.0", "tensorflow": "2.21.0", "tensorboard": "2.21.0"},
-        "commits": {"dopamine_lite": None},
+        "commits": {"dopamine_lite": None, "working_directory": "abc"},
+        "modules": {},
         "variables": {"OPENBLAS_NUM_THREADS": "1"},
         "command": "dopamine-lite train",
     }
@@ -112,8 +114,37 @@ def test_commits(checkout, monkeypatch):
     (checkout / "run").mkdir()
     (checkout / "run" / "untracked").write_text("")
     assert provenance.collect(THREADS)["commits"]["working_directory"] == head
-    (checkout / "agent.py").write_text("a = 2\n")
-    assert provenance.collect(THREADS)["commits"]["working_directory"] == f"{head}+changes"
+
+
+def test_each_change_of_a_checkout_is_another_source(checkout, monkeypatch):
+    (checkout / "table.bin").write_bytes(b"\xff\x00\x01")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "two")
+    git(checkout, "config", "diff.external", "false")
+    git(checkout, "config", "diff.relative", "true")
+    (checkout / "runs").mkdir()
+    monkeypatch.chdir(checkout / "runs")
+    head = git(checkout, "rev-parse", "HEAD")
+
+    def source() -> str:
+        return provenance.collect(THREADS)["commits"]["working_directory"]
+
+    assert source() == head
+    seen = []
+    for name, content in [
+        ("agent.py", b"a = 2\n"),
+        ("agent.py", b"a = 3\n"),
+        ("agent.py", b"a = '\xe4'\n"),  # not UTF-8
+        ("table.bin", b"\xff\x00\x02"),
+        ("table.bin", b"\xff\x00\x03"),
+    ]:
+        (checkout / name).write_bytes(content)
+        seen.append(source())
+        assert re.fullmatch(rf"{head}\+changes\.[0-9a-f]{{8}}", seen[-1])
+        assert source() == seen[-1]
+    assert len(set(seen)) == len(seen)
+    git(checkout, "checkout", "-q", ".")
+    assert source() == head
 
 
 def test_the_source_has_a_commit_only_where_it_is_tracked(checkout, monkeypatch, tmp_path):
@@ -136,8 +167,66 @@ def test_the_source_has_a_commit_only_where_it_is_tracked(checkout, monkeypatch,
 
 def test_without_git_there_are_no_commits(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    commits = provenance.collect(THREADS)["commits"]
-    assert commits == {"dopamine_lite": None, "working_directory": None}
+    monkeypatch.setattr(configuration, "imported_modules", lambda: ["dopamine_lite"])
+    found = provenance.collect(THREADS)
+    assert found["commits"] == {"dopamine_lite": None, "working_directory": None}
+    assert found["modules"] == {}
+
+
+def test_the_modules_that_a_gin_file_imports_from_elsewhere(monkeypatch, tmp_path):
+    package = tmp_path / "own_agents"
+    (package / "parts").mkdir(parents=True)
+    files = {
+        "own_agents": package / "__init__.py",
+        "own_agents.parts": package / "parts" / "__init__.py",
+        "own_agents.parts.fast": package / "parts" / "fast.py",
+        "own_helper": tmp_path / "own_helper.py",
+    }
+    for file in files.values():
+        file.write_text("")
+    files["own_agents.parts.fast"].write_text("import own_helper\n")
+    (tmp_path / "unused.py").write_text("")
+    (tmp_path / "own.gin").write_text(
+        "import dopamine_lite.agents.agent\nimport json\nimport own_agents.parts.fast\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    configuration.load([tmp_path / "own.gin"])
+    try:
+        first = provenance.collect(THREADS)["modules"]
+        assert list(first) == sorted(files)
+        assert first["own_helper"] == "e3b0c442"  # SHA-256 of nothing begins so
+        files["own_helper"].write_text("a = 2\n")
+        second = provenance.collect(THREADS)["modules"]
+        assert second["own_helper"] != "e3b0c442"
+        assert {name for name in files if first[name] != second[name]} == {"own_helper"}
+        files["own_helper"].unlink()
+        assert provenance.collect(THREADS)["modules"]["own_helper"] is None
+    finally:
+        for name in files:
+            del sys.modules[name]
+        configuration.load([])
+    assert provenance.collect(THREADS)["modules"] == {}
+
+
+def test_a_module_in_the_package_that_no_commit_tells_of(checkout, monkeypatch):
+    directory = checkout / "package"
+    (directory / "common").mkdir(parents=True)
+    for name in ("package", "package.tracked", "package.mine"):
+        file = directory / f"{name.partition('.')[2] or '__init__'}.py"
+        module = ModuleType(name)
+        module.__file__ = str(file)
+        monkeypatch.setitem(sys.modules, name, module)
+        if name != "package.mine":
+            file.write_text("")
+            git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "two")
+    (directory / "mine.py").write_text("")
+    monkeypatch.setattr(provenance, "__file__", str(directory / "common" / "provenance.py"))
+    monkeypatch.setattr(configuration, "imported_modules", lambda: sorted(sys.modules))
+    own = provenance.collect(THREADS)["modules"]
+    assert own["package.mine"] == "e3b0c442"
+    assert "package.tracked" not in own and "package" not in own
+    assert not {"json", "pytest"} & own.keys()
 
 
 # The file
@@ -198,6 +287,7 @@ def test_a_file_that_is_not_ours_is_named(tmp_path, content, reason):
         ("versions", {"tensorflow": "2.22.0"}, "The version of tensorflow was 2.21.0 "),
         ("versions", {"ale-py": "0.12"}, "The version of ale-py was unknown or not set "),
         ("commits", {"dopamine_lite": "abc"}, "The source of dopamine_lite was unknown "),
+        ("modules", {"mine": "1a2b3c4d"}, "The source of the module mine was unknown or not set "),
         ("variables", {"XLA_FLAGS": "-x"}, "The environment variable XLA_FLAGS was unknown or not"),
     ],
 )
@@ -208,11 +298,23 @@ def test_what_ends_bit_for_bit_repetition_is_said(section, values, words):
     assert provenance.changes(start(**{section: values}), start()) != []
 
 
+def test_the_working_directory_counts_where_own_modules_take_part():
+    modules = {"mine": "1a2b3c4d"}
+    before, now = (
+        start(modules=modules, commits={"working_directory": commit}) for commit in ("a", "b")
+    )
+    (sentence,) = provenance.changes(before, now)
+    assert sentence.startswith("The commit of the working directory was a when the run last ")
+    elsewhere = start(modules=modules, commits={"working_directory": None})
+    assert provenance.changes(before, elsewhere) == []
+
+
 @pytest.mark.parametrize(
     ("section", "values"),
     [
         ("machine", {"cores": 64}),
         ("versions", {"tensorboard": "3"}),
+        ("commits", {"working_directory": "b"}),  # without modules from there
         ("variables", {"OPENBLAS_NUM_THREADS": "01"}),  # the number of threads is what counts
     ],
 )
