@@ -56,7 +56,8 @@ def run(flag_values: flags.FlagValues) -> None:
 
     directory = run_directory.existing_run(flag_values)
     evaluations = directory / "evaluations"
-    run_directory.check_output(Path(flag_values.output or evaluations / "result.json"))
+    named = Path(flag_values.output).expanduser() if flag_values.output else None
+    run_directory.check_output(named or evaluations / "result.json")
     runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
     seed = flag_values.seed
     episodes = runner.evaluate(flag_values.episodes, seed)
@@ -72,7 +73,7 @@ def run(flag_values: flags.FlagValues) -> None:
         "lengths": [episode.length for episode in episodes],
     }
     name = f"checkpoint-{checkpoint}-episodes-{len(episodes)}-seed-{seed}.json"
-    output = Path(flag_values.output or evaluations / name)
+    output = named or evaluations / name
     _write(output, result)
     _show(result, output)
 

@@ -56,7 +56,7 @@ def run(flag_values: flags.FlagValues) -> None:
 def _new_directory(output: str | None) -> Path:
     if not output:
         raise UserError("--output is missing: name a new directory, such as --output policy.")
-    path = Path(output)
+    path = Path(output).expanduser()
     if path.exists():
         raise UserError(f"{path} is there already: name a new directory with --output.")
     run_directory.check_output(path)
