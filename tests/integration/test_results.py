@@ -1,0 +1,56 @@
+"""The results that the README and the documents quote are those of the runs in baselines/."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def table_rows(document: str, heading: str) -> list[list[str]]:
+    """The cells of the table's rows below the heading that begins so."""
+    lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith(f"| {heading}"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+@pytest.fixture(scope="module")
+def collect() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("collect", ROOT / "baselines" / "collect.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def final() -> list[dict[str, str]]:
+    with (ROOT / "baselines" / "final.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "cells", table_rows("README.md", "environment, config"), ids=lambda cells: cells[0]
+)
+def test_the_readmes_table_is_of_these_runs(cells, collect, final):
+    name, steps, mean, by_seed, _ = cells
+    found = re.fullmatch(r"(\S+), `(\S+)`", name)
+    assert found
+    key = (*found.groups(), "")
+    runs = [row for row in final if (row["environment"], row["config"], row["bindings"]) == key]
+    assert [row["seed"] for row in runs] == [str(seed) for seed in range(len(runs))]
+    assert {row["agent_steps"] for row in runs} == {steps.replace(",", "")}
+    returns = [float(row["evaluation_return"]) for row in runs]
+    assert by_seed == ", ".join(f"{value:.1f}" for value in returns)
+    assert mean == collect.interval(returns)
