@@ -164,12 +164,12 @@ def test_a_killed_run_is_the_run_never_stopped(whole, tmp_path, kill, kills):
 @pytest.mark.parametrize("agent", [agent for agent in CONFIGS if agent != "dqn"])
 def test_every_agent_resumes_exactly(agent, tmp_path):
     train = command(agent, 1_200 if agent in VALUE_AGENTS else FAST.get(agent, 20_000))
-    subprocess.run(train(tmp_path / "whole"), check=True, capture_output=True)
     killed = tmp_path / "run"
-    process = subprocess.Popen(train(killed), stdout=subprocess.DEVNULL)
-    while process.poll() is None and not list(killed.glob("checkpoints/checkpoint-*")):
-        time.sleep(0.01)
-    process.kill()  # after the first of twelve checkpoints
-    assert process.wait() == -signal.SIGKILL
-    subprocess.run(train(killed), check=True, capture_output=True)
+    with subprocess.Popen(train(tmp_path / "whole"), stderr=subprocess.DEVNULL) as whole:
+        process = subprocess.Popen(train(killed), stderr=subprocess.DEVNULL)
+        wait(process, lambda: newest_checkpoint(killed) > 0)
+        process.kill()  # after the first of twelve checkpoints
+        assert process.wait() == -signal.SIGKILL
+        subprocess.run(train(killed), check=True, capture_output=True)
+    assert whole.returncode == 0
     assert_equal_runs(killed, tmp_path / "whole")
