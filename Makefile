@@ -7,8 +7,16 @@ RUN ?= runs/demo
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Fail in a Python that is too old, and where pip is missing or half there: INSTALLER is written last.
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+PIP := from importlib.metadata import distribution; assert distribution("pip").read_text("INSTALLER")
+
 $(BIN)/installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@{ $(BIN)/python -c '$(RECENT)' && $(BIN)/python -c '$(PIP)'; } 2>/dev/null || { \
+	  $(PYTHON) -c '$(RECENT)' 2>/dev/null || { \
+	    echo "'$(PYTHON)' is not Python 3.11 or later: install it, or say where it is, as in" \
+	      "'make $(or $(MAKECMDGOALS),install) PYTHON=/usr/bin/python3.11'." >&2; exit 1; }; \
+	  $(PYTHON) -m venv $(if $(wildcard $(VENV)/pyvenv.cfg),--clear) $(VENV); }
 	$(BIN)/python -m pip install --quiet --editable '.[dev,minatar]' --constraint constraints.txt
 	touch $@
 

@@ -87,12 +87,6 @@ def make_network(game: str, num_actions: int):
     return network, [v.value for model in models for v in model.trainable_variables]
 
 
-def make_prepare(game: str):
-    if game == "pong":
-        return tf.function(parts.scaled, jit_compile=True)
-    return lambda observations: observations
-
-
 def make_update(game: str, network, parameters, num_envs: int):
     """All passes over a rollout of B steps in one call; returns all parameters in one vector.
 
@@ -103,7 +97,8 @@ def make_update(game: str, network, parameters, num_envs: int):
     size = settings.length * num_envs
     steps = settings.epochs * settings.minibatches
     decay_updates = settings.decay_steps // size * steps
-    prepare, apply = make_prepare(game), parts.adam(parameters, EPSILON)
+    prepare = parts.scaled if game == "pong" else tf.identity
+    apply = parts.adam(parameters, EPSILON)
     updates = tf.Variable(0.0)
 
     def log_probabilities(logits, actions):
@@ -154,11 +149,10 @@ def make_update(game: str, network, parameters, num_envs: int):
 def make_act(game: str, network, num_envs: int):
     """A function from observations and, in NumPy, weights to logits [N, A] and values [N]."""
     if game == "pong":
-        prepare = make_prepare(game)
 
         @tf.function(input_signature=[tf.TensorSpec((num_envs, 4, 84, 84), tf.uint8)])
         def outputs(observations):
-            return network(prepare(observations))
+            return network(parts.scaled(observations))
 
         compiled = outputs.get_concrete_function()
         return lambda observations, _: [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -199,6 +200,8 @@ def _fill(text, places):
 @pytest.mark.parametrize("name", TABLE)
 def test_bad_input(name, places, cli):
     arguments, sentence = (_fill(text, places) for text in TABLE[name])
+    if " /proc/" in arguments and not Path("/proc").is_dir():
+        pytest.skip("needs /proc, where nobody can make a file")
     before = files_below(places["tmp"])
     refused = cli(*arguments.split(" "))
     assert refused.status == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from dopamine_lite.common.metrics.logbook import read_episodes
 from tests.cli.conftest import finish, start
 
 
@@ -63,6 +65,7 @@ def test_finished_run_says_so_and_can_be_extended(tmp_path, runs, cli, gin_files
     run = tmp_path / "run"
     shutil.copytree(runs["random"], run)
     before = (run / "logs" / "iterations.jsonl").read_bytes()
+    config = (run / "config.gin").read_text()
     again = cli("train", "--base_dir", run, "--gin_files", gin_files["random"])
     assert again.status == 0
     assert "The run is finished: 2 of 2 iterations" in again.err
@@ -71,12 +74,44 @@ def test_finished_run_says_so_and_can_be_extended(tmp_path, runs, cli, gin_files
     fewer = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 1")
     assert fewer.status == 0 and "The run is finished: 2 of 1 iterations" in fewer.err
 
-    config = (run / "config.gin").read_bytes()
     more = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 3")
     assert more.status == 0 and len(_iterations(run)) == 3
-    assert (run / "config.gin").read_bytes() == config or b"num_iterations = 3" in (
-        run / "config.gin"
-    ).read_bytes()
+    longer = config.replace("\nRunner.num_iterations = 2\n", "\nRunner.num_iterations = 3\n")
+    assert (run / "config.gin").read_text() == longer != config
+
+
+def test_training_without_evaluation(tmp_path, cli, gin_files):
+    def train(run, iterations):
+        bindings = ('Runner.schedule="continuous_train"', f"Runner.num_iterations={iterations}")
+        arguments = (f"--gin_bindings={binding}" for binding in bindings)
+        return cli("train", "--base_dir", run, "--gin_files", gin_files["random"], *arguments)
+
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    for run, iterations in ((whole, 3), (resumed, 2), (resumed, 3)):
+        trained = train(run, iterations)
+        assert trained.status == 0 and "eval return" not in trained.err
+        assert {episode["phase"] for episode in read_episodes(run)} == {"train"}
+        assert [record.keys() & {"train", "eval"} for record in _iterations(run)] == (
+            [{"train"}] * iterations
+        )
+    assert read_episodes(resumed) == read_episodes(whole)
+
+
+def test_a_run_that_diverges_ends_with_a_sentence(tmp_path, cli, gin_files):
+    run = tmp_path / "run"
+    diverged = cli(
+        *("train", "--base_dir", run, "--gin_files", gin_files["dqn"]),
+        *("--gin_bindings", "Adam.learning_rate=1e30"),
+    )
+    assert diverged.status == 2
+    *_, last = diverged.err.splitlines()
+    assert re.fullmatch(
+        r"dopamine-lite: loss became (nan|inf) before agent step 400: the run has diverged\. "
+        r"The newest checkpoint is at agent step 200\. .*",
+        last,
+    )
+    assert "Traceback" not in diverged.err
+    assert [record["iteration"] for record in _iterations(run)] == [0]
 
 
 def test_an_edit_of_a_module_of_ones_own_is_said(tmp_path, cli, gin_files, monkeypatch):

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -539,7 +540,7 @@ def test_old_checkpoints_that_cannot_be_removed_have_a_sentence(saved, monkeypat
 @pytest.mark.parametrize("code", ["EINVAL", "EIO"])
 def test_only_a_file_system_that_cannot_sync_directories_is_forgiven(saved, monkeypatch, code):
     def refuse(descriptor):
-        if Path(f"/proc/self/fd/{descriptor}").is_dir():
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
 
     monkeypatch.setattr(os, "fsync", refuse)

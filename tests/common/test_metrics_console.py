@@ -281,6 +281,8 @@ def broken() -> io.TextIOWrapper:
 
 
 def full() -> io.TextIOWrapper:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
     return open("/dev/full", "w", encoding="utf-8")
 
 

@@ -304,6 +304,7 @@ def test_a_log_that_is_missing_is_told(tmp_path):
 # A full disk
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_an_oserror(tmp_path):
     (tmp_path / "iterations.jsonl").symlink_to("/dev/full")
     logbook = Logbook(tmp_path)

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,8 @@ def git(directory: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
     directory = tmp_path / "checkout"
     directory.mkdir()
     git(directory, "init", "-q")

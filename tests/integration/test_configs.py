@@ -1,16 +1,22 @@
-"""Every packaged experiment runs for a few steps, opens with its provenance, and resumes."""
+"""Every packaged experiment opens with its provenance and runs for a few steps.
+
+Those that take no time, and one on Atari's frames, also resume; tests/runner kills every agent.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from dopamine_lite.cli.main import main
 from dopamine_lite.common.configuration import all_configs, packaged_configs
-from dopamine_lite.common.metrics.logbook import read_iterations
+from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
 from tests.integration.shrink import shrunk
 
 CONFIGS = sorted(path.relative_to(packaged_configs()).as_posix() for path in all_configs())
 EXPERIMENTS = [name for name in CONFIGS if not name.startswith(("atari/", "minatar/"))]
+QUICK = ("classics/q_", "classics/sarsa_", "classics/double_q_", "classics/switching_")
 
 
 def test_the_experiments_are_all_there():
@@ -57,15 +63,31 @@ def test_opens_with_its_provenance(name):
     assert any(line.startswith("# Provenance: ") for line in rest[:4])
 
 
+def train(name: str, base_dir: Path, *bindings: str) -> int:
+    flags = [*shrunk(name), *(f"--gin_bindings={binding}" for binding in bindings)]
+    return main(["train", "--base_dir", str(base_dir), "--gin_files", name, *flags])
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_runs(name, tmp_path):
-    arguments = ["train", "--base_dir", str(tmp_path / "run"), "--gin_files", name, *shrunk(name)]
-    assert main(arguments) == 0
+    assert train(name, tmp_path / "run") == 0
     lines = read_iterations(tmp_path / "run")
     assert [line["iteration"] for line in lines] == [0, 1]
     assert lines[1]["agent_steps"] == 640
     if "random" not in name and "switching" not in name:
         assert {"loss", "policy_loss", "td_error"} & set(lines[1]["train"])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in EXPERIMENTS if name.startswith((*QUICK, "dqn/atari.gin"))]
+)
+def test_resumes_as_if_never_stopped(name, tmp_path):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    longer = "Runner.num_iterations = 3"
+    assert train(name, whole, longer) == train(name, resumed) == train(name, resumed, longer) == 0
+    lines = [[line | {"time": None} for line in read_iterations(run)] for run in (whole, resumed)]
+    assert lines[0] == lines[1] and len(lines[0]) == 3
+    assert read_episodes(whole) == read_episodes(resumed)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
-"""The wheel holds what it needs, and trains from a packaged config when installed elsewhere."""
+"""The wheel holds what it needs, and trains from a packaged config when installed elsewhere.
+
+The source distribution holds what its README links to.
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,13 +19,24 @@ from tests.integration.shrink import shrunk
 ROOT = Path(__file__).parents[2]
 
 
+def build(kind: str, place: Path) -> Path:
+    command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", place]
+    subprocess.run([*command, ROOT], check=True, capture_output=True)
+    (built,) = place.glob("dopamine_lite-*")
+    return built
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place, ROOT]
-    subprocess.run(build, check=True, capture_output=True)
-    (built,) = place.glob("dopamine_lite-*.whl")
-    return built
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_source_distribution_holds_what_the_readme_links_to(tmp_path):
+    with tarfile.open(build("sdist", tmp_path)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert "baselines/README.md" in links
+    assert set(links) <= names
 
 
 def test_what_is_in_it(wheel):

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, digest
+from dopamine_lite.common.metrics.logbook import read_iterations
 
 Command = Callable[[Path], list[str]]
 
@@ -24,26 +26,33 @@ VALUE_AGENTS = {
     "qr_dqn": "QRDQNAgent",
     "iqn": "IQNAgent",
     "rainbow": "RainbowAgent",
+    "minatar": "DQNAgent",
 }
 CONFIGS = {
     **{agent: f"{agent}/cartpole.gin" for agent in VALUE_AGENTS},
+    "minatar": "dqn/minatar.gin",
     "ppo": "ppo/acrobot.gin",  # with both normalisers
     "reinforce": "classics/reinforce_lunar_lander.gin",
     "q_learning": "classics/q_learning_cliff.gin",
     "sarsa": "classics/sarsa_cliff.gin",
     "double_q_learning": "classics/double_q_cartpole.gin",  # in a wrapper
+    "dopamine_style": "classics/switching_asterix.gin",  # in the adapter, on Atari
 }
-FAST = {"ppo": 6_000, "reinforce": 6_000}  # a run needs more steps to be killed; tables the most
+FAST = {  # a run needs more steps to be killed; tables the most
+    "ppo": 6_000,
+    "reinforce": 6_000,
+    "dopamine_style": 2_000,
+}
 
 
-def command(agent: str, steps: int) -> Command:
+def command(agent: str, steps: int, evaluation_episodes: int = 3) -> Command:
     """Trains `agent` in `steps` steps an iteration; a replay wraps round."""
     bindings = [
         "Runner.num_iterations = 3",
         f"Runner.training_steps = {steps}",
         f"Runner.checkpoint_every_steps = {steps // 4}",
-        "Runner.evaluation_episodes = 3",
-        "Runner.num_envs = 2",
+        f"Runner.evaluation_episodes = {evaluation_episodes}",
+        f"Runner.num_envs = {1 if agent == 'dopamine_style' else 2}",
     ]
     if agent in VALUE_AGENTS:
         replay = "PrioritizedReplay" if agent == "rainbow" else "CircularReplay"
@@ -58,30 +67,60 @@ def command(agent: str, steps: int) -> Command:
     ]
 
 
-def run_killed_at_random(
-    command: Command, base_dir: Path, kills: int, kill: signal.Signals, seed: int
-) -> list[int]:
-    """Starts the run until it ends by itself; kills it `kills` times on the way.
+def starts(base_dir: Path) -> int:
+    """How many starts of the run have come as far as their first step."""
+    known = provenance.read(base_dir)
+    return 0 if known is None else 1 + len(known["resumed"])
 
-    Returns the exit statuses.
+
+def newest_checkpoint(base_dir: Path) -> int:
+    paths = base_dir.glob("checkpoints/checkpoint-*")
+    return max((int(path.name[-12:]) for path in paths), default=-1)
+
+
+def wait(process: subprocess.Popen, sign: Callable[[], bool], seconds: float = 120) -> None:
+    """Returns at the sign, after `seconds`, or when the process has ended."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and not sign() and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+DQN = command("dqn", 4_000, evaluation_episodes=60)  # which last about as long as a segment
+LAST_SEGMENTS = (3_000, 7_000, 11_000)  # where that of each iteration begins
+
+
+def run_killed_at_random(
+    base_dir: Path, kills: int, kill: signal.Signals, segment_seconds: float
+) -> int:
+    """Starts DQN until it ends by itself; kills it `kills` times on the way.
+
+    Every other start is killed between its first step and its first checkpoint, while it compiles
+    and begins to train; the others in the last segment of an iteration, the evaluation, or soon
+    after it.
+
+    Returns how many starts had saved a checkpoint when they were killed.
     """
-    generator = random.Random(seed)
-    statuses: list[int] = []
-    while not statuses or statuses[-1] != 0:
-        process = subprocess.Popen(
-            command(base_dir), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        if len(statuses) < kills:
-            begun = base_dir / "logs"
-            while process.poll() is None and not begun.exists():
-                time.sleep(0.05)
-            time.sleep(generator.uniform(0, 4))
+    generator = random.Random(1)
+    trained = 0
+    for number in range(kills + 1):
+        started, saved = starts(base_dir), newest_checkpoint(base_dir)
+        process = subprocess.Popen(DQN(base_dir), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        if number < kills:
+            wait(process, lambda before=started: starts(base_dir) > before)
+            if number % 2:
+                lasts = {last for last in LAST_SEGMENTS if last > saved}
+                wait(process, lambda steps=lasts: newest_checkpoint(base_dir) in steps)
+                time.sleep(generator.uniform(0, 2 * segment_seconds))
+            else:
+                seconds = generator.uniform(0, 4)
+                wait(process, lambda before=saved: newest_checkpoint(base_dir) > before, seconds)
             process.send_signal(kill)
         _, errors = process.communicate(timeout=120)
-        statuses.append(process.returncode)
         assert process.returncode in (0, -kill, 128 + kill), errors.decode()
-        assert len(statuses) < kills + 2, errors.decode()
-    return statuses
+        if process.returncode == 0:
+            return trained
+        trained += newest_checkpoint(base_dir) > saved
+    raise AssertionError(errors.decode())
 
 
 def digest_of(base_dir: Path) -> str:
@@ -107,28 +146,30 @@ def assert_equal_runs(first: Path, second: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     base_dir = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run(command("dqn", 4000)(base_dir), check=True, capture_output=True)
+    subprocess.run(DQN(base_dir), check=True, capture_output=True)
     return base_dir
 
 
 @pytest.mark.parametrize(
-    ("kill", "kills"), [(signal.SIGKILL, 10), (signal.SIGTERM, 2)], ids=["SIGKILL", "SIGTERM"]
+    ("kill", "kills"), [(signal.SIGKILL, 4), (signal.SIGTERM, 2)], ids=["SIGKILL", "SIGTERM"]
 )
 def test_a_killed_run_is_the_run_never_stopped(whole, tmp_path, kill, kills):
-    statuses = run_killed_at_random(command("dqn", 4000), tmp_path / "run", kills, kill, seed=1)
-    assert len(statuses) > 1
+    seconds = read_iterations(whole)[-1]["time"]
+    segment_seconds = (seconds["train_seconds"] + seconds["eval_seconds"]) / 4
+    trained = run_killed_at_random(tmp_path / "run", kills, kill, segment_seconds)
+    assert trained >= kills // 2
     assert_equal_runs(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("agent", [agent for agent in CONFIGS if agent != "dqn"])
 def test_every_agent_resumes_exactly(agent, tmp_path):
     train = command(agent, 1_200 if agent in VALUE_AGENTS else FAST.get(agent, 20_000))
-    subprocess.run(train(tmp_path / "whole"), check=True, capture_output=True)
     killed = tmp_path / "run"
-    process = subprocess.Popen(train(killed), stdout=subprocess.DEVNULL)
-    while process.poll() is None and not list(killed.glob("checkpoints/checkpoint-*")):
-        time.sleep(0.01)
-    process.kill()  # after the first of twelve checkpoints
-    assert process.wait() == -signal.SIGKILL
-    subprocess.run(train(killed), check=True, capture_output=True)
+    with subprocess.Popen(train(tmp_path / "whole"), stderr=subprocess.DEVNULL) as whole:
+        process = subprocess.Popen(train(killed), stderr=subprocess.DEVNULL)
+        wait(process, lambda: newest_checkpoint(killed) > 0)
+        process.kill()  # after the first of twelve checkpoints
+        assert process.wait() == -signal.SIGKILL
+        subprocess.run(train(killed), check=True, capture_output=True)
+    assert whole.returncode == 0
     assert_equal_runs(killed, tmp_path / "whole")
