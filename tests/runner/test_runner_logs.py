@@ -69,5 +69,5 @@ def test_steps_that_streams_cannot_share_are_counted_as_taken(tmp_path, capfd):
         assert line["train"]["steps"] == 128 + 128 + 64
         assert line["agent_steps"] == number * 320
         speed = line["train"]["steps"] / line["time"]["train_seconds"]
-        assert line["time"]["train_steps_per_second"] == pytest.approx(speed, rel=0.05)
+        assert line["time"]["train_steps_per_second"] == pytest.approx(speed, rel=0.15)
     assert "640 of 640 steps" in capfd.readouterr().err
