@@ -126,7 +126,7 @@ def test_the_same_experiment_replaces_its_rows_and_another_does_not(collect, mak
 @pytest.mark.parametrize(
     ("command", "resumed", "config", "bindings"),
     [
-        (TRAIN + "/tmp/frozen/configs/dqn/cartpole.gin --seed 0", (), "dqn/cartpole.gin", ""),
+        (TRAIN + "elsewhere/configs/dqn/cartpole.gin --seed 0", (), "dqn/cartpole.gin", ""),
         ("dopamine-lite train --gin_files=dqn/cartpole.gin --seed=0", (), "dqn/cartpole.gin", ""),
         ("python -m dopamine_lite train --gin_files dqn/cartpole", (), "dqn/cartpole.gin", ""),
         (TRAIN + "mine.gin --gin_files more.gin", (), "mine.gin + more.gin", ""),
