@@ -21,7 +21,7 @@ import psutil
 
 import dopamine_lite
 from dopamine_lite.common import configuration
-from dopamine_lite.common.checkpointing.storage import durable_file, sync_directory
+from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
 
 FILE = "provenance.json"
@@ -102,11 +102,7 @@ def record_start(base_dir: Path, start: dict[str, Any], about: Mapping[str, Any]
     else:
         sentences = changes([known["started"], *known["resumed"]][-1], start)
         known["resumed"].append(start)
-    aside = Path(base_dir) / f".{FILE}"
-    with durable_file(aside) as file:
-        file.write(json.dumps(known, indent=2).encode() + b"\n")
-    aside.replace(aside.with_name(FILE))
-    sync_directory(aside.parent)
+    replace_file(Path(base_dir) / FILE, json.dumps(known, indent=2).encode() + b"\n")
     return sentences
 
 

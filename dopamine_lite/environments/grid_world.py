@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
 
 START = 0
@@ -157,9 +158,9 @@ class GridWorldVector(gymnasium.vector.VectorEnv):
         columns: int = 9,
         magic_squares: Mapping[int, int] | None = None,
     ):
-        _check_whole("num_envs", num_envs)
+        check_whole("GridWorld", num_envs=num_envs)
         if max_episode_steps is not None:
-            _check_whole("max_episode_steps", max_episode_steps)
+            check_whole("GridWorld", max_episode_steps=max_episode_steps)
         magic_squares = checked_magic_squares(rows, columns, magic_squares)
         self.num_envs = num_envs
         self.single_observation_space = gymnasium.spaces.Discrete(rows * columns)
@@ -213,8 +214,8 @@ def checked_magic_squares(
     Raises:
       UserError: the grid or they break a rule of `GridWorld`; says which.
     """
-    _check_whole("rows", rows)
-    _check_whole("columns", columns)
+    check_whole("GridWorld", rows=rows)
+    check_whole("GridWorld", columns=columns)
     if rows * columns == 1:
         raise UserError("A GridWorld of 1 row and 1 column begins at its goal: give it more cells.")
     if not isinstance(magic_squares, Mapping | None):
@@ -313,11 +314,6 @@ def draw_agent(empty_grid: Image.Image, columns: int, cell: int) -> np.ndarray:
     picture = empty_grid.copy()
     picture.paste(disc, (cell % columns * pixels, cell // columns * pixels), disc)
     return np.array(picture)
-
-
-def _check_whole(name: str, value: object) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise UserError(f"GridWorld.{name} is {value!r}: give a whole number, 1 or more.")
 
 
 def _cell(value: Any, cells: int) -> int:

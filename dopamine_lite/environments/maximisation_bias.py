@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.checks import check_whole
 
 A, B = 0, 1
 RIGHT, LEFT = 0, 1
@@ -33,10 +33,7 @@ class MaximisationBias(gymnasium.Env):
     metadata = {"render_modes": []}  # noqa: RUF012
 
     def __init__(self, num_actions: int = 10):
-        if not isinstance(num_actions, int) or num_actions < 2:
-            raise UserError(
-                f"MaximisationBias has num_actions {num_actions!r}: give a whole number, 2 or more."
-            )
+        check_whole("MaximisationBias", least=2, num_actions=num_actions)
         self.observation_space = gymnasium.spaces.Discrete(2)
         self.action_space = gymnasium.spaces.Discrete(num_actions)
         self._num_actions = num_actions

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.losses import categorical, quantile
@@ -263,10 +264,7 @@ class QuantileHead(_Streams):
         initializer: str = "dopamine_uniform",
         sigma0: float = 0.5,
     ):
-        if num_quantiles < 1:
-            raise UserError(
-                f"QuantileHead.num_quantiles is {num_quantiles}: it must be at least 1."
-            )
+        check_whole("QuantileHead", num_quantiles=num_quantiles)
         super().__init__(
             seeds,
             num_actions,

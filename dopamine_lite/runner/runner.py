@@ -23,7 +23,7 @@ import numpy as np
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common import configuration, provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
-from dopamine_lite.common.checkpointing.storage import durable_file, sync_directory
+from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
@@ -297,11 +297,7 @@ class Runner:
 
     def _write_config(self) -> None:
         """Keeps the config in force; a later one differs in the number of iterations only."""
-        aside = self.base_dir / ".config.gin"
-        with durable_file(aside) as file:
-            file.write(configuration.operative().encode())
-        aside.replace(self.base_dir / "config.gin")
-        sync_directory(self.base_dir)
+        replace_file(self.base_dir / "config.gin", configuration.operative().encode())
 
     @property
     def _num_segments(self) -> int:

@@ -44,7 +44,7 @@ def test_what_is_illegal_does_nothing():
 
 
 def test_two_actions_are_the_least():
-    with pytest.raises(UserError, match="num_actions 1"):
+    with pytest.raises(UserError, match="num_actions is 1"):
         MaximisationBias(num_actions=1)
 
 

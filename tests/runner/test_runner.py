@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gin
 import numpy as np
 import pytest
 
@@ -46,6 +47,12 @@ class Recorder(RandomAgent):
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         self.rewards[evaluate].append(transitions.rewards)
+
+
+@pytest.fixture(autouse=True)
+def nothing_bound():
+    """Bindings that other tests have loaded would be this Runner's too."""
+    gin.clear_config()
 
 
 @pytest.mark.parametrize(("clip", "given"), [(False, REWARDS), (True, (-1.0, 0.5, 1.0))])

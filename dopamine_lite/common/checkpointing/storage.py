@@ -81,6 +81,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Makes `content` the content of `path`, durably: at any instant the old is there, or the new."""
+    aside = path.with_name(f".{path.name}")
+    with durable_file(aside) as file:
+        file.write(content)
+    aside.replace(path)
+    sync_directory(path.parent)
+
+
 def make_directory(path: Path) -> None:
     """Creates `path` and its missing parents durably."""
     if not path.is_dir():
