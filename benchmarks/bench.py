@@ -33,7 +33,7 @@ STEPS = {  # agent steps timed, by agent, game and number of environments
     ("dqn", "cartpole", 8): 12_800,
     ("dqn", "pong", 1): 4_800,
     ("dqn", "pong", 8): 8_000,
-    ("ppo", "cartpole", 8): 51_200,
+    ("ppo", "cartpole", 8): 102_400,
     ("ppo", "pong", 8): 16_384,
 }
 BINDINGS = {  # what a floor leaves out, or what would not come to pass in so few steps

@@ -45,6 +45,7 @@ class Samples(NamedTuple):
     observations: tf.Tensor  # [B, ...]
     actions: tf.Tensor  # [B, D]
     old_outputs: tf.Tensor  # [B, P]
+    old_logs: tf.Tensor  # [B] log pi_old(a|s)
     old_values: tf.Tensor  # [B]
     advantages: tf.Tensor  # [B]
     returns: tf.Tensor  # [B]
@@ -208,13 +209,10 @@ class PPOAgent(PolicyAgent):
         rollout.rewards[at] = transitions.rewards
         rollout.terminated[at] = transitions.terminated
         rollout.truncated[at] = transitions.truncated
-        if at:  # the value of s' is that of the next s, unless s' was cut; a terminal s' has none
-            rollout.next_values[at - 1] = np.where(
-                rollout.truncated[at - 1], rollout.next_values[at - 1], decision.values
-            )
+        rollout.next_values[at] = 0.0  # for now: `_learn` fills it in where the next step has it
         self._position += 1
         self._steps += self._spec.num_envs
-        if transitions.truncated.any() or self._position == self._length:
+        if self._position == self._length or transitions.truncated.any():
             _, rollout.next_values[at] = self._policy_and_values(transitions.next_observations)
         if self._position == self._length:
             self._learn()
@@ -225,6 +223,8 @@ class PPOAgent(PolicyAgent):
         rewards = rollout.rewards
         if self._reward_normaliser:
             rewards = self._reward_normaliser(rewards, rollout.terminated | rollout.truncated)
+        # The value of s' is that of the next s, unless s' was cut; a terminal s' has none.
+        np.copyto(rollout.next_values[:-1], rollout.values[1:], where=~rollout.truncated[:-1])
         size = self._length * self._spec.num_envs
         orders = np.stack([self._order.permutation(size) for _ in range(self._num_epochs)])
         observations = rollout.observations.reshape(size, *rollout.observations.shape[2:])
@@ -282,8 +282,9 @@ class PPOAgent(PolicyAgent):
                 rewards, values, next_values, ends[0], ends[1], self._gamma, self._gae_lambda
             )
             returns = advantages + values
+            old_logs = self._policy.log_probabilities(outputs, actions)
             flat = [tf.reshape(column, [size]) for column in (values, advantages, returns)]
-            whole = Samples(observations, actions, outputs, *flat)
+            whole = Samples(observations, actions, outputs, old_logs, *flat)
             means = tf.zeros([len(_MEANS)])
             passes, going_on = tf.constant(0), tf.constant(True)
             while going_on and passes < self._num_epochs:
@@ -335,14 +336,13 @@ class PPOAgent(PolicyAgent):
         if self._normalise_advantages:
             advantages -= tf.reduce_mean(advantages)
             advantages /= tf.math.reduce_std(advantages) + 1e-8
-        old_logs = policy.log_probabilities(samples.old_outputs, samples.actions)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._network.variables)
             both = self._network(samples.observations)
             outputs, values = both[:, :-1], both[:, -1]
             if self._spec.action_masks:
                 outputs = policy.mask_as(outputs, samples.old_outputs)
-            log_ratios = policy.log_probabilities(outputs, samples.actions) - old_logs
+            log_ratios = policy.log_probabilities(outputs, samples.actions) - samples.old_logs
             divergences = policy.divergences(samples.old_outputs, outputs)
             if self._surrogate == "clip":
                 policy_losses = policy_gradient.clipped_surrogate(log_ratios, advantages, clip)
