@@ -1,0 +1,132 @@
+"""REINFORCE's updates: what they are given, their weights, the baseline's own."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dopamine_lite.agents.reinforce_agent import ReinforceAgent, Steps
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.networks.optimizers import Adam
+from tests.agents import policies
+from tests.agents.policies import digest, script, updates_of
+from tests.agents.tiny import Identity
+
+
+def build(name: str, **arguments: Any) -> ReinforceAgent:
+    agent = policies.build(name, **arguments)
+    assert isinstance(agent, ReinforceAgent)
+    return agent
+
+
+@pytest.mark.parametrize("name", ["reinforce", "reinforce_baseline"])
+def test_an_update_is_given_returns_and_what_they_are_above_the_baseline(name):
+    """A terminated episode ends with its reward; a cut one, with a baseline, with a value."""
+    agent = build(name, gamma=0.5, batch_episodes=2, normalise_advantages=False)
+    updates, steps = updates_of(agent), script(steps=3)
+    baseline = name == "reinforce_baseline"
+
+    def values(observations: np.ndarray) -> np.ndarray:
+        return np.stack([agent._policy_and_values(row)[1] for row in observations]) * baseline
+
+    now, following = values(steps.observations), values(steps.next_observations)
+    outputs = np.stack([agent._policy_and_values(row)[0] for row in steps.observations])
+    steps.play(agent)
+    r = steps.rewards
+    first = [r[0, 0] + 0.5 * r[1, 0], r[1, 0]]
+    last = r[2, 1] + 0.5 * following[2, 1]
+    second = [r[0, 1] + 0.5 * (r[1, 1] + 0.5 * last), r[1, 1] + 0.5 * last, last]
+    ((observations, _, drawn_by, advantages, returns, weights),) = updates
+
+    def of_both(grid: np.ndarray) -> np.ndarray:
+        return np.concatenate([grid[:2, 0], grid[:, 1]])
+
+    assert advantages.shape == (1, 5)  # in one chunk of five
+    np.testing.assert_array_equal(observations[0], of_both(steps.observations))
+    np.testing.assert_allclose(drawn_by[0], of_both(outputs), rtol=1e-5)
+    np.testing.assert_allclose(returns[0], first + second, rtol=1e-5)
+    np.testing.assert_allclose(advantages[0], first + second - of_both(now), rtol=1e-4)
+    np.testing.assert_allclose(weights[0], 0.2)
+
+
+def test_an_episode_in_flight_during_an_update_keeps_the_outputs_that_drew_it():
+    agent = build(
+        "reinforce", batch_episodes=1, optimizer=functools.partial(Adam, learning_rate=0.1)
+    )
+    updates, steps = updates_of(agent), script(steps=3)
+    before = agent._policy_and_values(steps.observations[1])[0][1]
+    steps.play(agent)  # the first stream ends after two steps, the second after three
+    after = agent._policy_and_values(steps.observations[1])[0][1]
+    assert np.abs(after - before).max() > 0.05
+    np.testing.assert_allclose(updates[1][2][0, 1], before, rtol=1e-5)
+
+
+def test_returns_begin_anew_at_each_reward_where_they_should():
+    agent = build("reinforce", batch_episodes=2, reset_return_at_reward=True)
+    updates, steps = updates_of(agent), script(steps=3)
+    steps.rewards[:] = [[0, 0], [1, 1], [0, -1]]
+    agent._normalise_advantages = False
+    steps.play(agent)
+    np.testing.assert_allclose(updates[0][4][0], [0.5, 1, 0.5, 1, -1])
+
+
+@pytest.mark.parametrize("name", ["reinforce", "reinforce_baseline"])
+def test_the_size_of_a_chunk_changes_no_update(name):
+    """What fills up the last chunk counts for nothing."""
+    agents = [build(name, chunk_size=size) for size in (5, 512)]
+    for agent in agents:
+        script(steps=4).play(agent)
+        agent._batch *= 3
+        agent._learn()
+    for first, second in zip(*map(digest, agents), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
+
+
+def test_what_an_older_policy_drew_counts_by_how_much_likelier_it_is_now():
+    agent = build("reinforce")
+    observations = np.eye(3, dtype=np.float32)
+    outputs, _ = agent._policy_and_values(observations)
+    logs = tf.nn.log_softmax(outputs).numpy()
+    older = np.log(
+        np.array([[0.1, 0.6, 0.3]] * 3, np.float32)
+    )  # the same action, 0, from another policy
+    advantages = np.array([1.0, -2.0, 0.5], np.float32)
+
+    def gradients(drawn: np.ndarray, advantages: np.ndarray) -> list[np.ndarray]:
+        thirds = np.full(3, 1 / 3, np.float32)
+        steps = Steps(
+            *map(tf.constant, (observations, np.zeros((3, 1), np.int32), drawn)),
+            *map(tf.constant, (advantages, advantages, thirds)),
+        )
+        variables = agent._network.variables
+        found, _ = agent._chunk_gradients(steps, variables, (1.0, 0.0, 0.0))
+        return [gradient.numpy() for gradient in found]
+
+    by_hand = gradients(outputs, np.exp(logs[:, 0]) / np.float32(0.1) * advantages)
+    for found, expected in zip(gradients(older, advantages), by_hand, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_updates_of_the_baseline_fit_it_and_leave_the_policy_alone():
+    adam = functools.partial(Adam, learning_rate=0.01, epsilon=1e-5)
+    policies, losses = [], []
+    for updates in (0, 100):
+        arguments = {"baseline_updates": updates, "baseline_optimizer": adam, "batch_episodes": 99}
+        agent = build("reinforce_baseline", **arguments)
+        Identity(2).play(agent, 16)  # 32 episodes of a step
+        agent._learn()
+        policies.append(agent._policy_and_values(np.eye(3, dtype=np.float32))[0])
+        agent.metrics()
+        agent._learn()  # from the same episodes
+        losses.append(agent.metrics()["value_loss"])
+    np.testing.assert_allclose(*policies, atol=1e-5)
+    assert losses[1] < 0.9 * losses[0]
+
+
+def test_a_baseline_without_a_torso_of_its_own_takes_no_updates():
+    with pytest.raises(UserError, match="there is no baseline with a torso of its own"):
+        build("reinforce", baseline_updates=3)
