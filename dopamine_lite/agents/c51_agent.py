@@ -41,6 +41,8 @@ class C51Agent(ValueAgent):
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
+    _head_kind = CategoricalHead
+
     def __init__(
         self,
         spec: EnvironmentSpec,

@@ -6,8 +6,8 @@ import gin
 import numpy as np
 
 from dopamine_lite.agents.agent import Transitions
-from dopamine_lite.agents.exploration import greedy
 from dopamine_lite.agents.tabular_agent import TabularAgent, legal
+from dopamine_lite.common.greedy import greedy
 
 
 @gin.configurable

@@ -49,6 +49,8 @@ class DQNAgent(ValueAgent):
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
+    _head_kind = QHead
+
     def __init__(
         self,
         spec: EnvironmentSpec,

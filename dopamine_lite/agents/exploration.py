@@ -8,7 +8,9 @@ from collections.abc import Callable
 import gin
 import numpy as np
 
+from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.schedules import exponentially_decaying, linearly_decaying
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
@@ -91,6 +93,8 @@ class EpsilonGreedy(Exploration):
         epsilon_decay: str = "linear",
     ):
         super().__init__(num_actions, warmup, seeds)
+        check_fraction("EpsilonGreedy", epsilon_train=epsilon_train, epsilon_eval=epsilon_eval)
+        check_whole("EpsilonGreedy", least=0, epsilon_decay_period=epsilon_decay_period)
         if epsilon_decay not in _DECAYS:
             raise UserError(
                 f"EpsilonGreedy.epsilon_decay is {epsilon_decay!r}: choose one of "
@@ -183,11 +187,3 @@ class Boltzmann(Exploration):
 
     def metrics(self, step: int) -> dict[str, float]:
         return {"temperature": self._temperatures[False]}
-
-
-def greedy(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """argmax over actions of values [N, A]; one of the best at random where several are."""
-    best = values == values.max(axis=1, keepdims=True)
-    if np.count_nonzero(best) > len(values):
-        return (best * generator.random(best.shape)).argmax(axis=1)
-    return best.argmax(axis=1)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -53,6 +54,8 @@ class IQNAgent(ValueAgent):
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
+    _head_kind = ImplicitQuantileHead
+
     def __init__(
         self,
         spec: EnvironmentSpec,
@@ -80,6 +83,12 @@ class IQNAgent(ValueAgent):
     ):
         if munchausen is not None:
             munchausen.check("IQNAgent", update_horizon, double)
+        check_whole(
+            "IQNAgent",
+            num_tau_samples=num_tau_samples,
+            num_tau_prime_samples=num_tau_prime_samples,
+            num_quantile_samples=num_quantile_samples,
+        )
         self._kappa = kappa
         self._samples = (num_tau_samples, num_tau_prime_samples, num_quantile_samples)
         self._munchausen = munchausen

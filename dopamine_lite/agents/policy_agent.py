@@ -86,7 +86,8 @@ class PolicyAgent(Agent):
     ) -> np.ndarray:
         outputs, values = self._policy_and_values(observations, action_masks)
         if evaluate and not self._sample_in_evaluation:
-            return self._policy.to_environment(self._policy.mode(outputs))
+            likeliest = self._policy.mode(outputs, self._generators[True])
+            return self._policy.to_environment(likeliest)
         actions = self._policy.sample(outputs, self._generators[evaluate])
         if not evaluate:
             self._decision = Decision(outputs, values, actions)
@@ -144,7 +145,7 @@ class PolicyAgent(Agent):
         return {
             "agent": type(self).__name__,
             "torso": "two of a kind" if isinstance(torso, TwinTorso) else type(torso).__name__,
-            "policy": type(self._policy).__name__,
+            **self._network.head.describe(),
             "optimizer": type(self._optimizer).__name__,
             "acting": "NumPy" if self._numpy else "TensorFlow",
             "normalise_observations": self._normaliser is not None,

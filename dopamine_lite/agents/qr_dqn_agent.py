@@ -46,6 +46,8 @@ class QRDQNAgent(ValueAgent):
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
+    _head_kind = QuantileHead
+
     def __init__(
         self,
         spec: EnvironmentSpec,

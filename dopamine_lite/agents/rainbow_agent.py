@@ -86,12 +86,6 @@ class RainbowAgent(ValueAgent):
         max_gradient_norm: float | None = None,
         augmentation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     ):
-        self._parts = {
-            "dueling": dueling,
-            "noisy": noisy,
-            "categorical": categorical,
-            "update_horizon": update_horizon,
-        }
         self._categorical = categorical
         kind: Callable[..., Any] = QHead
         if categorical:
@@ -146,4 +140,4 @@ class RainbowAgent(ValueAgent):
         )
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | self._parts
+        return super().describe() | {"categorical": self._categorical}

@@ -72,6 +72,8 @@ class ValueAgent(Agent):
     in the agents.
     """
 
+    _head_kind: type[Any] = object  # what `_loss` can read
+
     def __init__(
         self,
         spec: EnvironmentSpec,
@@ -116,6 +118,7 @@ class ValueAgent(Agent):
         self._target_update_period = target_update_period
         self._batch_size = batch_size
         self._double = double
+        self._update_horizon = update_horizon
         self._max_gradient_norm = max_gradient_norm
         self._augmentation = augmentation
         self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
@@ -146,6 +149,11 @@ class ValueAgent(Agent):
             )
 
         self._online, self._target = network(), network()  # equal: the same seeds
+        if not isinstance(self._online.head, self._head_kind):
+            raise UserError(
+                f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "
+                f"comes out of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
+            )
         self._optimizer = optimizer()
         self._optimizer.build(self._online.variables)
         self._update_function = functools.cache(self._compile_update)  # by number of updates
@@ -277,14 +285,15 @@ class ValueAgent(Agent):
         return {
             "agent": type(self).__name__,
             "torso": type(self._online.torso).__name__,
-            "head": type(self._online.head).__name__,
-            "replay": type(self._replay).__name__,
+            **self._online.head.describe(),
+            **self._replay.describe(),
             "exploration": type(self._exploration).__name__,
             "optimizer": type(self._optimizer).__name__,
             "acting": "NumPy" if self._numpy else "TensorFlow",
             "augmentation": type(self._augmentation).__name__ if self._augmentation else None,
             "parameters": self._online.num_parameters,
             "double": self._double,
+            "update_horizon": self._update_horizon,
             "memory_bytes": self._replay.memory_bytes,
         }
 

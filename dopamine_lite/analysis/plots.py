@@ -111,7 +111,8 @@ def _draw_exploration(axes: Axes, run: Curves, by_episode: bool) -> None:
     own = axes.twinx()
     own.plot(_iteration_positions(run, by_episode), run.metrics[name], color="C1", alpha=0.7)
     own.set_ylabel(name, color="C1")
-    own.set_ylim(bottom=0)
+    if np.nanmin(run.metrics[name]) >= 0:  # the entropy of a density can be below
+        own.set_ylim(bottom=0)
 
 
 def _iteration_positions(run: Curves, by_episode: bool) -> np.ndarray:

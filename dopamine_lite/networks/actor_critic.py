@@ -39,6 +39,9 @@ class ActorCriticHead:
         own, of_value = tf.split(features, 2, axis=1) if self._twin else (features, features)
         return tf.concat([self.policy(own), self.value_layer(of_value)], axis=1)
 
+    def describe(self) -> dict[str, Any]:
+        return {"policy": type(self.policy).__name__}
+
     @staticmethod
     def values(outputs: tf.Tensor) -> tf.Tensor:
         """What acting needs is all of it."""

@@ -8,7 +8,7 @@ whether its outputs are drawn: then a call needs a seed [2], in NumPy a generato
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import gin
 import keras
@@ -42,6 +42,9 @@ class Head(Protocol):
 
     def values(self, outputs: tf.Tensor) -> tf.Tensor:
         """Action values [B, A] of the outputs."""
+
+    def describe(self) -> dict[str, Any]:
+        """What it is and which of its parts are active."""
 
     def call_numpy(
         self,
@@ -91,11 +94,20 @@ class _Streams:
             return [*hidden, linear(rows * outputs, name)]
 
         self._outputs = outputs
+        self._hidden_units = hidden_units
         self._streams = [stream(num_actions, "q_values")]
         if dueling:
             self._streams.append(stream(1, "state_values"))
         self.layers = [layer for layers in self._streams for layer in layers]
         self.random_in_training = noisy
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "head": type(self).__name__,
+            "dueling": len(self._streams) == 2,
+            "noisy": self.random_in_training,
+            "hidden_units": self._hidden_units,
+        }
 
     def streams(self, features: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
         """[B, A, Z] for features [B, F]."""
@@ -324,12 +336,21 @@ class ImplicitQuantileHead:
             kernel = make_initializer(initializer, seeds, name)
             return Dense(units, kernel_initializer=kernel, name=name)
 
+        check_whole(
+            "ImplicitQuantileHead",
+            num_cosines=num_cosines,
+            num_quantile_samples=num_quantile_samples,
+        )
         self._num_samples = num_quantile_samples
         kernel = make_initializer(initializer, seeds, "embedding")
         self._embedding = CosineEmbedding(num_cosines, kernel)
         self._hidden = [dense(hidden_units, "hidden")] if hidden_units else []
         self._last = dense(num_actions, "quantiles")
         self.layers = [self._embedding, *self._hidden, self._last]
+
+    def describe(self) -> dict[str, Any]:
+        hidden_units = self._hidden[0].units if self._hidden else 0
+        return {"head": type(self).__name__, "hidden_units": hidden_units}
 
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         assert seed is not None

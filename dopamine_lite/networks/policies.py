@@ -7,7 +7,7 @@ gives probabilities in TensorFlow, where learning does; both read the same outpu
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import gin
@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import Dense, orthogonal
 
@@ -50,8 +51,8 @@ class Policy(Protocol):
     def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Actions [B, D] drawn from outputs [B, P]."""
 
-    def mode(self, outputs: np.ndarray) -> np.ndarray:
-        """The likeliest actions [B, D]."""
+    def mode(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """The likeliest actions [B, D]; where several are, one of them drawn."""
 
     def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
         """Outputs under which actions that masks [B, A] do not allow have no probability."""
@@ -134,12 +135,18 @@ class CategoricalPolicy:
     def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         # The Gumbel trick: the argmax of logits plus Gumbel noise is a draw from their softmax.
         noise = generator.gumbel(size=outputs.shape)
-        return self.mode(outputs + noise)
+        return self._of_each(outputs + noise, lambda part: part.argmax(axis=1))
 
-    def mode(self, outputs: np.ndarray) -> np.ndarray:
+    def mode(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        return self._of_each(outputs, lambda part: greedy(part, generator))
+
+    def _of_each(
+        self, outputs: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Actions [B, D], each of the D as `choose` says for its logits [B, n_i]."""
         actions = np.empty((len(outputs), self.action_size), np.int32)
         for index, part in enumerate(self._parts):
-            actions[:, index] = outputs[:, part].argmax(axis=1)
+            actions[:, index] = choose(outputs[:, part])
         return actions
 
     def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -211,7 +218,7 @@ class GaussianPolicy:
         means, log_stds = np.split(outputs, 2, axis=1)
         return means + np.exp(log_stds) * generator.standard_normal(means.shape, np.float32)
 
-    def mode(self, outputs: np.ndarray) -> np.ndarray:
+    def mode(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return outputs[:, : self.action_size]
 
     def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import EpsilonGreedy, greedy
+from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec

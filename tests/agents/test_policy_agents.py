@@ -42,6 +42,13 @@ def test_a_restored_agent_goes_on_bit_for_bit(name):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("name", AGENTS)
+def test_ties_are_broken_at_random(name):
+    """Often wrong: argmax takes the first action. Without features all logits are the same."""
+    chosen = build(name).act(np.zeros((300, 3), np.float32), evaluate=True)
+    assert np.bincount(chosen, minlength=3).min() > 60
+
+
 @pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("name", AGENTS)
 def test_evaluation_changes_nothing_in_training(name, sampled):

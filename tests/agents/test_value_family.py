@@ -21,7 +21,12 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
+from dopamine_lite.networks.heads import (
+    CategoricalHead,
+    ImplicitQuantileHead,
+    QHead,
+    QuantileHead,
+)
 from dopamine_lite.networks.network import NumpyNetwork
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
@@ -172,6 +177,37 @@ def test_each_part_of_rainbow_is_really_taken_away(part):
     if part in ("rainbow", "without_double"):
         return
     assert whole.describe() != without.describe()
+
+
+def test_every_agent_tells_which_of_its_parts_are_active():
+    """Often wrong: prioritized replay silently off."""
+    noisy, dueling = (functools.partial(QHead, **{part: True}) for part in ("noisy", "dueling"))
+    uniform_draws = functools.partial(PRIORITIZED, alpha=0.0)
+    plain = build("prioritized_dqn").describe()
+    for part, arguments in {
+        "noisy": {"head": noisy},
+        "dueling": {"head": dueling},
+        "update_horizon": {"update_horizon": 3},
+        "alpha": {"replay": uniform_draws},
+        "replay": {"replay": UNIFORM},
+    }.items():
+        assert build("prioritized_dqn", **arguments).describe()[part] != plain[part]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"head": QUANTILES}, "IQNAgent.head gives a QuantileHead"),
+        ({"num_tau_samples": 0}, "IQNAgent.num_tau_samples is 0"),
+        (
+            {"head": functools.partial(ImplicitQuantileHead, num_quantile_samples=0)},
+            "ImplicitQuantileHead.num_quantile_samples is 0",
+        ),
+    ],
+)
+def test_what_an_agent_cannot_learn_from_is_refused(arguments, sentence):
+    with pytest.raises(UserError, match=sentence):
+        build("iqn", **arguments)
 
 
 def batch_of(agent: ValueAgent, num: int = 4) -> Batch:

@@ -96,6 +96,21 @@ TABLE = {
         TRAIN + "{dqn.gin}" + BINDING + "CircularReplay.replay_capacity=1000000000000",
         "of memory",
     ),
+    "priorities beyond memory": (
+        TRAIN
+        + "rainbow/cartpole.gin"
+        + BINDING
+        + "PrioritizedReplay.replay_capacity=1000000000000",
+        "of memory",
+    ),
+    "another agent's head": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.head=@QuantileHead",
+        "DQNAgent.head gives a QuantileHead, but what this agent learns comes out of a QHead",
+    ),
+    "epsilon above 1": (
+        TRAIN + "{dqn.gin}" + BINDING + "EpsilonGreedy.epsilon_train=2",
+        "EpsilonGreedy.epsilon_train is 2: give a number from 0 to 1.",
+    ),
     "unknown schedule": (
         TRAIN + "{random.gin}" + BINDING + "Runner.schedule='train_only'",
         "Runner.schedule is 'train_only'",

@@ -69,7 +69,7 @@ def test_discrete_draws_have_their_probabilities():
     for column, expected in enumerate(([0.2, 0.8], [0.5, 0.3, 0.2])):
         counts = np.bincount(actions[:, column])
         assert scipy.stats.chisquare(counts, np.array(expected) * 20_000).pvalue > 1e-3
-    np.testing.assert_array_equal(policy.mode(outputs[:1]), [[1, 0]])
+    np.testing.assert_array_equal(policy.mode(outputs[:1], np.random.default_rng(0)), [[1, 0]])
     logs = policy.log_probabilities(tf.constant(outputs[:2]), tf.constant([[0, 1], [1, 2]]))
     np.testing.assert_allclose(logs, np.log([0.2 * 0.3, 0.8 * 0.2]), rtol=1e-5)
     entropy = scipy.stats.entropy([0.2, 0.8]) + scipy.stats.entropy([0.5, 0.3, 0.2])
@@ -98,7 +98,7 @@ def test_gaussian_draws_and_their_densities():
     )
     entropy = sum(one.entropy() for one in exact)
     np.testing.assert_allclose(policy.entropies(tf.constant(outputs)), [entropy], rtol=1e-5)
-    np.testing.assert_allclose(policy.mode(outputs), [[0.5, -1.0]])
+    np.testing.assert_allclose(policy.mode(outputs, np.random.default_rng(0)), [[0.5, -1.0]])
     np.testing.assert_allclose(
         policy.to_environment(np.array([[0.5, -3.0]], np.float32)), [[0.5, -1.0]]
     )

@@ -9,7 +9,7 @@ when sampling and never reach across an episode's start or end.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gin
 import numpy as np
@@ -162,6 +162,10 @@ class CircularReplay:
             slots=slots.reshape(shape),
             masks=masks,
         )
+
+    def describe(self) -> dict[str, Any]:
+        """What it is and which of its parts are active."""
+        return {"replay": type(self).__name__}
 
     def metrics(self) -> dict[str, float]:
         """Numbers for the log."""

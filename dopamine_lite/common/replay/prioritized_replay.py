@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gin
 import numpy as np
 
@@ -70,7 +72,6 @@ class PrioritizedReplay(CircularReplay):
         self._first_beta = beta
         self._beta_period = beta_period
         self._uniform = uniform_sample_probability
-        self._tree = SumTree(self._length * self._num_envs)  # over the flat arrays
         self._max_priority = 1.0  # of p^alpha
         self._steps = 0  # agent steps stored
         # Slots written since the tree was last asked, in order, and whether each holds a step: an
@@ -79,7 +80,7 @@ class PrioritizedReplay(CircularReplay):
 
     @property
     def memory_bytes(self) -> int:
-        return super().memory_bytes + self._tree.nbytes
+        return super().memory_bytes + SumTree.memory_bytes(self._length * self._num_envs)
 
     @property
     def beta(self) -> float:
@@ -119,11 +120,16 @@ class PrioritizedReplay(CircularReplay):
         self._tree.set(self._at(batch.columns, batch.slots).ravel(), values.ravel())
         self._max_priority = max(self._max_priority, float(values.max()))
 
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"alpha": self._alpha, "beta": self._first_beta}
+
     def metrics(self) -> dict[str, float]:
         return {"beta": self.beta, "max_priority": self._max_priority}
 
     def get_state(self) -> State:
         self._flush()
+        if self._frames is None:
+            self._allocate()
         leaves = np.arange(self._length * self._num_envs)
         return super().get_state() | {
             "priorities": self._tree.get(leaves).astype(np.float32),
@@ -137,6 +143,10 @@ class PrioritizedReplay(CircularReplay):
         self._tree.set(np.arange(self._length * self._num_envs), state["priorities"])
         self._max_priority = state["max_priority"]
         self._steps = state["steps"]
+
+    def _allocate(self) -> None:
+        super()._allocate()
+        self._tree = SumTree(self._length * self._num_envs)  # over the flat arrays
 
     def _add_final_frames(self, ended: np.ndarray, transitions: Transitions) -> None:
         self._written.append((self._at(ended, self._stop[ended]), False))

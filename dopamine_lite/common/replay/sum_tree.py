@@ -13,20 +13,20 @@ class SumTree:
     """
 
     def __init__(self, capacity: int):
-        self._size = 1 << max(capacity - 1, 1).bit_length()  # leaves
+        self._size = _leaves(capacity)
         self._depth = self._size.bit_length() - 1
-        self._nodes = np.zeros(
-            2 * self._size
-        )  # node i has the children 2i and 2i + 1; the root is 1
+        # Node i has the children 2i and 2i + 1; the root is 1.
+        self._nodes = np.zeros(2 * self._size)
 
     @property
     def total(self) -> float:
         """The sum of all values."""
         return float(self._nodes[1])
 
-    @property
-    def nbytes(self) -> int:
-        return self._nodes.nbytes
+    @staticmethod
+    def memory_bytes(capacity: int) -> int:
+        """Size of a tree of so many values."""
+        return 2 * _leaves(capacity) * np.dtype(np.float64).itemsize
 
     def get(self, indices: np.ndarray) -> np.ndarray:
         """The values at indices [M]."""
@@ -56,3 +56,8 @@ class SumTree:
             targets = targets - np.where(right, left, 0.0)
             nodes = nodes + right
         return nodes - self._size
+
+
+def _leaves(capacity: int) -> int:
+    """The power of two, at least 2, that `capacity` values need."""
+    return 1 << max(capacity - 1, 1).bit_length()
