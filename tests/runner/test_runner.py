@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import gin
@@ -38,15 +39,63 @@ class ThreeSteps(Environment):
         pass
 
 
+class Lives(ThreeSteps):
+    """A life every three steps, a game every six. Observations count the steps, successors down."""
+
+    def step(self, actions: np.ndarray) -> Step:
+        step, taken = super().step(actions), self._steps
+        return step._replace(
+            observations=step.observations + taken,
+            next_observations=step.next_observations - taken,
+            game_over=np.full(len(actions), taken % 6 == 0),
+        )
+
+
+class Masked(ThreeSteps):
+    """One action is legal in each step: the one whose number is that of the step, modulo three."""
+
+    def __init__(self, num_envs: int, **_: object):
+        super().__init__(num_envs)
+        self.spec = dataclasses.replace(self.spec, action_masks=True)
+
+    def reset(self) -> np.ndarray:
+        self.action_masks = self._legal(self._steps)
+        return super().reset()
+
+    def step(self, actions: np.ndarray) -> Step:
+        return super().step(actions)._replace(next_action_masks=self._legal(-self._steps))
+
+    def _legal(self, step: int) -> np.ndarray:
+        return np.tile(np.arange(3) == step % 3, (self.spec.num_envs, 1))
+
+
+class OneAndFive(ThreeSteps):
+    """Episodes of a step in the first stream, of five in the second."""
+
+    def step(self, actions: np.ndarray) -> Step:
+        step = super().step(actions)
+        return step._replace(terminated=np.array([True, self._steps % 5 == 0]))
+
+
 class Recorder(RandomAgent):
-    """Keeps the rewards it was given, [steps][N], of training and of evaluation."""
+    """Keeps what it was asked and given, in training and in evaluation."""
 
     def __init__(self, *arguments: object):
         super().__init__(*arguments)
-        self.rewards: dict[bool, list[np.ndarray]] = {False: [], True: []}
+        self.asked: dict[bool, list[np.ndarray | None]] = {False: [], True: []}  # masks
+        self.seen: dict[bool, list[Transitions]] = {False: [], True: []}
+
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> np.ndarray:
+        self.asked[evaluate].append(action_masks)
+        return super().act(observations, evaluate, action_masks)
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
-        self.rewards[evaluate].append(transitions.rewards)
+        self.seen[evaluate].append(transitions)
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +118,86 @@ def test_the_agent_is_given_clipped_rewards_and_statistics_stay_raw(tmp_path: Pa
     )
     runner.run()
     for evaluate in (False, True):
-        np.testing.assert_array_equal(runner.agent.rewards[evaluate], np.transpose([given * 2] * 2))
+        rewards = [transitions.rewards for transitions in runner.agent.seen[evaluate]]
+        np.testing.assert_array_equal(rewards, np.transpose([given * 2] * 2))
+        assert len(runner.agent.asked[evaluate]) == 6
     (line,) = read_iterations(tmp_path)
     assert line["train"]["average_return"] == line["eval"]["average_return"] == sum(REWARDS)
     assert [episode["return"] for episode in read_episodes(tmp_path)] == [sum(REWARDS)] * 8
+
+
+def test_the_agent_is_given_true_successors_and_games_count_as_episodes(tmp_path: Path):
+    """Often wrong: bootstrapping across an autoreset, a cut that terminates, the score of a life."""
+    runner = Runner(
+        tmp_path,
+        agent=Recorder,
+        environment=Lives,
+        num_iterations=1,
+        training_steps=8,
+        evaluation_episodes=1,
+    )
+    runner.run()
+    seen = runner.agent.seen[False]
+    assert [step.observations[0, 0] for step in seen] == list(range(8))
+    assert [step.next_observations[0, 0] for step in seen] == [-n for n in range(1, 9)]
+    assert [bool(step.terminated[0]) for step in seen] == [n % 3 == 0 for n in range(1, 9)]
+    assert [bool(step.truncated[0]) for step in seen] == [False] * 7 + [True]
+    episodes = [episode["return"] for episode in read_episodes(tmp_path)]
+    assert episodes == [2 * sum(REWARDS)] * 2  # a game of training, one of evaluation
+
+
+def test_masks_reach_the_agent_before_and_after_each_step(tmp_path: Path):
+    runner = Runner(
+        tmp_path,
+        agent=Recorder,
+        environment=Masked,
+        num_iterations=1,
+        training_steps=8,
+        evaluation_episodes=2,
+        num_envs=2,
+    )
+    runner.run()
+    for evaluate, length in ((False, 4), (True, 3)):
+        asked, seen = runner.agent.asked[evaluate], runner.agent.seen[evaluate]
+        assert [mask[0].argmax() for mask in asked] == [n % 3 for n in range(length)]
+        assert [step.action_masks[0].argmax() for step in seen] == [n % 3 for n in range(length)]
+        following = [step.next_action_masks[0].argmax() for step in seen]
+        assert following == [-n % 3 for n in range(1, length + 1)]
+        for mask, step in zip(asked, seen, strict=True):
+            assert mask[[0, 1], step.actions].all()
+
+
+def test_every_segment_and_every_evaluation_has_a_seed_of_its_own(tmp_path: Path):
+    """Often wrong: the same episodes in every iteration, or in evaluation those of training."""
+    seeds = []
+
+    def environment(seed: int, **arguments: object) -> ThreeSteps:
+        seeds.append(seed)
+        return ThreeSteps(**arguments)
+
+    Runner(
+        tmp_path,
+        agent=Recorder,
+        environment=environment,
+        num_iterations=2,
+        training_steps=6,
+        checkpoint_every_steps=3,
+        evaluation_episodes=1,
+    ).run()
+    phases = seeds[1:]  # the first environment only tells its spec
+    assert len(phases) == len(set(phases)) == 2 * (2 + 1)
+
+
+def test_each_stream_plays_its_share_of_an_evaluation(tmp_path: Path):
+    """Often wrong: the first episodes to finish are kept, which are the short ones."""
+    runner = Runner(
+        tmp_path,
+        agent=Recorder,
+        environment=OneAndFive,
+        num_iterations=1,
+        training_steps=10,
+        evaluation_episodes=4,
+        num_envs=2,
+    )
+    lengths = [record.length for record in runner.evaluate(4, seed=0)]
+    assert sorted(lengths) == [1, 1, 5, 5]
