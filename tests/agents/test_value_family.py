@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.c51_agent import C51Agent
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.exploration import Boltzmann, EpsilonGreedy
@@ -27,6 +28,7 @@ from dopamine_lite.networks.heads import (
     QHead,
     QuantileHead,
 )
+from dopamine_lite.networks.layers import uniform
 from dopamine_lite.networks.network import NumpyNetwork
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
@@ -129,8 +131,12 @@ def test_evaluation_changes_nothing_in_training(name):
         for _ in range(5):
             environment.play(agent, 40)
             if agent is evaluated:
-                agent.act(np.eye(3, dtype=np.float32), evaluate=True)
+                seen, ended = np.eye(3, dtype=np.float32)[:1], np.ones(1, bool)
+                actions = agent.act(seen, evaluate=True)
+                step = Transitions(seen, actions, np.full(1, 9.0), ended, ~ended, seen)
+                agent.observe(step, evaluate=True)
     np.testing.assert_array_equal(values(plain), values(evaluated))
+    assert plain.get_state()["steps"] == evaluated.get_state()["steps"] == 200
 
 
 @pytest.mark.parametrize("acting", ["NumPy", "TensorFlow"])
@@ -224,6 +230,128 @@ def batch_of(agent: ValueAgent, num: int = 4) -> Batch:
     )
 
 
+def disagreeing(name: str, **arguments: Any) -> ValueAgent:
+    """Its networks have parameters of their own, drawn."""
+    agent = build(name, **arguments)
+    for seed, network in enumerate((agent._online, agent._target)):
+        generator = np.random.default_rng(seed)
+        for variable in network.variables:
+            variable.assign(generator.normal(size=variable.shape) * 0.5)
+    return agent
+
+
+@pytest.mark.parametrize("loss", ["huber", "squared"])
+@pytest.mark.parametrize("double", [False, True])
+def test_the_loss_of_dqn_by_hand(double, loss):
+    """Often wrong: which network chooses a* and which values it; a loss with another name."""
+    agent = disagreeing("prioritized_dqn", double=double, loss=loss)
+    batch = batch_of(agent)
+    next_q, choice = (net(batch.next_states).numpy() for net in (agent._target, agent._online))
+    best = (choice if double else next_q).argmax(axis=1)
+    assert (choice.argmax(axis=1) != next_q.argmax(axis=1)).any()
+    rows = np.arange(4)
+    targets = batch.returns + batch.discounts * next_q[rows, best]
+    values = agent._online(batch.states).numpy()[rows, batch.actions]
+    errors = (targets - values).numpy()
+    squared = errors**2 / (2 if loss == "huber" else 1)
+    expected = squared
+    if loss == "huber":
+        assert (np.abs(errors) > 1).any()
+        expected = np.where(np.abs(errors) <= 1, squared, np.abs(errors) - 0.5)
+    found = agent._loss(batch)
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-4)
+    np.testing.assert_allclose(found.values, values, rtol=1e-5)
+    np.testing.assert_allclose(found.priorities, np.abs(errors), rtol=1e-4)
+
+
+def quantile_huber_by_hand(quantiles: Any, taus: Any, targets: Any) -> np.ndarray:
+    """One number after the other, as in eq. 3 of Dabney et al. (2018b)."""
+    losses = np.zeros(len(quantiles))
+    for row in range(len(quantiles)):
+        for quantile, tau in zip(quantiles[row], taus[row], strict=True):
+            for target in targets[row]:
+                u = target - quantile
+                huber = u * u / 2 if abs(u) <= 1 else abs(u) - 0.5
+                losses[row] += abs(tau - (u < 0)) * huber / len(targets[row])
+    return losses
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_the_loss_of_qr_dqn_by_hand(double):
+    agent = disagreeing("double_qr_dqn", double=double)
+    batch, rows = batch_of(agent), np.arange(4)
+    of_next, choice = (net(batch.next_states).numpy() for net in (agent._target, agent._online))
+    best = (choice if double else of_next).mean(axis=1).argmax(axis=1)
+    targets = batch.returns[:, None] + batch.discounts[:, None] * of_next[rows, :, best]
+    quantiles = agent._online(batch.states).numpy()[rows, :, batch.actions]
+    taus = np.tile((np.arange(11) + 0.5) / 11, (4, 1))
+    found = agent._loss(batch)
+    expected = quantile_huber_by_hand(quantiles, taus, targets.numpy())
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-4)
+    errors = targets.numpy().mean(axis=1) - quantiles.mean(axis=1)
+    np.testing.assert_allclose(found.priorities, np.abs(errors), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["plain", "double", "munchausen"])
+def test_the_loss_of_iqn_by_hand(kind):
+    """With the fractions that its seeds draw: N = 8 of s, N' = 7 of s', K = 6 for a choice."""
+    soft = {"temperature": 0.3, "alpha": 0.5, "clip_min": -0.2}
+    agent = disagreeing(
+        "iqn",
+        num_tau_prime_samples=7,
+        num_quantile_samples=6,
+        double=kind == "double",
+        munchausen=Munchausen(**soft) if kind == "munchausen" else None,
+    )
+    batch, rows = batch_of(agent), np.arange(4)
+
+    def drawn(number: int, seed: Any) -> Any:
+        return uniform([4, number], seed)
+
+    def quantiles(network: Any, states: Any, taus: Any) -> np.ndarray:
+        return network.head.quantiles(network.features(states), taus).numpy()  # [B, Q, A]
+
+    taus = drawn(8, batch.seeds.online)
+    of_next = quantiles(agent._target, batch.next_states, drawn(7, batch.seeds.target))
+    chooser = agent._online if kind == "double" else agent._target
+    next_q = quantiles(chooser, batch.next_states, drawn(6, batch.seeds.choice)).mean(axis=1)
+    returns = batch.returns.numpy()
+    if kind == "munchausen":
+
+        def log_policy(q: np.ndarray) -> np.ndarray:
+            return q / 0.3 - np.log(np.exp(q / 0.3).sum(axis=1, keepdims=True))
+
+        q = quantiles(agent._target, batch.states, drawn(6, batch.seeds.policy)).mean(axis=1)
+        returns = returns + 0.5 * np.clip(0.3 * log_policy(q)[rows, batch.actions], -0.2, 0)
+        logs = log_policy(next_q)[:, None, :]
+        values = (np.exp(logs) * (of_next - 0.3 * logs)).sum(axis=2)
+    else:
+        values = of_next[rows, :, next_q.argmax(axis=1)]
+    targets = returns[:, None] + batch.discounts.numpy()[:, None] * values
+    chosen = quantiles(agent._online, batch.states, taus)[rows, :, batch.actions]
+    found = agent._loss(batch)
+    expected = quantile_huber_by_hand(chosen, taus.numpy(), targets)
+    np.testing.assert_allclose(found.losses, expected, rtol=1e-3)
+    errors = targets.mean(axis=1) - chosen.mean(axis=1)
+    np.testing.assert_allclose(found.priorities, np.abs(errors), rtol=1e-3, atol=1e-5)
+
+
+def test_the_loss_of_munchausen_dqn_by_hand():
+    agent = disagreeing("prioritized_dqn", munchausen=Munchausen(0.3, 0.5, -0.2), loss="squared")
+    batch, rows = batch_of(agent), np.arange(4)
+
+    def log_policy(q: np.ndarray) -> np.ndarray:
+        return q / 0.3 - np.log(np.exp(q / 0.3).sum(axis=1, keepdims=True))
+
+    q, next_q = (agent._target(x).numpy() for x in (batch.states, batch.next_states))
+    bonus = 0.5 * np.clip(0.3 * log_policy(q)[rows, batch.actions], -0.2, 0)
+    logs = log_policy(next_q)
+    soft_values = (np.exp(logs) * (next_q - 0.3 * logs)).sum(axis=1)
+    targets = batch.returns + bonus + batch.discounts * soft_values
+    errors = targets - agent._online(batch.states).numpy()[rows, batch.actions]
+    np.testing.assert_allclose(agent._loss(batch).losses, np.square(errors), rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["double_c51", "double_qr_dqn", "rainbow"])
 def test_double_lets_the_online_network_choose(name):
     """Where the networks disagree the losses with and without it differ; where they agree, not."""
@@ -268,21 +396,65 @@ def test_importance_weights_reach_the_gradient(name):
     np.testing.assert_allclose(first[0], ones[0])  # the logged loss is not weighted
 
 
-def test_priorities_are_absolute_errors_and_reach_the_replay():
+@pytest.mark.parametrize("name", ["prioritized_dqn", "double_qr_dqn", "iqn", "without_categorical"])
+def test_priorities_are_absolute_errors(name):
     """Often wrong: the missing absolute value of TD errors."""
-    agent = build("prioritized_dqn")
-    loss = agent._loss(batch_of(agent))
-    assert (loss.priorities.numpy() >= 0).all()
-    Identity().play(agent, 200)
-    leaves = agent._replay._tree.get(np.arange(200))
-    assert np.unique(leaves).size > 20
+    returns = tf.constant([5.0, -5.0, 4.0, -4.0])
+    agent = build(name)
+    batch = batch_of(agent)._replace(returns=returns, discounts=tf.zeros([4]))
+    loss = agent._loss(batch)
+    np.testing.assert_allclose(loss.priorities, np.abs(returns - loss.values), rtol=1e-4)
 
 
-def test_rainbows_priorities_are_divergences():
-    agent = build("without_noisy")
-    loss = agent._loss(batch_of(agent))
-    assert (loss.priorities.numpy() >= -1e-6).all()
-    assert (loss.priorities.numpy() <= loss.losses.numpy() + 1e-6).all()
+@pytest.mark.parametrize("name", ["c51", "without_noisy"])
+def test_priorities_of_distributions_are_divergences(name):
+    """Cross-entropy less the target's entropy: here a return on an atom, and some between two."""
+    agent = build(name)
+    returns = tf.constant([1.0, 1.075, 0.5, 0.55])  # atoms lie 0.15 apart, from -0.5
+    batch = batch_of(agent)._replace(returns=returns, discounts=tf.zeros([4]))
+    loss = agent._loss(batch)
+    third = np.log(3) - 2 / 3 * np.log(2)  # of masses 1/3 and 2/3
+    entropies = [0.0, np.log(2), third, 0.0]
+    np.testing.assert_allclose(loss.losses - loss.priorities, entropies, atol=1e-4)
+
+
+def test_the_priorities_of_each_batch_reach_its_transitions():
+    agent = build("prioritized_dqn", optimizer=functools.partial(Adam, learning_rate=0.0))
+    given, taken = [], agent._replay.set_priorities
+    agent._replay.set_priorities = lambda *pair: given.append(pair) or taken(*pair)
+    Identity().play(agent, 56)
+    ((batch, priorities),) = given
+    assert priorities.shape == (8, 32)
+    states = batch.frames[:, :, 0].reshape(-1, 3)
+    q = agent._values(states, None)[np.arange(256), batch.actions.ravel()]
+    np.testing.assert_allclose(priorities.ravel(), np.abs(batch.returns.ravel() - q), atol=1e-5)
+    at = batch.slots.ravel()  # one stream that has not wrapped round
+    by_slot = (np.abs(batch.returns.ravel() - q) + 1e-6) ** 0.5
+    np.testing.assert_allclose(agent._replay._tree.get(at), by_slot, atol=1e-3)
+
+
+@pytest.mark.parametrize("limits", [(0.0, 2.0), (-2.0, 0.0)])
+def test_zero_is_a_limit_like_any_other(limits):
+    """Often wrong: `vmin if vmin else -vmax`."""
+    low, high = limits
+    own = build("c51", head=functools.partial(CategoricalHead, num_atoms=3, vmin=low, vmax=high))
+    for head in (own._online.head, build("rainbow", vmin=low, vmax=high)._online.head):
+        for atoms in (head.support.numpy(), head._atoms):
+            assert (atoms[0], atoms[-1]) == limits
+
+
+def test_counters_go_beyond_32_bits():
+    """Often wrong: step counters in small integers."""
+    agent = build("rainbow")
+    Identity().play(agent, 100)
+    state = agent.get_state()
+    state["steps"] += 2**40
+    state["optimizer"]["updates"] += 2**40
+    agent.set_state(state)
+    Identity().play(agent, 64)
+    after = agent.get_state()
+    assert after["steps"] == 2**40 + 164
+    assert 2**40 + 64 <= after["optimizer"]["updates"] < 2**40 + 200
 
 
 def test_augmentation_changes_what_an_update_sees_and_not_what_acting_sees():

@@ -122,6 +122,26 @@ def test_weights_undo_the_priorities():
     np.testing.assert_allclose(batch.weights, np.where(batch.slots % 2, 0.25, 1.0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("arguments", [{"beta": 0.5}, {"beta": 0.0, "beta_period": 80}], ids=str)
+def test_weights_have_the_exponent_that_beta_has_reached(arguments):
+    replay = build(**arguments)
+    play(replay, 40)
+    batch = replay.sample(1, 2000)
+    replay.set_priorities(batch, np.where(batch.slots % 2, 4.0, 1.0))
+    batch = replay.sample(2, 100)
+    np.testing.assert_allclose(batch.weights, np.where(batch.slots % 2, 0.5, 1.0), rtol=1e-5)
+    # The greatest weight of each batch is 1; with one draw in a batch that is this draw's.
+    np.testing.assert_array_equal(replay.sample(100, 1).weights, 1.0)
+
+
+def test_every_batch_draws_once_from_each_of_its_strata():
+    replay = build()
+    play(replay, 16, ends_every=4)  # the last step ends an episode, so all 16 can be drawn
+    batch = replay.sample(3, 16)
+    for slots in batch.slots:
+        assert np.unique(slots).size == 16
+
+
 def test_beta_rises_to_one():
     replay = build(beta=0.4, beta_period=100)
     assert replay.beta == pytest.approx(0.4)
@@ -176,6 +196,8 @@ def test_a_uniform_share_reaches_what_has_no_priority():
     assert share == pytest.approx(chances["first"] / sum(chances.values()), abs=0.02)
     rare = batch.weights[batch.slots != batch.slots.min()]
     np.testing.assert_allclose(rare, 1.0, rtol=1e-4)
+    often = batch.weights[batch.slots == batch.slots.min()]
+    np.testing.assert_allclose(often, 0.5 / 30 / chances["first"], rtol=1e-4)
 
 
 def test_a_restored_replay_draws_alike():

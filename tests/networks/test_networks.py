@@ -230,36 +230,49 @@ def test_a_network_takes_back_its_state():
     np.testing.assert_array_equal(network.flat_parameters(), other.flat_parameters())
 
 
-def adam_by_hand(parameters, gradients, lr, beta1, beta2, epsilon):
+CONSTANT = [0.1] * 6
+FALLING = [0.1, 0.075, 0.05, 0.025, 0.0, 0.0]  # with decay_updates = 4
+
+
+def adam_by_hand(parameters, gradients, rates, beta1, beta2, epsilon):
     m = v = 0.0
-    for t, g in enumerate(gradients, start=1):
+    for t, (g, lr) in enumerate(zip(gradients, rates, strict=True), start=1):
         m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
         rate = lr * np.sqrt(1 - beta2**t) / (1 - beta1**t)
         parameters = parameters - rate * m / (np.sqrt(v) + epsilon)
     return parameters
 
 
-def rmsprop_by_hand(parameters, gradients, lr, decay, epsilon, centred):
-    mean, square = 0.0, 0.0
-    for g in gradients:
+def rmsprop_by_hand(parameters, gradients, rates, decay, epsilon, centred, momentum=0.0):
+    mean, square, moved = 0.0, 0.0, 0.0
+    for g, lr in zip(gradients, rates, strict=True):
         mean, square = decay * mean + (1 - decay) * g, decay * square + (1 - decay) * g * g
         variance = square - mean * mean if centred else square
-        parameters = parameters - lr * g / np.sqrt(variance + epsilon)
+        moved = momentum * moved + lr * g / np.sqrt(variance + epsilon)
+        parameters = parameters - moved
     return parameters
 
 
+ADAM = functools.partial(Adam, learning_rate=0.1, beta1=0.8, beta2=0.9, epsilon=0.01)
+RMSPROP = functools.partial(RMSProp, learning_rate=0.1, decay=0.9, epsilon=0.01)
 OPTIMIZERS = {
-    "adam": (
-        functools.partial(Adam, learning_rate=0.1, beta1=0.8, beta2=0.9, epsilon=0.01),
-        lambda p, g: adam_by_hand(p, g, 0.1, 0.8, 0.9, 0.01),
+    "adam": (ADAM, lambda p, g: adam_by_hand(p, g, CONSTANT, 0.8, 0.9, 0.01)),
+    "adam falling": (
+        functools.partial(ADAM, decay_updates=4),
+        lambda p, g: adam_by_hand(p, g, FALLING, 0.8, 0.9, 0.01),
     ),
-    "rmsprop": (
-        functools.partial(RMSProp, learning_rate=0.1, decay=0.9, epsilon=0.01),
-        lambda p, g: rmsprop_by_hand(p, g, 0.1, 0.9, 0.01, centred=True),
+    "rmsprop": (RMSPROP, lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centred=True)),
+    "rmsprop falling": (
+        functools.partial(RMSPROP, decay_updates=4),
+        lambda p, g: rmsprop_by_hand(p, g, FALLING, 0.9, 0.01, centred=True),
     ),
     "rmsprop not centred": (
-        functools.partial(RMSProp, learning_rate=0.1, decay=0.9, epsilon=0.01, centred=False),
-        lambda p, g: rmsprop_by_hand(p, g, 0.1, 0.9, 0.01, centred=False),
+        functools.partial(RMSPROP, centred=False),
+        lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centred=False),
+    ),
+    "rmsprop with momentum": (
+        functools.partial(RMSPROP, momentum=0.5),
+        lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centred=True, momentum=0.5),
     ),
 }
 
@@ -269,7 +282,7 @@ OPTIMIZERS = {
 def test_optimizers_follow_their_papers(name, compiled):
     build, by_hand = OPTIMIZERS[name]
     start = np.array([1.0, -2.0, 3.0], np.float32)
-    gradients = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    gradients = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     variable = tf.Variable(start)
     optimizer = build()
     optimizer.build([variable])
