@@ -1,4 +1,4 @@
-"""The contract between the Runner and every agent: five verbs over batches of N streams."""
+"""The contract between the Runner and every agent: five methods over batches of N streams."""
 
 from __future__ import annotations
 

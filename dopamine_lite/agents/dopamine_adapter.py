@@ -41,7 +41,7 @@ class DopamineStyleAgent(Protocol):
 
 @gin.configurable
 class DopamineAdapter(Agent):
-    """The five verbs of `Agent` around one Dopamine-style agent.
+    """The five methods of `Agent` around one Dopamine-style agent.
 
     Observations of stacked frames are handed over as Dopamine's environments did: the newest frame
     with a channel axis, [height, width, 1]; all others as they are.

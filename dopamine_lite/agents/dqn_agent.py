@@ -45,7 +45,7 @@ class DQNAgent(ValueAgent):
       double: let the online network choose the action that the target network values (van Hasselt
         et al. 2016, eq. 4).
       loss: "huber" (delta 1) or "squared".
-      munchausen: `@Munchausen()` for M-DQN (Vieillard et al. 2020, eq. 1), which needs n = 1.
+      munchausen: `@Munchausen()` for M-DQN (Vieillard et al. 2020, eq. 2), which needs n = 1.
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 

@@ -78,7 +78,7 @@ class PPOAgent(PolicyAgent):
       value_clip: how far the value may move, in units of return; None: not clipped.
       value_coefficient: c1 of eq. 9.
       entropy_coefficient: c2 of eq. 9.
-      normalise_advantages: to mean 0 and deviation 1 in each minibatch.
+      normalise_advantages: to mean 0 and standard deviation 1 in each minibatch.
       normalise_observations: by their running mean and deviation.
       normalise_rewards: by the running deviation of discounted returns.
       sample_in_evaluation: draw actions there too; else the likeliest are taken.

@@ -68,7 +68,7 @@ class ReinforceAgent(PolicyAgent):
         need a torso of its own.
       baseline_optimizer: takes these.
       entropy_coefficient: weight of the policy's entropy.
-      normalise_advantages: to mean 0 and deviation 1 over the batch.
+      normalise_advantages: to mean 0 and standard deviation 1 over the batch.
       reset_return_at_reward: begin G anew at each reward that is not zero (see `discounted_returns`).
       normalise_observations: by their running mean and deviation.
       sample_in_evaluation: draw actions there too; else the likeliest are taken.

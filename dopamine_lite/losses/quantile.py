@@ -64,7 +64,7 @@ def targets(
 def quantile_huber(
     quantiles: tf.Tensor, taus: tf.Tensor, targets: tf.Tensor, kappa: float = 1.0
 ) -> tf.Tensor:
-    """sum_i mean_j rho_tau_i(u_ij), u_ij = target_j - quantile_i (Dabney et al. 2018b, eq. 3 and 4).
+    """sum_i mean_j rho_tau_i(u_ij), u_ij = target_j - quantile_i (Dabney et al. 2018b, eq. 3).
 
     rho_tau(u) = |tau - 1{u < 0}| L_kappa(u) / kappa with Huber's loss L_kappa, which tends to quantile
     regression's |tau - 1{u < 0}| |u| as kappa tends to zero (Dabney et al. 2018a, eq. 8 to 10).

@@ -94,3 +94,17 @@ def test_every_command_works(document, tmp_path, monkeypatch):
 def test_links_lead_somewhere(document):
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text(encoding="utf-8")):
         assert (document.parent / link).exists(), link
+
+
+NAMED_WORK = re.compile(r"([A-Z][a-z]+)(?: and [A-Z][a-z]+| et al\.)? \(?((?:19|20)\d\d[ab]?)\b")
+
+
+def test_every_work_that_is_named_has_its_reference():
+    references = (ROOT / "docs" / "references.md").read_text(encoding="utf-8").splitlines()
+    named = set()
+    for pattern in ("docs/**/*.md", "dopamine_lite/**/*.py", "configs/**/*.gin"):
+        for path in ROOT.glob(pattern):
+            named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
+    assert len(named) > 25
+    for author, year in sorted(named):
+        assert any(author in line and year in line for line in references), (author, year)
