@@ -268,6 +268,10 @@ class Runner:
             self._set_agent_state(restored)
             self._set_state(restored.state)
         else:
+            if read_episodes(self.base_dir):
+                self._console.say(
+                    "There is no checkpoint yet: the run begins anew, its logs with it."
+                )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         self._write_config()
         start = provenance.collect(self._threads)

@@ -53,6 +53,31 @@ def test_an_update_is_given_returns_and_what_they_are_above_the_baseline(name):
     np.testing.assert_allclose(weights[0], 0.2)
 
 
+def test_advantages_are_normalised_over_the_batch_where_they_should():
+    plain = build("reinforce", batch_episodes=2, normalise_advantages=False)
+    normal = build("reinforce", batch_episodes=2)
+    given = []
+    for agent in (plain, normal):
+        updates = updates_of(agent)
+        script(steps=3).play(agent)
+        given.append(updates[0][3][0])
+    np.testing.assert_allclose(
+        given[1], (given[0] - given[0].mean()) / given[0].std(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_entropy_is_a_gain():
+    """Often wrong: its sign. Its weight alone makes a decided policy less so."""
+    agent = build("reinforce", entropy_coefficient=100.0, batch_episodes=8)
+    bias = agent._policy.layers[-1].bias
+    bias.assign([3.0, 0.0, 0.0])
+    agent._load_numpy(agent._network.flat_parameters())
+    Identity(2).play(agent, 4)
+    before = agent.metrics()["entropy"]
+    Identity(2).play(agent, 100)
+    assert agent.metrics()["entropy"] > before + 0.05
+
+
 def test_an_episode_in_flight_during_an_update_keeps_the_outputs_that_drew_it():
     agent = build(
         "reinforce", batch_episodes=1, optimizer=functools.partial(Adam, learning_rate=0.1)

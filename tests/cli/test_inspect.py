@@ -29,6 +29,7 @@ def test_report_of_a_run(runs, cli):
     assert report["agent"]["parameters"] == 58
     assert report["agent"]["replay"] == "CircularReplay"
     assert report["provenance"]["started"]["versions"]["tensorflow"]
+    assert report["provenance"]["protocol"]["environment"] == "CartPole-v1"
 
 
 def test_inspect_imports_no_tensorflow(runs):

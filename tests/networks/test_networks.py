@@ -172,7 +172,8 @@ def test_noise_has_the_moments_of_the_factorised_gaussian(way):
     np.testing.assert_allclose(noise.var(axis=0), variance, rtol=0.1)
 
 
-def test_every_noisy_layer_has_noise_of_its_own():
+@pytest.mark.parametrize("way", ["TensorFlow", "NumPy"])
+def test_every_noisy_layer_has_noise_of_its_own(way):
     """Often wrong: one generator for all noisy layers."""
     head = QHead(Seeds(0), 4, dueling=True, noisy=True)
     features = tf.ones([1, 6])
@@ -180,7 +181,14 @@ def test_every_noisy_layer_has_noise_of_its_own():
     for layer in head.layers:  # the noise alone
         for variable in layer.trainable_variables:
             variable.assign(tf.ones_like(variable) if "sigma" in variable.name else 0 * variable)
-    draws = np.array([head(features, tf.constant([5, index]))[0] for index in range(400)])
+    if way == "TensorFlow":
+        draws = np.array([head(features, tf.constant([5, index]))[0] for index in range(400)])
+    else:
+        generator = np.random.default_rng(0)
+        weights = [v.numpy() for layer in head.layers for v in layer.trainable_variables]
+        acted = [head.call_numpy(features.numpy(), weights, generator)[0] for _ in range(400)]
+        draws = np.array(acted)
+        assert draws.std() > 0.1
     advantages = draws - draws.mean(axis=1, keepdims=True)
     correlation = np.corrcoef(advantages[:, 0], draws.mean(axis=1))[0, 1]
     assert abs(correlation) < 0.2

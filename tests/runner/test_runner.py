@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import gin
@@ -201,3 +202,19 @@ def test_each_stream_plays_its_share_of_an_evaluation(tmp_path: Path):
     )
     lengths = [record.length for record in runner.evaluate(4, seed=0)]
     assert sorted(lengths) == [1, 1, 5, 5]
+
+
+def test_a_run_without_a_checkpoint_says_that_it_begins_anew(tmp_path: Path, capsys):
+    for _ in range(2):
+        Runner(
+            tmp_path,
+            agent=Recorder,
+            environment=ThreeSteps,
+            num_iterations=1,
+            training_steps=6,
+            evaluation_episodes=1,
+        ).run()
+        said = capsys.readouterr().err
+        shutil.rmtree(tmp_path / "checkpoints")
+    assert "There is no checkpoint yet: the run begins anew, its logs with it." in said
+    assert len(read_episodes(tmp_path)) == 3
