@@ -46,12 +46,23 @@ def test_one_run_has_its_exploration_beside_it_and_several_have_not():
     )
     returns, exploration = plots.draw_learning([run], window=2).axes
     assert exploration.get_ylabel() == "epsilon"
+    assert exploration.get_ylim()[0] == 0
     _, mean, evaluation = returns.lines
     np.testing.assert_array_equal(mean.get_ydata(), [1.0, 2.0])
     np.testing.assert_array_equal(evaluation.get_xdata(), [20, 40])
     (only,) = plots.draw_learning([run, run], window=2, by_episode=True).axes
     assert only.get_xlabel() == "training episode"
     np.testing.assert_array_equal(only.lines[1].get_xdata(), [1, 2])
+
+
+def test_an_entropy_below_zero_is_drawn_whole():
+    """That of a density is, where its standard deviation is small."""
+    entropy = np.array([0.5, -1.5])
+    at = np.array([20, 40])
+    run = plots.Curves("run", at, at * 1.0, at, at * 1.0, {"entropy": entropy})
+    _, exploration = plots.draw_learning([run], window=2).axes
+    low, high = exploration.get_ylim()
+    assert low < -1.5 and high > 0.5
 
 
 def test_a_metric_of_the_runs_that_log_it():

@@ -54,3 +54,22 @@ def test_the_readmes_table_is_of_these_runs(cells, collect, final):
     returns = [float(row["evaluation_return"]) for row in runs]
     assert by_seed == ", ".join(f"{value:.1f}" for value in returns)
     assert mean == collect.interval(returns)
+
+
+MINATAR_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
+
+
+@pytest.mark.parametrize(
+    ("heading", "column"), [("training", "last_train_return"), ("greedy", "evaluation_return")]
+)
+def test_minatars_tables_are_of_these_runs(heading, column, collect, final):
+    rows = table_rows("docs/minatar.md", heading)
+    assert len(rows) == 3
+    for game, *cells in rows:
+        for agent, cell in zip(MINATAR_AGENTS, cells[-len(MINATAR_AGENTS) :], strict=True):
+            key = (f"MinAtar/{game.replace(' ', '')}", f"{agent}/minatar.gin", "")
+            runs = [
+                row for row in final if (row["environment"], row["config"], row["bindings"]) == key
+            ]
+            assert [row["seed"] for row in runs] == ["0", "1", "2"]
+            assert cell == collect.interval([float(row[column]) for row in runs])
