@@ -45,6 +45,11 @@ def test_the_model_acts_as_the_agent_does(runs, cli, tmp_path, kind, name):
     assert len(set(expected)) == 2
 
 
+def test_an_older_checkpoint_is_exported_where_it_is_named(runs, cli, tmp_path):
+    ran = cli("export", "--base_dir", runs["dqn"], "--checkpoint", 200, "--output", tmp_path / "p")
+    assert ran.status == 0 and "checkpoint 200: written to" in ran.out
+
+
 def test_mistakes(runs, cli, tmp_path):
     there = tmp_path / "there"
     there.mkdir()

@@ -32,6 +32,15 @@ def test_report_of_a_run(runs, cli):
     assert report["provenance"]["protocol"]["environment"] == "CartPole-v1"
 
 
+def test_an_iteration_that_will_be_run_again_does_not_count(runs, cli, tmp_path):
+    """A kill between the line of an iteration and its checkpoint leaves the line."""
+    run = tmp_path / "run"
+    shutil.copytree(runs["dqn"], run)
+    shutil.rmtree(run / "checkpoints" / "checkpoint-000000000400")
+    report = json.loads(cli("inspect", "--base_dir", run, "--json").out)
+    assert report["run"]["iterations"] == "1 of 2"
+
+
 def test_inspect_imports_no_tensorflow(runs):
     imported = _modules_imported_by("inspect", "--base_dir", str(runs["dqn"]))
     assert not {"tensorflow", "keras", "gymnasium"} & imported

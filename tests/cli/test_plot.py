@@ -19,6 +19,19 @@ def test_one_run_and_two(runs, cli, tmp_path):
         assert (pixels.reshape(-1, 3) == [31, 119, 180]).all(axis=1).any()  # a curve is drawn
 
 
+def test_axis_and_window_are_those_asked_for(runs, cli, tmp_path, monkeypatch):
+    from dopamine_lite.analysis import plots
+
+    real, asked = plots.draw_learning, []
+    monkeypatch.setattr(
+        plots, "draw_learning", lambda runs, *rest: asked.append(rest) or real(runs, *rest)
+    )
+    plot = ("plot", "--base_dir", runs["dqn"], "--output", tmp_path / "curves.png")
+    assert cli(*plot, "--window", 5, "--x", "episodes").status == 0
+    assert cli(*plot).status == 0
+    assert asked == [(5, True), (100, False)]
+
+
 def test_mistakes(runs, cli, tmp_path):
     for arguments, sentence in (
         (("--output", "a.png"), "--base_dir is missing"),

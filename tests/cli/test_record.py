@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import imageio.v3 as imageio
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dopamine_lite.cli.record import _caption, _Film, captioned
+from dopamine_lite.cli.record import _caption, _Film, _steps_per_second, captioned
+from tests.agents.tiny import spec
 
 
 def test_film_of_the_episode_that_evaluate_plays(runs, cli, tmp_path):
@@ -77,6 +79,10 @@ def test_gif_leaves_pictures_out_where_it_would_be_large(tmp_path):
             durations.append(image.info["duration"])
     assert min(durations) >= 40
     assert sum(durations) == pytest.approx(1000, abs=200)
+
+
+def test_a_game_of_skipped_frames_is_shown_at_its_own_speed():
+    assert _steps_per_second(dataclasses.replace(spec(), frame_skip=4)) == 15
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,7 @@ def random_moments(directory: Path, seconds: float) -> int:
     Goes on longer on a slow machine, until enough has been saved to prove something.
     """
     end = time.monotonic() + seconds
+    generator, longest = random.Random(1), 0.1  # seconds before a kill
     newest = kills = 0
     while time.monotonic() < end or newest < 10 or kills < 10:
         reading, writing = os.pipe()
@@ -322,13 +323,16 @@ def random_moments(directory: Path, seconds: float) -> int:
                 traceback.print_exc()
                 os._exit(1)
         os.close(writing)
-        time.sleep(random.uniform(0, 0.1))
+        time.sleep(generator.uniform(0, longest))
         os.kill(child, signal.SIGKILL)
         assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the child failed by itself"
         with open(reading, "rb") as pipe:
             told = pipe.read()
         if told:
             newest = max(newest, int.from_bytes(told[-4:], "big"))
+            longest = max(longest / 1.2, 0.1)
+        else:  # on a slow disk the next child gets more time
+            longest = min(longest * 1.2, 5.0)
         newest = assert_whole(directory, newest)
         kills += 1
     return kills

@@ -57,4 +57,10 @@ def test_rewards_go_on_from_their_state():
     second.set_state(first.get_state())
     rewards, ended = generator.normal(size=(3, 2)), generator.random((3, 2)) < 0.5
     np.testing.assert_array_equal(first(rewards, ended), second(rewards, ended))
-    assert np.abs(first(rewards * 1e9, ended)).max() <= 10
+
+
+def test_what_is_far_out_is_cut():
+    rewards = np.zeros((1000, 1))
+    rewards[-1] = 1e6  # 32 deviations
+    assert RewardNormaliser(1, 0.0)(rewards, np.ones((1000, 1), bool)).max() == 10
+    np.testing.assert_array_equal(ObservationNormaliser((1,))(np.array([[40.0]])), [[10.0]])

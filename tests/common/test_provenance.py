@@ -301,6 +301,17 @@ def test_what_ends_bit_for_bit_repetition_is_said(section, values, words):
     assert provenance.changes(start(**{section: values}), start()) != []
 
 
+@pytest.mark.parametrize(("section", "name"), provenance._DECISIVE)
+def test_each_decisive_thing_is_said(section, name):
+    (sentence,) = provenance.changes(start(), start(**{section: {name: "other"}}))
+    assert "other" in sentence
+
+
+def test_what_is_decisive():
+    names = {name for _, name in provenance._DECISIVE}
+    assert {"inter_op", "CUDA_VISIBLE_DEVICES", "TF_ENABLE_ONEDNN_OPTS", "keras", "numpy"} <= names
+
+
 def test_the_working_directory_counts_where_own_modules_take_part():
     modules = {"mine": "1a2b3c4d"}
     before, now = (
@@ -323,3 +334,16 @@ def test_the_working_directory_counts_where_own_modules_take_part():
 )
 def test_what_does_not_is_not(section, values):
     assert provenance.changes(start(), start(**{section: values})) == []
+
+
+def test_the_threads_that_are_bound_are_those_in_force():
+    lines = [
+        "from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads",
+        "import_tensorflow()",
+        "import tensorflow as tf",
+        "told, threads = tensorflow_threads(3, 2), tf.config.threading",
+        "assert told == {'intra_op': 3, 'inter_op': 2}, told",
+        "assert threads.get_intra_op_parallelism_threads() == 3",
+        "assert threads.get_inter_op_parallelism_threads() == 2",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)

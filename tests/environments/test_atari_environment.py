@@ -8,6 +8,7 @@ import os
 import ale_py
 import ale_py.roms
 import ale_py.vector_env
+import gymnasium
 import numpy as np
 import pytest
 
@@ -75,6 +76,44 @@ def test_every_option_of_ale_py_is_set(monkeypatch):
     assert len(calls) == 2  # the played game and the drawn one
     assert all(options == call.keys() for call in calls)
     assert not any(call["reward_clipping"] for call in calls)
+
+
+def test_what_is_bound_reaches_the_emulator(monkeypatch):
+    """Often wrong: a protocol that is recorded and not played."""
+    real, calls = ale_py.vector_env.AtariVectorEnv, []
+    monkeypatch.setattr(
+        ale_py.vector_env,
+        "AtariVectorEnv",
+        lambda *arguments, **options: calls.append(options) or real(*arguments, **options),
+    )
+    environment = AtariEnvironment(
+        game="Pong",
+        repeat_action_probability=0.0,
+        fire_reset=True,
+        full_action_space=True,
+        frame_skip=3,
+    )
+    environment.close()
+    expected = {
+        "repeat_action_probability": 0.0,
+        "use_fire_reset": True,
+        "full_action_space": True,
+        "frameskip": 3,
+    }
+    assert expected.items() <= calls[0].items()
+    assert environment.spec.protocol["repeat_action_probability"] == 0.0
+
+
+def test_the_limits_of_episodes_are_those_of_the_protocols():
+    environment = AtariEnvironment(game="Pong")
+    assert environment.spec.max_steps_per_episode == 27_000  # 108,000 frames
+    environment.close()
+    limits = {"RocketLander-v0": 800, "MaximisationBias-v0": 100}
+    for name, limit in limits.items():
+        registered = f"dopamine_lite.environments.registration:{name}"
+        environment = gymnasium.make(registered)
+        assert environment.spec.max_episode_steps == limit
+        environment.close()
 
 
 def test_frames_are_what_the_emulator_shows():

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import gin
+import numpy as np
 import pytest
 
 from dopamine_lite.environments.atari_environment import AtariEnvironment
@@ -38,6 +39,16 @@ def test_an_atari_game_is_played_by_the_bound_protocol(build, binding):
     assert environment.spec.protocol["repeat_action_probability"] == 0.0
     assert environment.spec.max_steps_per_episode == 50
     environment.close()
+
+
+def test_evaluation_plays_whole_games_where_training_plays_lives():
+    gin.parse_config("AtariEnvironment.episodic_life = True")
+    for evaluate in (False, True):
+        environment = create_environment("ALE/Breakout-v5", evaluate=evaluate)
+        environment.reset()
+        step = environment.step(np.zeros(1, int))
+        assert (step.game_over is None) == evaluate
+        environment.close()
 
 
 def test_every_other_id_is_gymnasiums():

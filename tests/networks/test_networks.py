@@ -2,6 +2,7 @@
 
 import functools
 
+import gymnasium
 import keras
 import numpy as np
 import pytest
@@ -11,15 +12,17 @@ import tensorflow as tf
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.augmentation import RandomShift
+from dopamine_lite.networks.export import keras_model
 from dopamine_lite.networks.heads import (
     CategoricalHead,
     ImplicitQuantileHead,
     QHead,
     QuantileHead,
 )
-from dopamine_lite.networks.layers import NoisyDense, initializer
+from dopamine_lite.networks.layers import CosineEmbedding, NoisyDense, initializer
 from dopamine_lite.networks.network import Network, NumpyNetwork
 from dopamine_lite.networks.optimizers import Adam, RMSProp
+from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, PatchConvolution
 
 
@@ -42,6 +45,87 @@ def test_nature_cnn_reads_channels_first_frames():
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
     prepared = NatureCNN.prepare(tf.constant(frames))
     np.testing.assert_allclose(prepared, frames.transpose(0, 2, 3, 1) / 255.0, rtol=1e-6)
+
+
+def relu_convolution(inputs: tf.Tensor, layer: keras.layers.Layer, stride: int) -> tf.Tensor:
+    kernel, bias = layer.trainable_variables
+    return tf.nn.relu(tf.nn.conv2d(inputs, kernel.value, stride, "VALID") + bias.value)
+
+
+def relu_dense(inputs: tf.Tensor, layer: keras.layers.Layer) -> tf.Tensor:
+    kernel, bias = layer.trainable_variables
+    return tf.nn.relu(inputs @ kernel.value + bias.value)
+
+
+def test_nature_cnn_is_three_convolutions_and_a_layer_each_with_its_relu():
+    network = nature()
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
+    outputs = prepared = NatureCNN.prepare(tf.constant(frames))
+    *convolutions, _, dense = network.torso.layers.layers
+    for layer, stride in zip(convolutions, (4, 2, 1), strict=True):
+        outputs = relu_convolution(outputs, layer, stride)
+    expected = relu_dense(tf.reshape(outputs, [2, -1]), dense)
+    np.testing.assert_allclose(network.features(prepared), expected, atol=1e-5)
+
+
+def test_minatars_network_is_a_convolution_and_a_layer_each_with_its_relu():
+    seeds = Seeds(0)
+    shape = (10, 10, 4)
+    network = Network(MinAtarCNN(seeds), QHead(seeds, 6), shape, np.dtype(bool))
+    frames = np.random.default_rng(0).integers(0, 2, (3, *shape)).astype(np.float32)
+    convolution, _, dense = network.torso.layers.layers
+    outputs = relu_convolution(tf.constant(frames), convolution, 1)
+    expected = relu_dense(tf.reshape(outputs, [3, -1]), dense)
+    np.testing.assert_allclose(network.features(tf.constant(frames)), expected, atol=1e-5)
+
+
+def test_impala_blocks_add_what_comes_in_to_what_comes_out():
+    """With all convolutions at zero a residual block leaves its input as it is."""
+    torso = ImpalaCNN(Seeds(0))
+    frames = tf.random.stateless_uniform([1, 84, 84, 4], [1, 2])
+    torso.layers(frames)
+    blocks = [layer for layer in torso.layers.layers if "residual" in type(layer).__name__.lower()]
+    assert len(blocks) == 6
+    for block in blocks:
+        inputs = tf.random.stateless_normal(
+            [1, 11, 11, block.trainable_variables[0].shape[2]], [3, 4]
+        )
+        plain = block(inputs)
+        assert np.abs(plain - inputs).max() > 0.01
+        for variable in block.trainable_variables:
+            variable.assign(tf.zeros_like(variable))
+        np.testing.assert_array_equal(block(inputs), inputs)
+
+
+@pytest.mark.parametrize(
+    ("torso", "shape", "dtype"),
+    [(NatureCNN, (4, 84, 84), np.uint8), (MinAtarCNN, (10, 10, 4), bool)],
+)
+def test_a_keras_model_of_pictures_is_the_network(torso, shape, dtype):
+    seeds = Seeds(0)
+    network = Network(torso(seeds), QHead(seeds, 6), shape, np.dtype(dtype))
+    highest = 256 if dtype is np.uint8 else 2
+    frames = np.random.default_rng(0).integers(0, highest, (3, *shape)).astype(dtype)
+    expected = network(network.prepare(tf.constant(frames)))
+    np.testing.assert_allclose(keras_model(network, shape)(frames), expected, atol=1e-5)
+
+
+def test_orthogonal_kernels_have_their_gains():
+    kernel = np.array(initializer("orthogonal", Seeds(0), "kernel")((8, 8)))
+    np.testing.assert_allclose(kernel @ kernel.T, 2 * np.eye(8), atol=1e-5)  # gain sqrt(2)
+    policy = policy_for(Seeds(0), gymnasium.spaces.Discrete(3), "PPOAgent")
+    policy(tf.ones([1, 8]))
+    lengths = np.linalg.norm(policy.layers[0].trainable_variables[0].numpy(), axis=0)
+    np.testing.assert_allclose(lengths, 0.01, rtol=1e-4)
+
+
+def test_cosines_are_those_of_equation_4():
+    """psi(s) * ReLU(sum_i cos(pi i tau)), all weights at one."""
+    embedding = CosineEmbedding(4, keras.initializers.Ones())
+    expected = max(np.cos(np.pi * np.arange(4) * 0.3).sum(), 0)
+    assert expected > 0.3
+    found = embedding(tf.ones([1, 2]), tf.constant([[0.3]]))
+    np.testing.assert_allclose(found, np.full((1, 1, 2), expected), rtol=1e-5)
 
 
 @pytest.mark.parametrize("build", [nature, mlp])

@@ -36,6 +36,18 @@ def network(space: gymnasium.Space, twin: bool = True, seed: int = 0) -> Network
     )
 
 
+EXPORTED = SPACES | {"from -1 on": gymnasium.spaces.Discrete(3, start=-1)}
+
+
+@pytest.mark.parametrize("space", EXPORTED)
+def test_an_exported_policy_takes_the_likeliest_action(space):
+    policy = policy_for(Seeds(0), EXPORTED[space], "PPOAgent")
+    generator = np.random.default_rng(0)
+    outputs = 2 * generator.normal(size=(9, policy.size)).astype(np.float32)
+    expected = policy.to_environment(policy.mode(outputs, generator))
+    np.testing.assert_allclose(policy.exported_mode(tf.constant(outputs)), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("twin", [True, False])
 @pytest.mark.parametrize("space", SPACES)
 def test_numpy_equals_tensorflow(space, twin):
