@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dopamine_lite.cli import train
-from dopamine_lite.common import provenance
+from dopamine_lite.common import configuration, provenance
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import read_iterations
 
@@ -66,6 +66,11 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
     iterations = read_iterations(directory)
     if made is None or not iterations:
         raise UserError(f"{directory} holds no run that has finished an iteration.")
+    planned = _planned_iterations(directory)
+    if len(iterations) != planned:
+        raise UserError(
+            f"{directory} has finished {len(iterations)} of its {planned} iterations: let it end."
+        )
     steps = iterations[-1]["agent_steps"]
     evaluation = _evaluation(directory, steps)
     started = made["started"]
@@ -88,6 +93,11 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
         "protocol": "; ".join(f"{name} {value}" for name, value in evaluation["protocol"].items()),
     }
     return [_text(row) for row in curves], _text(final)
+
+
+def _planned_iterations(directory: Path) -> int:
+    config = configuration.statements((directory / "config.gin").read_text(encoding="utf-8"))
+    return int(config["Runner.num_iterations"])
 
 
 def _point(iteration: dict[str, Any]) -> dict[str, Any]:

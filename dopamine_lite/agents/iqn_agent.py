@@ -11,7 +11,7 @@ import tensorflow as tf
 from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_not_negative, check_whole
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -89,6 +89,7 @@ class IQNAgent(ValueAgent):
             num_tau_prime_samples=num_tau_prime_samples,
             num_quantile_samples=num_quantile_samples,
         )
+        check_not_negative("IQNAgent", kappa=kappa)
         self._kappa = kappa
         self._samples = (num_tau_samples, num_tau_prime_samples, num_quantile_samples)
         self._munchausen = munchausen

@@ -144,7 +144,7 @@ class PolicyAgent(Agent):
         torso = self._network.torso
         return {
             "agent": type(self).__name__,
-            "torso": "two of a kind" if isinstance(torso, TwinTorso) else type(torso).__name__,
+            "torso": f"2 {torso.kind}" if isinstance(torso, TwinTorso) else type(torso).__name__,
             **self._network.head.describe(),
             "optimizer": type(self._optimizer).__name__,
             "acting": "NumPy" if self._numpy else "TensorFlow",

@@ -131,6 +131,11 @@ class PPOAgent(PolicyAgent):
                 f"which {num_minibatches} minibatches cannot share evenly: change "
                 "PPOAgent.rollout_length, PPOAgent.num_minibatches or Runner.num_envs."
             )
+        if normalise_advantages and size == num_minibatches:
+            raise UserError(
+                "Minibatches of one step have no advantages to normalise: lower "
+                "PPOAgent.num_minibatches or set PPOAgent.normalise_advantages = False."
+            )
         super().__init__(
             spec,
             seeds,
@@ -198,6 +203,7 @@ class PPOAgent(PolicyAgent):
             "normalise_advantages": self._normalise_advantages,
             "normalise_rewards": self._reward_normaliser is not None,
             "stop_at_kl": self._stop_at_kl,
+            "memory_bytes": sum(column.nbytes for column in self._rollout),
         }
 
     def _remember(self, decision: Decision, transitions: Transitions) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.common.checks import check_not_negative
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -69,6 +70,7 @@ class QRDQNAgent(ValueAgent):
         kappa: float = 1.0,
         max_gradient_norm: float | None = None,
     ):
+        check_not_negative("QRDQNAgent", kappa=kappa)
         self._kappa = kappa
         super().__init__(
             spec,

@@ -6,9 +6,11 @@ import copy
 from typing import Any
 
 import gin
+import gymnasium
 import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 
@@ -18,6 +20,11 @@ class RandomAgent(Agent):
     """Samples the action space: the score that every other agent is measured from."""
 
     def __init__(self, spec: EnvironmentSpec, seeds: Seeds):
+        if isinstance(spec.action_space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple):
+            raise UserError(
+                f"A RandomAgent draws one array of actions, but {spec.id} has {spec.action_space}: wrap "
+                "the environment."
+            )
         # One space, so one generator, for training and one for evaluation.
         self._spaces = {evaluate: copy.deepcopy(spec.action_space) for evaluate in (False, True)}
         self._spaces[False].seed(seeds.integer("train"))

@@ -289,7 +289,8 @@ class ReinforceAgent(PolicyAgent):
             outputs = self._policy.mask_as(outputs, steps.outputs)
         log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
         drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
-        ratios = tf.exp(log_probabilities - drawn)  # 1 but for what an older policy drew
+        log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)
+        ratios = tf.exp(log_ratios)  # 1 but for what an older policy drew
         each = (
             policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
             policy_gradient.value_loss(values, steps.returns, values, clip=None),

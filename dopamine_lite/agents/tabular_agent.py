@@ -100,7 +100,7 @@ class TabularAgent(Agent):
                 "q_mean": self._value_sum / self._updates,
             }
         self._reset_sums()
-        return values | {"q_values": self._entries.copy()}
+        return values | {"q_values": self._entries}
 
     def get_state(self) -> State:
         return {

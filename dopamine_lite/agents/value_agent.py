@@ -154,6 +154,11 @@ class ValueAgent(Agent):
                 f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "
                 f"comes out of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
             )
+        if augmentation is not None and len(self._online.prepared_shape) != 3:
+            raise UserError(
+                f"{name}.augmentation changes images, but {spec.id} has observations of shape {shape}: "
+                "bind None."
+            )
         self._optimizer = optimizer()
         self._optimizer.build(self._online.variables)
         self._update_function = functools.cache(self._compile_update)  # by number of updates

@@ -38,7 +38,7 @@ def read_curves(directory: Path) -> Curves:
     episodes = [line for line in read_episodes(directory) if line["phase"] == "train"]
     iterations = read_iterations(directory)
     return Curves(
-        directory.name,
+        str(directory),
         np.array([line["agent_steps"] for line in episodes]),
         np.array([line["return"] for line in episodes], float),
         np.array([line["agent_steps"] for line in iterations]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +101,9 @@ def summary(returns: list[float]) -> dict[str, Any]:
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
-    """Writes `result` aside and renames it, so that `path` is never half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Writes `result` so that `path` is never half written."""
+    with run_directory.written_aside(path) as aside:
         aside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _show(result: dict[str, Any], output: Path) -> None:

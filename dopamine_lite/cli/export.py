@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from absl import flags
@@ -42,14 +40,8 @@ def run(flag_values: flags.FlagValues) -> None:
     else:
         output = _new_directory(flag_values.output)
     runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
-    aside = output.with_name(f".{os.getpid()}.{output.name}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with run_directory.written_aside(output) as aside:
         runner.agent.export(aside, as_keras)
-        aside.replace(output)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.unlink(missing_ok=True)
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
 
 

@@ -12,7 +12,6 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.tables import print_table
-from dopamine_lite.common.errors import UserError
 
 SUMMARY = "Shows a run: its experiment, progress, checkpoints, disk use and provenance."
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -37,12 +36,12 @@ def run(flag_values: flags.FlagValues) -> None:
 
 def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     """What the run in `directory` tells of itself, by section. Imports no TensorFlow."""
-    from dopamine_lite.common import configuration
+    from dopamine_lite.common import configuration, provenance
     from dopamine_lite.common.metrics.logbook import read_iterations
 
     config = configuration.statements(run_directory.config_text(directory))
-    provenance = _json(directory / "provenance.json")
-    agent = provenance.pop("agent", {})
+    known = provenance.read(directory) or {}
+    agent = known.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")
     newest = checkpoints["newest"] or 0
     iterations = [line for line in read_iterations(directory) if line["agent_steps"] <= newest]
@@ -57,7 +56,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
         "checkpoints": checkpoints,
         "last_iteration": iterations[-1] if iterations else {},
         "disk_use": {path.name: _size(path) for path in sorted(directory.iterdir())},
-        "provenance": provenance,
+        "provenance": known,
     }
 
 
@@ -80,15 +79,6 @@ def _checkpoints(directory: Path) -> dict[str, Any]:
     else:
         state = "intact"
     return {"numbers": numbers, "newest": newest, "state": state}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged, it is not JSON: {error}.") from error
 
 
 def _size(path: Path) -> int:

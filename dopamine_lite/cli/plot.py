@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from absl import flags
@@ -69,11 +68,6 @@ def run(flag_values: flags.FlagValues) -> None:
                 f"No run logs a metric {flag_values.metric!r}: choose one of {', '.join(logged)}."
             )
         figure = plots.draw_metric(runs, flag_values.metric, by_episode)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f".{os.getpid()}.{output.name}")
-    try:
+    with run_directory.written_aside(output) as aside:
         figure.savefig(aside, dpi=120)
-        aside.replace(output)
-    finally:
-        aside.unlink(missing_ok=True)
     print(f"written to {output}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,11 @@ def run(flag_values: flags.FlagValues) -> None:
     runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
     environment = _environment(runner, flag_values.seed)
     rate = flag_values.fps or _steps_per_second(runner.spec)
-    with contextlib.closing(environment), _Film(output, rate) as film:
+    with (
+        contextlib.closing(environment),
+        run_directory.written_aside(output) as aside,
+        _Film(aside, rate) as film,
+    ):
         observations = environment.reset()
         for episode in range(1, flag_values.episodes + 1):
             observations, score, steps = _play(runner, environment, observations, film)
@@ -132,23 +135,21 @@ def _readable(score: float) -> str:
 
 
 class _Film:
-    """Writes a film aside; it takes its place when it is closed whole."""
+    """Writes a film."""
 
     def __init__(self, output: Path, rate: float):
         import imageio
 
-        self._output = output
-        self._aside = output.with_name(f".{os.getpid()}.{output.name}")
         self._count = 0
         self._last_frames = math.ceil(rate * _LAST_PICTURE_SECONDS)
         if output.suffix.lower() == ".gif":
             self._every = math.ceil(rate / _GIF_RATE)  # a faster film leaves pictures out
             milliseconds = 10 * round(100 * self._every / rate)  # what the format can tell
-            self._writer = imageio.get_writer(self._aside, duration=milliseconds, loop=0)
+            self._writer = imageio.get_writer(output, duration=milliseconds, loop=0)
         else:
             self._every = 1
             self._writer = imageio.get_writer(
-                self._aside, fps=rate, codec="libx264", macro_block_size=2, quality=8
+                output, fps=rate, codec="libx264", macro_block_size=2, quality=8
             )
 
     def show(self, picture: np.ndarray, caption: tuple[str, str], last: bool = False) -> None:
@@ -162,13 +163,8 @@ class _Film:
     def __enter__(self) -> _Film:
         return self
 
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        try:
-            self._writer.close()
-            if error is None:
-                self._aside.replace(self._output)
-        finally:
-            self._aside.unlink(missing_ok=True)
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
 
 
 def captioned(picture: np.ndarray, caption: tuple[str, str]) -> np.ndarray:

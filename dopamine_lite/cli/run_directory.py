@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +96,20 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
         raise UserError(f"--output {path} does not end in {' or '.join(suffixes)}.")
     check_output(path)
     return path
+
+
+@contextlib.contextmanager
+def written_aside(output: Path) -> Iterator[Path]:
+    """A path beside `output` to write to, which takes its place once the body has ended well."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    aside = output.with_name(f".{os.getpid()}.{output.name}")
+    try:
+        yield aside
+        aside.replace(output)
+    finally:
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        aside.unlink(missing_ok=True)
 
 
 def _check_writable(directory: Path, remedy: str) -> None:

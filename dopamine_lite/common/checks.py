@@ -17,3 +17,10 @@ def check_fraction(owner: str, **numbers: object) -> None:
     for name, value in numbers.items():
         if not isinstance(value, int | float) or not 0 <= value <= 1:
             raise UserError(f"{owner}.{name} is {value!r}: give a number from 0 to 1.")
+
+
+def check_not_negative(owner: str, **numbers: object) -> None:
+    """Raises UserError for the first of the `owner`'s numbers that is below 0, or no number."""
+    for name, value in numbers.items():
+        if not isinstance(value, int | float) or not value >= 0:
+            raise UserError(f"{owner}.{name} is {value!r}: give a number, 0 or more.")

@@ -18,8 +18,8 @@ class EnvironmentSpec:
     observation_space: gymnasium.Space  # of one stream
     action_space: gymnasium.Space  # of one stream
     num_envs: int
-    # Number of single frames in one observation (its first axis), oldest first; 1: not stacked and
-    # without such an axis. Frames before an episode's first are zeros.
+    # Number of single frames in one observation (its first axis), oldest first; 1: not stacked.
+    # Frames before an episode's first are zeros.
     stack_size: int = 1
     frame_skip: int = 1  # simulator frames in one agent step
     max_steps_per_episode: int | None = None  # in agent steps

@@ -62,13 +62,9 @@ class GymnasiumEnvironment(Environment):
         self._envs = [_make(id, limit, render and index == 0, options) for index in range(num_envs)]
         self._seeds = stream_seeds(seed, num_envs)
         space = self._envs[0].observation_space
-        if space.shape is None or space.dtype is None:
-            raise UserError(
-                f"{id} has observations of {space}: give it one array an observation, for example "
-                "with gymnasium.wrappers.FlattenObservation."
-            )
         self.spec = spec_of(id, space, self._envs[0].action_space, num_envs, limit, options)
         self._masked = self.spec.action_masks
+        assert space.shape is not None
         self._shape = (num_envs, *space.shape)
         self._dtype = self.spec.observation_space.dtype
 
@@ -79,7 +75,7 @@ class GymnasiumEnvironment(Environment):
             observations[index], info = env.reset(seed=int(seed))
             infos.append(info)
         if self._masked:
-            self.action_masks = _masks(infos)
+            self.action_masks = np.array([_mask(info) for info in infos])
         return observations
 
     def step(self, actions: np.ndarray) -> Step:
@@ -87,15 +83,17 @@ class GymnasiumEnvironment(Environment):
         next_observations = np.empty(self._shape, self._dtype)
         rewards = np.empty(size)
         terminated, truncated = np.empty(size, bool), np.empty(size, bool)
-        beginnings, infos, next_infos = {}, [], []
+        beginnings, masks, next_masks = {}, [], []
         for index, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
             observation, rewards[index], ended, cut, info = env.step(action)
             next_observations[index] = observation  # before a reset can write to the same array
             terminated[index], truncated[index] = ended, cut and not ended
-            next_infos.append(info)
+            if self._masked:
+                next_masks.append(_mask(info))
             if ended or cut:
                 beginnings[index], info = env.reset()
-            infos.append(info)
+            if self._masked:
+                masks.append(_mask(info))
         observations = next_observations
         if beginnings:
             observations = next_observations.copy()
@@ -103,14 +101,14 @@ class GymnasiumEnvironment(Environment):
                 observations[index] = observation
         if not self._masked:
             return Step(observations, rewards, terminated, truncated, next_observations)
-        self.action_masks = _masks(infos)
+        self.action_masks = np.array(masks)
         return Step(
             observations,
             rewards,
             terminated,
             truncated,
             next_observations,
-            next_action_masks=_masks(next_infos),
+            next_action_masks=np.array(next_masks),
         )
 
     def render(self) -> np.ndarray:
@@ -169,9 +167,20 @@ def spec_of(
     limit: int | None,
     options: dict[str, Any],
 ) -> EnvironmentSpec:
-    """What an agent is told; observations of 64-bit numbers are handed over as 32-bit ones."""
+    """What an agent is told; boxes of float64 are handed over as float32."""
     protocol = {"environment": id, "max_steps_per_episode": limit}
     space = observation_space
+    if space.shape is None or space.dtype is None:
+        raise UserError(
+            f"{id} has observations of {space}: give it one array an observation, for example "
+            "with gymnasium.wrappers.FlattenObservation."
+        )
+    masked = has_action_masks(id, options)
+    if masked and not isinstance(action_space, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"{id} names legal actions in info['action_mask'], but has the action space "
+            f"{action_space}: masks are for one discrete action."
+        )
     if isinstance(space, gymnasium.spaces.Box) and space.dtype == np.float64:
         space = gymnasium.spaces.Box(
             space.low.astype(np.float32), space.high.astype(np.float32), dtype=np.float32
@@ -182,7 +191,7 @@ def spec_of(
         action_space=action_space,
         num_envs=num_envs,
         max_steps_per_episode=limit,
-        action_masks=has_action_masks(id, options),
+        action_masks=masked,
         protocol=protocol | ({"kwargs": options} if options else {}),
     )
 
@@ -200,9 +209,9 @@ def has_action_masks(id: str, options: dict[str, Any]) -> bool:
     return _has_masks[key]
 
 
-def _masks(infos: list[dict[str, Any]]) -> np.ndarray:
-    """[N, A] bool."""
-    return np.array([info["action_mask"] for info in infos], bool)
+def _mask(info: dict[str, Any]) -> np.ndarray:
+    """[A] bool, a copy: an environment may write to its own again."""
+    return np.array(info["action_mask"], bool)
 
 
 def find(id: str) -> gymnasium.envs.registration.EnvSpec:

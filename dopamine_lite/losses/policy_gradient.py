@@ -109,10 +109,12 @@ def adapted_kl_coefficient(
 ) -> tf.Tensor:
     """beta halved where the divergence d < target / 1.5, doubled where d > 1.5 target, else kept.
 
-    Schulman et al. 2017, section 4.
+    Schulman et al. 2017, section 4; within 1e-6 and 1e6, so that float32 never makes it 0, from where
+    it could not return, or infinite.
     """
     lower = tf.where(divergence < target / 1.5, coefficient / 2.0, coefficient)
-    return tf.where(divergence > target * 1.5, coefficient * 2.0, lower)
+    adapted = tf.where(divergence > target * 1.5, coefficient * 2.0, lower)
+    return tf.clip_by_value(adapted, 1e-6, 1e6)
 
 
 def value_loss(

@@ -69,6 +69,7 @@ class TwinTorso:
         first, second = torso(seeds.child("policy")), torso(seeds.child("value"))
         self.layers = _SideBySide(first.layers, second.layers)
         self.compile_update = first.compile_update
+        self.kind = type(first).__name__
         self._prepare = first.prepare
         if hasattr(first, "call_numpy"):
             self.call_numpy = _SideBySideNumpy(first)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.torsos import Torso
@@ -37,7 +38,9 @@ class Network:
         self.head: Any = head
         self._input = tf.TensorSpec([None, *observation_shape], tf.as_dtype(observation_dtype))
         one = tf.zeros([1, *observation_shape], self._input.dtype)
-        self(compiled_by_xla(self.prepare, one)(one), tf.zeros([2], tf.int32))  # builds the layers
+        prepared = compiled_by_xla(self.prepare, one)(one)
+        self.prepared_shape = tuple(prepared.shape[1:])
+        self(prepared, tf.zeros([2], tf.int32))  # builds the layers
         self.variables: list[tf.Variable] = [
             variable.value
             for layer in (torso.layers, *head.layers)
@@ -91,7 +94,19 @@ class Network:
         return call
 
     def get_state(self) -> State:
-        return {f"{index}": variable.numpy() for index, variable in enumerate(self.variables)}
+        """The parameters.
+
+        Raises:
+          UserError: one is no finite number; a checkpoint of it could never be gone on from.
+        """
+        state = {f"{index}": variable.numpy() for index, variable in enumerate(self.variables)}
+        if not all(np.isfinite(values).all() for values in state.values()):
+            raise UserError(
+                "A network's parameters are not finite numbers any more: the run has diverged. The "
+                "checkpoint before is kept. Begin anew in another --base_dir, with a lower learning "
+                "rate or clipped rewards."
+            )
+        return state
 
     def set_state(self, state: State) -> None:
         for index, variable in enumerate(self.variables):

@@ -96,7 +96,8 @@ class CategoricalPolicy:
             self._starts = np.array([action_space.start])
             self._is_single = True
         else:
-            self._sizes, self._starts = action_space.nvec, action_space.start  # type: ignore[attr-defined]
+            space: Any = action_space
+            self._sizes, self._starts = space.nvec.astype(np.int64), space.start
             self._is_single = False
         ends = np.cumsum(self._sizes).tolist()
         self._parts = [slice(*pair) for pair in itertools.pairwise([0, *ends])]
@@ -185,6 +186,7 @@ class GaussianPolicy:
     ):
         self._shape = action_space.shape
         self._low, self._high = action_space.low, action_space.high
+        self._dtype = action_space.dtype
         self.action_size = int(np.prod(self._shape))
         self.size = 2 * self.action_size
         kernel = orthogonal(_GAIN, seeds, "means")
@@ -228,7 +230,8 @@ class GaussianPolicy:
         return outputs
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
-        return np.clip(actions.reshape(-1, *self._shape), self._low, self._high)
+        inside = np.clip(actions.reshape(-1, *self._shape), self._low, self._high)
+        return inside.astype(self._dtype, copy=False)
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
         means = tf.reshape(outputs[:, : self.action_size], [-1, *self._shape])

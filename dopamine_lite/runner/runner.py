@@ -438,8 +438,8 @@ class Runner:
             if not np.isfinite(value):
                 raise UserError(
                     f"{name} became {value} before agent step {self._agent_steps:,}: the run has "
-                    f"diverged. {self._newest_checkpoint()} Lower the learning rate or clip the "
-                    "rewards."
+                    f"diverged. {self._newest_checkpoint()} Begin anew in another --base_dir, with a "
+                    "lower learning rate or clipped rewards."
                 )
         self._statistics.log(scalars)
         self._logbook.scalars(
@@ -481,6 +481,7 @@ class Runner:
 
         def remember(number: int, _frame: object) -> None:
             self._signal = number
+            signal.signal(number, signal.SIG_DFL)  # a second one ends a step that hangs
 
         before = {number: signal.signal(number, remember) for number in _SIGNALS}
         try:

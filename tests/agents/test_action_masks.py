@@ -282,3 +282,30 @@ def test_environments_without_masks_have_none():
     environment.reset()
     assert environment.action_masks is None and not environment.spec.action_masks
     assert environment.step(np.array([0, 1])).next_action_masks is None
+
+
+class OneArray(Doors):
+    """Hands out the same array every time, and writes to it again at a reset."""
+
+    def __init__(self):
+        self._mask = np.ones(3, np.int8)
+
+    def reset(self, *, seed: int | None = None, options: Any = None):
+        self._left = 1
+        self._mask[:] = [0, 1, 1]
+        return np.zeros(3, np.float32), {"action_mask": self._mask}
+
+    def step(self, action):
+        self._mask[:] = [1, 1, 0]
+        return np.zeros(3, np.float32), 0.0, True, False, {"action_mask": self._mask}
+
+
+gymnasium.register("OneArray-v0", entry_point=OneArray)
+
+
+def test_masks_are_copied_before_a_reset_writes_to_them():
+    environment = GymnasiumEnvironment("OneArray-v0", 2, 0)
+    environment.reset()
+    step = environment.step(np.array([1, 1]))
+    np.testing.assert_array_equal(step.next_action_masks, [[True, True, False]] * 2)
+    np.testing.assert_array_equal(environment.action_masks, [[False, True, True]] * 2)

@@ -189,6 +189,12 @@ def test_the_kl_coefficient_adapts():
     assert near.metrics()["kl_coefficient"] == 0.25
 
 
+def test_minibatches_of_one_step_are_refused():
+    with pytest.raises(UserError, match="Minibatches of one step have no advantages"):
+        build(num_minibatches=32)
+    build(num_minibatches=32, normalise_advantages=False)
+
+
 def test_uneven_minibatches_are_refused():
     with pytest.raises(UserError, match="3 minibatches cannot share evenly"):
         build("ppo", num_minibatches=3)

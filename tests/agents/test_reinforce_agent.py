@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.reinforce_agent import ReinforceAgent, Steps
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.optimizers import Adam
 from tests.agents import policies
 from tests.agents.policies import digest, script, updates_of
@@ -134,6 +137,25 @@ def test_what_an_older_policy_drew_counts_by_how_much_likelier_it_is_now():
     by_hand = gradients(outputs, np.exp(logs[:, 0]) / np.float32(0.1) * advantages)
     for found, expected in zip(gradients(older, advantages), by_hand, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_fills_up_a_chunk_makes_no_infinity():
+    """Rows of zeros are absurdly unlikely under a policy of many certain actions."""
+    box = EnvironmentSpec(
+        "Tiny-v0",
+        gymnasium.spaces.Box(0, 1, (1,), np.float32),
+        gymnasium.spaces.Box(-1, 1, (40,), np.float32),
+        1,
+    )
+    agent = build("reinforce", spec=box, batch_episodes=1, chunk_size=16)
+    log_stds = agent._policy.layers[-1].log_stds
+    log_stds.assign(-3.0 * np.ones(40))
+    agent._load_numpy(agent._network.flat_parameters())
+    one, ended = np.ones((1, 1), np.float32), np.ones(1, bool)
+    actions = agent.act(one)
+    agent.observe(Transitions(one, actions, np.ones(1), ended, ~ended, one))
+    assert all(np.isfinite(variable).all() for variable in digest(agent))
+    assert np.isfinite(list(agent.metrics().values())).all()
 
 
 def test_updates_of_the_baseline_fit_it_and_leave_the_policy_alone():

@@ -22,6 +22,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.heads import (
     CategoricalHead,
     ImplicitQuantileHead,
@@ -205,6 +206,7 @@ def test_every_agent_tells_which_of_its_parts_are_active():
     [
         ({"head": QUANTILES}, "IQNAgent.head gives a QuantileHead"),
         ({"num_tau_samples": 0}, "IQNAgent.num_tau_samples is 0"),
+        ({"kappa": -1.0}, "IQNAgent.kappa is -1.0"),
         (
             {"head": functools.partial(ImplicitQuantileHead, num_quantile_samples=0)},
             "ImplicitQuantileHead.num_quantile_samples is 0",
@@ -214,6 +216,25 @@ def test_every_agent_tells_which_of_its_parts_are_active():
 def test_what_an_agent_cannot_learn_from_is_refused(arguments, sentence):
     with pytest.raises(UserError, match=sentence):
         build("iqn", **arguments)
+
+
+def test_images_are_augmented_and_nothing_else():
+    with pytest.raises(UserError, match="RainbowAgent.augmentation changes images"):
+        build("rainbow", augmentation=RandomShift())
+
+
+@pytest.mark.parametrize("arguments", [{"temperature": 0.0}, {"clip_min": 1.0}])
+def test_an_impossible_munchausen_is_refused(arguments):
+    with pytest.raises(UserError, match="Munchausen has temperature = "):
+        Munchausen(**arguments)
+
+
+def test_parameters_that_are_no_numbers_are_never_saved():
+    """Else every resume would begin with them."""
+    agent = build("c51")
+    agent._online.variables[0].assign(np.nan * agent._online.variables[0])
+    with pytest.raises(UserError, match="the run has diverged"):
+        agent.get_state()
 
 
 def batch_of(agent: ValueAgent, num: int = 4) -> Batch:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dopamine_lite.cli.record import _caption, _Film, _steps_per_second, captioned
+from dopamine_lite.cli.run_directory import written_aside
 from tests.agents.tiny import spec
 
 
@@ -20,7 +21,7 @@ def test_film_of_the_episode_that_evaluate_plays(runs, cli, tmp_path):
     assert cli("evaluate", *same, "--episodes", 1, "--output", evaluated).status == 0
     result = json.loads(evaluated.read_text())
 
-    film = tmp_path / "film.mp4"
+    film = tmp_path / "films" / "film.mp4"  # in a directory that is not there yet
     recorded = cli("record", *same, "--output", film)
     assert recorded.status == 0, recorded.err
     length = result["lengths"][0]
@@ -95,7 +96,11 @@ def test_captions_are_short(score, text):
 def test_film_that_fails_leaves_what_was_there(tmp_path):
     film = tmp_path / "film.gif"
     film.write_text("an older film")
-    with pytest.raises(RuntimeError), _Film(film, rate=10) as opened:
+    with (
+        pytest.raises(RuntimeError),
+        written_aside(film) as aside,
+        _Film(aside, rate=10) as opened,
+    ):
         opened.show(np.zeros((40, 40, 3), np.uint8), ("", ""))
         raise RuntimeError
     assert film.read_text() == "an older film"

@@ -58,6 +58,7 @@ def make_run(tmp_path):
         about = {"schema": 1, "seed": seed, "environment": environment}
         made_by = about | {"started": start, "resumed": again}
         (directory / "provenance.json").write_text(json.dumps(made_by))
+        (directory / "config.gin").write_text("Runner.num_iterations = 2\n")
         lines = [
             json.dumps({"agent_steps": steps} | (phases or {"train": PHASE, "eval": PHASE}))
             for steps in (200, 400)
@@ -199,6 +200,13 @@ def test_an_evaluation_is_over_100_episodes(collect, make_run, evaluations, take
 def test_a_command_that_tells_no_config(collect, make_run, command, sentence):
     with pytest.raises(UserError, match=sentence):
         collect.main([make_run(command)])
+
+
+def test_a_run_that_has_not_ended_is_a_sentence(collect, make_run):
+    run = make_run()
+    (run / "config.gin").write_text("Runner.num_iterations = 10\n")
+    with pytest.raises(UserError, match="has finished 2 of its 10 iterations"):
+        collect.main([run])
 
 
 def test_a_directory_without_a_run_is_a_sentence(tmp_path):

@@ -1,5 +1,7 @@
 """Advantages and surrogates against tables worked by hand, gradients against finite differences."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,6 +84,29 @@ def test_the_kl_coefficient_follows_its_target(divergence, expected):
         tf.constant(2.0), tf.constant(divergence), target=0.01
     )
     assert float(found) == expected
+
+
+def test_the_kl_coefficient_never_reaches_zero_or_infinity():
+    """From 0 it could not come back, however far the policy ran away."""
+    for divergence, limit in ((0.0, 1e-6), (1.0, 1e6)):
+        coefficient = tf.constant(1.0)
+        for _ in range(200):
+            coefficient = policy_gradient.adapted_kl_coefficient(
+                coefficient, tf.constant(divergence), target=0.01
+            )
+        assert float(coefficient) == pytest.approx(limit)
+
+
+def test_gae_discounts_by_gamma_and_sums_by_gamma_and_lambda():
+    """Two steps of reward 1 from V = 0 to V = 2: delta = 1, 1 + 2 gamma; A_0 = 1 + gamma lambda A_1."""
+    column = functools.partial(tf.constant, shape=[2, 1])
+    found = policy_gradient.gae(
+        *(column(values) for values in ([1.0, 1.0], [0.0, 0.0], [0.0, 2.0])),
+        *(column(ends) for ends in ([False, False], [False, False])),
+        gamma=0.5,
+        gae_lambda=0.25,
+    )
+    np.testing.assert_allclose(found[:, 0], [1 + 0.125 * 2, 2])
 
 
 @pytest.mark.parametrize(
