@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import gin
 
+from dopamine_lite.common.machine import usable_cores
+
 
 def import_tensorflow() -> None:
     """Imports TensorFlow without the lines it writes to stderr past every setting it offers.
@@ -28,17 +30,21 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     """Fixes TensorFlow's threads, before its first operation; returns what is in force.
 
     Results repeat bit for bit at one number of `intra_op` threads only, so the number belongs to
-    the run. `intra_op` None takes every core; small networks are fastest with 1.
+    the run. `intra_op` None takes every usable core; small networks are fastest with 1. Of a GPU's
+    memory a process takes what it needs, not all, so that several runs can share it.
     """
     import tensorflow as tf
 
-    threads = intra_op or os.cpu_count() or 1
+    threads = intra_op or usable_cores()
     try:
+        with _held_back_stderr():
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(inter_op)
     except RuntimeError:  # TensorFlow has already begun: what it began with stays
-        threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
-        inter_op = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count() or 1
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or usable_cores()
+        inter_op = tf.config.threading.get_inter_op_parallelism_threads() or usable_cores()
     with _held_back_stderr():  # it says at length that there is no GPU
         tf.zeros([])
     return {"intra_op": threads, "inter_op": inter_op}

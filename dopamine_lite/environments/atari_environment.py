@@ -6,7 +6,6 @@ import difflib
 import functools
 import hashlib
 import importlib.metadata
-import os
 import re
 
 import ale_py.roms
@@ -17,6 +16,7 @@ import numpy as np
 
 from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.machine import usable_cores
 from dopamine_lite.environments.environment import EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import stream_seeds
 from dopamine_lite.environments.vector_environment import VectorEnvironment
@@ -101,7 +101,7 @@ class AtariEnvironment(VectorEnvironment):
             img_width=84,
             grayscale=True,
             stack_num=stack_size,
-            num_threads=min(num_envs, os.cpu_count() or 1),  # changes speed only
+            num_threads=min(num_envs, usable_cores()),  # changes speed only
             **options,
         )
         spec = EnvironmentSpec(

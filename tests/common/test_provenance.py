@@ -347,3 +347,17 @@ def test_the_threads_that_are_bound_are_those_in_force():
         "assert threads.get_inter_op_parallelism_threads() == 2",
     ]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
+
+
+def test_cores_are_those_that_the_process_may_use():
+    """Often wrong: all of the machine's, in a job that was given two."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system has no affinity")
+    one = min(os.sched_getaffinity(0))
+    lines = [
+        "import os",
+        "from dopamine_lite.common.machine import usable_cores",
+        f"os.sched_setaffinity(0, [{one}])",
+        "assert usable_cores() == 1",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
