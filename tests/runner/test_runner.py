@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gin
 import numpy as np
@@ -105,14 +107,17 @@ def nothing_bound():
     gin.clear_config()
 
 
+def build(base_dir: Path, environment: Callable[..., Environment], **settings: Any) -> Runner:
+    own = {"num_iterations": 1, "evaluation_episodes": 1} | settings
+    return Runner(base_dir, agent=Recorder, environment=environment, **own)
+
+
 @pytest.mark.parametrize(("clip", "given"), [(False, REWARDS), (True, (-1.0, 0.5, 1.0))])
 def test_the_agent_is_given_clipped_rewards_and_statistics_stay_raw(tmp_path: Path, clip, given):
-    runner = Runner(
+    runner = build(
         tmp_path,
-        agent=Recorder,
-        environment=ThreeSteps,
+        ThreeSteps,
         clip_rewards=clip,
-        num_iterations=1,
         training_steps=12,
         evaluation_episodes=4,
         num_envs=2,
@@ -129,14 +134,7 @@ def test_the_agent_is_given_clipped_rewards_and_statistics_stay_raw(tmp_path: Pa
 
 def test_the_agent_is_given_true_successors_and_games_count_as_episodes(tmp_path: Path):
     """Often wrong: bootstrapping across an autoreset, a cut that terminates, the score of a life."""
-    runner = Runner(
-        tmp_path,
-        agent=Recorder,
-        environment=Lives,
-        num_iterations=1,
-        training_steps=8,
-        evaluation_episodes=1,
-    )
+    runner = build(tmp_path, Lives, training_steps=8)
     runner.run()
     seen = runner.agent.seen[False]
     assert [step.observations[0, 0] for step in seen] == list(range(8))
@@ -148,15 +146,7 @@ def test_the_agent_is_given_true_successors_and_games_count_as_episodes(tmp_path
 
 
 def test_masks_reach_the_agent_before_and_after_each_step(tmp_path: Path):
-    runner = Runner(
-        tmp_path,
-        agent=Recorder,
-        environment=Masked,
-        num_iterations=1,
-        training_steps=8,
-        evaluation_episodes=2,
-        num_envs=2,
-    )
+    runner = build(tmp_path, Masked, training_steps=8, evaluation_episodes=2, num_envs=2)
     runner.run()
     for evaluate, length in ((False, 4), (True, 3)):
         asked, seen = runner.agent.asked[evaluate], runner.agent.seen[evaluate]
@@ -176,44 +166,21 @@ def test_every_segment_and_every_evaluation_has_a_seed_of_its_own(tmp_path: Path
         seeds.append(seed)
         return ThreeSteps(**arguments)
 
-    Runner(
-        tmp_path,
-        agent=Recorder,
-        environment=environment,
-        num_iterations=2,
-        training_steps=6,
-        checkpoint_every_steps=3,
-        evaluation_episodes=1,
-    ).run()
+    build(tmp_path, environment, num_iterations=2, training_steps=6, checkpoint_every_steps=3).run()
     phases = seeds[1:]  # the first environment only tells its spec
     assert len(phases) == len(set(phases)) == 2 * (2 + 1)
 
 
 def test_each_stream_plays_its_share_of_an_evaluation(tmp_path: Path):
     """Often wrong: the first episodes to finish are kept, which are the short ones."""
-    runner = Runner(
-        tmp_path,
-        agent=Recorder,
-        environment=OneAndFive,
-        num_iterations=1,
-        training_steps=10,
-        evaluation_episodes=4,
-        num_envs=2,
-    )
+    runner = build(tmp_path, OneAndFive, training_steps=10, evaluation_episodes=4, num_envs=2)
     lengths = [record.length for record in runner.evaluate(4, seed=0)]
     assert sorted(lengths) == [1, 1, 5, 5]
 
 
 def test_a_run_without_a_checkpoint_says_that_it_begins_anew(tmp_path: Path, capsys):
     for _ in range(2):
-        Runner(
-            tmp_path,
-            agent=Recorder,
-            environment=ThreeSteps,
-            num_iterations=1,
-            training_steps=6,
-            evaluation_episodes=1,
-        ).run()
+        build(tmp_path, ThreeSteps, training_steps=6).run()
         said = capsys.readouterr().err
         shutil.rmtree(tmp_path / "checkpoints")
     assert "There is no checkpoint yet: the run begins anew, its logs with it." in said
