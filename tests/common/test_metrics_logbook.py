@@ -105,6 +105,25 @@ def test_lines(tmp_path):
     )
 
 
+def test_a_state_is_on_the_disk(tmp_path, monkeypatch):
+    """Else a power cut leaves files shorter than the checkpoint says."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    synced, fsync = set(), os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    logbook = Logbook(tmp_path)
+    log(logbook, 4)
+    state = logbook.get_state()
+    logbook.close()
+    assert len(state) == 3
+    assert {str(tmp_path), *(str(tmp_path / name) for name in state)} <= synced
+
+
 def test_numbers_that_json_does_not_have_are_null_and_numpys_are_plain(tmp_path):
     logbook = Logbook(tmp_path)
     logbook.iteration(

@@ -63,14 +63,29 @@ class TextCounter(Counter):
         self.render_mode = render_mode
 
 
+class NoisyCounter(Counter):
+    """Begins at a number that it draws."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._observation[:] = self.np_random.random(2)
+        return self._told(), {}
+
+
 class VectorCounter(SyncVectorEnv):
     """Counters stepped together, by a vector implementation of their own."""
 
+    kind = "Counter-v0"
+
     def __init__(self, num_envs, max_episode_steps=None):
         def counter():
-            return gymnasium.make("Counter-v0", max_episode_steps)
+            return gymnasium.make(self.kind, max_episode_steps)
 
         super().__init__([counter] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+class VectorNoisyCounter(VectorCounter):
+    kind = "NoisyCounter-v0"
 
 
 def lacks_a_package():
@@ -87,6 +102,7 @@ def registered():
         "Counter-v0": Counter,
         "ReusingCounter-v0": ReusingCounter,
         "DictCounter-v0": DictCounter,
+        "NoisyCounter-v0": NoisyCounter,
         "TextCounter-v0": TextCounter,
         "Packageless-v0": lacks_a_package,
         "Moduleless-v0": lacks_a_module,
@@ -94,9 +110,19 @@ def registered():
     for id, entry_point in own.items():
         gymnasium.register(id, entry_point)
     gymnasium.register("Fast-v0", Counter, vector_entry_point=VectorCounter)
+    gymnasium.register("FastNoisy-v0", NoisyCounter, vector_entry_point=VectorNoisyCounter)
     yield
-    for id in (*own, "Fast-v0"):
+    for id in (*own, "Fast-v0", "FastNoisy-v0"):
         del gymnasium.registry[id]
+
+
+def test_a_vector_implementation_is_seeded():
+    first, same, other = (create_environment("FastNoisy-v0", 2, seed=s) for s in (1, 1, 2))
+    assert type(first) is VectorEnvironment
+    observations = first.reset()
+    assert (observations[0] != observations[1]).any()
+    np.testing.assert_array_equal(observations, same.reset())
+    assert (observations != other.reset()).any()
 
 
 @pytest.mark.parametrize("id", ["Counter-v0", "ReusingCounter-v0", "Fast-v0"])

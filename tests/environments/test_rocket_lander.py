@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import math
 import sys
+import types
 import warnings
 
 import gymnasium
@@ -370,6 +371,27 @@ def test_wind_pushes_to_either_side():
             lander.step(OFF)
         drifts.append(lander.motion.x)
     assert min(drifts) < -1 and max(drifts) > 1
+
+
+def test_wind_comes_in_gusts():
+    """Its speed, from the force on a stage that does not move, swings by up to half of the mean."""
+    speeds = []
+
+    class Still:
+        linearVelocity = types.SimpleNamespace(x=0.0)
+
+        def ApplyForceToCenter(self, force, _wake):
+            speeds.append(math.sqrt(abs(force[0]) / rocket_lander.AIR_DRAG))
+
+    lander = RocketLander(wind_speed=15.0)
+    lander.reset(seed=0)
+    lander._stage, lander._mean_wind = Still(), 10.0
+    for step in range(600):
+        lander._steps = step
+        lander._blow()
+    assert min(speeds) == pytest.approx(5.0, abs=0.5) and max(speeds) == pytest.approx(
+        15.0, abs=0.5
+    )
 
 
 @pytest.mark.parametrize("wind_speed", [-1.0, 20.5, math.nan])
