@@ -154,7 +154,8 @@ class ValueAgent(Agent):
                 f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "
                 f"comes out of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
             )
-        if augmentation is not None and len(self._online.prepared_shape) != 3:
+        of_images = getattr(augmentation, "of_images", False)
+        if of_images and len(self._online.prepared_shape) != 3:
             raise UserError(
                 f"{name}.augmentation changes images, but {spec.id} has observations of shape {shape}: "
                 "bind None."

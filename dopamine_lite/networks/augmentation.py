@@ -22,6 +22,8 @@ class RandomShift:
       intensity: of the change of brightness; 0: none.
     """
 
+    of_images = True  # and of nothing else
+
     def __init__(self, pixels: int = 4, intensity: float = 0.05):
         if pixels < 0 or intensity < 0:
             raise UserError(
