@@ -109,7 +109,8 @@ def written_aside(output: Path) -> Iterator[Path]:
     finally:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
-        aside.unlink(missing_ok=True)
+        else:
+            aside.unlink(missing_ok=True)
 
 
 def _check_writable(directory: Path, remedy: str) -> None:

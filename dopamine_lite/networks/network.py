@@ -102,9 +102,9 @@ class Network:
         state = {f"{index}": variable.numpy() for index, variable in enumerate(self.variables)}
         if not all(np.isfinite(values).all() for values in state.values()):
             raise UserError(
-                "A network's parameters are not finite numbers any more: the run has diverged. The "
-                "checkpoint before is kept. Begin anew in another --base_dir, with a lower learning "
-                "rate or clipped rewards."
+                "A network's parameters are not finite numbers any more: the run has diverged, "
+                "and no checkpoint is made of it. Begin anew in another --base_dir, with a lower "
+                "learning rate or clipped rewards."
             )
         return state
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
-from dopamine_lite.common.checks import check_whole
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.checks import check_not_negative, check_whole
 from dopamine_lite.common.types import State
 
 
@@ -19,8 +18,7 @@ class _Optimizer:
 
     def __init__(self, learning_rate: float, decay_updates: int | None):
         name = type(self).__name__
-        if not isinstance(learning_rate, int | float) or learning_rate < 0:
-            raise UserError(f"{name}.learning_rate is {learning_rate!r}: give a number, 0 or more.")
+        check_not_negative(name, learning_rate=learning_rate)
         if decay_updates is not None:
             check_whole(name, decay_updates=decay_updates)
         self._initial_rate = float(learning_rate)
