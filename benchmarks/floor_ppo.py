@@ -91,21 +91,21 @@ def make_update(game: str, network, parameters, num_envs: int):
     """All passes over a rollout of B steps in one call; returns all parameters in one vector.
 
     It takes observations [B, ...], actions [B], the logits they were drawn from [B, A], columns [B, 2]
-    of advantages and returns, orders [passes x minibatches, rows] and the clip.
+    of advantages and returns, orders [passes x minibatches, rows] and the share of clip and learning
+    rate that is left.
     """
     settings = SETTINGS[game]
     size = settings.length * num_envs
     steps = settings.epochs * settings.minibatches
-    decay_updates = settings.decay_steps // size * steps
     prepare = parts.scaled if game == "pong" else tf.identity
     apply = parts.adam(parameters, EPSILON)
-    updates = tf.Variable(0.0)
 
     def log_probabilities(logits, actions):
         logs = tf.nn.log_softmax(logits)
         return logs, tf.reduce_sum(logs * tf.one_hot(actions, settings.num_actions), axis=1)
 
-    def one(observations, actions, columns, clip):
+    def one(observations, actions, columns, left):
+        clip = settings.clip * left
         old_logs, advantages, returns = tf.unstack(columns, axis=1)
         advantages -= tf.reduce_mean(advantages)
         advantages /= tf.math.reduce_std(advantages) + 1e-8
@@ -122,15 +122,14 @@ def make_update(game: str, network, parameters, num_envs: int):
                 entropies = -tf.reduce_sum(tf.exp(logs) * logs, axis=1)
                 loss -= settings.entropy_coefficient * tf.reduce_mean(entropies)
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, parameters), MAX_NORM)
-        apply(gradients, settings.learning_rate * tf.maximum(1.0 - updates / decay_updates, 0.0))
-        updates.assign_add(1.0)
+        apply(gradients, settings.learning_rate * left)
 
-    def update(observations, actions, logits, columns, orders, clip):
+    def update(observations, actions, logits, columns, orders, left):
         _, old_logs = log_probabilities(logits, actions)
         columns = tf.concat([old_logs[:, None], columns], axis=1)
         for index in tf.range(steps):
             rows = orders[index]
-            one(*(tf.gather(column, rows) for column in (observations, actions, columns)), clip)
+            one(*(tf.gather(column, rows) for column in (observations, actions, columns)), left)
         return tf.zeros([0]) if game == "pong" else parts.flat(parameters)
 
     signature = [
@@ -240,7 +239,7 @@ def run(game: str, num_envs: int, steps: int) -> tuple[float, float]:
             tf.constant(logits.reshape(size, -1)),
             tf.constant(columns.reshape(size, -1)),
             tf.constant(np.array(orders, np.int32).reshape(-1, size // settings.minibatches)),
-            tf.constant(np.float32(settings.clip * left)),
+            tf.constant(np.float32(left)),
         )
         bonuses[:] = 0
         if game == "cartpole":

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.common.checks import check_positive
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import LIMIT, ObservationNormaliser
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -18,6 +20,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.export import save_savedmodel
 from dopamine_lite.networks.network import Network, NumpyNetwork
+from dopamine_lite.networks.optimizers import clipped_by_norm
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import Torso
 
@@ -48,20 +51,28 @@ class PolicyAgent(Agent):
         sample_in_evaluation: bool,
         max_gradient_norm: float | None,
     ):
+        name = type(self).__name__
+        check_positive(name, optional=True, max_gradient_norm=max_gradient_norm)
         self._spec = spec
         self._sample_in_evaluation = sample_in_evaluation
         self._max_gradient_norm = max_gradient_norm
-        shape = spec.observation_space.shape
-        assert shape is not None
-        self._normaliser = ObservationNormaliser(shape) if normalise_observations else None
-        dtype = np.dtype(np.float32 if normalise_observations else spec.observation_space.dtype)
+        space = spec.observation_space
+        assert space.shape is not None
+        self._normaliser = None
+        if normalise_observations:
+            if isinstance(space, gymnasium.spaces.Discrete):
+                raise UserError(
+                    f"The observations of {spec.id} are names of {space.n} states, which have no mean: "
+                    f"bind {name}.normalise_observations = False."
+                )
+            self._normaliser = ObservationNormaliser(space.shape)
+            space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)
         own = seeds.child("network")
-        self._policy = policy_for(own.child("policy"), spec.action_space, type(self).__name__)
+        self._policy = policy_for(own.child("policy"), spec.action_space, name)
         self._network = Network(
             torso(own.child("torso")) if shared_torso else TwinTorso(own.child("torso"), torso),
             ActorCriticHead(own.child("value"), self._policy, twin=not shared_torso),
-            shape,
-            dtype,
+            space,
         )
         self._optimizer = optimizer()
         self._optimizer.build(self._network.variables)
@@ -165,12 +176,16 @@ class PolicyAgent(Agent):
     def _normalised(self, observations: np.ndarray) -> np.ndarray:
         return self._normaliser(observations) if self._normaliser else observations
 
-    def _apply(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
-        """One gradient step."""
-        gradients = tape.gradient(loss, self._network.variables)
-        if self._max_gradient_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
-        self._optimizer.apply(gradients)
+    def _in_graph(self, prepared: tf.Tensor, masked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The policy's outputs [B, P], less the actions that `masked` [B, P] lacks, and values [B]."""
+        outputs = self._network(prepared)
+        policy_outputs = outputs[:, :-1]
+        if self._spec.action_masks:
+            policy_outputs = self._policy.mask_as(policy_outputs, masked)
+        return policy_outputs, outputs[:, -1]
+
+    def _clipped(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return clipped_by_norm(gradients, self._max_gradient_norm)
 
     def _load_numpy(self, flat: tf.Tensor) -> None:
         if self._numpy:

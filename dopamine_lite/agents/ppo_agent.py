@@ -11,7 +11,12 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
-from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.checks import (
+    check_fraction,
+    check_not_negative,
+    check_positive,
+    check_whole,
+)
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import RewardNormaliser
 from dopamine_lite.common.schedules import linearly_decaying
@@ -63,7 +68,7 @@ class PPOAgent(PolicyAgent):
       seeds: this agent's node.
       torso: the network's body, such as `@MLP` or `@NatureCNN`.
       shared_torso: policy and value read the same features; else each has a torso of its own.
-      optimizer: takes the gradient steps; its `decay_updates` anneals the learning rate.
+      optimizer: takes the gradient steps.
       gamma: discount per agent step.
       gae_lambda: lambda of the advantages; 1: whole returns.
       rollout_length: T, agent steps of each stream between updates.
@@ -72,6 +77,8 @@ class PPOAgent(PolicyAgent):
       surrogate: "clip" (eq. 7) or "kl", penalised and with an adaptive coefficient (eq. 8).
       clip: epsilon of eq. 7.
       clip_decay_period: agent steps in which `clip` falls to zero; None: it stays.
+      learning_rate_decay_period: agent steps in which the learning rate falls to zero, rollout by
+        rollout; None: it stays.
       kl_target: the divergence that "kl" aims at.
       initial_kl_coefficient: beta of eq. 8 at the start.
       stop_at_kl: no further pass once the mean divergence of one has passed this; None: never.
@@ -101,6 +108,7 @@ class PPOAgent(PolicyAgent):
         surrogate: str = "clip",
         clip: float = 0.2,
         clip_decay_period: int | None = None,
+        learning_rate_decay_period: int | None = None,
         kl_target: float = 0.01,
         initial_kl_coefficient: float = 1.0,
         stop_at_kl: float | None = None,
@@ -123,6 +131,20 @@ class PPOAgent(PolicyAgent):
             rollout_length=rollout_length,
             num_epochs=num_epochs,
             num_minibatches=num_minibatches,
+        )
+        check_whole(
+            "PPOAgent",
+            optional=True,
+            clip_decay_period=clip_decay_period,
+            learning_rate_decay_period=learning_rate_decay_period,
+        )
+        check_positive("PPOAgent", clip=clip, kl_target=kl_target)
+        check_positive("PPOAgent", initial_kl_coefficient=initial_kl_coefficient)
+        check_positive("PPOAgent", optional=True, stop_at_kl=stop_at_kl, value_clip=value_clip)
+        check_not_negative(
+            "PPOAgent",
+            value_coefficient=value_coefficient,
+            entropy_coefficient=entropy_coefficient,
         )
         size = rollout_length * spec.num_envs
         if size % num_minibatches:
@@ -151,6 +173,7 @@ class PPOAgent(PolicyAgent):
         self._num_epochs, self._num_minibatches = num_epochs, num_minibatches
         self._surrogate = surrogate
         self._clip, self._clip_decay_period = clip, clip_decay_period
+        self._learning_rate_decay_period = learning_rate_decay_period
         self._kl_target, self._stop_at_kl = kl_target, stop_at_kl
         self._kl_coefficient = tf.Variable(initial_kl_coefficient, dtype=tf.float32)
         self._value_clip = value_clip
@@ -174,7 +197,7 @@ class PPOAgent(PolicyAgent):
         self._recent.clear()
         if self._surrogate == "kl":
             return values | {"kl_coefficient": float(self._kl_coefficient)}
-        return values | {"clip": self._clip_at(self._steps)}
+        return values | {"clip": self._clip * _left(self._steps, self._clip_decay_period)}
 
     def get_state(self) -> State:
         return super().get_state() | {
@@ -241,18 +264,14 @@ class PPOAgent(PolicyAgent):
             np.stack([rewards, rollout.values, rollout.next_values]),
             np.stack([rollout.terminated, rollout.truncated]),
             orders.reshape(self._num_epochs, self._num_minibatches, -1).astype(np.int32),
-            np.float32(self._clip_at(self._steps - size)),
+            np.float32(self._clip * _left(self._steps - size, self._clip_decay_period)),
+            np.float32(_left(self._steps - size, self._learning_rate_decay_period)),
         )
         flat, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(observations)
         self._load_numpy(flat)
         self._recent.append(metrics.numpy())
-
-    def _clip_at(self, step: int) -> float:
-        if self._clip_decay_period is None:
-            return self._clip
-        return linearly_decaying(step, self._clip, 0.0, 0, self._clip_decay_period)
 
     def _empty_rollout(self) -> Rollout:
         space = self._spec.observation_space
@@ -282,6 +301,7 @@ class PPOAgent(PolicyAgent):
             ends: tf.Tensor,
             orders: tf.Tensor,
             clip: tf.Tensor,
+            rate_left: tf.Tensor,
         ) -> tuple[tf.Tensor, ...]:
             rewards, values, next_values = tf.unstack(columns)
             advantages = policy_gradient.gae(
@@ -291,6 +311,7 @@ class PPOAgent(PolicyAgent):
             old_logs = self._policy.log_probabilities(outputs, actions)
             flat = [tf.reshape(column, [size]) for column in (values, advantages, returns)]
             whole = Samples(observations, actions, outputs, old_logs, *flat)
+            kl = _MEANS.index("kl")
             means = tf.zeros([len(_MEANS)])
             passes, going_on = tf.constant(0), tf.constant(True)
             while going_on and passes < self._num_epochs:
@@ -298,17 +319,24 @@ class PPOAgent(PolicyAgent):
                 for index in tf.range(self._num_minibatches):
                     rows = orders[passes, index]
                     samples = Samples(*(tf.gather(column, rows) for column in whole))
-                    sums += self._gradient_step(
-                        samples._replace(observations=prepare(samples.observations)), clip
-                    )
+                    samples = samples._replace(observations=prepare(samples.observations))
+                    sums += self._gradient_step(samples, clip, rate_left)
                 means = sums / self._num_minibatches
                 if self._stop_at_kl is not None:
-                    going_on = means[_MEANS.index("kl")] <= self._stop_at_kl
+                    going_on = means[kl] <= self._stop_at_kl
                 passes += 1
             if self._surrogate == "kl":
+                divergence = tf.constant(0.0)  # of the policy after the last gradient step
+                for index in tf.range(self._num_minibatches):
+                    rows = orders[0, index]
+                    old = tf.gather(whole.old_outputs, rows)
+                    new, _ = self._in_graph(prepare(tf.gather(observations, rows)), masked=old)
+                    divergence += tf.reduce_mean(self._policy.divergences(old, new))
+                divergence /= self._num_minibatches
+                means = tf.tensor_scatter_nd_update(means, [[kl]], [divergence])
                 self._kl_coefficient.assign(
                     policy_gradient.adapted_kl_coefficient(
-                        self._kl_coefficient, means[_MEANS.index("kl")], self._kl_target
+                        self._kl_coefficient, divergence, self._kl_target
                     )
                 )
             explained = 1.0 - tf.math.reduce_variance(advantages) / (
@@ -333,21 +361,19 @@ class PPOAgent(PolicyAgent):
                 tf.TensorSpec([2, *grid], tf.bool),
                 tf.TensorSpec([self._num_epochs, self._num_minibatches, batch], tf.int32),
                 tf.TensorSpec([], tf.float32),
+                tf.TensorSpec([], tf.float32),
             ],
         ).get_concrete_function()
 
-    def _gradient_step(self, samples: Samples, clip: tf.Tensor) -> tf.Tensor:
-        """One minibatch; returns what `_MEANS` names."""
+    def _gradient_step(self, samples: Samples, clip: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
+        """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
         policy, advantages = self._policy, samples.advantages
         if self._normalise_advantages:
             advantages -= tf.reduce_mean(advantages)
             advantages /= tf.math.reduce_std(advantages) + 1e-8
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._network.variables)
-            both = self._network(samples.observations)
-            outputs, values = both[:, :-1], both[:, -1]
-            if self._spec.action_masks:
-                outputs = policy.mask_as(outputs, samples.old_outputs)
+            outputs, values = self._in_graph(samples.observations, masked=samples.old_outputs)
             log_ratios = policy.log_probabilities(outputs, samples.actions) - samples.old_logs
             divergences = policy.divergences(samples.old_outputs, outputs)
             if self._surrogate == "clip":
@@ -366,9 +392,15 @@ class PPOAgent(PolicyAgent):
                 + self._value_coefficient * value_loss
                 - self._entropy_coefficient * entropy
             )
-        self._apply(tape, loss)
+        gradients = tape.gradient(loss, self._network.variables)
+        self._optimizer.apply(self._clipped(gradients), rate_left)
         clipped = tf.abs(tf.exp(log_ratios) - 1.0) > clip
         clip_fraction = tf.reduce_mean(tf.cast(clipped, tf.float32))
         return tf.stack(
             [policy_loss, value_loss, entropy, tf.reduce_mean(divergences), clip_fraction]
         )
+
+
+def _left(step: int, decay_period: int | None) -> float:
+    """The share of a number that is left after `step` agent steps; all of it without a period."""
+    return 1.0 if decay_period is None else linearly_decaying(step, 1.0, 0.0, 0, decay_period)

@@ -11,7 +11,11 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
-from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.checks import (
+    check_fraction,
+    check_not_negative,
+    check_whole,
+)
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -101,6 +105,11 @@ class ReinforceAgent(PolicyAgent):
         check_fraction("ReinforceAgent", gamma=gamma)
         check_whole("ReinforceAgent", batch_episodes=batch_episodes, chunk_size=chunk_size)
         check_whole("ReinforceAgent", least=0, baseline_updates=baseline_updates)
+        check_not_negative(
+            "ReinforceAgent",
+            value_coefficient=value_coefficient,
+            entropy_coefficient=entropy_coefficient,
+        )
         if baseline_updates and (shared_torso or not learned_baseline):
             raise UserError(
                 f"ReinforceAgent.baseline_updates is {baseline_updates}, but there is no baseline with "
@@ -238,13 +247,10 @@ class ReinforceAgent(PolicyAgent):
 
         def update(*columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             gradients, metrics = summed(columns, self._network.variables, joint)
-            if self._max_gradient_norm is not None:
-                gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
-            self._optimizer.apply(gradients)
+            self._optimizer.apply(self._clipped(gradients))
             for _ in tf.range(self._baseline_updates):
-                self._baseline_optimizer.apply(
-                    summed(columns, self._baseline_variables, baseline)[0]
-                )
+                own, _ = summed(columns, self._baseline_variables, baseline)
+                self._baseline_optimizer.apply(self._clipped(own))
             flat = self._network.flat_parameters() if self._numpy else tf.zeros([0])
             return flat, metrics
 
@@ -283,10 +289,7 @@ class ReinforceAgent(PolicyAgent):
 
     def _losses(self, steps: Steps) -> list[tf.Tensor]:
         """What `_METRICS` names, of some steps, weighted."""
-        both = self._network(steps.observations)
-        outputs, values = both[:, :-1], both[:, -1]
-        if self._spec.action_masks:
-            outputs = self._policy.mask_as(outputs, steps.outputs)
+        outputs, values = self._in_graph(steps.observations, masked=steps.outputs)
         log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
         drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
         log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)

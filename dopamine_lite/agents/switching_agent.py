@@ -7,6 +7,7 @@ from typing import Any
 import gin
 import numpy as np
 
+from dopamine_lite.common.checks import check_fraction
 from dopamine_lite.common.seeding import generator_state, restore_generator
 
 
@@ -15,6 +16,7 @@ class SwitchingAgent:
     """Repeats an action for 1 / `switch_prob` steps on average. Learns nothing."""
 
     def __init__(self, num_actions: int, seed: int, switch_prob: float = 0.1):
+        check_fraction("SwitchingAgent", switch_prob=switch_prob)
         self._num_actions = num_actions
         self._switch_prob = switch_prob
         self.eval_mode = False

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
-from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.checks import check_fraction, check_positive, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -21,6 +21,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.export import keras_model, save_savedmodel
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.network import Network, NumpyNetwork
+from dopamine_lite.networks.optimizers import clipped_by_norm
 from dopamine_lite.networks.torsos import Torso
 
 _ILLEGAL = -1e9  # finite: times a discount of zero it is zero
@@ -109,6 +110,7 @@ class ValueAgent(Agent):
         check_whole(
             name, least=update_horizon * spec.num_envs, min_replay_history=min_replay_history
         )
+        check_positive(name, optional=True, max_gradient_norm=max_gradient_norm)
         self._spec = spec
         actions = discrete_actions(spec, name)
         self._num_actions, self._first_action = int(actions.n), int(actions.start)
@@ -144,8 +146,7 @@ class ValueAgent(Agent):
             return Network(
                 torso(own.child("torso")),
                 head(own.child("head"), self._num_actions),
-                shape,
-                dtype,
+                spec.observation_space,
             )
 
         self._online, self._target = network(), network()  # equal: the same seeds
@@ -276,7 +277,7 @@ class ValueAgent(Agent):
                     f"The outputs of a {type(network.head).__name__} are no action values: export it "
                     "with --format savedmodel."
                 )
-            keras_model(network, space.shape).save(path.with_suffix(".keras"))
+            keras_model(network).save(path.with_suffix(".keras"))
             path.with_suffix(".keras").replace(path)
             return
         seed = tf.constant([0, 0]) if network.head.random_in_evaluation else None
@@ -391,9 +392,7 @@ class ValueAgent(Agent):
             # Importance weights belong inside the gradient (Schaul et al. 2016, algorithm 1).
             weighted = tf.reduce_mean(weights[0] * loss.losses if weights else loss.losses)
         gradients = tape.gradient(weighted, self._online.variables)
-        if self._max_gradient_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
-        self._optimizer.apply(gradients)
+        self._optimizer.apply(clipped_by_norm(gradients, self._max_gradient_norm))
         means = tf.stack([tf.reduce_mean(loss.losses), tf.reduce_mean(loss.values)])
         return means, loss.priorities
 

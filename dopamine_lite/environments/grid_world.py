@@ -159,8 +159,7 @@ class GridWorldVector(gymnasium.vector.VectorEnv):
         magic_squares: Mapping[int, int] | None = None,
     ):
         check_whole("GridWorld", num_envs=num_envs)
-        if max_episode_steps is not None:
-            check_whole("GridWorld", max_episode_steps=max_episode_steps)
+        check_whole("GridWorld", optional=True, max_episode_steps=max_episode_steps)
         magic_squares = checked_magic_squares(rows, columns, magic_squares)
         self.num_envs = num_envs
         self.single_observation_space = gymnasium.spaces.Discrete(rows * columns)

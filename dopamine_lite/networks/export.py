@@ -39,7 +39,7 @@ def save_savedmodel(
     tf.saved_model.save(module, str(path), signatures=module.policy.get_concrete_function())
 
 
-def keras_model(network: Network, observation_shape: tuple[int, ...]) -> keras.Sequential:
+def keras_model(network: Network) -> keras.Sequential:
     """The network as a Keras model of Keras's own layers: observations to its outputs.
 
     Raises:
@@ -48,7 +48,7 @@ def keras_model(network: Network, observation_shape: tuple[int, ...]) -> keras.S
     torso: Any = network.torso
     head_layers = network.head.layers
     dense = len(head_layers) == 1 and isinstance(head_layers[0], keras.layers.Dense)
-    if not dense or not hasattr(torso, "preparation_layers"):
+    if not dense or network.categories or not hasattr(torso, "preparation_layers"):
         raise UserError(
             f"A {type(torso).__name__} with a {type(network.head).__name__} like this one has layers "
             "that Keras alone does not know: export it with --format savedmodel."
@@ -56,8 +56,8 @@ def keras_model(network: Network, observation_shape: tuple[int, ...]) -> keras.S
     layers = [*torso.layers.layers, *head_layers]
     model = keras.Sequential(
         [
-            keras.Input(observation_shape),
-            *torso.preparation_layers(),
+            keras.Input(network.input.shape[1:]),
+            *torso.preparation_layers(network.input.dtype),
             *(_of_keras(layer) for layer in layers),
         ]
     )

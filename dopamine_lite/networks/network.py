@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import numpy as np
 import tensorflow as tf
 
@@ -18,26 +19,25 @@ ValuesFunction = Callable[[np.ndarray, np.random.Generator | None], np.ndarray]
 
 
 class Network:
-    """A head on a torso, built for observations of one shape and dtype.
+    """A head on a torso, built for the observations of one space.
+
+    An observation of a `Discrete` space, which is a name and no quantity, reaches the torso as a
+    one-hot vector.
 
     Args:
       torso: see `dopamine_lite.networks.torsos`.
       head: see `dopamine_lite.networks.heads`.
-      observation_shape: of one observation, a stack's axis included.
-      observation_dtype: as stored.
+      observation_space: of observations as they are stored, a stack's axis included.
     """
 
-    def __init__(
-        self,
-        torso: Torso,
-        head: Head,
-        observation_shape: tuple[int, ...],
-        observation_dtype: np.dtype,
-    ):
+    def __init__(self, torso: Torso, head: Head, observation_space: gymnasium.Space):
         self.torso = torso
         self.head: Any = head
-        self._input = tf.TensorSpec([None, *observation_shape], tf.as_dtype(observation_dtype))
-        one = tf.zeros([1, *observation_shape], self._input.dtype)
+        space = observation_space
+        assert space.shape is not None and space.dtype is not None
+        self.categories = space if isinstance(space, gymnasium.spaces.Discrete) else None
+        self.input = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))
+        one = tf.zeros([1, *space.shape], self.input.dtype)
         prepared = compiled_by_xla(self.prepare, one)(one)
         self.prepared_shape = tuple(prepared.shape[1:])
         self(prepared, tf.zeros([2], tf.int32))  # builds the layers
@@ -59,7 +59,10 @@ class Network:
         return self.torso.layers(prepared)
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
-        """Observations [B, ...] as stored -> what the torso reads."""
+        """Observations [B, ...] as stored -> what the torso's layers read."""
+        if self.categories:
+            first, number = int(self.categories.start), int(self.categories.n)
+            observations = tf.one_hot(observations - first, number)
         return self.torso.prepare(observations)
 
     @property
@@ -82,7 +85,7 @@ class Network:
             def values(observations: tf.Tensor, *seed: tf.Tensor) -> tf.Tensor:
                 return self.head.values(self(prepare(observations), *seed))
 
-            signature = [self._input] + [tf.TensorSpec([2], tf.int32)] * drawn
+            signature = [self.input] + [tf.TensorSpec([2], tf.int32)] * drawn
             return tf.function(values, input_signature=signature).get_concrete_function()
 
         def call(observations: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
@@ -127,6 +130,7 @@ class NumpyNetwork:
     def __init__(self, network: Network):
         self._torso: Any = network.torso
         self._head = network.head
+        self._categories = network.categories
         self._shapes = [tuple(variable.shape) for variable in network.variables]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         self._split = len(self._torso.layers.trainable_variables)
@@ -147,5 +151,8 @@ class NumpyNetwork:
         self, observations: np.ndarray, generator: np.random.Generator | None = None
     ) -> np.ndarray:
         """Action values [N, A] for observations [N, ...] as stored; see `values_function`."""
+        if self._categories:
+            rows = np.eye(int(self._categories.n), dtype=np.float32)
+            observations = rows[observations - self._categories.start]
         features = self._torso.call_numpy(observations, self._weights[: self._split])
         return self._head.call_numpy(features, self._weights[self._split :], generator)

@@ -11,6 +11,11 @@ from dopamine_lite.common.checks import check_not_negative, check_whole
 from dopamine_lite.common.types import State
 
 
+def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Sequence[tf.Tensor]:
+    """`gradients`, scaled down to a global norm of `most` where theirs is greater."""
+    return gradients if most is None else tf.clip_by_global_norm(gradients, most)[0]
+
+
 class _Optimizer:
     """Slots beside variables and a learning rate that may fall. `build`, then `apply` in a graph."""
 
@@ -19,8 +24,7 @@ class _Optimizer:
     def __init__(self, learning_rate: float, decay_updates: int | None):
         name = type(self).__name__
         check_not_negative(name, learning_rate=learning_rate)
-        if decay_updates is not None:
-            check_whole(name, decay_updates=decay_updates)
+        check_whole(name, optional=True, decay_updates=decay_updates)
         self._initial_rate = float(learning_rate)
         self._decay_updates = decay_updates
 
@@ -33,11 +37,11 @@ class _Optimizer:
         ]
         self._updates = tf.Variable(0, dtype=tf.int64)  # gradient steps taken
 
-    def _learning_rate(self) -> tf.Tensor:
+    def _learning_rate(self, scale: float | tf.Tensor) -> tf.Tensor:
         if self._decay_updates is None:
-            return tf.constant(self._initial_rate)
+            return self._initial_rate * tf.convert_to_tensor(scale, tf.float32)
         left = 1.0 - tf.cast(self._updates, tf.float32) / self._decay_updates
-        return self._initial_rate * tf.maximum(left, 0.0)
+        return self._initial_rate * scale * tf.maximum(left, 0.0)
 
     def get_state(self) -> State:
         slots = {
@@ -81,9 +85,9 @@ class Adam(_Optimizer):
         super().build(variables)
         self._powers = [tf.Variable(beta, dtype=tf.float32) for beta in self._betas]  # beta^t
 
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One step down `gradients`, in the order of the variables."""
-        rate = self._learning_rate()
+    def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
+        """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
+        rate = self._learning_rate(scale)
         for variable, slots, gradient in zip(self._variables, self._slots, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
@@ -143,10 +147,10 @@ class RMSProp(_Optimizer):
             self._kernel = tf.raw_ops.ResourceApplyRMSProp
             self._slot_names = ("mean_square", "momentum")
 
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One step down `gradients`, in the order of the variables."""
+    def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
+        """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
         settings = {
-            "lr": self._learning_rate(),
+            "lr": self._learning_rate(scale),
             "rho": self._decay,
             "momentum": self._momentum,
             "epsilon": self._epsilon,

@@ -57,16 +57,18 @@ def _convolution(
 
 
 def _scaled_images(observations: tf.Tensor) -> tf.Tensor:
-    """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
+    """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
     observations.shape.assert_has_rank(4)
-    return tf.cast(tf.transpose(observations, [0, 2, 3, 1]), tf.float32) / 255.0
+    images = tf.cast(tf.transpose(observations, [0, 2, 3, 1]), tf.float32)
+    return images / 255.0 if observations.dtype == tf.uint8 else images
 
 
 @gin.configurable
 class NatureCNN:
     """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
 
-    Reads stacks of frames [B, stack, height, width] uint8; gives features [B, hidden_units].
+    Reads stacks of frames [B, stack, height, width], bytes or real numbers; gives features
+    [B, hidden_units].
 
     Args:
       seeds: of the initial parameters.
@@ -94,13 +96,14 @@ class NatureCNN:
         self.layers = keras.Sequential(layers)
 
     @staticmethod
-    def preparation_layers() -> list[keras.layers.Layer]:
-        """`prepare` as Keras layers."""
-        return [keras.layers.Permute((2, 3, 1)), keras.layers.Rescaling(1 / 255)]
+    def preparation_layers(dtype: tf.DType) -> list[keras.layers.Layer]:
+        """`prepare` for observations of `dtype` as Keras layers."""
+        scaling = [keras.layers.Rescaling(1 / 255)] if dtype == tf.uint8 else []
+        return [keras.layers.Permute((2, 3, 1)), *scaling]
 
     @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
-        """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
+        """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
         return _scaled_images(observations)
 
 
@@ -131,8 +134,9 @@ class _Residual(keras.layers.Layer):
 class ImpalaCNN:
     """The residual torso of Espeholt et al. (2018), figure 3, right: 15 convolutions.
 
-    Reads stacks of frames [B, stack, height, width] uint8; gives features [B, hidden_units] or,
-    with 0, those of the convolutions. `nn_scale` multiplies the filters 16, 32, 32.
+    Reads stacks of frames [B, stack, height, width], bytes or real numbers; gives features
+    [B, hidden_units] or, with 0, those of the convolutions. `nn_scale` multiplies the filters 16,
+    32, 32.
     """
 
     compile_update = False
@@ -168,7 +172,7 @@ class ImpalaCNN:
 
     @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
-        """[B, stack, height, width] uint8 -> [B, height, width, stack] float32 in [0, 1]."""
+        """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
         return _scaled_images(observations)
 
 
@@ -215,8 +219,8 @@ class MinAtarCNN:
         self.layers = keras.Sequential(layers)
 
     @staticmethod
-    def preparation_layers() -> list[keras.layers.Layer]:
-        """`prepare` as Keras layers: Keras casts by itself."""
+    def preparation_layers(dtype: tf.DType) -> list[keras.layers.Layer]:
+        """`prepare` for observations of `dtype` as Keras layers: Keras casts by itself."""
         return []
 
     @staticmethod
@@ -288,8 +292,8 @@ class MLP:
         )
 
     @staticmethod
-    def preparation_layers() -> list[keras.layers.Layer]:
-        """`prepare` as Keras layers."""
+    def preparation_layers(dtype: tf.DType) -> list[keras.layers.Layer]:
+        """`prepare` for observations of `dtype` as Keras layers."""
         return [keras.layers.Flatten()]
 
     @staticmethod

@@ -508,9 +508,8 @@ class Runner:
 
     def _check_settings(self) -> None:
         """Raises UserError for settings that describe no run."""
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
         check_whole("Runner", least=0, seed=self.seed)
-        check_whole("Runner", **{name: n for name, n in numbers.items() if n is not None})
+        check_whole("Runner", optional=True, **{name: getattr(self, name) for name in _NUMBERS})
         if self.schedule not in _SCHEDULES:
             raise UserError(
                 f"Runner.schedule is {self.schedule!r}: choose one of {', '.join(_SCHEDULES)}."

@@ -81,8 +81,8 @@ class Recorder:
     def build(self, variables: Any) -> None:
         pass
 
-    def apply(self, gradients: Any) -> None:
-        self.gradients = list(gradients)
+    def apply(self, gradients: Any, scale: Any = 1.0) -> None:
+        self.gradients, self.scale = list(gradients), scale
 
 
 class Script(NamedTuple):

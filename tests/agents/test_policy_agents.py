@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import gymnasium
@@ -15,8 +16,8 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN
-from tests.agents.policies import AGENTS, build, digest
-from tests.agents.tiny import Identity
+from tests.agents.policies import AGENTS, build, digest, script, updates_of
+from tests.agents.tiny import Identity, spec
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -90,6 +91,85 @@ def test_continuous_actions_are_learned(name):
         rewards = -np.abs(actions[:, 0] - 0.5).astype(float)
         agent.observe(Transitions(observations, actions, rewards, ended, ~ended, observations))
     assert agent.act(observations, evaluate=True)[0, 0] == pytest.approx(0.5, abs=0.1)
+
+
+class TwoLamps:
+    """Shows one of six states by its number, from -3 on: the right pair of switches is worth 2."""
+
+    spec = EnvironmentSpec(
+        "TwoLamps-v0",
+        gymnasium.spaces.Discrete(6, start=-3),
+        gymnasium.spaces.MultiDiscrete([2, 3], start=[5, -1]),
+        8,
+    )
+
+    def __init__(self) -> None:
+        self._generator = np.random.default_rng(0)
+
+    @staticmethod
+    def right(states: np.ndarray) -> np.ndarray:
+        """[N] -> [N, 2]"""
+        return np.stack([5 + (states + 3) % 2, (states + 3) // 2 - 1], axis=1)
+
+    def play(self, agent: PolicyAgent, steps: int) -> None:
+        ended = np.ones(8, bool)
+        for _ in range(steps):
+            states = self._generator.integers(-3, 3, size=8)
+            actions = agent.act(states)
+            rewards = (actions == self.right(states)).sum(axis=1).astype(float)
+            agent.observe(Transitions(states, actions, rewards, ended, ~ended, states))
+
+
+@pytest.mark.parametrize("name", ["ppo", "reinforce_baseline"])
+def test_several_actions_are_learned_from_states_that_are_numbers(name, tmp_path):
+    """Often wrong: the number of a state read as a quantity; actions shifted by where they start."""
+    agent = build(name, spec=TwoLamps.spec, optimizer=functools.partial(Adam, learning_rate=0.02))
+    environment = TwoLamps()
+    environment.play(agent, 400)
+    states = np.arange(-3, 3)
+    np.testing.assert_array_equal(agent.act(states, evaluate=True), TwoLamps.right(states))
+    resumed = build(name, spec=TwoLamps.spec, seed=3)
+    resumed.set_state(agent.get_state())
+    np.testing.assert_array_equal(resumed.act(states, evaluate=True), TwoLamps.right(states))
+    agent.export(tmp_path / "policy", as_keras=False)
+    model = tf.saved_model.load(str(tmp_path / "policy"))
+    np.testing.assert_array_equal(
+        model.policy(tf.constant(states))["actions"], TwoLamps.right(states)
+    )
+
+
+def test_states_that_are_numbers_are_not_normalised():
+    with pytest.raises(UserError, match="names of 6 states, which have no mean"):
+        build("ppo", spec=TwoLamps.spec, normalise_observations=True)
+
+
+@pytest.mark.parametrize("name", ["ppo", "reinforce"])
+@pytest.mark.parametrize(
+    "space",
+    [gymnasium.spaces.Discrete(3, start=5), gymnasium.spaces.Box(-0.2, 0.2, (2,), np.float32)],
+    ids=["discrete", "box"],
+)
+def test_an_update_is_given_actions_as_they_were_drawn(name, space):
+    """Often wrong: as the environment took them, shifted by where they start or clipped."""
+    own = dataclasses.replace(spec(num_envs=2), action_space=space)
+    agent = build(
+        name, spec=own, **({"rollout_length": 4} if name == "ppo" else {"batch_episodes": 2})
+    )
+    updates, steps, taken = updates_of(agent), script(steps=4), []
+    act = agent.act
+    agent.act = lambda observations: taken.append(act(observations)) or taken[-1]
+    steps.play(agent)
+    stored = updates[0][1].reshape(-1, agent._policy.action_size)
+    if name == "ppo":
+        environment = np.concatenate(taken).reshape(len(stored), -1)
+    else:  # by episode: two steps of the first stream, three of the second
+        environment = np.stack([taken[t][n] for t, n in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 1))])
+        environment = environment.reshape(5, -1)
+    if isinstance(space, gymnasium.spaces.Discrete):
+        np.testing.assert_array_equal(stored + 5, environment)
+    else:
+        assert np.abs(stored).max() > 0.2
+        np.testing.assert_allclose(np.clip(stored, -0.2, 0.2), environment)
 
 
 @pytest.mark.parametrize("name", ["ppo", "reinforce"])

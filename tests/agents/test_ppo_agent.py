@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +17,7 @@ from dopamine_lite.common.normalisation import RewardNormaliser
 from dopamine_lite.networks.optimizers import Adam
 from tests.agents import policies
 from tests.agents.policies import Recorder, digest, script, updates_of
-from tests.agents.tiny import Identity
+from tests.agents.tiny import Identity, spec
 
 
 def build(name: str = "ppo", **arguments: Any) -> PPOAgent:
@@ -34,7 +36,7 @@ def test_an_update_is_given_the_rollout_with_the_values_of_true_successors():
 
     expected = steps.rewards, values(steps.observations), values(steps.next_observations)
     steps.play(agent)
-    ((observations, _, _, (rewards, now, following), ends, _, _),) = updates
+    ((observations, _, _, (rewards, now, following), ends, *_),) = updates
     np.testing.assert_array_equal(observations.reshape(4, 2, 3), steps.observations)
     np.testing.assert_allclose(rewards, expected[0], rtol=1e-6)
     np.testing.assert_allclose(now, expected[1], rtol=1e-5)
@@ -49,7 +51,7 @@ def test_advantages_and_returns_of_a_rollout():
     agent = build(rollout_length=4, num_epochs=1, num_minibatches=1, **arguments)
     updates, steps = updates_of(agent), script()
     steps.play(agent)
-    ((*_, (rewards, values, following), _, _, _),) = updates
+    ((_, _, _, (rewards, values, following), *_),) = updates
     advantages = np.zeros((5, 2))
     for step in reversed(range(4)):
         ended = steps.terminated[step] | steps.truncated[step]
@@ -66,6 +68,49 @@ def test_advantages_and_returns_of_a_rollout():
     assert metrics["clip_fraction"] == 0
 
 
+SPACES = {
+    "discrete": gymnasium.spaces.Discrete(3),
+    "several": gymnasium.spaces.MultiDiscrete([2, 3]),
+    "box": gymnasium.spaces.Box(-1, 1, (2,), np.float32),
+}
+
+
+def log_softmaxes(space: str, outputs: tf.Tensor) -> list[tf.Tensor]:
+    parts = tf.split(outputs, [2, 3], axis=1) if space == "several" else [outputs]
+    return [tf.nn.log_softmax(part) for part in parts]
+
+
+def logs_by_hand(space: str, outputs: tf.Tensor, actions: np.ndarray) -> tf.Tensor:
+    """log pi(a|s) [B]."""
+    if space == "box":
+        means, log_stds = outputs[:, :2], outputs[:, 2:]
+        densities = tf.exp(-tf.square((actions - means) / tf.exp(log_stds)) / 2)
+        return tf.reduce_sum(tf.math.log(densities / np.sqrt(2 * np.pi)) - log_stds, axis=1)
+    parts = log_softmaxes(space, outputs)
+    return sum(tf.gather(p, actions[:, i], batch_dims=1) for i, p in enumerate(parts))
+
+
+def divergences_by_hand(space: str, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """KL(old, new) [B]."""
+    if space == "box":
+        means, stds, old_means, old_stds = new[:, :2], tf.exp(new[:, 2:]), old[:, :2], old[:, 2:]
+        old_stds = tf.exp(old_stds)
+        each = tf.math.log(stds / old_stds) - 0.5
+        each += (old_stds**2 + (old_means - means) ** 2) / (2 * stds**2)
+        return tf.reduce_sum(each, axis=1)
+    pairs = zip(log_softmaxes(space, old), log_softmaxes(space, new), strict=True)
+    return sum(tf.reduce_sum(tf.exp(before) * (before - now), axis=1) for before, now in pairs)
+
+
+def entropies_by_hand(space: str, outputs: tf.Tensor) -> tf.Tensor:
+    """[B]"""
+    if space == "box":
+        return tf.reduce_sum(outputs[:, 2:] + 0.5 * np.log(2 * np.pi * np.e), axis=1)
+    parts = log_softmaxes(space, outputs)
+    return -sum(tf.reduce_sum(tf.exp(part) * part, axis=1) for part in parts)
+
+
+@pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -77,7 +122,7 @@ def test_advantages_and_returns_of_a_rollout():
     ],
     ids=str,
 )
-def test_the_gradient_is_that_of_equation_9(arguments):
+def test_the_gradient_is_that_of_equation_9(arguments, space):
     """Often wrong: the sign of the entropy, a coefficient that is not used, a norm not clipped."""
     settings: dict[str, Any] = {
         "value_coefficient": 0.7,
@@ -85,24 +130,26 @@ def test_the_gradient_is_that_of_equation_9(arguments):
         "normalise_advantages": False,
         "max_gradient_norm": None,
     } | arguments
-    agent = build(optimizer=Recorder, **settings)
+    tiny = dataclasses.replace(spec(num_envs=2), action_space=SPACES[space])
+    agent = build(optimizer=Recorder, spec=tiny, **settings)
     generator = np.random.default_rng(1)
-    states, old_outputs = generator.normal(size=(2, 6, 3)).astype(np.float32)
-    old_outputs *= 0.2  # near the new policy, so that the clip bites here and there
+    states = generator.normal(size=(6, 3)).astype(np.float32)
+    size = agent._policy.size
+    # Near the new policy, so that the clip bites here and there.
+    old_outputs = 0.2 * generator.normal(size=(6, size)).astype(np.float32)
     old_values, advantages, returns = generator.normal(size=(3, 6)).astype(np.float32)
-    actions = tf.constant([0, 1, 2, 0, 1, 2])
-    old_logs = tf.nn.log_softmax(old_outputs)
-    chosen = tf.gather(old_logs, actions, batch_dims=1)
+    actions = agent._policy.sample(old_outputs, generator)
+    chosen = logs_by_hand(space, old_outputs, actions)
 
     with tf.GradientTape() as tape:
-        outputs = agent._network(tf.constant(states))
-        logs, values = tf.nn.log_softmax(outputs[:, :3]), outputs[:, 3]
-        ratios = tf.exp(tf.gather(logs, actions, batch_dims=1) - chosen)
+        both = agent._network(tf.constant(states))
+        outputs, values = both[:, :size], both[:, size]
+        ratios = tf.exp(logs_by_hand(space, outputs, actions) - chosen)
         weights = advantages
         if settings["normalise_advantages"]:
             weights = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         if settings["surrogate"] == "kl":
-            divergences = tf.reduce_sum(tf.exp(old_logs) * (old_logs - logs), axis=1)
+            divergences = divergences_by_hand(space, old_outputs, outputs)
             surrogate = ratios * weights - 1.5 * divergences
         else:
             clipped = tf.clip_by_value(ratios, 0.8, 1.2)
@@ -112,7 +159,7 @@ def test_the_gradient_is_that_of_equation_9(arguments):
         if "value_clip" in settings:
             near = old_values + tf.clip_by_value(values - old_values, -0.1, 0.1)
             errors = tf.maximum(errors, tf.square(near - returns))
-        entropies = -tf.reduce_sum(tf.exp(logs) * logs, axis=1)
+        entropies = entropies_by_hand(space, outputs)
         objective = tf.reduce_mean(surrogate - 0.7 * errors + 0.3 * entropies)
     expected = [-part for part in tape.gradient(objective, agent._network.variables)]
     if settings["max_gradient_norm"]:
@@ -120,18 +167,25 @@ def test_the_gradient_is_that_of_equation_9(arguments):
         expected, _ = tf.clip_by_global_norm(expected, 0.01)
 
     columns = old_outputs, chosen, old_values, advantages, returns
-    samples = Samples(tf.constant(states), actions[:, None], *map(tf.constant, columns))
-    agent._gradient_step(samples, tf.constant(0.2))
+    samples = Samples(tf.constant(states), tf.constant(actions), *map(tf.constant, columns))
+    agent._gradient_step(samples, tf.constant(0.2), tf.constant(0.4))
+    assert float(agent._optimizer.scale) == pytest.approx(0.4)
     for found, by_hand in zip(agent._optimizer.gradients, expected, strict=True):
         np.testing.assert_allclose(found, by_hand, rtol=1e-4, atol=1e-6)
 
 
-def test_the_clip_that_updates_are_given_falls_to_zero_and_stays():
-    agent = build(clip_decay_period=64)
+def test_clip_and_learning_rate_fall_to_zero_and_stay():
+    """Both by agent steps. Often wrong: the rate by gradient steps, fewer where passes are skipped."""
+    agent = build(clip_decay_period=64, learning_rate_decay_period=128, stop_at_kl=1e-9)
     updates = updates_of(agent)
-    Identity(2).play(agent, 64)
-    np.testing.assert_allclose([inputs[-1] for inputs in updates], [0.2, 0.1, 0.0, 0.0])
+    Identity(2).play(agent, 80)
+    np.testing.assert_allclose([inputs[-2] for inputs in updates], [0.2, 0.1, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose([inputs[-1] for inputs in updates], [1, 0.75, 0.5, 0.25, 0])
     assert agent.metrics()["clip"] == 0
+    before = digest(agent)
+    Identity(2).play(agent, 16)
+    for then, now in zip(before, digest(agent), strict=True):
+        np.testing.assert_array_equal(then, now)
 
 
 def test_updates_are_given_normalised_observations_and_rewards():
@@ -174,10 +228,19 @@ def test_minibatches_share_every_step_of_a_pass_and_differ_between_passes():
     assert not (np.diff(orders[0, 0]) == 1).all()
 
 
-def test_passes_stop_where_the_policy_has_moved_too_far():
-    agent = build("ppo", stop_at_kl=1e-9, optimizer=functools.partial(Adam, learning_rate=0.1))
-    Identity(2).play(agent, 16)
-    assert agent.metrics()["passes"] == 1
+def test_passes_stop_after_the_one_that_moved_the_policy_too_far():
+    """Often wrong: one pass in any case, or none; another metric than the divergence."""
+    divergences = []
+    for epochs in (1, 2, 3, 4):
+        agent = build(num_epochs=epochs, optimizer=functools.partial(Adam, learning_rate=0.01))
+        Identity(2).play(agent, 16)
+        divergences.append(agent.metrics()["kl"])
+    assert divergences == sorted(divergences)
+    limits = [1e-9, np.mean(divergences[:2]), np.mean(divergences[1:3]), 2 * divergences[-1]]
+    for expected, limit in zip((1, 2, 3, 4), limits, strict=True):
+        agent = build(stop_at_kl=limit, optimizer=functools.partial(Adam, learning_rate=0.01))
+        Identity(2).play(agent, 16)
+        assert agent.metrics()["passes"] == expected
 
 
 def test_the_kl_coefficient_adapts():
@@ -187,6 +250,50 @@ def test_the_kl_coefficient_adapts():
     near = build("ppo_kl", optimizer=functools.partial(Adam, learning_rate=1e-9))
     Identity(2).play(near, 32)
     assert near.metrics()["kl_coefficient"] == 0.25
+
+
+def test_the_divergence_that_adapts_the_coefficient_is_of_the_policy_after_the_update():
+    """Often wrong: that before the last step, which is 0 with one pass of one minibatch."""
+    agent = build(
+        "ppo_kl",
+        num_epochs=1,
+        num_minibatches=1,
+        optimizer=functools.partial(Adam, learning_rate=0.1),
+    )
+    updates = updates_of(agent)
+    Identity(2).play(agent, 16)
+    ((observations, _, old_outputs, *_),) = updates
+    new_outputs, _ = agent._policy_and_values(observations)
+    divergence = np.mean(divergences_by_hand("discrete", old_outputs, new_outputs))
+    metrics = agent.metrics()
+    assert divergence > 1.5 * 0.01
+    assert metrics["kl"] == pytest.approx(divergence, rel=1e-3)
+    assert metrics["kl_coefficient"] == 2.0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clip",
+        "clip_decay_period",
+        "learning_rate_decay_period",
+        "kl_target",
+        "initial_kl_coefficient",
+        "stop_at_kl",
+        "value_clip",
+        "max_gradient_norm",
+        "rollout_length",
+    ],
+)
+def test_numbers_with_which_nothing_could_be_learned_are_refused(name):
+    with pytest.raises(UserError, match=rf"PPOAgent\.{name} is 0"):
+        build(**{name: 0})
+
+
+@pytest.mark.parametrize("name", ["value_coefficient", "entropy_coefficient"])
+def test_coefficients_below_zero_are_refused(name):
+    with pytest.raises(UserError, match=rf"PPOAgent\.{name} is -0.1: give a number, 0 or more"):
+        build(**{name: -0.1})
 
 
 def test_minibatches_of_one_step_are_refused():

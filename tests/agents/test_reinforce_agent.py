@@ -16,7 +16,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.optimizers import Adam
 from tests.agents import policies
-from tests.agents.policies import digest, script, updates_of
+from tests.agents.policies import Recorder, digest, script, updates_of
 from tests.agents.tiny import Identity
 
 
@@ -91,6 +91,32 @@ def test_an_episode_in_flight_during_an_update_keeps_the_outputs_that_drew_it():
     after = agent._policy_and_values(steps.observations[1])[0][1]
     assert np.abs(after - before).max() > 0.05
     np.testing.assert_allclose(updates[1][2][0, 1], before, rtol=1e-5)
+
+
+class Descent:
+    """Plain gradient descent at rate 1."""
+
+    def build(self, variables: Any) -> None:
+        self._variables = variables
+
+    def apply(self, gradients: Any) -> None:
+        for variable, gradient in zip(self._variables, gradients, strict=True):
+            variable.assign_sub(gradient)
+
+
+def test_the_baselines_own_steps_are_clipped_too():
+    agent = build(
+        "reinforce_baseline",
+        optimizer=Recorder,
+        baseline_optimizer=Descent,
+        baseline_updates=1,
+        batch_episodes=2,
+        max_gradient_norm=1e-3,
+    )
+    before = digest(agent)
+    script(steps=3).play(agent)
+    moved = [now - then for now, then in zip(digest(agent), before, strict=True)]
+    assert float(tf.linalg.global_norm(moved)) == pytest.approx(1e-3, rel=1e-2)
 
 
 def test_returns_begin_anew_at_each_reward_where_they_should():

@@ -1,6 +1,7 @@
 """Torsos, heads and optimisers: shapes, padding, equal outputs by every way of computing them."""
 
 import functools
+from typing import Any
 
 import gymnasium
 import keras
@@ -26,14 +27,22 @@ from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, PatchConvolution
 
 
+def space(shape: tuple[int, ...], dtype: Any) -> gymnasium.spaces.Box:
+    high = {np.uint8: 255, bool: 1}.get(dtype, 10)
+    return gymnasium.spaces.Box(-high if dtype is np.float32 else 0, high, shape, dtype)
+
+
+ATARI = space((4, 84, 84), np.uint8)
+
+
 def nature(seed: int = 0) -> Network:
     seeds = Seeds(seed)
-    return Network(NatureCNN(seeds), QHead(seeds, 6), (4, 84, 84), np.dtype(np.uint8))
+    return Network(NatureCNN(seeds), QHead(seeds, 6), ATARI)
 
 
 def mlp(seed: int = 0) -> Network:
     seeds = Seeds(seed)
-    return Network(MLP(seeds, (16, 8)), QHead(seeds, 3), (4,), np.dtype(np.float32))
+    return Network(MLP(seeds, (16, 8)), QHead(seeds, 3), space((4,), np.float32))
 
 
 def test_nature_cnn_has_valid_padding():
@@ -45,6 +54,31 @@ def test_nature_cnn_reads_channels_first_frames():
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
     prepared = NatureCNN.prepare(tf.constant(frames))
     np.testing.assert_allclose(prepared, frames.transpose(0, 2, 3, 1) / 255.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("torso", [NatureCNN, ImpalaCNN])
+def test_pictures_of_real_numbers_are_read_as_they_are(torso):
+    """Often wrong: pixels that were normalised already divided by 255 once more."""
+    frames = np.random.default_rng(0).normal(size=(2, 4, 84, 84)).astype(np.float32)
+    prepared = torso.prepare(tf.constant(frames))
+    np.testing.assert_array_equal(prepared, frames.transpose(0, 2, 3, 1))
+
+
+def test_a_discrete_observation_is_a_one_hot_vector():
+    """Often wrong: the number of a state read as a quantity."""
+    states = gymnasium.spaces.Discrete(5, start=-2)
+    network = Network(MLP(Seeds(0), (8,)), QHead(Seeds(0), 3), states)
+    assert network.num_parameters == (5 * 8 + 8) + (8 * 3 + 3)
+    observations = np.array([-2, 0, 2])
+    np.testing.assert_array_equal(
+        network.prepare(tf.constant(observations)), np.eye(5, dtype=np.float32)[[0, 2, 4]]
+    )
+    in_numpy = NumpyNetwork(network)
+    in_numpy.load(network.flat_parameters().numpy())
+    values = network(network.prepare(tf.constant(observations)))
+    np.testing.assert_allclose(in_numpy(observations), values, rtol=1e-5, atol=1e-6)
+    with pytest.raises(UserError, match="--format savedmodel"):
+        keras_model(network)
 
 
 def relu_convolution(inputs: tf.Tensor, layer: keras.layers.Layer, stride: int) -> tf.Tensor:
@@ -71,7 +105,7 @@ def test_nature_cnn_is_three_convolutions_and_a_layer_each_with_its_relu():
 def test_minatars_network_is_a_convolution_and_a_layer_each_with_its_relu():
     seeds = Seeds(0)
     shape = (10, 10, 4)
-    network = Network(MinAtarCNN(seeds), QHead(seeds, 6), shape, np.dtype(bool))
+    network = Network(MinAtarCNN(seeds), QHead(seeds, 6), space(shape, bool))
     frames = np.random.default_rng(0).integers(0, 2, (3, *shape)).astype(np.float32)
     convolution, _, dense = network.torso.layers.layers
     outputs = relu_convolution(tf.constant(frames), convolution, 1)
@@ -99,15 +133,20 @@ def test_impala_blocks_add_what_comes_in_to_what_comes_out():
 
 @pytest.mark.parametrize(
     ("torso", "shape", "dtype"),
-    [(NatureCNN, (4, 84, 84), np.uint8), (MinAtarCNN, (10, 10, 4), bool)],
+    [
+        (NatureCNN, (4, 84, 84), np.uint8),
+        (NatureCNN, (4, 84, 84), np.float32),
+        (MinAtarCNN, (10, 10, 4), bool),
+    ],
 )
 def test_a_keras_model_of_pictures_is_the_network(torso, shape, dtype):
     seeds = Seeds(0)
-    network = Network(torso(seeds), QHead(seeds, 6), shape, np.dtype(dtype))
+    network = Network(torso(seeds), QHead(seeds, 6), space(shape, dtype))
     highest = 256 if dtype is np.uint8 else 2
     frames = np.random.default_rng(0).integers(0, highest, (3, *shape)).astype(dtype)
+    assert network.prepare(tf.constant(frames)).numpy().max() == 1
     expected = network(network.prepare(tf.constant(frames)))
-    np.testing.assert_allclose(keras_model(network, shape)(frames), expected, atol=1e-5)
+    np.testing.assert_allclose(keras_model(network)(frames), expected, atol=1e-5)
 
 
 def test_orthogonal_kernels_have_their_gains():
@@ -160,7 +199,7 @@ TORSOS = {
 def both(torso: str, head) -> tuple[Network, NumpyNetwork, np.ndarray]:
     """A network, the same in NumPy, and five observations."""
     build, shape, dtype = TORSOS[torso]
-    network = Network(build(Seeds(0)), head(Seeds(1), 3), shape, np.dtype(dtype))
+    network = Network(build(Seeds(0)), head(Seeds(1), 3), space(shape, dtype))
     generator = np.random.default_rng(0)
     for variable in network.variables:  # biases, too
         variable.assign(generator.normal(size=variable.shape) * 0.3)
@@ -292,9 +331,9 @@ def test_initialisers_have_their_bounds(kind, bound):
 
 
 def test_other_torsos_have_the_sizes_of_their_papers():
-    minatar = Network(MinAtarCNN(Seeds(0)), QHead(Seeds(0), 6), (10, 10, 4), np.dtype(np.uint8))
+    minatar = Network(MinAtarCNN(Seeds(0)), QHead(Seeds(0), 6), space((10, 10, 4), np.uint8))
     assert minatar.num_parameters == (9 * 4 * 16 + 16) + (1024 * 128 + 128) + (128 * 6 + 6)
-    impala = Network(ImpalaCNN(Seeds(0)), QHead(Seeds(0), 6), (4, 84, 84), np.dtype(np.uint8))
+    impala = Network(ImpalaCNN(Seeds(0)), QHead(Seeds(0), 6), ATARI)
     sections = sum(
         9 * before * filters + filters + 4 * (9 * filters**2 + filters)
         for before, filters in ((4, 16), (16, 32), (32, 32))
@@ -382,6 +421,20 @@ def test_optimizers_follow_their_papers(name, compiled):
     for gradient in gradients:
         step(tf.constant(gradient))
     np.testing.assert_allclose(variable.numpy(), by_hand(start, gradients), rtol=2e-5)
+
+
+@pytest.mark.parametrize("decay_updates", [None, 100])
+@pytest.mark.parametrize("optimizer", [ADAM, RMSPROP])
+def test_a_step_at_a_share_of_the_learning_rate(optimizer, decay_updates):
+    variable = tf.Variable([1.0, 2.0])
+    moved = []
+    for scale in (1.0, tf.constant(0.25)):
+        variable.assign([1.0, 2.0])
+        built = optimizer(decay_updates=decay_updates)
+        built.build([variable])
+        built.apply([tf.constant([0.5, -3.0])], scale)
+        moved.append(variable.numpy() - [1.0, 2.0])
+    np.testing.assert_allclose(moved[1], 0.25 * moved[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -31,8 +31,7 @@ def network(space: gymnasium.Space, twin: bool = True, seed: int = 0) -> Network
     return Network(
         TwinTorso(seeds, torso) if twin else torso(seeds),
         ActorCriticHead(seeds, policy, twin),
-        (5,),
-        np.dtype(np.float32),
+        gymnasium.spaces.Box(-np.inf, np.inf, (5,), np.float32),
     )
 
 
@@ -93,6 +92,16 @@ def test_discrete_divergence():
     old, new = np.array([[0.2, 0.3, 0.5]]), np.array([[0.1, 0.6, 0.3]])
     found = policy.divergences(tf.constant(np.log(old)), tf.constant(np.log(new) + 7))
     np.testing.assert_allclose(found, [scipy.stats.entropy(old[0], new[0])])
+
+
+def test_the_divergence_of_several_actions_is_the_sum_of_theirs():
+    policy = policy_for(Seeds(0), SPACES["several"], "PPOAgent")
+    old, new = [[0.2, 0.8], [0.2, 0.3, 0.5]], [[0.6, 0.4], [0.1, 0.6, 0.3]]
+    found = policy.divergences(
+        *(tf.constant([np.log(np.concatenate(both))]) for both in (old, new))
+    )
+    expected = sum(scipy.stats.entropy(*pair) for pair in zip(old, new, strict=True))
+    np.testing.assert_allclose(found, [expected])
 
 
 def test_gaussian_draws_and_their_densities():
