@@ -45,7 +45,11 @@ class Agent(abc.ABC):
 
     @abc.abstractmethod
     def get_state(self) -> State:
-        """Everything that decides what the agent does next, between two `observe` calls."""
+        """Everything that decides what the agent does next.
+
+        Called only where every stream's episode has just ended: before a checkpoint the Runner
+        truncates those in flight.
+        """
 
     @abc.abstractmethod
     def set_state(self, state: State) -> None:

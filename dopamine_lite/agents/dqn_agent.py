@@ -45,7 +45,7 @@ class DQNAgent(ValueAgent):
       double: let the online network choose the action that the target network values (van Hasselt
         et al. 2016, eq. 4).
       loss: "huber" (delta 1) or "squared".
-      munchausen: `@Munchausen()` for M-DQN (Vieillard et al. 2020, eq. 2), which needs n = 1.
+      munchausen: `@Munchausen` for M-DQN (Vieillard et al. 2020, eq. 2), which needs n = 1.
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
@@ -70,14 +70,14 @@ class DQNAgent(ValueAgent):
         batch_size: int = 32,
         double: bool = False,
         loss: str = "huber",
-        munchausen: Munchausen | None = None,
+        munchausen: Callable[[], Munchausen] | None = None,
         max_gradient_norm: float | None = None,
     ):
         if loss not in _LOSSES:
             raise UserError(f"DQNAgent.loss is {loss!r}: choose one of {', '.join(_LOSSES)}.")
-        if munchausen is not None:
-            munchausen.check("DQNAgent", update_horizon, double)
-        self._munchausen = munchausen
+        self._munchausen = munchausen() if munchausen else None
+        if self._munchausen:
+            self._munchausen.check("DQNAgent", update_horizon, double)
         self._loss_name = loss
         self._error_loss = _LOSSES[loss]
         super().__init__(

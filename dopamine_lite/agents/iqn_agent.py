@@ -21,9 +21,6 @@ from dopamine_lite.networks.layers import uniform
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
-# Compiled by XLA wherever it is called: its B x Q x Q' differences cost TensorFlow thrice as much.
-_quantile_huber = tf.function(quantile.quantile_huber, jit_compile=True)
-
 
 @gin.configurable
 class IQNAgent(ValueAgent):
@@ -50,7 +47,7 @@ class IQNAgent(ValueAgent):
       num_tau_samples: N, fractions of Z(s, a).
       num_tau_prime_samples: N', fractions of the target.
       num_quantile_samples: K, fractions for the choice of a*.
-      munchausen: `@Munchausen()` for M-IQN (Vieillard et al. 2020), which needs n = 1.
+      munchausen: `@Munchausen` for M-IQN (Vieillard et al. 2020), which needs n = 1.
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
     """
 
@@ -78,11 +75,12 @@ class IQNAgent(ValueAgent):
         num_tau_samples: int = 64,
         num_tau_prime_samples: int = 64,
         num_quantile_samples: int = 32,
-        munchausen: Munchausen | None = None,
+        munchausen: Callable[[], Munchausen] | None = None,
         max_gradient_norm: float | None = None,
     ):
-        if munchausen is not None:
-            munchausen.check("IQNAgent", update_horizon, double)
+        self._munchausen = munchausen() if munchausen else None
+        if self._munchausen:
+            self._munchausen.check("IQNAgent", update_horizon, double)
         check_whole(
             "IQNAgent",
             num_tau_samples=num_tau_samples,
@@ -92,7 +90,6 @@ class IQNAgent(ValueAgent):
         check_not_negative("IQNAgent", kappa=kappa)
         self._kappa = kappa
         self._samples = (num_tau_samples, num_tau_prime_samples, num_quantile_samples)
-        self._munchausen = munchausen
         super().__init__(
             spec,
             seeds,
@@ -145,7 +142,7 @@ class IQNAgent(ValueAgent):
         chosen = online.chosen_quantiles(features, taus, batch.actions)
         values = tf.reduce_mean(chosen, axis=1)
         errors = tf.reduce_mean(targets, axis=1) - values
-        losses = _quantile_huber(chosen, taus, targets, self._kappa)
+        losses = quantile.compiled_quantile_huber(chosen, taus, targets, self._kappa)
         return Loss(losses, values, tf.abs(errors))
 
     def describe(self) -> dict[str, Any]:

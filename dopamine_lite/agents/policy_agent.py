@@ -17,9 +17,10 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import LIMIT, ObservationNormaliser
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.networks.actor import Actor
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.export import save_savedmodel
-from dopamine_lite.networks.network import Network, NumpyNetwork
+from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import clipped_by_norm
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import Torso
@@ -76,14 +77,12 @@ class PolicyAgent(Agent):
         )
         self._optimizer = optimizer()
         self._optimizer.build(self._network.variables)
-        self._numpy = NumpyNetwork(self._network) if NumpyNetwork.supports(self._network) else None
-        self._outputs = self._numpy or self._network.values_function()
+        self._actor = Actor(self._network)
         self._generators = {  # by whether it is in evaluation
             False: seeds.generator("actions", "train"),
             True: seeds.generator("actions", "eval"),
         }
         self._decision: Decision | None = None  # of the last `act` in training
-        self._load_numpy(self._network.flat_parameters())
 
     @abc.abstractmethod
     def _remember(self, decision: Decision, transitions: Transitions) -> None:
@@ -125,7 +124,7 @@ class PolicyAgent(Agent):
             restore_generator(own, saved)
         if self._normaliser:
             self._normaliser.moments.set_state(state["normaliser"])
-        self._load_numpy(self._network.flat_parameters())
+        self._actor.load(self._actor.parameters())
 
     def export(self, path: Path, as_keras: bool) -> None:
         """As `Agent.export`: the likeliest actions, the policy's outputs and the state's value."""
@@ -158,7 +157,7 @@ class PolicyAgent(Agent):
             "torso": f"2 {torso.kind}" if isinstance(torso, TwinTorso) else type(torso).__name__,
             **self._network.head.describe(),
             "optimizer": type(self._optimizer).__name__,
-            "acting": "NumPy" if self._numpy else "TensorFlow",
+            "acting": self._actor.kind,
             "normalise_observations": self._normaliser is not None,
             "parameters": self._network.num_parameters,
         }
@@ -167,7 +166,7 @@ class PolicyAgent(Agent):
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The policy's outputs [N, P] and values [N] for observations [N, ...]."""
-        outputs = self._outputs(self._normalised(observations), None)
+        outputs = self._actor(self._normalised(observations))
         policy_outputs = outputs[:, :-1]
         if action_masks is not None:
             policy_outputs = self._policy.mask(policy_outputs, action_masks)
@@ -186,7 +185,3 @@ class PolicyAgent(Agent):
 
     def _clipped(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
         return clipped_by_norm(gradients, self._max_gradient_norm)
-
-    def _load_numpy(self, flat: tf.Tensor) -> None:
-        if self._numpy:
-            self._numpy.load(flat.numpy())

@@ -18,6 +18,7 @@ from dopamine_lite.common.checks import (
     check_whole,
 )
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.normalisation import RewardNormaliser
 from dopamine_lite.common.schedules import linearly_decaying
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -38,7 +39,7 @@ class Rollout(NamedTuple):
     actions: np.ndarray  # [T, N, D] as drawn
     outputs: np.ndarray  # [T, N, P] of the policy that drew them
     values: np.ndarray  # [T, N] V(s)
-    next_values: np.ndarray  # [T, N] V(s') of the true successors
+    cut_values: np.ndarray  # [T, N] V(s') where s' is not the next row's s; else 0
     rewards: np.ndarray  # [T, N]
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool
@@ -238,11 +239,11 @@ class PPOAgent(PolicyAgent):
         rollout.rewards[at] = transitions.rewards
         rollout.terminated[at] = transitions.terminated
         rollout.truncated[at] = transitions.truncated
-        rollout.next_values[at] = 0.0  # for now: `_learn` fills it in where the next step has it
+        rollout.cut_values[at] = 0.0
         self._position += 1
         self._steps += self._spec.num_envs
         if self._position == self._length or transitions.truncated.any():
-            _, rollout.next_values[at] = self._policy_and_values(transitions.next_observations)
+            _, rollout.cut_values[at] = self._policy_and_values(transitions.next_observations)
         if self._position == self._length:
             self._learn()
             self._position = 0
@@ -252,8 +253,9 @@ class PPOAgent(PolicyAgent):
         rewards = rollout.rewards
         if self._reward_normaliser:
             rewards = self._reward_normaliser(rewards, rollout.terminated | rollout.truncated)
-        # The value of s' is that of the next s, unless s' was cut; a terminal s' has none.
-        np.copyto(rollout.next_values[:-1], rollout.values[1:], where=~rollout.truncated[:-1])
+        cut = rollout.truncated.copy()
+        cut[-1] = True
+        next_values = np.where(cut, rollout.cut_values, np.roll(rollout.values, -1, axis=0))
         size = self._length * self._spec.num_envs
         orders = np.stack([self._order.permutation(size) for _ in range(self._num_epochs)])
         observations = rollout.observations.reshape(size, *rollout.observations.shape[2:])
@@ -261,28 +263,34 @@ class PPOAgent(PolicyAgent):
             self._normalised(observations),
             rollout.actions.reshape(size, -1),
             rollout.outputs.reshape(size, -1),
-            np.stack([rewards, rollout.values, rollout.next_values]),
+            np.stack([rewards, rollout.values, next_values]),
             np.stack([rollout.terminated, rollout.truncated]),
             orders.reshape(self._num_epochs, self._num_minibatches, -1).astype(np.int32),
             np.float32(self._clip * _left(self._steps - size, self._clip_decay_period)),
             np.float32(_left(self._steps - size, self._learning_rate_decay_period)),
         )
-        flat, metrics = self._update(*map(tf.constant, inputs))
+        parameters, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(observations)
-        self._load_numpy(flat)
+        self._actor.load(parameters)
         self._recent.append(metrics.numpy())
 
     def _empty_rollout(self) -> Rollout:
         space = self._spec.observation_space
-        assert space.shape is not None
+        assert space.shape is not None and space.dtype is not None
         grid = (self._length, self._spec.num_envs)
+        size = self._length * self._spec.num_envs
+        require_memory(
+            size * int(np.prod(space.shape)) * space.dtype.itemsize,
+            "PPOAgent's rollout",
+            "lower PPOAgent.rollout_length",
+        )
         return Rollout(
             observations=np.empty((*grid, *space.shape), space.dtype),
             actions=np.empty((*grid, self._policy.action_size), self._policy.action_dtype),
             outputs=np.empty((*grid, self._policy.size), np.float32),
             values=np.empty(grid, np.float32),
-            next_values=np.empty(grid, np.float32),
+            cut_values=np.empty(grid, np.float32),
             rewards=np.empty(grid, np.float32),
             terminated=np.empty(grid, bool),
             truncated=np.empty(grid, bool),
@@ -342,9 +350,8 @@ class PPOAgent(PolicyAgent):
             explained = 1.0 - tf.math.reduce_variance(advantages) / (
                 tf.math.reduce_variance(returns) + 1e-8
             )
-            parameters = self._network.flat_parameters() if self._numpy else tf.zeros([0])
             rest = tf.stack([explained, tf.cast(passes, tf.float32)])
-            return parameters, tf.concat([means, rest], axis=0)
+            return self._actor.parameters(), tf.concat([means, rest], axis=0)
 
         rollout = self._rollout
         grid = [self._length, self._spec.num_envs]

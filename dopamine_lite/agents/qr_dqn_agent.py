@@ -19,9 +19,6 @@ from dopamine_lite.networks.heads import QuantileHead
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
-# Compiled by XLA wherever it is called: its B x Q x Q' differences cost TensorFlow thrice as much.
-_quantile_huber = tf.function(quantile.quantile_huber, jit_compile=True)
-
 
 @gin.configurable
 class QRDQNAgent(ValueAgent):
@@ -101,7 +98,7 @@ class QRDQNAgent(ValueAgent):
         taus = tf.broadcast_to(head.taus, tf.shape(chosen))
         values = td.select(head.values(quantiles), batch.actions)
         errors = tf.reduce_mean(targets, axis=1) - values
-        losses = _quantile_huber(chosen, taus, targets, self._kappa)
+        losses = quantile.compiled_quantile_huber(chosen, taus, targets, self._kappa)
         return Loss(losses, values, tf.abs(errors))
 
     def describe(self) -> dict[str, Any]:

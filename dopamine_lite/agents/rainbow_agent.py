@@ -54,7 +54,7 @@ class RainbowAgent(ValueAgent):
       sigma0: initial noise (`NoisyDense`).
       initializer: of the head's layers that are not noisy.
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
-      augmentation: of the images an update learns from, such as `@RandomShift()`; None: none.
+      augmentation: of the images an update learns from, such as `@RandomShift`; None: none.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class RainbowAgent(ValueAgent):
         sigma0: float = 0.5,
         initializer: str = "dopamine_uniform",
         max_gradient_norm: float | None = None,
-        augmentation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+        augmentation: Callable[[], Any] | None = None,
     ):
         self._categorical = categorical
         kind: Callable[..., Any] = QHead

@@ -192,7 +192,6 @@ class ReinforceAgent(PolicyAgent):
             self._finish(stream, float(last_values[stream]))
         if len(self._batch) >= self._batch_episodes:
             self._learn()
-            self._batch.clear()
 
     def _finish(self, stream: int, last_value: float) -> None:
         observations, actions, outputs, values, rewards = map(
@@ -204,6 +203,7 @@ class ReinforceAgent(PolicyAgent):
 
     def _learn(self) -> None:
         whole = Episode(*(np.concatenate(column) for column in zip(*self._batch, strict=True)))
+        self._batch.clear()
         advantages = whole.returns - whole.values if self._learned_baseline else whole.returns
         if self._normalise_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -218,10 +218,10 @@ class ReinforceAgent(PolicyAgent):
         )
         chunks = -(-size // self._chunk_size)
         inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
-        flat, metrics = self._update(*map(tf.constant, inputs))
+        parameters, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(whole.observations)
-        self._load_numpy(flat)
+        self._actor.load(parameters)
         self._recent.append(metrics.numpy())
 
     def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
@@ -251,8 +251,7 @@ class ReinforceAgent(PolicyAgent):
             for _ in tf.range(self._baseline_updates):
                 own, _ = summed(columns, self._baseline_variables, baseline)
                 self._baseline_optimizer.apply(self._clipped(own))
-            flat = self._network.flat_parameters() if self._numpy else tf.zeros([0])
-            return flat, metrics
+            return self._actor.parameters(), metrics
 
         space, size = self._spec.observation_space, self._chunk_size
         assert space.shape is not None

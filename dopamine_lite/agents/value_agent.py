@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import functools
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,10 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.networks.actor import Actor
 from dopamine_lite.networks.export import keras_model, save_savedmodel
 from dopamine_lite.networks.heads import QHead
-from dopamine_lite.networks.network import Network, NumpyNetwork
+from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import clipped_by_norm
 from dopamine_lite.networks.torsos import Torso
 
@@ -94,7 +94,7 @@ class ValueAgent(Agent):
         batch_size: int,
         double: bool,
         max_gradient_norm: float | None,
-        augmentation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+        augmentation: Callable[[], Any] | None = None,
     ):
         name = type(self).__name__
         check_fraction(name, gamma=gamma)
@@ -122,7 +122,7 @@ class ValueAgent(Agent):
         self._double = double
         self._update_horizon = update_horizon
         self._max_gradient_norm = max_gradient_norm
-        self._augmentation = augmentation
+        self._augmentation = augmentation() if augmentation else None
         self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
         assert shape is not None
@@ -155,7 +155,7 @@ class ValueAgent(Agent):
                 f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "
                 f"comes out of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
             )
-        of_images = getattr(augmentation, "of_images", False)
+        of_images = getattr(self._augmentation, "of_images", False)
         if of_images and len(self._online.prepared_shape) != 3:
             raise UserError(
                 f"{name}.augmentation changes images, but {spec.id} has observations of shape {shape}: "
@@ -163,10 +163,10 @@ class ValueAgent(Agent):
             )
         self._optimizer = optimizer()
         self._optimizer.build(self._online.variables)
-        self._update_function = functools.cache(self._compile_update)  # by number of updates
+        # By number of updates; compiled in the first step, whose source is the one that was started.
+        self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}
         self._synchronise = tf.function(self._assign_target).get_concrete_function()
-        self._numpy = NumpyNetwork(self._online) if NumpyNetwork.supports(self._online) else None
-        self._values = self._numpy or self._online.values_function()
+        self._actor = Actor(self._online)
         self._noise = {  # what the head draws when acting, by whether it is in evaluation
             False: seeds.generator("noise", "train")
             if self._online.head.random_in_training
@@ -176,7 +176,6 @@ class ValueAgent(Agent):
             else None,
         }
         self._update_seeds = seeds.generator("noise", "update")
-        self._load_numpy(self._online.flat_parameters())
 
         self._steps = 0  # agent steps observed
         self._updates = 0
@@ -205,7 +204,7 @@ class ValueAgent(Agent):
         action_masks: np.ndarray | None = None,
     ) -> np.ndarray:
         def values() -> np.ndarray:
-            computed = self._values(observations, self._noise[evaluate])
+            computed = self._actor(observations, self._noise[evaluate])
             if not evaluate:
                 self._recent_values.append(computed)
             return computed if action_masks is None else np.where(action_masks, computed, -np.inf)
@@ -218,6 +217,8 @@ class ValueAgent(Agent):
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         if evaluate:
             return
+        if not self._update_functions:
+            self._compile_updates()
         if self._first_action:
             transitions = transitions._replace(actions=transitions.actions - self._first_action)
         self._replay.add(transitions)
@@ -265,7 +266,7 @@ class ValueAgent(Agent):
             restore_generator(generator, saved)
         if state["replay"]["slots"] is not None:
             self._replay.set_state(state["replay"])
-        self._load_numpy(self._online.flat_parameters())
+        self._actor.load(self._actor.parameters())
 
     def export(self, path: Path, as_keras: bool) -> None:
         """As `Agent.export`: action values, and in a SavedModel the greedy actions besides."""
@@ -296,7 +297,7 @@ class ValueAgent(Agent):
             **self._replay.describe(),
             "exploration": type(self._exploration).__name__,
             "optimizer": type(self._optimizer).__name__,
-            "acting": "NumPy" if self._numpy else "TensorFlow",
+            "acting": self._actor.kind,
             "augmentation": type(self._augmentation).__name__ if self._augmentation else None,
             "parameters": self._online.num_parameters,
             "double": self._double,
@@ -315,16 +316,23 @@ class ValueAgent(Agent):
         scalars = np.stack(columns, axis=-1, dtype=np.float32)
         size = (num_updates, self._num_seeds, 2)
         seeds = self._update_seeds.integers(2**31, size=size, dtype=np.int32)
-        update = self._update_function(num_updates)
+        update = self._update_functions[num_updates]
         inputs = [batch.frames, scalars, seeds]
         if batch.masks is not None:
             inputs.append(batch.masks)
-        losses, flat, priorities = update(*map(tf.constant, inputs))
+        losses, parameters, priorities = update(*map(tf.constant, inputs))
         self._recent_losses.append(losses)
-        self._load_numpy(flat)
+        self._actor.load(parameters)
         if batch.weights is not None:
             self._replay.set_priorities(batch, priorities.numpy())
         self._updates += num_updates
+
+    def _compile_updates(self) -> None:
+        """Compiles what a step of the streams can have due: the period fits into it so many times."""
+        fewest, rest = divmod(self._spec.num_envs, self._update_period)
+        for due in {fewest, fewest + bool(rest)} - {0}:
+            num_updates = due * self._updates_per_period
+            self._update_functions[num_updates] = self._compile_update(num_updates)
 
     def _compile_update(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
         """`num_updates` gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3 or 4]."""
@@ -337,6 +345,7 @@ class ValueAgent(Agent):
         ) -> tuple[tf.Tensor, ...]:
             total = tf.zeros([2])
             priorities = tf.TensorArray(tf.float32, num_updates if prioritized else 0)
+            # Written out, more than two would take as many times as long to compile.
             for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
                 means, errors = self._gradient_step(
                     prepare(frames[index]),
@@ -347,8 +356,8 @@ class ValueAgent(Agent):
                 total += means
                 if prioritized:
                     priorities = priorities.write(index, errors)
-            flat = self._online.flat_parameters() if self._numpy else tf.zeros([0])
-            return total / num_updates, flat, priorities.stack() if prioritized else tf.zeros([0])
+            stacked = priorities.stack() if prioritized else tf.zeros([0])
+            return total / num_updates, self._actor.parameters(), stacked
 
         batch = [num_updates, self._batch_size]
         return tf.function(
@@ -399,7 +408,3 @@ class ValueAgent(Agent):
     def _assign_target(self) -> None:
         for target, online in zip(self._target.variables, self._online.variables, strict=True):
             target.assign(online)
-
-    def _load_numpy(self, flat: tf.Tensor) -> None:
-        if self._numpy:
-            self._numpy.load(flat.numpy())

@@ -23,9 +23,8 @@ class Model(NamedTuple):
     """
 
     transitions: np.ndarray  # [S, A, S'] float64: p(s' | s, a) of the steps that end no episode
-    rewards: (
-        np.ndarray
-    )  # [S, A] float64: r(s, a), expected over every outcome, the ends too (eq. 3.5)
+    # [S, A] float64: r(s, a), expected over every outcome, the ends too (eq. 3.5)
+    rewards: np.ndarray
     terminal: np.ndarray  # [S] bool: nothing happens there, its transitions and rewards are all 0
 
 

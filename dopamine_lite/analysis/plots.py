@@ -28,9 +28,8 @@ class Curves(NamedTuple):
     returns: np.ndarray  # [E] raw
     iteration_steps: np.ndarray  # [I] agent steps at the end of each iteration
     evaluations: np.ndarray  # [I] mean evaluation return; NaN where there was none
-    metrics: dict[
-        str, np.ndarray
-    ]  # [I] of each number that training logs; NaN where it was missing
+    # [I] of each number that training logs; NaN where it was missing
+    metrics: dict[str, np.ndarray]
 
 
 def read_curves(directory: Path) -> Curves:
@@ -61,7 +60,7 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
 def draw_learning(runs: Sequence[Curves], window: int, by_episode: bool = False) -> Figure:
     """Running mean of the training returns and mean evaluation of each run, by agent steps.
 
-    Of a single run also every episode, and how it explored, on an axis of its own.
+    On an axis of its own, how each explored; of a single run also every episode.
     """
     figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
     alone = len(runs) == 1
@@ -81,8 +80,7 @@ def draw_learning(runs: Sequence[Curves], window: int, by_episode: bool = False)
             label="evaluation" if alone else None,
         )
     _label(axes, "return", by_episode)
-    if alone:
-        _draw_exploration(axes, runs[0], by_episode)
+    _draw_exploration(axes, runs, by_episode)
     return figure
 
 
@@ -104,14 +102,21 @@ def _label(axes: Axes, what: str, by_episode: bool) -> None:
     axes.legend(loc="best")
 
 
-def _draw_exploration(axes: Axes, run: Curves, by_episode: bool) -> None:
-    name = next((name for name in _EXPLORATION if name in run.metrics), None)
-    if name is None:
+def _draw_exploration(axes: Axes, runs: Sequence[Curves], by_episode: bool) -> None:
+    """Dotted, each run in its colour; a single run's in one of its own, like its axis."""
+    own, names = axes.twinx(), []
+    for index, run in enumerate(runs):
+        name = next((name for name in _EXPLORATION if name in run.metrics), None)
+        if name is not None:
+            names.append(name)
+            along = _iteration_positions(run, by_episode)
+            color = "C1" if len(runs) == 1 else f"C{index}"
+            own.plot(along, run.metrics[name], ":", color=color, alpha=0.7)
+    if not names:
+        own.remove()
         return
-    own = axes.twinx()
-    own.plot(_iteration_positions(run, by_episode), run.metrics[name], color="C1", alpha=0.7)
-    own.set_ylabel(name, color="C1")
-    if np.nanmin(run.metrics[name]) >= 0:  # the entropy of a density can be below
+    own.set_ylabel(", ".join(dict.fromkeys(names)), color="C1" if len(runs) == 1 else "black")
+    if own.dataLim.ymin >= 0:  # the entropy of a density can be below
         own.set_ylim(bottom=0)
 
 

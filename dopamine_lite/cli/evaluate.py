@@ -16,36 +16,16 @@ _RESAMPLES = 10_000
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
-    define_checkpoint(flag_values)
+    run_directory.define_checkpoint(flag_values)
     flags.DEFINE_integer(
         "episodes", 100, "how many to play", lower_bound=1, flag_values=flag_values
     )
-    define_seed(flag_values)
+    run_directory.define_seed(flag_values)
     flags.DEFINE_string(
         "output",
         None,
         "where every episode's return is written, as JSON "
         "(default: evaluations/checkpoint-N-episodes-E-seed-S.json in the run's directory)",
-        flag_values=flag_values,
-    )
-
-
-def define_checkpoint(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_integer(
-        "checkpoint",
-        None,
-        "the checkpoint's agent steps; 0: the agent before it learned (default: the newest)",
-        lower_bound=0,
-        flag_values=flag_values,
-    )
-
-
-def define_seed(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_integer(
-        "seed",
-        0,
-        "of the environments; the same seed gives the same episodes",
-        lower_bound=0,
         flag_values=flag_values,
     )
 

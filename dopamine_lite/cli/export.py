@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from dopamine_lite.cli import evaluate, run_directory
+from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
 
 SUMMARY = "Writes a run's policy as a SavedModel or a Keras model that runs without this package."
@@ -15,7 +15,7 @@ _FORMATS = ("savedmodel", "keras")
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
-    evaluate.define_checkpoint(flag_values)
+    run_directory.define_checkpoint(flag_values)
     flags.DEFINE_enum(
         "format",
         "savedmodel",

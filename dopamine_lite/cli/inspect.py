@@ -63,17 +63,17 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
 def _checkpoints(directory: Path) -> dict[str, Any]:
     """The checkpoints' numbers, and whether every byte of the newest is as it was written."""
     from dopamine_lite.common.checkpointing import Checkpointer
-    from dopamine_lite.common.checkpointing.checkpoint import verify_checkpoint
     from dopamine_lite.common.checkpointing.storage import Damaged
 
-    numbers = Checkpointer(directory).numbers()
+    checkpointer = Checkpointer(directory)
+    numbers = checkpointer.numbers()
     if not numbers:
         return {"numbers": [], "newest": None, "state": "none yet"}
     newest = numbers[-1]
     try:
-        verify_checkpoint(directory / f"checkpoint-{newest:012d}", newest, directory / "replay")
+        checkpointer.verify(newest)
     except Damaged as damage:
-        if newest not in Checkpointer(directory).numbers():
+        if newest not in checkpointer.numbers():
             return _checkpoints(directory)  # the run has removed it meanwhile
         state = f"damaged: {damage}"
     else:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dopamine_lite.cli import evaluate, run_directory
+from dopamine_lite.cli import run_directory
+from dopamine_lite.common.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +29,9 @@ _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
-    evaluate.define_checkpoint(flag_values)
+    run_directory.define_checkpoint(flag_values)
     flags.DEFINE_integer("episodes", 1, "how many to film", lower_bound=1, flag_values=flag_values)
-    evaluate.define_seed(flag_values)
+    run_directory.define_seed(flag_values)
     flags.DEFINE_string(
         "output",
         None,
@@ -65,7 +66,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
 
 def _environment(runner: Runner, seed: int) -> Environment:
-    """The one in which `evaluate` with the same seed plays its first stream."""
+    """The one that `evaluate` with the same seed makes, with one stream."""
     from dopamine_lite.common.seeding import Seeds
 
     return runner.create_environment(
@@ -75,14 +76,15 @@ def _environment(runner: Runner, seed: int) -> Environment:
 
 def _steps_per_second(spec: EnvironmentSpec) -> float:
     """Agent steps in a second of the environment's own time."""
-    import gymnasium
     from gymnasium.envs.registration import load_env_creator
+
+    from dopamine_lite.environments.gymnasium_environment import find
 
     if spec.frame_skip > 1:
         return _ATARI_RATE / spec.frame_skip
     try:
-        entry_point = gymnasium.spec(spec.id).entry_point
-    except gymnasium.error.Error:
+        entry_point = find(spec.id).entry_point
+    except UserError:  # none of Gymnasium's
         return _DEFAULT_RATE
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return float(getattr(creator, "metadata", {}).get("render_fps", _DEFAULT_RATE))
@@ -92,8 +94,6 @@ def _play(
     runner: Runner, environment: Environment, observations: np.ndarray, film: _Film
 ) -> tuple[np.ndarray, float, int]:
     """Films one episode; returns the next one's first observations, the score and the steps."""
-    from dopamine_lite.agents.agent import Transitions
-
     score, steps, ended = 0.0, 0, False
     picture = environment.render()
     film.show(picture, _caption(score, steps))
@@ -101,24 +101,11 @@ def _play(
         masks = environment.action_masks
         actions = runner.agent.act(observations, True, masks)
         step = environment.step(actions)
-        runner.agent.observe(
-            Transitions(
-                observations,
-                actions,
-                step.rewards,
-                step.terminated,
-                step.truncated,
-                step.next_observations,
-                masks,
-                step.next_action_masks,
-            ),
-            evaluate=True,
-        )
+        runner.agent.observe(runner.transitions(observations, masks, actions, step), evaluate=True)
         observations = step.observations
         score += float(step.rewards[0])
         steps += 1
-        over = step.terminated | step.truncated if step.game_over is None else step.game_over
-        ended = bool(over[0])
+        ended = bool(step.episode_over[0])
         if not ended:  # else the environment already shows the next episode's beginning
             picture = environment.render()
         film.show(picture, _caption(score, steps), last=ended)

@@ -25,6 +25,26 @@ def define_base_dir(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string("base_dir", None, "the run's directory (required)", flag_values=flag_values)
 
 
+def define_checkpoint(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "checkpoint",
+        None,
+        "the checkpoint's agent steps; 0: the agent before it learned (default: the newest)",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+
+
+def define_seed(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "of the environments; the same seed gives the same episodes",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+
+
 def base_dir(flag_values: flags.FlagValues) -> Path:
     """The directory that was named; says so where none was, or where it is a file."""
     if not flag_values.base_dir:

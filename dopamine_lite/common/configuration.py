@@ -93,7 +93,7 @@ def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: 
         return constructor(*arguments, **keywords)
     except UserError as error:
         raise UserError(str(original(error))) from error
-    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+    except Exception as error:
         sentence = _missing_parameters(str(error)) or _not_built(error)
         if sentence is None:
             raise
@@ -388,10 +388,15 @@ def _missing_parameters(message: str) -> str | None:
     called = re.search(r"\n  In call to configurable '([^']*)'", message)
     if not called:
         return None
+    if made := re.match(r"'(\w+)' object is not callable|(\w+)\.__call__\(\) missing", message):
+        early = made[1] or made[2]
+        if gin_config._REGISTRY.get_match(early):
+            return f"@{early}() makes a {early} too early: write @{early}, without the brackets."
     name = called[1]
-    required = re.match(r"Required bindings for `.*` not provided in config: \[(.*?)\]", message)
-    arguments = re.match(rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*: (.*)", message)
-    missing = re.findall(r"'(\w+)'", (required or arguments or [""])[0].split(": ")[-1])
+    listed = re.match(
+        r"Required bindings for `.*` not provided in config: \[(.*?)\]", message
+    ) or re.match(rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*: (.*)", message)
+    missing = re.findall(r"'(\w+)'", listed[1]) if listed else []
     if not missing:
         return None
     references = gin_config.iterate_references(gin_config._CONFIG)

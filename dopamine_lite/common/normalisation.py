@@ -20,10 +20,11 @@ class RunningMoments:
 
     def update(self, batch: np.ndarray) -> None:
         """Takes in a batch [M, ...]."""
-        count, mean, variance = len(batch), batch.mean(axis=0), batch.var(axis=0)
-        total = self.count + count
+        count, total = len(batch), self.count + len(batch)
+        # In float32 the sums of large numbers would lose the digits that tell them apart.
+        mean, variance = batch.mean(axis=0, dtype=np.float64), batch.var(axis=0, dtype=np.float64)
         if not self.count:
-            self.mean, self.variance = mean.astype(np.float64), variance.astype(np.float64)
+            self.mean, self.variance = mean, variance
         else:
             distance = mean - self.mean
             squares = self.variance * self.count + variance * count

@@ -53,6 +53,9 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
     """Keeps file descriptor 2 quiet; lets out what was written if the body raises."""
+    if sys.stderr is None:  # closed by whoever started this process
+        yield
+        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         kept = os.dup(2)

@@ -39,9 +39,13 @@ class Step(NamedTuple):
     # [N] bool: the game whose score counts is over. None: where terminated | truncated. Differs where
     # the agent is told that a lost life is the end.
     game_over: np.ndarray | None = None
-    next_action_masks: np.ndarray | None = (
-        None  # [N, A] bool, of next_observations, if spec says so
-    )
+    # [N, A] bool: which actions are legal in next_observations, if spec says that some are not.
+    next_action_masks: np.ndarray | None = None
+
+    @property
+    def episode_over(self) -> np.ndarray:
+        """[N] bool: where an episode's score is complete."""
+        return self.terminated | self.truncated if self.game_over is None else self.game_over
 
 
 class Environment(abc.ABC):

@@ -48,7 +48,12 @@ def keras_model(network: Network) -> keras.Sequential:
     torso: Any = network.torso
     head_layers = network.head.layers
     dense = len(head_layers) == 1 and isinstance(head_layers[0], keras.layers.Dense)
-    if not dense or network.categories or not hasattr(torso, "preparation_layers"):
+    if network.categories:
+        raise UserError(
+            "A Keras model cannot show how this network reads a state's number, as a one-hot vector: "
+            "export it with --format savedmodel."
+        )
+    if not dense or not hasattr(torso, "preparation_layers"):
         raise UserError(
             f"A {type(torso).__name__} with a {type(network.head).__name__} like this one has layers "
             "that Keras alone does not know: export it with --format savedmodel."

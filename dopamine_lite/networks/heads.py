@@ -223,8 +223,8 @@ class CategoricalHead(_Streams):
     ):
         if not (vmin < vmax and num_atoms >= 2):
             raise UserError(
-                f"CategoricalHead has {num_atoms} atoms from {vmin} to {vmax}: give it at least 2 "
-                "and a vmin below its vmax."
+                f"A return's distribution has {num_atoms} atoms from {vmin} to {vmax}: give it at least "
+                "2 atoms and a vmin below its vmax."
             )
         super().__init__(
             seeds,

@@ -56,9 +56,18 @@ def _convolution(
     )
 
 
-def _scaled_images(observations: tf.Tensor) -> tf.Tensor:
-    """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
-    observations.shape.assert_has_rank(4)
+def _scaled_images(torso: str, observations: tf.Tensor) -> tf.Tensor:
+    """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1].
+
+    Raises:
+      UserError: these are no stacks of frames, or the last axis is the stack.
+    """
+    shape = tuple(observations.shape[1:])
+    if len(shape) != 3 or shape[0] > shape[2]:
+        raise UserError(
+            f"A {torso} reads stacks of frames [stack, height, width], but the observations have the "
+            f"shape {shape}: bind another torso, such as @MLP."
+        )
     images = tf.cast(tf.transpose(observations, [0, 2, 3, 1]), tf.float32)
     return images / 255.0 if observations.dtype == tf.uint8 else images
 
@@ -104,7 +113,7 @@ class NatureCNN:
     @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
         """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
-        return _scaled_images(observations)
+        return _scaled_images("NatureCNN", observations)
 
 
 class _Residual(keras.layers.Layer):
@@ -173,7 +182,7 @@ class ImpalaCNN:
     @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
         """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
-        return _scaled_images(observations)
+        return _scaled_images("ImpalaCNN", observations)
 
 
 class PatchConvolution(keras.layers.Conv2D):
@@ -226,7 +235,12 @@ class MinAtarCNN:
     @staticmethod
     def prepare(observations: tf.Tensor) -> tf.Tensor:
         """[B, 10, 10, channels] -> the same in float32."""
-        observations.shape.assert_has_rank(4)
+        shape = tuple(observations.shape[1:])
+        if len(shape) != 3:
+            raise UserError(
+                "A MinAtarCNN reads images [height, width, channels], but the observations have the "
+                f"shape {shape}: bind another torso, such as @MLP."
+            )
         return tf.cast(observations, tf.float32)
 
     @staticmethod

@@ -36,22 +36,21 @@ from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
-from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 
 import_tensorflow()  # before an agent's module does, and with its banner
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NUMBERS = (  # that describe a run and are 1 or more, or None
+# Settings that are whole numbers, 1 or more.
+_COUNTS = (
     "num_iterations",
     "training_steps",
-    "evaluation_steps",
-    "evaluation_episodes",
-    "max_steps_per_episode",
     "num_envs",
     "checkpoint_every_steps",
     "log_every_steps",
 )
+_LIMITS = ("evaluation_steps", "evaluation_episodes", "max_steps_per_episode")  # or None
 
 
 class Stopped(Exception):
@@ -162,12 +161,14 @@ class Runner:
         }
 
     def check_memory(self) -> None:
-        """Raises UserError where the agent, once full, would not fit into this machine's memory."""
+        """Raises UserError where the agent's replay, once full, would not fit into memory.
+
+        What other agents hold they take when they are built, and look for room before.
+        """
         parts = self.agent.describe()
-        remedy = (
-            f"lower {parts['replay']}.replay_capacity" if "replay" in parts else "make it smaller"
-        )
-        require_memory(int(parts.get("memory_bytes", 0)), parts.get("agent", "The agent"), remedy)
+        if "replay" in parts:
+            remedy = f"lower {parts['replay']}.replay_capacity"
+            require_memory(int(parts["memory_bytes"]), parts["agent"], remedy)
 
     def load(self, checkpoint: int | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.
@@ -196,7 +197,7 @@ class Runner:
         quota[: episodes % num_envs] += 1
         records: list[EpisodeRecord] = []
 
-        def enough(finished: list[EpisodeRecord]) -> bool:
+        def enough(_: int, finished: list[EpisodeRecord]) -> bool:
             for record in finished:
                 on_episode()
                 if quota[record.stream] > 0:
@@ -352,7 +353,7 @@ class Runner:
         end = self._agent_steps + steps
         with contextlib.closing(self.create_environment(seed, self.num_envs)) as environment:
             for finished in self._play(
-                environment, self._statistics, lambda _: self._agent_steps + self.num_envs >= end
+                environment, self._statistics, lambda tick, _: tick * self.num_envs >= steps
             ):
                 self._agent_steps += self.num_envs
                 if finished:
@@ -370,12 +371,14 @@ class Runner:
             self._log_episodes("eval", records)
             return summarise(records)
         statistics = IterationStatistics()
-        steps = -(-(self.evaluation_steps or 0) // self.num_envs)
-        taken = itertools.count(1)
+        steps = self.evaluation_steps or 0
         environment = self.create_environment(seed, self.num_envs, evaluate=True)
         with contextlib.closing(environment):
             for finished in self._play(
-                environment, statistics, lambda _: next(taken) >= steps, evaluate=True
+                environment,
+                statistics,
+                lambda tick, _: tick * self.num_envs >= steps,
+                evaluate=True,
             ):
                 if finished:
                     self._log_episodes("eval", finished)
@@ -386,44 +389,51 @@ class Runner:
         self,
         environment: Environment,
         statistics: IterationStatistics,
-        is_last: Callable[[list[EpisodeRecord]], bool],
+        is_last: Callable[[int, list[EpisodeRecord]], bool],
         evaluate: bool = False,
     ) -> Iterator[list[EpisodeRecord]]:
         """Steps agent and environment; yields the episodes that each step finished.
 
-        `is_last`, called with these, ends the segment: that step truncates every episode still in
-        flight, so that the agent is left with none.
+        `is_last`, called with the number of the step, from 1, and these episodes, ends the segment:
+        that step truncates every episode still in flight, so that the agent is left with none.
         """
         observations, masks = environment.reset(), environment.action_masks
         statistics.begin_segment(len(observations))
         act, observe, step = self.agent.act, self.agent.observe, environment.step
-        last = False
-        while not last:
+        for tick in itertools.count(1):
             actions = act(observations, evaluate, masks)
             result = step(actions)
-            over = result.game_over
-            if over is None:
-                over = result.terminated | result.truncated
-            finished = statistics.step(result.rewards, over)
-            last = is_last(finished)
-            observe(
-                Transitions(
-                    observations,
-                    actions,
-                    np.clip(result.rewards, -1, 1) if self._clip_rewards else result.rewards,
-                    result.terminated,
-                    ~result.terminated if last else result.truncated,
-                    result.next_observations,
-                    masks,
-                    result.next_action_masks,
-                ),
-                evaluate,
-            )
+            finished = statistics.step(result.rewards, result.episode_over)
+            last = is_last(tick, finished)
+            if last:
+                result = result._replace(truncated=~result.terminated)
+            observe(self.transitions(observations, masks, actions, result), evaluate)
             observations, masks = result.observations, environment.action_masks
             if self._signal is not None:
                 self._stop()
             yield finished
+            if last:
+                break
         statistics.end_segment()
+
+    def transitions(
+        self,
+        observations: np.ndarray,
+        masks: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+    ) -> Transitions:
+        """What the agent is told of a step from `observations` and their action masks."""
+        return Transitions(
+            observations,
+            actions,
+            np.clip(step.rewards, -1, 1) if self._clip_rewards else step.rewards,
+            step.terminated,
+            step.truncated,
+            step.next_observations,
+            masks,
+            step.next_action_masks,
+        )
 
     def _log_episodes(self, phase: str, records: list[EpisodeRecord]) -> None:
         self._logbook.episodes(self._iteration, phase, self._agent_steps, records)
@@ -509,7 +519,8 @@ class Runner:
     def _check_settings(self) -> None:
         """Raises UserError for settings that describe no run."""
         check_whole("Runner", least=0, seed=self.seed)
-        check_whole("Runner", optional=True, **{name: getattr(self, name) for name in _NUMBERS})
+        check_whole("Runner", **{name: getattr(self, name) for name in _COUNTS})
+        check_whole("Runner", optional=True, **{name: getattr(self, name) for name in _LIMITS})
         if self.schedule not in _SCHEDULES:
             raise UserError(
                 f"Runner.schedule is {self.schedule!r}: choose one of {', '.join(_SCHEDULES)}."

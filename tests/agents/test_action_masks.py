@@ -78,8 +78,8 @@ IQN = functools.partial(
 AGENTS: dict[str, Any] = {
     "dqn": functools.partial(DQNAgent, replay=UNIFORM),
     "double_dqn": functools.partial(DQNAgent, replay=UNIFORM, double=True, update_horizon=2),
-    "munchausen_dqn": functools.partial(DQNAgent, replay=UNIFORM, munchausen=Munchausen()),
-    "munchausen_iqn": functools.partial(IQN, munchausen=Munchausen()),
+    "munchausen_dqn": functools.partial(DQNAgent, replay=UNIFORM, munchausen=Munchausen),
+    "munchausen_iqn": functools.partial(IQN, munchausen=Munchausen),
     "c51": functools.partial(
         C51Agent, replay=UNIFORM, head=functools.partial(CategoricalHead, **ATOMS)
     ),

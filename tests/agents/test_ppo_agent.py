@@ -290,6 +290,13 @@ def test_numbers_with_which_nothing_could_be_learned_are_refused(name):
         build(**{name: 0})
 
 
+def test_a_rollout_beyond_memory_is_refused():
+    with pytest.raises(
+        UserError, match="PPOAgent's rollout needs .* GB .*: lower PPOAgent.rollout"
+    ):
+        build(rollout_length=10**12)
+
+
 @pytest.mark.parametrize("name", ["value_coefficient", "entropy_coefficient"])
 def test_coefficients_below_zero_are_refused(name):
     with pytest.raises(UserError, match=rf"PPOAgent\.{name} is -0.1: give a number, 0 or more"):
@@ -312,6 +319,6 @@ def test_uneven_minibatches_are_refused():
 def test_every_value_of_a_successor_is_set():
     """Often wrong: what memory held where an episode terminated, which may be NaN, times zero."""
     agent = build("ppo")
-    agent._rollout.next_values[:] = np.nan
+    agent._rollout.cut_values[:] = np.nan
     Identity(2).play(agent, 16)
     assert all(np.isfinite(variable).all() for variable in digest(agent))

@@ -74,7 +74,7 @@ def test_the_entropy_is_a_gain():
     agent = build("reinforce", entropy_coefficient=100.0, batch_episodes=8)
     bias = agent._policy.layers[-1].bias
     bias.assign([3.0, 0.0, 0.0])
-    agent._load_numpy(agent._network.flat_parameters())
+    agent._actor.load(agent._actor.parameters())
     Identity(2).play(agent, 4)
     before = agent.metrics()["entropy"]
     Identity(2).play(agent, 100)
@@ -176,7 +176,7 @@ def test_what_fills_up_a_chunk_makes_no_infinity():
     agent = build("reinforce", spec=box, batch_episodes=1, chunk_size=16)
     log_stds = agent._policy.layers[-1].log_stds
     log_stds.assign(-3.0 * np.ones(40))
-    agent._load_numpy(agent._network.flat_parameters())
+    agent._actor.load(agent._actor.parameters())
     one, ended = np.ones((1, 1), np.float32), np.ones(1, bool)
     actions = agent.act(one)
     agent.observe(Transitions(one, actions, np.ones(1), ended, ~ended, one))

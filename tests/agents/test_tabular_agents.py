@@ -17,9 +17,17 @@ from dopamine_lite.agents.exploration import Boltzmann, EpsilonGreedy
 from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.agents.sarsa_agent import SarsaAgent
 from dopamine_lite.agents.tabular_agent import TabularAgent, step_sizes
+from dopamine_lite.analysis.dynamic_programming import (
+    Model,
+    action_values,
+    model_of,
+    policy_evaluation,
+    value_iteration,
+)
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.environments.factory import create_environment
 
 AGENTS: dict[str, type[TabularAgent]] = {
     "q_learning": QLearningAgent,
@@ -297,9 +305,70 @@ def test_explores_by_any_exploration(name):
 
 def test_optimistic_values_have_everything_tried():
     greedy = functools.partial(EXPLORING, epsilon_train=0.0)
-    agent = build(QLearningAgent, spec(5), gamma=0.8, initial_value=2.0, exploration=greedy)
-    Chain().play(agent, 500)
-    assert (agent._tables < 2).all()
+    tried = []
+    for initial_value in (2.0, 0.0):
+        agent = build(
+            QLearningAgent, spec(5), gamma=0.8, initial_value=initial_value, exploration=greedy
+        )
+        assert (agent._tables == initial_value).all()
+        Chain().play(agent, 500)
+        tried.append((agent._tables != initial_value).mean())
+    assert tried[0] == 1 > tried[1]
+
+
+WORLDS: dict[str, dict[str, Any]] = {
+    "GridWorld-v0": {"rows": 4, "columns": 5, "magic_squares": {5: 15, 12: 3}},
+    "FrozenLake-v1": {"is_slippery": False},
+    "CliffWalking-v1": {},
+}
+
+
+def trained(name: str, world: str, steps: int, **arguments: Any) -> tuple[Any, Model]:
+    """An agent after so many steps of eight streams, all random, and the model of its world."""
+    environment = create_environment(world, num_envs=8, kwargs=WORLDS[world])
+    everywhere = functools.partial(EXPLORING, epsilon_train=1.0)
+    agent = AGENTS[name](environment.spec, Seeds(0), exploration=everywhere, **arguments)
+    observations = environment.reset()
+    for _ in range(steps // 8):
+        actions = agent.act(observations)
+        step = environment.step(actions)
+        agent.observe(
+            Transitions(
+                observations,
+                actions,
+                step.rewards,
+                step.terminated,
+                step.truncated,
+                step.next_observations,
+            )
+        )
+        observations = step.observations
+    environment.close()
+    return agent, model_of(gymnasium.make(world, **WORLDS[world]))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", ["q_learning", "double_q_learning"])
+def test_learns_what_value_iteration_computes(name, world):
+    steps = 400_000 if world == "CliffWalking-v1" else 100_000
+    agent, model = trained(name, world, steps, gamma=0.9, learning_rate=1.0)
+    expected = action_values(model, value_iteration(model, 0.9), 0.9)
+    reached = (agent._tables != 0).any(axis=(0, 2))
+    assert reached.sum() > 8
+    for table in agent._tables:
+        np.testing.assert_allclose(table[reached], expected[reached], atol=1e-6)
+
+
+@pytest.mark.parametrize("world", ["GridWorld-v0", "FrozenLake-v1"])
+def test_sarsa_learns_what_policy_evaluation_computes(world):
+    agent, model = trained("sarsa", world, 400_000, gamma=0.8, learning_rate=0.02)
+    randomly = np.full(model.rewards.shape, 1 / model.rewards.shape[1])
+    expected = action_values(model, policy_evaluation(model, randomly, 0.8), 0.8)
+    best = action_values(model, value_iteration(model, 0.8), 0.8)
+    np.testing.assert_allclose(
+        agent._tables[0][~model.terminal], expected[~model.terminal], atol=0.15
+    )
+    assert np.abs(best - expected).max() > 0.3
 
 
 @pytest.mark.parametrize("name", AGENTS)

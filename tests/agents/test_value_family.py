@@ -22,6 +22,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.actor import NumpyNetwork
 from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.heads import (
     CategoricalHead,
@@ -30,7 +31,6 @@ from dopamine_lite.networks.heads import (
     QuantileHead,
 )
 from dopamine_lite.networks.layers import uniform
-from dopamine_lite.networks.network import NumpyNetwork
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
 from tests.agents.tiny import Identity, spec
@@ -220,7 +220,7 @@ def test_what_an_agent_cannot_learn_from_is_refused(arguments, sentence):
 
 def test_images_are_augmented_and_nothing_else():
     with pytest.raises(UserError, match="RainbowAgent.augmentation changes images"):
-        build("rainbow", augmentation=RandomShift())
+        build("rainbow", augmentation=RandomShift)
 
 
 @pytest.mark.parametrize("arguments", [{"temperature": 0.0}, {"clip_min": 1.0}])
@@ -322,7 +322,7 @@ def test_the_loss_of_iqn_by_hand(kind):
         num_tau_prime_samples=7,
         num_quantile_samples=6,
         double=kind == "double",
-        munchausen=Munchausen(**soft) if kind == "munchausen" else None,
+        munchausen=functools.partial(Munchausen, **soft) if kind == "munchausen" else None,
     )
     batch, rows = batch_of(agent), np.arange(4)
 
@@ -358,7 +358,9 @@ def test_the_loss_of_iqn_by_hand(kind):
 
 
 def test_the_loss_of_munchausen_dqn_by_hand():
-    agent = disagreeing("prioritized_dqn", munchausen=Munchausen(0.3, 0.5, -0.2), loss="squared")
+    agent = disagreeing(
+        "prioritized_dqn", munchausen=lambda: Munchausen(0.3, 0.5, -0.2), loss="squared"
+    )
     batch, rows = batch_of(agent), np.arange(4)
 
     def log_policy(q: np.ndarray) -> np.ndarray:
@@ -485,7 +487,7 @@ def test_augmentation_changes_what_an_update_sees_and_not_what_acting_sees():
         seeds.append(seed)
         return tf.zeros_like(states)
 
-    agent = build("without_noisy", augmentation=blind)
+    agent = build("without_noisy", augmentation=lambda: blind)
     kernel, *_, last_bias = [variable.numpy() for variable in agent._online.variables]
     Identity().play(agent, 100)
     assert agent.get_state()["updates"] > 0
@@ -500,7 +502,7 @@ def test_munchausen_learns_the_soft_values_of_the_identity(agent):
     """Every step ends, so the target is r + alpha tau log pi(a|s), clipped: 1 for the right action."""
     build_munchausen = functools.partial(Munchausen, temperature=0.1, alpha=0.5, clip_min=-1.0)
     name = "prioritized_dqn" if agent == "dqn" else "iqn"
-    learner = build(name, munchausen=build_munchausen())
+    learner = build(name, munchausen=build_munchausen)
     Identity().play(learner, 1600)
     found = values(learner)
     np.testing.assert_allclose(np.diag(found), 1.0, atol=0.2)
@@ -513,7 +515,7 @@ def test_munchausen_learns_the_soft_values_of_the_identity(agent):
 @pytest.mark.parametrize("arguments", [{"update_horizon": 3}, {"double": True}])
 def test_munchausen_refuses_what_it_cannot_be_combined_with(arguments):
     with pytest.raises(UserError, match="IQNAgent.munchausen adds the log-policy"):
-        build("iqn", munchausen=Munchausen(), **arguments)
+        build("iqn", munchausen=Munchausen, **arguments)
 
 
 def test_boltzmann_draws_from_the_softmax_of_the_values():

@@ -35,7 +35,7 @@ def test_curves_of_a_run(tmp_path):
     np.testing.assert_array_equal(curves.metrics["loss"], [np.nan, 2.0])
 
 
-def test_one_run_has_its_exploration_beside_it_and_several_have_not():
+def test_runs_have_their_exploration_beside_their_returns():
     run = plots.Curves(
         "run",
         np.array([10, 30]),
@@ -44,15 +44,26 @@ def test_one_run_has_its_exploration_beside_it_and_several_have_not():
         np.array([2.0, 4.0]),
         {"epsilon": np.array([0.5, 0.1])},
     )
+    other = run._replace(metrics={"entropy": np.array([1.5, 1.2])})
+    silent = run._replace(metrics={})
     returns, exploration = plots.draw_learning([run], window=2).axes
     assert exploration.get_ylabel() == "epsilon"
     assert exploration.get_ylim()[0] == 0
+    np.testing.assert_array_equal(exploration.lines[0].get_xydata(), [[20, 0.5], [40, 0.1]])
     _, mean, evaluation = returns.lines
-    np.testing.assert_array_equal(mean.get_ydata(), [1.0, 2.0])
-    np.testing.assert_array_equal(evaluation.get_xdata(), [20, 40])
-    (only,) = plots.draw_learning([run, run], window=2, by_episode=True).axes
-    assert only.get_xlabel() == "training episode"
-    np.testing.assert_array_equal(only.lines[1].get_xdata(), [1, 2])
+    np.testing.assert_array_equal(mean.get_xydata(), [[10, 1.0], [30, 2.0]])
+    np.testing.assert_array_equal(evaluation.get_xydata(), [[20, 2.0], [40, 4.0]])
+
+    both, exploration = plots.draw_learning([run, other], window=2, by_episode=True).axes
+    assert both.get_xlabel() == "training episode"
+    np.testing.assert_array_equal(both.lines[1].get_xdata(), [1, 2])
+    assert exploration.get_ylabel() == "epsilon, entropy"
+    by_episode = [line.get_xydata().tolist() for line in exploration.lines]
+    assert by_episode == [[[1, 0.5], [2, 0.1]], [[1, 1.5], [2, 1.2]]]
+    colors = [line.get_color() for line in exploration.lines]
+    assert colors == [both.lines[0].get_color(), both.lines[2].get_color()]
+
+    assert len(plots.draw_learning([silent], window=2).axes) == 1
 
 
 def test_an_entropy_below_zero_is_drawn_whole():

@@ -127,6 +127,30 @@ TABLE = {
         TRAIN + "{random.gin}" + BINDING + "Runner.agent=@RandomAgent()",
         "write @RandomAgent, without the brackets",
     ),
+    "augmentation called": (
+        TRAIN + "rainbow/atari_100k_drq.gin" + BINDING + "RainbowAgent.augmentation=@RandomShift()",
+        "write @RandomShift, without the brackets",
+    ),
+    "munchausen called": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.munchausen=@Munchausen()",
+        "write @Munchausen, without the brackets",
+    ),
+    "frames wanted": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.torso=@NatureCNN",
+        "A NatureCNN reads stacks of frames [stack, height, width], but the observations have the shape",
+    ),
+    "iterations without number": (
+        TRAIN + "{dqn.gin}" + BINDING + "Runner.num_iterations=None",
+        "Runner.num_iterations is None: give a whole number, 1 or more.",
+    ),
+    "log without steps": (
+        TRAIN + "{dqn.gin}" + BINDING + "Runner.log_every_steps=None",
+        "Runner.log_every_steps is None: give a whole number, 1 or more.",
+    ),
+    "switching too often": (
+        TRAIN + "classics/switching_asterix.gin" + BINDING + "SwitchingAgent.switch_prob=2",
+        "SwitchingAgent.switch_prob is 2: give a number from 0 to 1.",
+    ),
     "no agent": (TRAIN + "{tmp}/empty.gin", "Runner is not told its agent, environment"),
     "base_dir is a file": (
         "train --base_dir {tmp}/empty.gin --gin_files {random.gin}",

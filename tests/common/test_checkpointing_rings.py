@@ -231,17 +231,20 @@ def test_a_ring_that_began_anew_is_written_whole(tmp_path):
         assert_holds(checkpointer.load(rings=True).state["replay"], other)
 
 
-@pytest.mark.parametrize("harm", ["removed", "shortened"])
+@pytest.mark.parametrize("harm", ["removed", "shortened", "changed"])
 def test_a_segment_that_got_lost_during_the_run_is_written_again(tmp_path, harm):
     ring = Ring(1, capacity=30)
     checkpointer = Checkpointer(tmp_path)
     ring.add(14)
     checkpointer.save(1, {"replay": ring.slots()})
     victim = tmp_path / "replay" / segments(tmp_path, 1)[1]["name"]
+    content = victim.read_bytes()
     if harm == "removed":
         victim.unlink()
-    else:
-        victim.write_bytes(victim.read_bytes()[:-1])
+    elif harm == "shortened":
+        victim.write_bytes(content[:-1])
+    else:  # one bit, as a disk that grows old does
+        victim.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     ring.add(2)
     checkpointer.save(2, {"replay": ring.slots()})
     assert victim.name not in {segment["name"] for segment in segments(tmp_path, 2)}

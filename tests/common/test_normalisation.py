@@ -19,6 +19,16 @@ def test_moments_of_batches_are_those_of_the_whole():
     np.testing.assert_allclose(moments.variance, numbers.var(axis=0))
 
 
+def test_large_numbers_keep_what_tells_them_apart():
+    """Often wrong: added up in float32, in which the mean alone is off by more than a deviation."""
+    numbers = np.random.default_rng(0).normal(1e6, 1.0, size=(4096, 2)).astype(np.float32)
+    moments = RunningMoments((2,))
+    moments.update(numbers[:2048])
+    moments.update(numbers[2048:])
+    np.testing.assert_allclose(moments.mean, 1e6, rtol=1e-7)
+    np.testing.assert_allclose(moments.variance, 1.0, rtol=0.1)
+
+
 def test_moments_go_on_from_their_state():
     numbers = np.random.default_rng(0).normal(size=(10, 3))
     first, second = RunningMoments((3,)), RunningMoments((3,))

@@ -31,7 +31,7 @@ def shrunk(config: str) -> list[str]:
     else:
         bindings["Runner.evaluation_steps"] = 160
     if "AtariEnvironment" in text:  # an agent that has learned nothing can play for ever
-        bindings["Runner.max_steps_per_episode"] = 100
+        bindings["Runner.max_steps_per_episode"] = 10
     agent = re.search(r"^Runner.agent = @(\w+)", text, re.MULTILINE)
     if agent:
         smaller = _AGENTS.get(agent[1], {})

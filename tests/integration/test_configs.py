@@ -1,12 +1,14 @@
 """Every packaged experiment opens with its provenance and runs for a few steps.
 
-Those that take no time, and one on Atari's frames, also resume; tests/runner kills every agent.
+Those that take no time, and one of each kind on Atari's frames, also resume; tests/runner kills every
+agent.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dopamine_lite.cli.main import main
@@ -17,6 +19,14 @@ from tests.integration.shrink import shrunk
 CONFIGS = sorted(path.relative_to(packaged_configs()).as_posix() for path in all_configs())
 EXPERIMENTS = [name for name in CONFIGS if not name.startswith(("atari/", "minatar/"))]
 QUICK = ("classics/q_", "classics/sarsa_", "classics/double_q_", "classics/switching_")
+ON_FRAMES = (
+    "dqn/atari.gin",
+    "ppo/atari.gin",
+    "classics/dqn_breakout.gin",
+    "classics/dqn_space_invaders.gin",
+    "classics/reinforce_pong.gin",
+    "classics/reinforce_space_invaders.gin",
+)
 
 
 def test_the_experiments_are_all_there():
@@ -79,7 +89,7 @@ def test_runs(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in EXPERIMENTS if name.startswith((*QUICK, "dqn/atari.gin"))]
+    "name", [name for name in EXPERIMENTS if name.startswith(QUICK) or name in ON_FRAMES]
 )
 def test_resumes_as_if_never_stopped(name, tmp_path):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
@@ -88,6 +98,20 @@ def test_resumes_as_if_never_stopped(name, tmp_path):
     lines = [[line | {"time": None} for line in read_iterations(run)] for run in (whole, resumed)]
     assert lines[0] == lines[1] and len(lines[0]) == 3
     assert read_episodes(whole) == read_episodes(resumed)
+
+
+def test_sarsa_earns_more_on_the_cliff_than_q_learning_which_finds_the_shorter_path(tmp_path):
+    """Sutton and Barto (2018), example 6.6, by the packaged configs as they are."""
+    online, greedy = {}, {}
+    for agent in ("q_learning", "sarsa"):
+        run, config = tmp_path / agent, f"classics/{agent}_cliff.gin"
+        assert main(["train", "--base_dir", str(run), "--gin_files", config]) == 0
+        returns = [line["return"] for line in read_episodes(run) if line["phase"] == "train"]
+        online[agent] = np.mean(returns[len(returns) // 2 :])
+        greedy[agent] = [line["eval"]["average_return"] for line in read_iterations(run)]
+    assert -60 < online["q_learning"] < -40 < online["sarsa"] < -20
+    assert set(greedy["q_learning"][1:]) == {-13}  # along the edge
+    assert max(greedy["sarsa"]) == -17  # at a distance
 
 
 @pytest.mark.parametrize(

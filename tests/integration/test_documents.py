@@ -7,7 +7,6 @@ of serving them.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import shlex
@@ -18,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from dopamine_lite.cli.main import main
-from dopamine_lite.common.metrics.logbook import read_episodes
 from tests.integration.shrink import shrunk
 
 ROOT = Path(__file__).parents[2]
@@ -34,16 +32,6 @@ def blocks(document: Path, language: str) -> list[str]:
 def commands(document: Path) -> list[str]:
     lines = "".join(blocks(document, "bash")).splitlines()
     return [line for line in lines if line.strip()]
-
-
-def directories(arguments: list[str]) -> list[Path]:
-    pairs = itertools.pairwise(arguments)
-    return [Path(value) for flag, value in pairs if flag == "--base_dir"]
-
-
-def has_episodes(directory: Path) -> bool:
-    """Whether the shrunk run has finished an episode; few of Atari's do."""
-    return any(line["phase"] == "train" for line in read_episodes(directory))
 
 
 def name(document: Path) -> str:
@@ -71,10 +59,7 @@ def test_every_command_works(document, tmp_path, monkeypatch):
                 arguments += shrunk(arguments[arguments.index("--gin_files") + 1])
             if arguments[0] == "evaluate":
                 arguments += ["--episodes", "2"]
-            too_short = arguments[0] == "plot" and not all(
-                map(has_episodes, directories(arguments))
-            )
-            assert main(arguments) == (2 if too_short else 0), command
+            assert main(arguments) == 0, command
         elif program == "make":
             subprocess.run(["make", "-n", "-C", ROOT, *arguments], check=True, capture_output=True)
         elif program == "tensorboard":

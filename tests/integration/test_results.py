@@ -57,6 +57,34 @@ def test_the_readmes_table_is_of_these_runs(cells, collect, final):
     assert mean == collect.interval(returns)
 
 
+@pytest.mark.parametrize(
+    ("document", "config", "column", "digits"),
+    [
+        ("README", "switching_asterix", "evaluation_return", 0),
+        ("README", "sarsa_cartpole", "evaluation_return", 1),
+        ("README", "double_q_cartpole", "evaluation_return", 1),
+        ("07_sarsa_cartpole", "sarsa_cartpole", "evaluation_return", 1),
+        ("08_double_q_cartpole", "double_q_cartpole", "evaluation_return", 1),
+        ("08_double_q_cartpole", "double_q_cartpole", "last_train_return", 1),
+        ("08_double_q_cartpole", "q_learning_cartpole", "evaluation_return", 1),
+        ("08_double_q_cartpole", "q_learning_cartpole", "last_train_return", 1),
+        ("10_ppo_lands_the_rocket", "ppo/rocket_lander", "evaluation_return", 1),
+        ("10_ppo_lands_the_rocket", "ppo_kl_rocket_lander", "evaluation_return", 1),
+    ],
+)
+def test_the_classics_quote_these_runs(document, config, column, digits, final):
+    name = f"{config}.gin" if "/" in config else f"classics/{config}.gin"
+    runs = [row for row in final if (row["config"], row["bindings"]) == (name, "")]
+    assert [row["seed"] for row in runs] == ["0", "1", "2"]
+    quoted = [f"{float(row[column]):.{digits}f}" for row in runs]
+    text = (ROOT / "docs" / "classics" / f"{document}.md").read_text(encoding="utf-8")
+    if document == "07_sarsa_cartpole":  # a row for each seed
+        for seed, value in enumerate(quoted):
+            assert re.search(rf"^\| seed {seed} .*\| {re.escape(value)} \|$", text, re.MULTILINE)
+    else:
+        assert ", ".join(quoted) in text
+
+
 MINATAR_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
 
 

@@ -18,9 +18,17 @@ FAMILY = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
     [
         *((f"{agent}/cartpole.gin", 475) for agent in FAMILY),
         ("ppo/cartpole.gin", 475),
+        ("ppo/acrobot.gin", -90),
+        ("ppo/pendulum.gin", -220),
+        ("ppo/lunar_lander.gin", 200),
+        ("ppo/lunar_lander_continuous.gin", 200),
+        ("ppo/rocket_lander.gin", 200),
+        ("classics/ppo_kl_rocket_lander.gin", 200),
         *((f"{agent}/lunar_lander.gin", 200) for agent in FAMILY),
         ("classics/q_learning_grid_world.gin", -11),
         ("classics/sarsa_cartpole.gin", 195),
+        ("classics/double_q_cartpole.gin", 195),
+        ("classics/reinforce_lunar_lander.gin", 200),
         ("classics/dqn_boltzmann_cartpole.gin", 200),
     ],
 )

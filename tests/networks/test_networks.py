@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.actor import NumpyNetwork, compiled
 from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.export import keras_model
 from dopamine_lite.networks.heads import (
@@ -21,7 +22,7 @@ from dopamine_lite.networks.heads import (
     QuantileHead,
 )
 from dopamine_lite.networks.layers import CosineEmbedding, NoisyDense, initializer
-from dopamine_lite.networks.network import Network, NumpyNetwork
+from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Adam, RMSProp
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, PatchConvolution
@@ -212,7 +213,7 @@ def both(torso: str, head) -> tuple[Network, NumpyNetwork, np.ndarray]:
 @pytest.mark.parametrize("torso", TORSOS)
 def test_numpy_equals_tensorflow(torso, head):
     network, numpy_network, observations = both(torso, HEADS[head])
-    values = network.values_function()(observations, None)
+    values = compiled(network)(observations, None)
     assert values.shape == (5, 3)
     np.testing.assert_allclose(numpy_network(observations), values, rtol=2e-4, atol=2e-4)
 
@@ -222,7 +223,7 @@ def test_implicit_quantiles_are_the_same_in_numpy():
     head = functools.partial(ImplicitQuantileHead, num_quantile_samples=20_000, hidden_units=6)
     network, numpy_network, observations = both("mlp", head)
     generator = np.random.default_rng(0)
-    values = network.values_function()(observations, generator)
+    values = compiled(network)(observations, generator)
     np.testing.assert_allclose(numpy_network(observations, generator), values, atol=0.05)
 
 
@@ -267,7 +268,7 @@ def test_dueling_values_have_the_state_value_as_their_mean():
 
 def test_noise_is_off_without_a_seed_and_repeats_with_one():
     network, _, observations = both("mlp", HEADS["noisy"])
-    values = network.values_function()
+    values = compiled(network)
     np.testing.assert_array_equal(values(observations, None), values(observations, None))
     first, second = (values(observations, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)

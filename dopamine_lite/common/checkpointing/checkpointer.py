@@ -116,6 +116,10 @@ class Checkpointer:
             return []
         return sorted(int(match[1]) for match in map(_COMPLETE.fullmatch, names) if match)
 
+    def verify(self, number: int) -> None:
+        """Raises Damaged where a byte of a checkpoint is not as it was written."""
+        verify_checkpoint(self._path(number), number, self._replay)
+
     def save(self, number: int, state: State) -> Path:
         """Saves `state` as the checkpoint `number` and removes those that are too many.
 

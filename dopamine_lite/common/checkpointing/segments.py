@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
-from dopamine_lite.common.checkpointing.storage import FileRecord, durable_file
+from dopamine_lite.common.checkpointing.storage import Damaged, FileRecord, durable_file, verify
 from dopamine_lite.common.checkpointing.tree import raw_bytes
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.ring import RingSlots
@@ -63,8 +63,8 @@ class SavedRing:
 def still_needed(saved: SavedRing, ring: RingSlots, directory: Path) -> list[Segment]:
     """The segments of the last checkpoint that `ring` can go on from, without a gap.
 
-    A segment whose slots have all been overwritten is left out. Where a file is not there in its
-    full size any more, the list ends: the ring still has its slots, and writes them anew.
+    A segment whose slots have all been overwritten is left out. Where a file is not there as it was
+    written, the list ends: the ring still has its slots, and writes them anew.
     """
     if len(saved.first) != ring.first.size:
         return []
@@ -73,8 +73,9 @@ def still_needed(saved: SavedRing, ring: RingSlots, directory: Path) -> list[Seg
     segments = []
     for segment in saved.segments:
         if (np.array(segment.stop) > ring.first).any():
-            path = directory / segment.name
-            if not path.is_file() or path.stat().st_size != segment.size:
+            try:
+                verify(directory / segment.name, segment.record)
+            except Damaged:
                 break
             segments.append(segment)
     return segments

@@ -50,9 +50,8 @@ class SumTree:
         for _ in range(self._depth):
             nodes = 2 * nodes
             left = self._nodes[nodes]
-            right = (targets >= left) & (
-                self._nodes[nodes + 1] > 0
-            )  # rounding must not lead astray
+            # To a right half that is empty only rounding could lead.
+            right = (targets >= left) & (self._nodes[nodes + 1] > 0)
             targets = targets - np.where(right, left, 0.0)
             nodes = nodes + right
         return nodes - self._size
