@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,7 +44,7 @@ _VARIABLES = (  # of the environment, each of which can change numbers
     "CUDA_VISIBLE_DEVICES",
 )
 _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `collect` returns
-    ("machine", "processor"),
+    *(("machine", name) for name in ("processor", "gpus")),
     *(("threads", pool) for pool in ("intra_op", "inter_op", "openblas")),
     *(("versions", name) for name in _PACKAGES if name not in ("gin-config", "tensorboard")),
     ("commits", "dopamine_lite"),
@@ -52,11 +52,12 @@ _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `col
 )
 
 
-def collect(threads: Mapping[str, int]) -> dict[str, Any]:
+def collect(threads: Mapping[str, int], gpus: Sequence[str] = ()) -> dict[str, Any]:
     """One start of a run: when, by which command, with what. Names no host and no user.
 
     Args:
       threads: TensorFlow's "intra_op" and "inter_op".
+      gpus: the names of those that TensorFlow uses.
     """
     memory = psutil.virtual_memory().total
     return {
@@ -70,6 +71,7 @@ def collect(threads: Mapping[str, int]) -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "memory_gb": round(memory / 1e9, 1),
+            "gpus": list(gpus) or None,
         },
         "threads": dict(threads) | {"openblas": _openblas_threads()},
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
@@ -157,6 +159,7 @@ def _of_own_modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[t
 
 _IN_WORDS = {
     "machine": "The {}",
+    "machine.gpus": "What TensorFlow finds of GPUs",
     "threads": "The number of {} threads",
     "versions": "The version of {}",
     "commits": "The source of {}",

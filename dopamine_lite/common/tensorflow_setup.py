@@ -50,6 +50,15 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     return {"intra_op": threads, "inter_op": inter_op}
 
 
+def gpu_names() -> list[str]:
+    """What the GPUs are called that TensorFlow uses."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return [each.get("device_name", "unknown") for each in details]
+
+
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
     """Keeps file descriptor 2 quiet; lets out what was written if the body raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,12 +71,9 @@ class TwinTorso:
         self.layers = _SideBySide(first.layers, second.layers)
         self.compile_update = first.compile_update
         self.kind = type(first).__name__
-        self._prepare = first.prepare
+        self.prepare = first.prepare
         if hasattr(first, "call_numpy"):
-            self.call_numpy = _SideBySideNumpy(first)
-
-    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
-        return self._prepare(observations)
+            self.call_numpy = functools.partial(_side_by_side_in_numpy, first.call_numpy)
 
 
 def value_variables(network: Network) -> list[tf.Variable]:
@@ -93,13 +91,11 @@ class _SideBySide(keras.layers.Layer):
         return tf.concat([self.first(inputs), self.second(inputs)], axis=1)
 
 
-class _SideBySideNumpy:
-    def __init__(self, torso: Any):
-        self._torso = torso
-
-    def __call__(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
-        half = len(weights) // 2
-        parts = [
-            self._torso.call_numpy(observations, own) for own in (weights[:half], weights[half:])
-        ]
-        return np.concatenate(parts, axis=1)
+def _side_by_side_in_numpy(
+    torso: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray],
+    observations: np.ndarray,
+    weights: Sequence[np.ndarray],
+) -> np.ndarray:
+    half = len(weights) // 2
+    parts = [torso(observations, own) for own in (weights[:half], weights[half:])]
+    return np.concatenate(parts, axis=1)

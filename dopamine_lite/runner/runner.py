@@ -35,7 +35,7 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
+from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 
 import_tensorflow()  # before an agent's module does, and with its banner
@@ -275,7 +275,7 @@ class Runner:
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         self._write_config()
-        start = provenance.collect(self._threads)
+        start = provenance.collect(self._threads, gpu_names())
         for sentence in provenance.record_start(self.base_dir, start, self.describe()):
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))

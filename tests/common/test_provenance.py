@@ -79,6 +79,8 @@ def test_what_is_collected(monkeypatch):
     assert "TF_ENABLE_ONEDNN_OPTS" not in found["variables"]
     assert found["machine"]["cores"] == os.cpu_count()
     assert found["machine"]["memory_gb"] > 0
+    assert found["machine"]["gpus"] is None
+    assert provenance.collect(THREADS, ["NVIDIA T4"])["machine"]["gpus"] == ["NVIDIA T4"]
 
 
 def test_collecting_names_no_host_and_no_user_and_imports_nothing_heavy():
