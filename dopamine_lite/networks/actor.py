@@ -30,7 +30,7 @@ class Actor:
 
     @property
     def kind(self) -> str:
-        """ "NumPy" or "TensorFlow"."""
+        """What computes: "NumPy" or "TensorFlow"."""
         return "NumPy" if self._numpy else "TensorFlow"
 
     def parameters(self) -> tf.Tensor:

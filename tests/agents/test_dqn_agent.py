@@ -38,7 +38,7 @@ def build(seed: int = 0, num_envs: int = 1, **arguments: Any) -> DQNAgent:
 
 
 def values(agent: DQNAgent) -> np.ndarray:
-    return agent._values(np.eye(3, dtype=np.float32), None)
+    return agent._actor(np.eye(3, dtype=np.float32), None)
 
 
 @pytest.mark.parametrize(

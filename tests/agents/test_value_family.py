@@ -83,7 +83,7 @@ def build(name: str, seed: int = 0, num_envs: int = 1, **arguments: Any) -> Valu
 
 def values(agent: ValueAgent) -> np.ndarray:
     generator = np.random.default_rng(0) if agent._online.head.random_in_evaluation else None
-    return agent._values(np.eye(3, dtype=np.float32), generator)
+    return agent._actor(np.eye(3, dtype=np.float32), generator)
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -449,7 +449,7 @@ def test_the_priorities_of_each_batch_reach_its_transitions():
     ((batch, priorities),) = given
     assert priorities.shape == (8, 32)
     states = batch.frames[:, :, 0].reshape(-1, 3)
-    q = agent._values(states, None)[np.arange(256), batch.actions.ravel()]
+    q = agent._actor(states, None)[np.arange(256), batch.actions.ravel()]
     np.testing.assert_allclose(priorities.ravel(), np.abs(batch.returns.ravel() - q), atol=1e-5)
     at = batch.slots.ravel()  # one stream that has not wrapped round
     by_slot = (np.abs(batch.returns.ravel() - q) + 1e-6) ** 0.5
