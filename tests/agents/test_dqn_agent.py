@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -9,6 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.common.errors import UserError
@@ -34,7 +36,8 @@ def build(seed: int = 0, num_envs: int = 1, **arguments: Any) -> DQNAgent:
         "update_period": 1,
         "target_update_period": 20,
     }
-    return DQNAgent(spec(num_envs=num_envs), Seeds(seed), **(settings | arguments))
+    settings |= arguments
+    return DQNAgent(settings.pop("spec", spec(num_envs=num_envs)), Seeds(seed), **settings)
 
 
 def values(agent: DQNAgent) -> np.ndarray:
@@ -57,6 +60,22 @@ def test_learns_the_identity(arguments):
     Identity().play(agent, 600)
     np.testing.assert_array_equal(agent.act(np.eye(3, dtype=np.float32), evaluate=True), [0, 1, 2])
     np.testing.assert_allclose(values(agent), np.eye(3), atol=0.15)
+
+
+def test_learns_from_states_that_are_numbers():
+    """Often wrong: the number of a state read as a quantity. Here the neighbours differ most."""
+    states = gymnasium.spaces.Discrete(6, start=-2)
+    tiny = dataclasses.replace(spec(num_actions=2, num_envs=2), observation_space=states)
+    agent = build(spec=tiny, num_envs=2)
+    generator = np.random.default_rng(0)
+    ended = np.ones(2, bool)
+    for _ in range(600):
+        seen = generator.integers(-2, 4, size=2)
+        actions = agent.act(seen)
+        rewards = (actions == seen % 2).astype(float)
+        agent.observe(Transitions(seen, actions, rewards, ended, ~ended, seen))
+    every = np.arange(-2, 4)
+    np.testing.assert_array_equal(agent.act(every, evaluate=True), every % 2)
 
 
 def test_truncation_is_bootstrapped_and_termination_is_not():
@@ -156,7 +175,6 @@ def test_frames_are_learned_from_through_the_nature_network():
         min_replay_history=20,
         update_period=4,
     )
-    from dopamine_lite.agents.agent import Transitions
 
     ended = np.array([True, True])
     for _ in range(60):
