@@ -47,7 +47,7 @@ class Agent(abc.ABC):
     def get_state(self) -> State:
         """Everything that decides what the agent does next.
 
-        Called only where every stream's episode has just ended: before a checkpoint the Runner
+        The Runner calls it only where every stream's episode has just ended: before a checkpoint it
         truncates those in flight.
         """
 
@@ -69,7 +69,8 @@ class Agent(abc.ABC):
 
     def describe(self) -> dict[str, Any]:
         """What this agent is, for the log, `inspect` and provenance: its active parts by name,
-        `parameters` (their number) and `memory_bytes` (what it will hold when full)."""
+        `parameters` (their number) and `memory_bytes` (what it will hold when full; with `replay`,
+        its name, the Runner looks whether that fits)."""
         return {}
 
 

@@ -39,7 +39,9 @@ class Rollout(NamedTuple):
     actions: np.ndarray  # [T, N, D] as drawn
     outputs: np.ndarray  # [T, N, P] of the policy that drew them
     values: np.ndarray  # [T, N] V(s)
-    cut_values: np.ndarray  # [T, N] V(s') where s' is not the next row's s; else 0
+    cut_values: (
+        np.ndarray
+    )  # [T, N] V(s') where a stream was cut and in the last row; not used elsewhere
     rewards: np.ndarray  # [T, N]
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool
@@ -69,7 +71,8 @@ class PPOAgent(PolicyAgent):
       seeds: this agent's node.
       torso: the network's body, such as `@MLP` or `@NatureCNN`.
       shared_torso: policy and value read the same features; else each has a torso of its own.
-      optimizer: takes the gradient steps.
+      optimizer: takes the gradient steps, `apply(gradients, scale)`; a decay of its own multiplies with
+        `learning_rate_decay_period`.
       gamma: discount per agent step.
       gae_lambda: lambda of the advantages; 1: whole returns.
       rollout_length: T, agent steps of each stream between updates.

@@ -192,6 +192,7 @@ class ReinforceAgent(PolicyAgent):
             self._finish(stream, float(last_values[stream]))
         if len(self._batch) >= self._batch_episodes:
             self._learn()
+            self._batch.clear()
 
     def _finish(self, stream: int, last_value: float) -> None:
         observations, actions, outputs, values, rewards = map(
@@ -203,7 +204,6 @@ class ReinforceAgent(PolicyAgent):
 
     def _learn(self) -> None:
         whole = Episode(*(np.concatenate(column) for column in zip(*self._batch, strict=True)))
-        self._batch.clear()
         advantages = whole.returns - whole.values if self._learned_baseline else whole.returns
         if self._normalise_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)

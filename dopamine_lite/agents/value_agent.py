@@ -316,7 +316,7 @@ class ValueAgent(Agent):
         scalars = np.stack(columns, axis=-1, dtype=np.float32)
         size = (num_updates, self._num_seeds, 2)
         seeds = self._update_seeds.integers(2**31, size=size, dtype=np.int32)
-        update = self._update_functions[num_updates]
+        update = self._update_function(num_updates)
         inputs = [batch.frames, scalars, seeds]
         if batch.masks is not None:
             inputs.append(batch.masks)
@@ -331,8 +331,12 @@ class ValueAgent(Agent):
         """Compiles what a step of the streams can have due: the period fits into it so many times."""
         fewest, rest = divmod(self._spec.num_envs, self._update_period)
         for due in {fewest, fewest + bool(rest)} - {0}:
-            num_updates = due * self._updates_per_period
+            self._update_function(due * self._updates_per_period)
+
+    def _update_function(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+        if num_updates not in self._update_functions:
             self._update_functions[num_updates] = self._compile_update(num_updates)
+        return self._update_functions[num_updates]
 
     def _compile_update(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
         """`num_updates` gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3 or 4]."""

@@ -9,9 +9,7 @@ from absl import flags
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
 
-SUMMARY = (
-    "Draws the returns of runs, with epsilon or entropy beside one run's; or any other metric."
-)
+SUMMARY = "Draws the returns of runs, with epsilon or entropy beside them; or any other metric."
 _SUFFIXES = (".png", ".svg", ".pdf")
 _X = ("steps", "episodes")
 

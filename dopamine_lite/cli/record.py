@@ -66,7 +66,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
 
 def _environment(runner: Runner, seed: int) -> Environment:
-    """The one that `evaluate` with the same seed makes, with one stream."""
+    """The environment that `evaluate` would make with this seed and one stream."""
     from dopamine_lite.common.seeding import Seeds
 
     return runner.create_environment(

@@ -391,7 +391,7 @@ def _missing_parameters(message: str) -> str | None:
     if made := re.match(r"'(\w+)' object is not callable|(\w+)\.__call__\(\) missing", message):
         early = made[1] or made[2]
         if gin_config._REGISTRY.get_match(early):
-            return f"@{early}() makes a {early} too early: write @{early}, without the brackets."
+            return f"@{early}() calls {early} too early: write @{early}, without the brackets."
     name = called[1]
     listed = re.match(
         r"Required bindings for `.*` not provided in config: \[(.*?)\]", message

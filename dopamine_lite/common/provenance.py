@@ -159,7 +159,7 @@ def _of_own_modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[t
 
 _IN_WORDS = {
     "machine": "The {}",
-    "machine.gpus": "What TensorFlow finds of GPUs",
+    "machine.gpus": "The list of GPUs",
     "threads": "The number of {} threads",
     "versions": "The version of {}",
     "commits": "The source of {}",

@@ -1,9 +1,10 @@
 """Torsos: from observations to features. Each is chosen by gin, never by the agent.
 
 A torso holds its Keras layers and tells an agent two things more: `prepare`, pure TensorFlow from
-observations as they are stored to what the layers read (compiled by XLA, which does it ten times
-faster than TensorFlow's own kernels), and `compile_update`, whether XLA is faster for the whole
-update too. One that is small enough to be computed in NumPy also offers `call_numpy`.
+observations to what the layers read (compiled by XLA, which does it ten times faster than TensorFlow's
+own kernels), and `compile_update`, whether XLA is faster for the whole update too. One that is small
+enough to be computed in NumPy also offers `call_numpy`. Observations come as they are stored, but those
+of a `Discrete` space as one-hot vectors.
 
 Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
 """
@@ -30,7 +31,7 @@ class Torso(Protocol):
     compile_update: bool
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
-        """Observations [B, ...] as stored -> what `layers` reads."""
+        """Observations [B, ...] -> what `layers` reads."""
 
 
 def _dense(
@@ -65,7 +66,7 @@ def _scaled_images(torso: str, observations: tf.Tensor) -> tf.Tensor:
     shape = tuple(observations.shape[1:])
     if len(shape) != 3 or shape[0] > shape[2]:
         raise UserError(
-            f"A {torso} reads stacks of frames [stack, height, width], but the observations have the "
+            f"{torso} reads stacks of frames [stack, height, width], but the observations have the "
             f"shape {shape}: bind another torso, such as @MLP."
         )
     images = tf.cast(tf.transpose(observations, [0, 2, 3, 1]), tf.float32)
@@ -76,8 +77,8 @@ def _scaled_images(torso: str, observations: tf.Tensor) -> tf.Tensor:
 class NatureCNN:
     """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
 
-    Reads stacks of frames [B, stack, height, width], bytes or real numbers; gives features
-    [B, hidden_units].
+    Reads stacks of frames [B, stack, height, width], bytes or numbers of a scale that suits; gives
+    features [B, hidden_units].
 
     Args:
       seeds: of the initial parameters.
@@ -143,9 +144,9 @@ class _Residual(keras.layers.Layer):
 class ImpalaCNN:
     """The residual torso of Espeholt et al. (2018), figure 3, right: 15 convolutions.
 
-    Reads stacks of frames [B, stack, height, width], bytes or real numbers; gives features
-    [B, hidden_units] or, with 0, those of the convolutions. `nn_scale` multiplies the filters 16,
-    32, 32.
+    Reads stacks of frames [B, stack, height, width], bytes or numbers of a scale that suits; gives
+    features [B, hidden_units] or, with 0, those of the convolutions. `nn_scale` multiplies the filters
+    16, 32, 32.
     """
 
     compile_update = False
@@ -238,7 +239,7 @@ class MinAtarCNN:
         shape = tuple(observations.shape[1:])
         if len(shape) != 3:
             raise UserError(
-                "A MinAtarCNN reads images [height, width, channels], but the observations have the "
+                "MinAtarCNN reads images [height, width, channels], but the observations have the "
                 f"shape {shape}: bind another torso, such as @MLP."
             )
         return tf.cast(observations, tf.float32)

@@ -163,12 +163,14 @@ class Runner:
     def check_memory(self) -> None:
         """Raises UserError where the agent's replay, once full, would not fit into memory.
 
-        What other agents hold they take when they are built, and look for room before.
+        What else agents hold they have taken when they were built.
         """
         parts = self.agent.describe()
         if "replay" in parts:
             remedy = f"lower {parts['replay']}.replay_capacity"
-            require_memory(int(parts["memory_bytes"]), parts["agent"], remedy)
+            require_memory(
+                int(parts.get("memory_bytes", 0)), parts.get("agent", "The agent"), remedy
+            )
 
     def load(self, checkpoint: int | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.

@@ -320,5 +320,7 @@ def test_every_value_of_a_successor_is_set():
     """Often wrong: what memory held where an episode terminated, which may be NaN, times zero."""
     agent = build("ppo")
     agent._rollout.cut_values[:] = np.nan
-    Identity(2).play(agent, 16)
+    Identity(2).play(agent, 10)
+    assert all(np.isfinite(column).all() for column in agent.get_state()["rollout"])
+    Identity(2).play(agent, 6)
     assert all(np.isfinite(variable).all() for variable in digest(agent))

@@ -137,7 +137,7 @@ TABLE = {
     ),
     "frames wanted": (
         TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.torso=@NatureCNN",
-        "A NatureCNN reads stacks of frames [stack, height, width], but the observations have the shape",
+        "NatureCNN reads stacks of frames [stack, height, width], but the observations have the shape",
     ),
     "iterations without number": (
         TRAIN + "{dqn.gin}" + BINDING + "Runner.num_iterations=None",

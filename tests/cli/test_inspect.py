@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dopamine_lite.common.checkpointing import checkpoint
+from dopamine_lite.common.checkpointing import checkpointer
 from dopamine_lite.common.checkpointing.storage import Damaged
 from tests.cli.test_main import _modules_imported_by
 
@@ -105,7 +105,7 @@ def test_the_newest_checkpoint_is_looked_for_again_when_it_is_removed(
             directory.rename(checkpoints / "checkpoint-000000000600")
             raise Damaged("state.npz is missing")
 
-    monkeypatch.setattr(checkpoint, "verify_checkpoint", verify)
+    monkeypatch.setattr(checkpointer, "verify_checkpoint", verify)
     report = json.loads(cli("inspect", "--base_dir", run, "--json").out)["checkpoints"]
     assert report == {"numbers": [200, 600], "newest": 600, "state": "intact"}
     assert verified == [400, 600]

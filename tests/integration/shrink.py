@@ -11,6 +11,7 @@ _RUNNER = {
     "Runner.training_steps": 320,
     "Runner.checkpoint_every_steps": 160,
     "Runner.log_every_steps": 100,
+    "Runner.max_steps_per_episode": 10,  # an agent that has learned nothing may play for ever
 }
 _VALUE_AGENT = {"min_replay_history": 40, "update_period": 16, "updates_per_period": 2}
 _AGENTS: dict[str, dict[str, object]] = {
@@ -30,8 +31,6 @@ def shrunk(config: str) -> list[str]:
         bindings["Runner.evaluation_episodes"] = 1
     else:
         bindings["Runner.evaluation_steps"] = 160
-    if "AtariEnvironment" in text:  # an agent that has learned nothing can play for ever
-        bindings["Runner.max_steps_per_episode"] = 10
     agent = re.search(r"^Runner.agent = @(\w+)", text, re.MULTILINE)
     if agent:
         smaller = _AGENTS.get(agent[1], {})

@@ -75,7 +75,7 @@ def still_needed(saved: SavedRing, ring: RingSlots, directory: Path) -> list[Seg
         if (np.array(segment.stop) > ring.first).any():
             try:
                 verify(directory / segment.name, segment.record)
-            except Damaged:
+            except (Damaged, OSError):
                 break
             segments.append(segment)
     return segments
