@@ -58,8 +58,9 @@ def compiled(network: Network) -> Callable[[np.ndarray, np.random.Generator | No
 
     @functools.cache
     def outputs_function(drawn: bool) -> Callable[..., tf.Tensor]:
-        def outputs(observations: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-            return network.head.values(network(prepare(observations), seed))
+        # Not `seed=None`: a call that leaves out a default misses the signature, which costs dearly.
+        def outputs(observations: tf.Tensor, *seed: tf.Tensor) -> tf.Tensor:
+            return network.head.values(network(prepare(observations), *seed))
 
         signature = [network.input]
         if drawn:
