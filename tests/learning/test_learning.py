@@ -28,7 +28,7 @@ FAMILY = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
         ("classics/q_learning_grid_world.gin", -11),
         ("classics/sarsa_cartpole.gin", 195),
         ("classics/double_q_cartpole.gin", 195),
-        ("classics/reinforce_lunar_lander.gin", 200),
+        ("classics/reinforce_lunar_lander.gin", 100),
         ("classics/dqn_boltzmann_cartpole.gin", 200),
     ],
 )
