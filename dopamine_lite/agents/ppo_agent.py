@@ -39,9 +39,7 @@ class Rollout(NamedTuple):
     actions: np.ndarray  # [T, N, D] as drawn
     outputs: np.ndarray  # [T, N, P] of the policy that drew them
     values: np.ndarray  # [T, N] V(s)
-    cut_values: (
-        np.ndarray
-    )  # [T, N] V(s') where a stream was cut and in the last row; not used elsewhere
+    cut_values: np.ndarray  # [T, N] V(s') where a stream was cut, and in the last row
     rewards: np.ndarray  # [T, N]
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool

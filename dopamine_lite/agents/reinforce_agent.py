@@ -11,11 +11,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
-from dopamine_lite.common.checks import (
-    check_fraction,
-    check_not_negative,
-    check_whole,
-)
+from dopamine_lite.common.checks import check_fraction, check_not_negative, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
