@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
+WORKERS ?= 2
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +29,8 @@ demo: install  ## trains DQN on CartPole, evaluates it over 100 episodes and fil
 	$(BIN)/dopamine-lite record --base_dir $(RUN) --output $(RUN)/cartpole.gif
 	@echo "Its curves: $(BIN)/tensorboard --logdir $(RUN)/logs"
 
-test: install  ## the test suite
-	$(BIN)/python -m pytest
+test: install  ## the test suite, on WORKERS=2 cores
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test-oracle: install  ## losses beside another implementation of them (rlax, on JAX)
 	$(BIN)/python -m pip install --quiet --editable '.[oracle]' --constraint constraints.txt

@@ -17,13 +17,6 @@ from dopamine_lite.environments.factory import create_environment
 CONFIGS = Path(__file__).parents[2] / "configs" / "atari"
 
 
-@pytest.fixture(autouse=True)
-def no_bindings():
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
 @pytest.mark.parametrize(
     "build, binding",
     [

@@ -45,13 +45,6 @@ class MaskedGridWorld(GridWorld):
         return result
 
 
-@pytest.fixture(autouse=True)
-def no_bindings():
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
 @pytest.mark.parametrize(
     ("options", "walk"),
     [

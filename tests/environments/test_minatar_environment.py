@@ -25,13 +25,6 @@ def minatar():
     return pytest.importorskip("minatar")
 
 
-@pytest.fixture(autouse=True)
-def no_bindings():
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
 def play(environment: MinAtarEnvironment, steps: int, seed: int = 0) -> list[np.ndarray]:
     """Everything an environment returned during `steps` of random play."""
     generator = np.random.default_rng(seed)

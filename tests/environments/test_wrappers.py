@@ -261,21 +261,18 @@ def test_binarise_by_hand():
 
 def test_pong_from_pixels():
     """80 x 80 differences of two levels: nothing but the paddles and the ball moves."""
-    with gin.unlock_config():
-        gin.clear_config()
-        gin.parse_config(
-            """
-            wrapped_environment.environment = @AtariEnvironment
-            wrapped_environment.wrappers = [@Crop, @Binarise, @DifferenceFrame]
-            AtariEnvironment.game = "Pong"
-            AtariEnvironment.stack_size = 1
-            Crop.bottom = 4
-            Crop.left = 2
-            Crop.right = 2
-            """
-        )
-        environment = wrapped_environment(num_envs=2, seed=3, max_steps_per_episode=60)
-        gin.clear_config()
+    gin.parse_config(
+        """
+        wrapped_environment.environment = @AtariEnvironment
+        wrapped_environment.wrappers = [@Crop, @Binarise, @DifferenceFrame]
+        AtariEnvironment.game = "Pong"
+        AtariEnvironment.stack_size = 1
+        Crop.bottom = 4
+        Crop.left = 2
+        Crop.right = 2
+        """
+    )
+    environment = wrapped_environment(num_envs=2, seed=3, max_steps_per_episode=60)
     assert environment.spec.observation_space.shape == (1, 80, 80)
     assert environment.spec.max_steps_per_episode == 60
     assert environment.spec.protocol["wrappers"] == [

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gin
 import numpy as np
 import pytest
 
@@ -99,12 +98,6 @@ class Recorder(RandomAgent):
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         self.seen[evaluate].append(transitions)
-
-
-@pytest.fixture(autouse=True)
-def nothing_bound():
-    """Bindings that other tests have loaded would be this Runner's too."""
-    gin.clear_config()
 
 
 def build(base_dir: Path, environment: Callable[..., Environment], **settings: Any) -> Runner:
