@@ -33,10 +33,10 @@ class Network:
         assert space.shape is not None and space.dtype is not None
         self.categories = space if isinstance(space, gymnasium.spaces.Discrete) else None
         self.input = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))
-        one = tf.zeros([1, *space.shape], self.input.dtype)
-        prepared = self.prepare(one)
+        # Traced and not computed: of a transpose of bytes outside XLA, TensorFlow complains aloud.
+        prepared = tf.function(self.prepare).get_concrete_function(self.input).structured_outputs
         self.prepared_shape = tuple(prepared.shape[1:])
-        self(prepared, tf.zeros([2], tf.int32))  # builds the layers
+        self(tf.zeros([1, *self.prepared_shape]), tf.zeros([2], tf.int32))  # builds the layers
         self.variables: list[tf.Variable] = [
             variable.value
             for layer in (torso.layers, *head.layers)

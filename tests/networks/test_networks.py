@@ -1,6 +1,8 @@
 """Torsos, heads and optimisers: shapes, padding, equal outputs by every way of computing them."""
 
 import functools
+import subprocess
+import sys
 from typing import Any
 
 import gymnasium
@@ -55,6 +57,24 @@ def test_nature_cnn_reads_channels_first_frames():
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
     prepared = NatureCNN.prepare(tf.constant(frames))
     np.testing.assert_allclose(prepared, frames.transpose(0, 2, 3, 1) / 255.0, rtol=1e-6)
+
+
+def test_building_a_network_of_frames_says_nothing(capfd):
+    # TensorFlow's eager transpose of bytes complains, once a process, of an AVX-512 that is there.
+    code = """
+from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
+import_tensorflow()
+tensorflow_threads()
+import gymnasium, numpy
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.heads import QHead
+from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.torsos import NatureCNN
+frames = gymnasium.spaces.Box(0, 255, (4, 84, 84), numpy.uint8)
+Network(NatureCNN(Seeds(0)), QHead(Seeds(0), 6), frames)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("torso", [NatureCNN, ImpalaCNN])
