@@ -46,6 +46,7 @@ def test_the_experiments_are_all_there():
                 "pendulum",
                 "rocket_lander",
                 "atari",
+                "atari_ppo2",
             )
         ),
         *(f"classics/{agent}_cartpole.gin" for agent in ("q_learning", "sarsa", "double_q")),
