@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -85,18 +85,18 @@ def draw_learning(runs: Sequence[Curves], window: int, by_episode: bool = False)
 
 
 def draw_metric(runs: Sequence[Curves], name: str, by_episode: bool = False) -> Figure:
-    """What training logged as `name` in each iteration, of each run that did."""
+    """What training logged as `name`, the mean of each iteration, of each run that did."""
     figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
-    for run in runs:
+    for index, run in enumerate(runs):
         if name in run.metrics:
-            along = _iteration_positions(run, by_episode)
-            axes.plot(along, run.metrics[name], "o-", markersize=4, label=run.name)
+            _draw_means(axes, run, name, by_episode, color=f"C{index}", label=run.name)
     _label(axes, name, by_episode)
     return figure
 
 
 def _label(axes: Axes, what: str, by_episode: bool) -> None:
     axes.set_xlabel("training episode" if by_episode else "agent step")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylabel(what)
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
@@ -109,15 +109,23 @@ def _draw_exploration(axes: Axes, runs: Sequence[Curves], by_episode: bool) -> N
         name = next((name for name in _EXPLORATION if name in run.metrics), None)
         if name is not None:
             names.append(name)
-            along = _iteration_positions(run, by_episode)
             color = "C1" if len(runs) == 1 else f"C{index}"
-            own.plot(along, run.metrics[name], ":", color=color, alpha=0.7)
+            _draw_means(own, run, name, by_episode, color=color, linestyle=":", alpha=0.7)
     if not names:
         own.remove()
         return
     own.set_ylabel(", ".join(dict.fromkeys(names)), color="C1" if len(runs) == 1 else "black")
-    if own.dataLim.ymin >= 0:  # the entropy of a density can be below
-        own.set_ylim(bottom=0)
+    low, high = own.dataLim.intervaly
+    if 0 <= low <= high:  # the entropy of a density can be below; where all is missing low > high
+        own.set_ylim(0, 1.05 * high or 1)
+    axes.set_zorder(own.get_zorder() + 1)  # returns and legend in front
+    axes.patch.set_visible(False)
+
+
+def _draw_means(axes: Axes, run: Curves, name: str, by_episode: bool, **style: Any) -> None:
+    """A step for each iteration, as long as it was and as high as its mean of the metric."""
+    edges = np.concatenate([[0], _iteration_positions(run, by_episode)])
+    axes.stairs(run.metrics[name], edges, baseline=None, linewidth=1.5, **style)
 
 
 def _iteration_positions(run: Curves, by_episode: bool) -> np.ndarray:

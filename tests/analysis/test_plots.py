@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
 from dopamine_lite.analysis import plots
 
@@ -35,6 +37,12 @@ def test_curves_of_a_run(tmp_path):
     np.testing.assert_array_equal(curves.metrics["loss"], [np.nan, 2.0])
 
 
+def steps(axes: Axes) -> list[tuple[list[float], list[float]]]:
+    """Edges and heights of all stairs."""
+    data = [patch.get_data() for patch in axes.patches]
+    return [(each.edges.tolist(), each.values.tolist()) for each in data]
+
+
 def test_runs_have_their_exploration_beside_their_returns():
     run = plots.Curves(
         "run",
@@ -49,7 +57,7 @@ def test_runs_have_their_exploration_beside_their_returns():
     returns, exploration = plots.draw_learning([run], window=2).axes
     assert exploration.get_ylabel() == "epsilon"
     assert exploration.get_ylim()[0] == 0
-    np.testing.assert_array_equal(exploration.lines[0].get_xydata(), [[20, 0.5], [40, 0.1]])
+    assert steps(exploration) == [([0, 20, 40], [0.5, 0.1])]
     _, mean, evaluation = returns.lines
     np.testing.assert_array_equal(mean.get_xydata(), [[10, 1.0], [30, 2.0]])
     np.testing.assert_array_equal(evaluation.get_xydata(), [[20, 2.0], [40, 4.0]])
@@ -58,10 +66,9 @@ def test_runs_have_their_exploration_beside_their_returns():
     assert both.get_xlabel() == "training episode"
     np.testing.assert_array_equal(both.lines[1].get_xdata(), [1, 2])
     assert exploration.get_ylabel() == "epsilon, entropy"
-    by_episode = [line.get_xydata().tolist() for line in exploration.lines]
-    assert by_episode == [[[1, 0.5], [2, 0.1]], [[1, 1.5], [2, 1.2]]]
-    colors = [line.get_color() for line in exploration.lines]
-    assert colors == [both.lines[0].get_color(), both.lines[2].get_color()]
+    assert steps(exploration) == [([0, 1, 2], [0.5, 0.1]), ([0, 1, 2], [1.5, 1.2])]
+    colors = [to_hex(patch.get_edgecolor()) for patch in exploration.patches]
+    assert colors == [to_hex(both.lines[index].get_color()) for index in (0, 2)]
 
     assert len(plots.draw_learning([silent], window=2).axes) == 1
 
@@ -76,6 +83,14 @@ def test_an_entropy_below_zero_is_drawn_whole():
     assert low < -1.5 and high > 0.5
 
 
+def test_an_exploration_that_is_always_or_never_there():
+    at = np.array([20, 40])
+    for epsilon, limits in ((np.zeros(2), (0, 1)), (np.full(2, np.nan), None)):
+        run = plots.Curves("run", at, at * 1.0, at, at * 1.0, {"epsilon": epsilon})
+        _, exploration = plots.draw_learning([run], window=2).axes
+        assert limits is None or exploration.get_ylim() == limits
+
+
 def test_a_metric_of_the_runs_that_log_it():
     nothing = np.zeros(0)
     runs = [
@@ -85,6 +100,6 @@ def test_a_metric_of_the_runs_that_log_it():
         plots.Curves("two", nothing, nothing, np.array([20]), nothing, {}),
     ]
     (axes,) = plots.draw_metric(runs, "loss").axes
-    (line,) = axes.lines
-    assert line.get_label() == "one" and axes.get_ylabel() == "loss"
-    np.testing.assert_array_equal(line.get_xydata(), [[20, 5], [40, 3]])
+    assert axes.get_ylabel() == "loss"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one"]
+    assert steps(axes) == [([0, 20, 40], [5, 3])]

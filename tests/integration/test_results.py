@@ -37,7 +37,16 @@ def collect() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def final() -> list[dict[str, str]]:
-    with (ROOT / "baselines" / "final.csv").open(newline="") as file:
+    return rows_of("final.csv")
+
+
+@pytest.fixture(scope="module")
+def curves() -> list[dict[str, str]]:
+    return rows_of("curves.csv")
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (ROOT / "baselines" / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -83,6 +92,38 @@ def test_the_classics_quote_these_runs(document, config, column, digits, final):
             assert re.search(rf"^\| seed {seed} .*\| {re.escape(value)} \|$", text, re.MULTILINE)
     else:
         assert ", ".join(quoted) in text
+
+
+@pytest.mark.parametrize(
+    ("document", "config", "iterations"),
+    [
+        ("03_dqn_breakout", "dqn_breakout", 2),
+        ("04_dqn_space_invaders", "dqn_space_invaders", 3),
+        ("06_reinforce_space_invaders", "reinforce_space_invaders", 9),
+        ("09_pong_from_pixels", "reinforce_pong", 12),
+    ],
+)
+def test_the_long_classics_quote_these_runs(document, config, iterations, curves, final):
+    key = (f"classics/{config}.gin", f"Runner.num_iterations = {iterations}", "0")
+    rows = [row for row in curves if (row["config"], row["bindings"], row["seed"]) == key]
+    assert len(rows) == iterations
+    points = {row["agent_steps"]: row for row in rows}
+    quoted = table_rows(f"docs/classics/{document}.md", "agent steps")
+    assert quoted[-1][0].replace(",", "") == rows[-1]["agent_steps"]
+    for steps, episodes, training, evaluation, *_ in quoted:
+        row = points[steps.replace(",", "")]
+        assert episodes.replace(",", "") == row["train_episodes"]
+        assert training == rounded_like(training, row["train_return"])
+        assert evaluation == rounded_like(evaluation, row["eval_return"])
+    [run] = [row for row in final if (row["config"], row["bindings"], row["seed"]) == key]
+    text = (ROOT / "docs" / "classics" / f"{document}.md").read_text(encoding="utf-8")
+    found = re.search(r"100 games afterwards: (-?[\d.]*\d)", text)
+    assert found and found[1] == rounded_like(found[1], run["evaluation_return"])
+
+
+def rounded_like(quoted: str, value: str) -> str:
+    """The value with as many decimals as the quoted number has."""
+    return f"{float(value):.{len(quoted.partition('.')[2])}f}"
 
 
 MINATAR_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
