@@ -97,18 +97,19 @@ def test_the_classics_quote_these_runs(document, config, column, digits, final):
 @pytest.mark.parametrize(
     ("document", "config", "iterations"),
     [
-        ("03_dqn_breakout", "dqn_breakout", 2),
-        ("04_dqn_space_invaders", "dqn_space_invaders", 3),
-        ("06_reinforce_space_invaders", "reinforce_space_invaders", 10),
-        ("09_pong_from_pixels", "reinforce_pong", 12),
+        ("classics/03_dqn_breakout", "classics/dqn_breakout", 2),
+        ("classics/04_dqn_space_invaders", "classics/dqn_space_invaders", 3),
+        ("classics/06_reinforce_space_invaders", "classics/reinforce_space_invaders", 10),
+        ("classics/09_pong_from_pixels", "classics/reinforce_pong", 12),
+        ("agents/ppo", "ppo/atari_ppo2", 13),
     ],
 )
-def test_the_long_classics_quote_these_runs(document, config, iterations, curves, final):
-    key = (f"classics/{config}.gin", f"Runner.num_iterations = {iterations}", "0")
+def test_tables_by_agent_steps_are_of_these_runs(document, config, iterations, curves, final):
+    key = (f"{config}.gin", f"Runner.num_iterations = {iterations}", "0")
     rows = [row for row in curves if (row["config"], row["bindings"], row["seed"]) == key]
     assert len(rows) == iterations
     points = {row["agent_steps"]: row for row in rows}
-    quoted = table_rows(f"docs/classics/{document}.md", "agent steps")
+    quoted = table_rows(f"docs/{document}.md", "agent steps")
     assert quoted[-1][0].replace(",", "") == rows[-1]["agent_steps"]
     for steps, episodes, training, evaluation, *_ in quoted:
         row = points[steps.replace(",", "")]
@@ -116,7 +117,7 @@ def test_the_long_classics_quote_these_runs(document, config, iterations, curves
         assert training == rounded_like(training, row["train_return"])
         assert evaluation == rounded_like(evaluation, row["eval_return"])
     [run] = [row for row in final if (row["config"], row["bindings"], row["seed"]) == key]
-    text = (ROOT / "docs" / "classics" / f"{document}.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / f"{document}.md").read_text(encoding="utf-8")
     found = re.search(r"100 games\s+afterwards: (-?[\d.]*\d)", text)
     assert found and found[1] == rounded_like(found[1], run["evaluation_return"])
 
