@@ -21,8 +21,9 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+from dopamine_lite import configuration
 from dopamine_lite.cli import train
-from dopamine_lite.common import configuration, provenance
+from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import read_iterations
 

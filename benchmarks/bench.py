@@ -130,7 +130,7 @@ def updates(rounds: int) -> None:
 
 def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]:
     """Seconds, medians: a whole update, the bare network, the replay's part, a uniform replay's."""
-    from dopamine_lite.common import configuration
+    from dopamine_lite import configuration
     from dopamine_lite.runner.runner import Runner  # silences TensorFlow's banner
 
     # ruff: isort: split

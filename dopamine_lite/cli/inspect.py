@@ -36,7 +36,8 @@ def run(flag_values: flags.FlagValues) -> None:
 
 def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     """What the run in `directory` tells of itself, by section. Imports no TensorFlow."""
-    from dopamine_lite.common import configuration, provenance
+    from dopamine_lite import configuration
+    from dopamine_lite.common import provenance
     from dopamine_lite.common.metrics.logbook import read_iterations
 
     config = configuration.statements(run_directory.config_text(directory))

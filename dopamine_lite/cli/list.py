@@ -24,7 +24,7 @@ def run(flag_values: flags.FlagValues) -> None:
     if flag_values.games:
         print("\n".join(_atari_games()))
         return
-    from dopamine_lite.common import configuration
+    from dopamine_lite import configuration
 
     package = Path(__file__).resolve().parent.parent
     print_table("Agents (Runner.agent = @...)", list(_agents(package)))

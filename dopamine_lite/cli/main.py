@@ -175,7 +175,7 @@ def _original(error: Exception) -> BaseException:
     """`error` without what gin makes of it."""
     if "gin" not in sys.modules:
         return error
-    from dopamine_lite.common import configuration
+    from dopamine_lite import configuration
 
     return configuration.original(error)
 

@@ -147,7 +147,7 @@ def _check_writable(directory: Path, remedy: str) -> None:
 
 def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:
     """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number."""
-    from dopamine_lite.common import configuration
+    from dopamine_lite import configuration
     from dopamine_lite.runner.runner import Runner
 
     configuration.load([directory / CONFIG])

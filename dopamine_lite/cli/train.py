@@ -43,7 +43,7 @@ def run(flag_values: flags.FlagValues) -> int:
     if flag_values.seed is not None:
         bindings.append(f"Runner.seed = {flag_values.seed}")
 
-    from dopamine_lite.common import configuration
+    from dopamine_lite import configuration
 
     for name in gin_files:
         configuration.find_config(str(name))  # before the seconds that an import takes
@@ -75,7 +75,7 @@ def _check_same_experiment(directory: Path) -> None:
     """Raises UserError where `directory` holds a run of another configuration."""
     if not run_directory.is_run(directory):
         return
-    from dopamine_lite.common import configuration
+    from dopamine_lite import configuration
 
     own = run_directory.config_text(directory)
     different = configuration.differences(own, configuration.operative())

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 import dopamine_lite
-from dopamine_lite.common import configuration
+from dopamine_lite import configuration
 from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
 

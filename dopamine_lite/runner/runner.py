@@ -20,8 +20,9 @@ from typing import Any
 import gin
 import numpy as np
 
+from dopamine_lite import configuration
 from dopamine_lite.agents.agent import Agent, State, Transitions
-from dopamine_lite.common import configuration, provenance
+from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_whole

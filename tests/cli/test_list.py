@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from dopamine_lite.common import configuration
+from dopamine_lite import configuration
 from tests.cli.conftest import ROOT
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from dopamine_lite.common import configuration, provenance
+from dopamine_lite import configuration
+from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dopamine_lite.common.configuration import find_config
+from dopamine_lite.configuration import find_config
 
 _RUNNER = {
     "Runner.num_iterations": 2,

@@ -9,10 +9,10 @@ from pathlib import Path
 import gin
 import pytest
 
-from dopamine_lite.common import configuration
+from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError
 
-MODULE = "tests.common.test_configuration"
+MODULE = "tests.configuration.test_configuration"
 
 
 @gin.configurable(module=MODULE)
@@ -184,7 +184,7 @@ def test_includes_are_found_beside_and_among_the_packaged(tmp_path, monkeypatch)
     packaged = tmp_path / "packaged"
     (packaged / "inks").mkdir(parents=True)
     (packaged / "inks" / "wet.gin").write_text("RoundBrush.ink = 'water'\n")
-    monkeypatch.setattr(configuration, "packaged_configs", lambda: packaged)
+    monkeypatch.setattr(configuration.files, "packaged_configs", lambda: packaged)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -356,7 +356,7 @@ def test_original_takes_gins_additions_off():
 
 def test_imports_neither_tensorflow_nor_gins_tensorflow_part():
     code = (
-        "import sys; import dopamine_lite.common.configuration as c; c.all_configs();"
+        "import sys; import dopamine_lite.configuration as c; c.all_configs();"
         "assert not {'tensorflow', 'gin.tf', 'numpy'} & set(sys.modules)"
     )
     root = Path(__file__).parents[2]

@@ -1,0 +1,196 @@
+"""What is bound and what of it was used.
+
+Gin keeps both in private tables, `_CONFIG` and `_OPERATIVE_CONFIG`, each {(scope, complete selector):
+{parameter: value}}, and what can be bound in `_REGISTRY`; gin-config is pinned to 0.5, and
+tests/configuration/test_configuration.py fails if they change.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from gin import config as gin_config
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.names import nearest_parameter
+
+_Key = tuple[str, str]  # scope, complete selector; of a macro: its name, MACRO
+_Binding = tuple[str, str, str]  # scope, complete selector, parameter
+MACRO = "gin.macro"
+
+
+def unused_bindings() -> list[str]:
+    """Bindings and macros that took no part in anything constructed so far, as written in gin."""
+    used = _used_bindings()
+    return sorted(as_written(*binding) for binding in all_bindings() if binding not in used)
+
+
+def reject_unused_bindings() -> None:
+    """Call once everything is constructed.
+
+    Raises:
+      UserError: names every binding that nothing used, and the nearest right one.
+    """
+    unused = unused_bindings()
+    if not unused:
+        return
+    operative_names = [
+        as_written(scope, selector, parameter)
+        for (scope, selector), parameters in gin_config._OPERATIVE_CONFIG.items()
+        for parameter in parameters
+    ]
+    unused.sort(key=lambda name: "." not in name)  # a macro is often unused because of a binding
+    named = ", ".join(f"{name}{nearest_parameter(name, operative_names)}" for name in unused)
+    raise UserError(
+        f"Nothing in this experiment uses {named}: remove the binding, or refer to what it was "
+        "meant for."
+    )
+
+
+def operative() -> str:
+    """The configuration in force, defaults included: gin text, one import or binding a line.
+
+    Equal experiments have equal text. What is bound for something that is referred to but not yet
+    called is part of it.
+    """
+    in_force = {key: dict(values) for key, values in gin_config._OPERATIVE_CONFIG.items()}
+    for key, values in gin_config._CONFIG.items():
+        in_force.setdefault(key, {}).update(
+            {name: value for name, value in values.items() if name not in in_force[key]}
+        )
+    text = gin_config._config_str(in_force, max_line_length=10**6)
+    if "__gin__" not in text:
+        # Without gin's dynamic registration a module's alias means nothing; gin invents one for
+        # every second module of the same package.
+        text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
+    groups = [
+        [line for line in group.splitlines() if line and not line.startswith("#")]
+        for group in text.split("\n\n")
+    ]
+    return "\n\n".join("\n".join(group) for group in groups if group) + "\n"
+
+
+def differences(old: str, new: str) -> list[str]:
+    """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
+
+    `Runner.num_iterations` is left out: a run may be made longer.
+    """
+    then, now = statements(old), statements(new)
+    lines = []
+    for key in sorted(then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)):
+        if then.get(key) == now.get(key) or key == "Runner.num_iterations":
+            continue
+        if "" in (then.get(key), now.get(key)):  # an import
+            lines.append(f"{key}: {'only in this run' if key in then else 'only now'}")
+        else:
+            absent = "without it"
+            lines.append(f"{key}: this run {then.get(key, absent)}, now {now.get(key, absent)}")
+    return lines
+
+
+def statements(text: str) -> dict[str, str]:
+    """A text from `operative` as a dict from binding to value; imports have the value ""."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition(" = ") for line in lines if line and not line.startswith("#"))
+    return {key: value for key, _, value in pairs}
+
+
+def imported_modules() -> list[str]:
+    """The modules that the loaded gin files import, sorted."""
+    return sorted({statement.module for statement in gin_config._IMPORTS})
+
+
+def all_bindings() -> list[_Binding]:
+    return [
+        (scope, selector, parameter)
+        for (scope, selector), parameters in gin_config._CONFIG.items()
+        for parameter in parameters
+    ]
+
+
+def referred_keys() -> set[_Key]:
+    """What bindings refer to: configurables, in whatever scope, and macros."""
+    references = gin_config.iterate_references(gin_config._CONFIG)
+    return {_without_scope(reference.config_key) for reference in references}
+
+
+def _without_scope(key: _Key) -> _Key:
+    return key if key[1] == MACRO else ("", key[1])
+
+
+def forget_replaced(referred: set[_Key], from_files: dict[_Key, dict[str, Any]]) -> None:
+    """Drops the files' bindings of what was `referred` to and is no longer, and so on from there."""
+    while replaced := referred - referred_keys():
+        for key in [key for key in gin_config._CONFIG if _without_scope(key) in replaced]:
+            left = {
+                name: value
+                for name, value in gin_config._CONFIG[key].items()
+                if from_files.get(key, {}).get(name) is not value
+            }
+            if left:  # bound on the command line: whether anything uses it is checked later
+                gin_config._CONFIG[key] = left
+            else:
+                del gin_config._CONFIG[key]
+        referred -= replaced
+
+
+def _used_bindings() -> set[_Binding]:
+    """Bindings that gave a called configurable a value, or wait for one that is referred to."""
+    used: set[_Binding] = set()
+    for (scope, selector), parameters in gin_config._OPERATIVE_CONFIG.items():
+        used |= _suppliers(scope, selector, parameters)
+    waiting = list(used)
+    while waiting:
+        scope, selector, parameter = waiting.pop()
+        value = gin_config._CONFIG[scope, selector][parameter]
+        for reference in gin_config.iterate_references([value]):
+            if reference.config_key not in gin_config._OPERATIVE_CONFIG:
+                inner_scope, inner_selector = reference.config_key
+                new = _suppliers(inner_scope, inner_selector, None) - used
+                used |= new
+                waiting.extend(new)
+    return used
+
+
+def _suppliers(scope: str, selector: str, parameters: Iterable[str] | None) -> set[_Binding]:
+    """The bindings that a call of `selector` in `scope` takes for `parameters` (None: for all)."""
+    names = scope.split("/") if scope else []
+    outer_to_inner = ["/".join(names[:depth]) for depth in range(len(names) + 1)]
+    supplier = {
+        parameter: (outer, selector, parameter)
+        for outer in outer_to_inner  # an inner scope's binding replaces an outer one's
+        for parameter in gin_config._CONFIG.get((outer, selector), {})
+    }
+    return {
+        binding
+        for parameter, binding in supplier.items()
+        if parameters is None or parameter in parameters
+    }
+
+
+def as_written(scope: str, selector: str, parameter: str) -> str:
+    """A binding's left side as one writes it in gin."""
+    if selector == MACRO:
+        return scope
+    name = gin_config._REGISTRY.minimal_selector(selector)
+    return f"{scope}/{name}.{parameter}" if scope else f"{name}.{parameter}"
+
+
+def registered_names() -> list[str]:
+    """Every configurable by its shortest name, without what gin registers of itself."""
+    selectors = (selector for selector, _ in gin_config._REGISTRY.items())
+    own = [selector for selector in selectors if not selector.startswith("gin.")]
+    return sorted(gin_config._REGISTRY.minimal_selector(selector) for selector in own)
+
+
+def parameters_of(name: str) -> list[str]:
+    """The parameters of the configurable called `name` that gin can bind."""
+    configurable = gin_config._REGISTRY.get_match(name)
+    if configurable is None:
+        return []
+    denied = {"self", *(configurable.denylist or ())}
+    names = inspect.signature(configurable.wrapped).parameters
+    return [name for name in configurable.allowlist or names if name not in denied]

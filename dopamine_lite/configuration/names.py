@@ -1,0 +1,22 @@
+"""Names that were nearly right, and text on one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def did_you_mean(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str:
+    """A clause with the candidate nearest to `name`, or nothing."""
+    nearest = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
+    return f" (did you mean {nearest[0]}?)" if nearest else ""
+
+
+def nearest_parameter(name: str, candidates: list[str]) -> str:
+    """The candidate most like `name`; the same parameter of something else before all others."""
+    same = [other for other in candidates if other.rpartition(".")[2] == name.rpartition(".")[2]]
+    return did_you_mean(name, same or candidates, cutoff=0.0 if same else 0.6)

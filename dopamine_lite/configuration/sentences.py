@@ -1,0 +1,159 @@
+"""Sentences for what gin, Python and the operating system say of a mistake in a configuration."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tokenize
+
+from gin import config as gin_config
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration import files
+from dopamine_lite.configuration.bindings import (
+    all_bindings,
+    as_written,
+    parameters_of,
+    registered_names,
+)
+from dopamine_lite.configuration.names import did_you_mean, one_line
+
+
+def original(error: BaseException) -> BaseException:
+    """`error` as it was raised, without the text that gin adds at every call it passes through."""
+    while error.__context__ and "ExceptionProxy" in type(error).__init__.__qualname__:
+        error = error.__context__
+    return error
+
+
+def parse_sentence(error: Exception, where: str) -> str | None:
+    """What was wrong, where and what to do; None if the mistake is not in a config."""
+    cause = original(error)
+    location = re.search(r'\n  In (?:file "(.*)",|bindings string) line (\d+)', str(error))
+    if location and location[1]:
+        where = f"in {location[1]}, line {location[2]}"
+    message = str(cause.args[0]) if cause.args else str(cause)
+    if isinstance(cause, UserError):
+        return str(cause)
+    if isinstance(cause, tokenize.TokenError | IndentationError) and not is_of_python(cause):
+        return unreadable_sentence(cause, where)
+    if isinstance(cause, SyntaxError):
+        return _syntax_sentence(cause, where)
+    if isinstance(cause, ImportError):
+        return _import_sentence(cause, error, where)
+    if isinstance(cause, OSError) and message.startswith("Unable to open file"):
+        name = message.removeprefix("Unable to open file: ").split(". Searched", 1)[0]
+        names = [
+            path.relative_to(files.packaged_configs()).as_posix() for path in files.all_configs()
+        ]
+        return f"There is no gin file '{name}' to include {where}{did_you_mean(name, names)}."
+    if isinstance(cause, KeyError | ValueError) and "\n  In " in str(error):
+        return _name_sentence(message, where)
+    return None
+
+
+def is_of_python(error: Exception) -> bool:
+    return isinstance(error, SyntaxError) and error.filename != "<tokenize>"
+
+
+def unreadable_sentence(error: Exception, where: str) -> str:
+    if isinstance(error, IndentationError):
+        return f"The indentation is uneven {where}, line {error.lineno}."
+    if isinstance(error, UnicodeDecodeError):
+        return f"There is something other than text {where}."
+    return f"A bracket or string is opened but never closed {where}."
+
+
+def _syntax_sentence(error: SyntaxError, where: str) -> str:
+    if error.filename:
+        where = f"in {error.filename}, line {error.lineno}"
+    token = re.search(r"Failed to parse token '(.*)'", error.msg)
+    if token:
+        return (
+            f"Cannot read the value {token[1]} {where}: put text in quotes, and @ before the "
+            "name of a class or function."
+        )
+    written = f" at `{error.text.strip()}`" if error.text and error.text.strip() else ""
+    return f"Syntax error {where}{written}: {error.msg.strip().rstrip('.')}."
+
+
+def _import_sentence(cause: ImportError, error: Exception, where: str) -> str:
+    statement = re.search(r"^\s*(?:import|from) +(\S+)", str(error), flags=re.MULTILINE)
+    module = statement[1] if statement else "a module"
+    if cause.name and (module == cause.name or module.startswith(cause.name + ".")):
+        return (
+            f"There is no module {cause.name} to import {where}; check its name, and that it is "
+            "installed or in the current directory."
+        )
+    return f"The module {module}, imported {where}, cannot be imported: {cause}."
+
+
+def _name_sentence(message: str, where: str) -> str | None:
+    """Sentences for what gin's registry refuses: names, parameters and ambiguities."""
+    if match := re.match(r"No configurable matching (?:reference )?'@?([^'()]*)", message):
+        name = match[1].rsplit("/", 1)[-1]
+        return (
+            f"Nothing is called {name} {where}{did_you_mean(name, registered_names())}; if the "
+            "name is right, import the module that defines it first."
+        )
+    if match := re.match(r"Configurable '(.*)' .*(?:parameter named|kwarg) '(\w*)'", message):
+        name, parameter = match.groups()
+        nearest = did_you_mean(parameter, parameters_of(name)) or _of_another(parameter)
+        return f"{name} has no parameter {parameter} that can be bound {where}{nearest}."
+    if match := re.match(r"Ambiguous (?:constant )?selector '(.*)', matches \[(.*)\]", message):
+        choices = match[2].replace("'", "").replace(", ", " or ")
+        return f"The name {match[1]} is ambiguous {where}: write {choices}."
+    if "A different configurable matching" in message:
+        return None  # a mistake in the code that is imported, which a traceback serves better
+    return f"Cannot read the configuration {where}: {one_line(message).rstrip('.')}."
+
+
+def missing_sentence(message: str) -> str | None:
+    """A sentence if `message` tells that a configurable was called without its parameters."""
+    called = re.search(r"\n  In call to configurable '([^']*)'", message)
+    if not called:
+        return None
+    if made := re.match(r"'(\w+)' object is not callable|(\w+)\.__call__\(\) missing", message):
+        early = made[1] or made[2]
+        if gin_config._REGISTRY.get_match(early):
+            return f"@{early}() calls {early} too early: write @{early}, without the brackets."
+    name = called[1]
+    listed = re.match(
+        r"Required bindings for `.*` not provided in config: \[(.*?)\]", message
+    ) or re.match(rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*: (.*)", message)
+    missing = re.findall(r"'(\w+)'", listed[1]) if listed else []
+    if not missing:
+        return None
+    references = gin_config.iterate_references(gin_config._CONFIG)
+    if any(reference.evaluate and reference.configurable.name == name for reference in references):
+        return f"@{name}() calls {name} too early: write @{name}, without the brackets."
+    bindings = ", ".join(f"{name}.{parameter} = ..." for parameter in missing)
+    return f"{name} is not told its {', '.join(missing)}: bind {bindings}"
+
+
+def not_built_sentence(error: Exception) -> str | None:
+    """A sentence if `error` comes from a configurable of this package that has bindings.
+
+    What a user's own class raises keeps its traceback.
+    """
+    called = re.search(r"\n  In call to configurable '([^']*)'", str(error))
+    configurable = gin_config._REGISTRY.get_match(called[1]) if called else None
+    if configurable is None or not configurable.module.startswith("dopamine_lite"):
+        return None
+    bound = [
+        as_written(*binding) for binding in all_bindings() if binding[1] == configurable.selector
+    ]
+    if not bound:
+        return None
+    what = one_line(str(error).split("\n  In call to", 1)[0]).rstrip(".")
+    return (
+        f"{configurable.name} cannot be built with what is bound to it "
+        f"({type(original(error)).__name__}: {what}): check {', '.join(sorted(bound))}."
+    )
+
+
+def _of_another(parameter: str) -> str:
+    """A clause with a configurable that does have `parameter`, or nearly."""
+    owners = {known: name for name in registered_names() for known in parameters_of(name)}
+    nearest = difflib.get_close_matches(parameter, owners, n=1, cutoff=0.8)
+    return f" (did you mean {owners[nearest[0]]}.{nearest[0]}?)" if nearest else ""
