@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gymnasium
 import numpy as np
@@ -22,6 +22,14 @@ class Agent(abc.ABC):
     With `evaluate=True` an agent acts by its evaluation policy and learns nothing; whatever it
     draws then comes from a generator of its own, so that evaluating never changes training.
     """
+
+    settings: dict[str, Any]  # what its maker gave it by name, beyond what gin did
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        """Keeps the settings: a run built in Python is told from another by them."""
+        agent = super().__new__(cls)
+        agent.settings = settings
+        return agent
 
     @abc.abstractmethod
     def act(

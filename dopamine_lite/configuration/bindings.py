@@ -73,31 +73,6 @@ def operative() -> str:
     return "\n\n".join("\n".join(group) for group in groups if group) + "\n"
 
 
-def differences(old: str, new: str) -> list[str]:
-    """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
-
-    `Runner.num_iterations` is left out: a run may be made longer.
-    """
-    then, now = statements(old), statements(new)
-    lines = []
-    for key in sorted(then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)):
-        if then.get(key) == now.get(key) or key == "Runner.num_iterations":
-            continue
-        if "" in (then.get(key), now.get(key)):  # an import
-            lines.append(f"{key}: {'only in this run' if key in then else 'only now'}")
-        else:
-            absent = "without it"
-            lines.append(f"{key}: this run {then.get(key, absent)}, now {now.get(key, absent)}")
-    return lines
-
-
-def statements(text: str) -> dict[str, str]:
-    """A text from `operative` as a dict from binding to value; imports have the value ""."""
-    lines = (line.strip() for line in text.splitlines())
-    pairs = (line.partition(" = ") for line in lines if line and not line.startswith("#"))
-    return {key: value for key, _, value in pairs}
-
-
 def imported_modules() -> list[str]:
     """The modules that the loaded gin files import, sorted."""
     return sorted({statement.module for statement in gin_config._IMPORTS})

@@ -15,6 +15,7 @@ from gin import config as gin_config
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration import files
 from dopamine_lite.configuration.bindings import MACRO, forget_replaced, referred_keys
+from dopamine_lite.configuration.history import translated
 from dopamine_lite.configuration.names import did_you_mean, one_line
 from dopamine_lite.configuration.sentences import (
     is_of_python,
@@ -39,13 +40,48 @@ def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> N
       UserError: a file, module, name or parameter that does not exist, or a syntax error.
     """
     paths = [str(files.find_config(str(name))) for name in gin_files]
+    _begin()
+    for path in paths:
+        _explained(gin.parse_config_file, path, f"in {path}")
+    _add_bindings(gin_bindings)
+
+
+def load_run(config: Path, gin_bindings: Iterable[str] = ()) -> list[str]:
+    """`load` of a run's own config.gin, whatever version of dopamine_lite wrote it.
+
+    Returns:
+      A sentence for every setting that is called otherwise now or means something else.
+
+    Raises:
+      UserError: as `load`; or the file is damaged, or this version cannot do what it says.
+    """
+    text, sentences = translated(config_text(config), str(config))
+    _begin()
+    _explained(gin.parse_config, text, f"in {config}")
+    _add_bindings(gin_bindings)
+    return sentences
+
+
+def config_text(path: Path) -> str:
+    """The text of a run's config; raises UserError where it is damaged."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
+        ) from error
+
+
+def _begin() -> None:
     gin.clear_config()
     # Gin has no public way to set these two lists, only to add to them. Its second file reader
     # looks inside Python packages and logs an error for every file that it does not find there.
     gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
     gin_config._FILE_READERS[:] = [(_opened, os.path.isfile)]
-    for path in paths:
-        _explained(gin.parse_config_file, path, f"in {path}")
+
+
+def _add_bindings(gin_bindings: Iterable[str]) -> None:
+    """Puts bindings in the place of what files have said."""
     from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
     referred = referred_keys()
     for binding in gin_bindings:
