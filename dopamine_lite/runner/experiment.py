@@ -10,6 +10,7 @@ from typing import Any
 from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
+from dopamine_lite.environments.environment import EnvironmentSpec
 
 _SHOWN = 5
 _OF_VERSIONS = ("ale_py",)  # in a protocol; provenance tells when one changes, and the run goes on
@@ -17,25 +18,27 @@ _OF_VERSIONS = ("ale_py",)  # in a protocol; provenance tells when one changes, 
 
 def identity(
     config: str,
-    agent: Callable[..., Any],
-    settings: Mapping[str, Any],
-    environment: Mapping[str, Any],
+    make_agent: Callable[..., Any],
+    agent_settings: Mapping[str, Any],
+    make_environment: Callable[..., Any],
+    spec: EnvironmentSpec,
 ) -> State:
     """What a checkpoint keeps of its experiment.
 
     Args:
       config: the configuration in force, from `configuration.operative`.
-      agent: what the agent was made by.
-      settings: that its maker gave it, beyond what gin did.
-      environment: its id and protocol.
+      make_agent: what made the agent.
+      agent_settings: what the agent was given by name, beyond what gin gave it.
+      make_environment: what made the environment.
+      spec: of the environment.
     """
+    environment = {"id": spec.id, **spec.protocol}
     return {
         "config": configuration.with_header(configuration.without_length(config)),
-        "agent": {"made by": _named(agent)}
-        | {name: _named(value) for name, value in settings.items()},
-        "environment": {
-            name: _named(value) for name, value in environment.items() if name not in _OF_VERSIONS
-        },
+        "agent": {"made by": _named(make_agent)}
+        | {name: _named(value) for name, value in agent_settings.items()},
+        "environment": {"made by": _named(make_environment)}
+        | {name: _named(value) for name, value in environment.items() if name not in _OF_VERSIONS},
     }
 
 

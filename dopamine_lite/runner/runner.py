@@ -159,10 +159,7 @@ class Runner:
             self.agent = agent(self.spec, self._seeds.child("agent"))
         self.config = self._configuration.text()
         self._experiment = experiment.identity(
-            self.config,
-            agent,
-            getattr(self.agent, "settings", {}),
-            {"id": self.spec.id, **self.spec.protocol},
+            self.config, agent, getattr(self.agent, "settings", {}), environment, self.spec
         )
         self._statistics = IterationStatistics()
         self._iteration = 0
