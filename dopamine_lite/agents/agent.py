@@ -47,6 +47,14 @@ class Agent(abc.ABC):
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         """Takes in what the last `act` led to; this is where an agent stores and learns."""
 
+    @property
+    def first_update(self) -> int | None:
+        """The agent steps, over all streams, with the last of which the first thing is learned.
+
+        A run that is shorter learns nothing. None where that depends on what happens, or is not known.
+        """
+        return None
+
     def metrics(self) -> dict[str, float | np.ndarray]:
         """What happened since the last call: numbers (loss, epsilon ...) and arrays (histograms)."""
         return {}
