@@ -8,7 +8,7 @@ import tokenize
 
 from gin import config as gin_config
 
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.configuration import files
 from dopamine_lite.configuration.bindings import (
     all_bindings,
@@ -137,8 +137,10 @@ def missing_sentence(message: str) -> str | None:
 def not_built_sentence(error: Exception) -> str | None:
     """A sentence if `error` comes from a configurable of this package that has bindings.
 
-    What a user's own class raises keeps its traceback.
+    What a user's own code raises keeps its traceback.
     """
+    if is_of_users_code(error):
+        return None
     called = re.search(r"\n  In call to configurable '([^']*)'", str(error))
     configurable = gin_config._REGISTRY.get_match(called[1]) if called else None
     if configurable is None or not configurable.module.startswith("dopamine_lite"):
