@@ -33,6 +33,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed", None, "the same as the binding Runner.seed", lower_bound=0, flag_values=flag_values
     )
+    run_directory.define_import(flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -49,7 +50,11 @@ def run(flag_values: flags.FlagValues) -> int:
         configuration.find_config(str(name))  # before the seconds that an import takes
     from dopamine_lite.runner.runner import Runner, Stopped
 
-    configuration.load(gin_files, bindings)
+    if flag_values.gin_files:
+        rule = configuration.ImportRule(run_directory=directory)
+    else:
+        rule = run_directory.import_rule(directory, flag_values)
+    configuration.load(gin_files, bindings, rule)
     runner = configuration.construct(Runner, directory)
     configuration.reject_unused_bindings()
     _check_same_experiment(directory)
@@ -89,8 +94,10 @@ def _check_same_experiment(directory: Path) -> None:
 
 
 def _print_next_commands(directory: Path) -> None:
+    from dopamine_lite import configuration
+
     place = shlex.quote(str(directory))
     print(f"The results are in {directory}. Next:")
-    print(f"  dopamine-lite evaluate --base_dir {place}")
+    print(f"  dopamine-lite evaluate --base_dir {place}{configuration.import_flags()}")
     print(f"  dopamine-lite inspect --base_dir {place}")
     print(f"  tensorboard --logdir {place}/logs")

@@ -10,13 +10,17 @@ from dopamine_lite.configuration.bindings import (
 )
 from dopamine_lite.configuration.files import all_configs, find_config, packaged_configs
 from dopamine_lite.configuration.loading import construct, load
+from dopamine_lite.configuration.modules import ImportRule, import_flags, import_module
 from dopamine_lite.configuration.sentences import original
 
 __all__ = [
+    "ImportRule",
     "all_configs",
     "construct",
     "differences",
     "find_config",
+    "import_flags",
+    "import_module",
     "imported_modules",
     "load",
     "operative",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tokenize
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import gin
 from gin import config as gin_config
+from gin import config_parser
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration import files
+from dopamine_lite.configuration import files, modules
 from dopamine_lite.configuration.bindings import MACRO, forget_replaced, referred_keys
+from dopamine_lite.configuration.modules import ImportRule
 from dopamine_lite.configuration.names import did_you_mean, one_line
 from dopamine_lite.configuration.sentences import (
     is_of_python,
@@ -28,28 +31,45 @@ from dopamine_lite.configuration.sentences import (
 _Result = TypeVar("_Result")
 
 
-def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> None:
+def load(
+    gin_files: Iterable[str | Path],
+    gin_bindings: Iterable[str] = (),
+    rule: ImportRule | None = None,
+) -> None:
     """Makes `gin_files` (paths or packaged names) and then `gin_bindings` gin's configuration.
 
     Whatever was loaded before is forgotten. `include` statements are looked up in the current
     directory and then in `packaged_configs()`. Where a binding puts one part in another's place, as
     `RainbowAgent.replay = @CircularReplay` does, what the files say of the other is forgotten too.
 
+    Bindings refer to what is registered with gin, never by gin's dynamic registration, which reaches
+    every function there is. `import` statements execute modules: those that are installed and, last,
+    those of the current directory.
+
+    Args:
+      rule: of imports; None: the files are the user's own and may import anything. Where a rule names
+        what is allowed, `gin_files` are a run's config, and include nothing.
+
     Raises:
-      UserError: a file, module, name or parameter that does not exist, or a syntax error.
+      UserError: a file, module, name or parameter that does not exist, an import that is not
+        allowed, or a syntax error.
     """
     paths = [str(files.find_config(str(name))) for name in gin_files]
+    rule = rule or ImportRule()
     gin.clear_config()
+    modules.begin(rule)
     # Gin has no public way to set these two lists, only to add to them. Its second file reader
     # looks inside Python packages and logs an error for every file that it does not find there.
     gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
-    gin_config._FILE_READERS[:] = [(_opened, os.path.isfile)]
-    for path in paths:
-        _explained(gin.parse_config_file, path, f"in {path}")
-    from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
-    referred = referred_keys()
-    for binding in gin_bindings:
-        _explained(gin.parse_config, binding, f"in the binding '{one_line(binding)}'")
+    whole = functools.partial(_is_whole, paths)
+    gin_config._FILE_READERS[:] = [(_opened, os.path.isfile if rule.allowed is None else whole)]
+    with _admitted_imports():
+        for path in paths:
+            _explained(gin.parse_config_file, path, f"in {path}")
+        from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
+        referred = referred_keys()
+        for binding in gin_bindings:
+            _explained(gin.parse_config, binding, f"in the binding '{one_line(binding)}'")
     forget_replaced(referred, from_files)
     _check_macros()
 
@@ -81,6 +101,43 @@ def _check_macros() -> None:
                 f"The macro %{scope} is used but never given a value"
                 f"{did_you_mean(scope, macros)}; add a line `{scope} = ...`."
             )
+
+
+class _Admitting(gin_config.ParseContext):
+    """Gin's own, asking `modules` before each import."""
+
+    def process_import(self, statement: config_parser.ImportStatement) -> None:
+        location = statement.location
+        file = location.filename
+        importer = f"{file}, line {location.line_num}," if file else "A binding"
+        if statement.module.startswith("__gin__."):
+            raise UserError(
+                f"{importer} asks for gin's dynamic registration, which would let a configuration "
+                "call any function: remove it, and mark what you refer to with @gin.configurable."
+            )
+        modules.admit(statement.module, importer)
+        super().process_import(statement)
+
+
+@contextlib.contextmanager
+def _admitted_imports() -> Iterator[None]:
+    """While this lasts, gin imports what `modules` admits."""
+    context = gin_config.ParseContext
+    gin_config.ParseContext = _Admitting
+    try:
+        yield
+    finally:
+        gin_config.ParseContext = context
+
+
+def _is_whole(paths: Collection[str], path: str) -> bool:
+    """Whether gin may read `path`; raises UserError where it is none of `paths` but included."""
+    if path not in paths:
+        raise UserError(
+            f"{', '.join(paths)} includes {path}: a run's config has every value in force and includes "
+            "nothing, so it was changed; restore it from a copy."
+        )
+    return True
 
 
 @contextlib.contextmanager

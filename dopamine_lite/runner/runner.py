@@ -278,7 +278,7 @@ class Runner:
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         self._write_config()
-        start = provenance.collect(self._threads, gpu_names())
+        start = provenance.collect(self._threads, gpu_names(), self.base_dir)
         for sentence in provenance.record_start(self.base_dir, start, self.describe()):
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))
@@ -509,8 +509,9 @@ class Runner:
         raise Stopped(
             self._signal,
             f"Stopped by {signal.Signals(self._signal).name} at agent step {self._agent_steps:,}. "
-            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}` goes on from there; "
-            "the steps since are run again, identically.",
+            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}"
+            f"{configuration.import_flags()}` goes on from there; the steps since are run again, "
+            "identically.",
         )
 
     def _newest_checkpoint(self) -> str:
