@@ -174,7 +174,7 @@ def import_rule(directory: Path, flag_values: flags.FlagValues) -> ImportRule:
 
     def announce(name: str, file: Path | None) -> None:
         then, now = provenance.last_origin(directory, name), provenance.origin(name, file)
-        changed = f", which was {then} when the run last started and is {now} now"
+        changed = f"; its source was {then} when the run last started and is {now} now"
         print(
             f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
             f"{changed if then not in (None, now) else ''}.",

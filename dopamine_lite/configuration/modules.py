@@ -112,17 +112,21 @@ def admit(name: str, importer: str) -> None:
 
 
 def _refusal(name: str, importer: str, file: Path | None, found: bool, here: bool) -> str:
+    word = "" if _rule.allows(name) else f" and allow it by --import {name}"
     if found:
         return (
             f"{importer} imports {name}, which executes {file or 'code that is not in a file'}: if "
             f"you trust it, allow it by --import {name} (a run may come from anyone, so that its "
             "config alone is not enough)."
         )
-    place = "" if here else ", which does not count here, as the run lies in it"
-    word = "" if _rule.allows(name) else f" and allow it by --import {name}"
+    if here:
+        return (
+            f"{importer} imports {name}, which is neither installed nor in the current directory: "
+            f"go to the directory that it is in{word}."
+        )
     return (
-        f"{importer} imports {name}, which is neither installed nor in the current directory{place}: "
-        f"go to the directory that it is in{word}."
+        f"{importer} imports {name}, which is not installed, and the current directory is a run's, "
+        f"of which nothing is executed: go to the directory that {name} is in{word}."
     )
 
 
