@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dopamine_lite.common import provenance
-from tests.cli.conftest import RANDOM, ROOT, files_below
+from tests.cli.conftest import ROOT, files_below
 
 EVIL = """\
 import pathlib
