@@ -17,6 +17,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 
 if TYPE_CHECKING:
+    from dopamine_lite.configuration import ImportRule
     from dopamine_lite.runner.runner import Runner
 
 
@@ -40,6 +41,16 @@ def define_seed(flag_values: flags.FlagValues) -> None:
         0,
         "of the environments; the same seed gives the same episodes",
         lower_bound=0,
+        flag_values=flag_values,
+    )
+
+
+def define_import(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "a module of yours, or an installed one, that the run's config may import: its code is "
+        "executed (give it again for each further module)",
         flag_values=flag_values,
     )
 
@@ -107,12 +118,30 @@ def written_aside(output: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:
-    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number."""
+def load_run(directory: Path, flag_values: flags.FlagValues) -> tuple[Runner, int]:
+    """The run in `directory`, its agent as in the checkpoint that is named, and that one's number."""
     from dopamine_lite import configuration
     from dopamine_lite.runner.runner import Runner
 
-    for sentence in configuration.load_run(directory / CONFIG):
+    rule = import_rule(directory, flag_values)
+    for sentence in configuration.load_run(directory / CONFIG, rule=rule):
         print(sentence, file=sys.stderr)
     runner = configuration.construct(Runner, directory)
-    return runner, runner.load(checkpoint)
+    return runner, runner.load(flag_values.checkpoint)
+
+
+def import_rule(directory: Path, flag_values: flags.FlagValues) -> ImportRule:
+    """For the config of the run in `directory`: it imports what --import names, and says so."""
+    from dopamine_lite import configuration
+    from dopamine_lite.common import provenance
+
+    def announce(name: str, file: Path | None) -> None:
+        then, now = provenance.last_origin(directory, name), provenance.origin(name, file)
+        changed = f"; its source was {then} when the run last started and is {now} now"
+        print(
+            f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
+            f"{changed if then not in (None, now) else ''}.",
+            file=sys.stderr,
+        )
+
+    return configuration.ImportRule(frozenset(flag_values["import"].value), directory, announce)

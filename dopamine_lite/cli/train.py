@@ -33,6 +33,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed", None, "the same as the binding Runner.seed", lower_bound=0, flag_values=flag_values
     )
+    run_directory.define_import(flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -54,9 +55,12 @@ def run(flag_values: flags.FlagValues) -> int:
     from dopamine_lite.runner.runner import Runner, Stopped
 
     if flag_values.gin_files:
-        configuration.load(flag_values.gin_files, bindings)
+        configuration.load(
+            flag_values.gin_files, bindings, configuration.ImportRule(run_directory=directory)
+        )
     else:
-        for sentence in configuration.load_run(directory / CONFIG, bindings):
+        rule = run_directory.import_rule(directory, flag_values)
+        for sentence in configuration.load_run(directory / CONFIG, bindings, rule):
             print(sentence, file=sys.stderr)
     runner = configuration.construct(Runner, directory)
     try:
@@ -64,13 +68,13 @@ def run(flag_values: flags.FlagValues) -> int:
     except Stopped as stopped:
         print(f"dopamine-lite: {stopped}", file=sys.stderr)
         return 128 + stopped.signal_number
-    _print_next_commands(directory)
+    _print_next_commands(directory, runner.import_flags)
     return 0
 
 
-def _print_next_commands(directory: Path) -> None:
+def _print_next_commands(directory: Path, import_flags: str) -> None:
     place = shlex.quote(str(directory))
     print(f"The results are in {directory}. Next:")
-    print(f"  dopamine-lite evaluate --base_dir {place}")
+    print(f"  dopamine-lite evaluate --base_dir {place}{import_flags}")
     print(f"  dopamine-lite inspect --base_dir {place}")
     print(f"  tensorboard --logdir {place}/logs")

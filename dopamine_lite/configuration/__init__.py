@@ -15,16 +15,19 @@ from dopamine_lite.configuration.comparison import (
 from dopamine_lite.configuration.files import all_configs, find_config, packaged_configs
 from dopamine_lite.configuration.history import translated, with_header
 from dopamine_lite.configuration.loading import config_text, construct, load, load_run
+from dopamine_lite.configuration.modules import ImportRule, import_module
 from dopamine_lite.configuration.record import Record
 from dopamine_lite.configuration.sentences import original
 
 __all__ = [
+    "ImportRule",
     "Record",
     "all_configs",
     "config_text",
     "construct",
     "differences",
     "find_config",
+    "import_module",
     "imported_modules",
     "load",
     "load_run",

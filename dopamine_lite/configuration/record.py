@@ -8,6 +8,7 @@ from typing import Any
 
 from gin import config as gin_config
 
+from dopamine_lite.configuration import modules
 from dopamine_lite.configuration.bindings import MACRO, operative, reject_unused_bindings
 
 _Table = dict[tuple[str, str], dict[str, Any]]
@@ -26,6 +27,7 @@ class Record:
         names = set(owners)
         self._bound = _copied(gin_config._CONFIG)
         self._imports = set(gin_config._IMPORTS)
+        self._modules = modules.in_force()
         self._used = {
             key: values
             for key, values in _copied(gin_config._OPERATIVE_CONFIG).items()
@@ -39,18 +41,25 @@ class Record:
     def in_force(self) -> Iterator[None]:
         """Gin knows this configuration and no other in the block, and records here what it uses."""
         bound, used = _copied(gin_config._CONFIG), _copied(gin_config._OPERATIVE_CONFIG)
-        imports = set(gin_config._IMPORTS)
+        imports, imported = set(gin_config._IMPORTS), modules.in_force()
         _install(self._bound, self._used, self._imports)
+        modules.put_in_force(*self._modules)
         try:
             yield
         finally:
-            self._used = _copied(gin_config._OPERATIVE_CONFIG)
+            self._used, self._modules = _copied(gin_config._OPERATIVE_CONFIG), modules.in_force()
             _install(bound, used, imports)
+            modules.put_in_force(*imported)
 
     def text(self) -> str:
         """`operative` of this configuration."""
         with self.in_force():
             return operative()
+
+    def import_flags(self) -> str:
+        """`modules.import_flags` of this configuration."""
+        with self.in_force():
+            return modules.import_flags()
 
     def reject_unused(self) -> None:
         """`reject_unused_bindings` of this configuration."""

@@ -158,6 +158,7 @@ class Runner:
         with self._configuration.in_force():
             self.agent = agent(self.spec, self._seeds.child("agent"))
         self.config = self._configuration.text()
+        self.import_flags = self._configuration.import_flags()  # of the commands on this run
         self._experiment = experiment.identity(
             self.config, agent, getattr(self.agent, "settings", {}), environment, self.spec
         )
@@ -317,7 +318,7 @@ class Runner:
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         self._write_config()
         with self._configuration.in_force():
-            start = provenance.collect(self._threads, gpu_names())
+            start = provenance.collect(self._threads, gpu_names(), self.base_dir)
         for sentence in (*self._new_settings, *self._warnings()):
             self._console.say(sentence)
         for sentence in provenance.record_start(self.base_dir, start, self.describe()):
@@ -618,8 +619,9 @@ class Runner:
         raise Stopped(
             self._signal,
             f"Stopped by {signal.Signals(self._signal).name} at agent step {self._agent_steps:,}. "
-            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}` goes on from there; "
-            "the steps since are run again, identically.",
+            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}"
+            f"{self.import_flags}` goes on from there; the steps since are run again, "
+            "identically.",
         )
 
     def _newest_checkpoint(self) -> str:
