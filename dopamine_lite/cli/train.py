@@ -52,6 +52,7 @@ def run(flag_values: flags.FlagValues) -> int:
     configuration.load(gin_files, bindings)
     runner = configuration.construct(Runner, directory)
     configuration.reject_unused_bindings()
+    configuration.reject_lost_bindings()
     _check_same_experiment(directory)
     try:
         runner.run()

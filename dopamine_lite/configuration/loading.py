@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
@@ -14,8 +15,8 @@ from gin import config as gin_config
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration import files
-from dopamine_lite.configuration.bindings import MACRO, forget_replaced, referred_keys
-from dopamine_lite.configuration.names import did_you_mean, one_line
+from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
+from dopamine_lite.configuration.names import one_line
 from dopamine_lite.configuration.sentences import (
     is_of_python,
     missing_sentence,
@@ -24,6 +25,7 @@ from dopamine_lite.configuration.sentences import (
     parse_sentence,
     unreadable_sentence,
 )
+from dopamine_lite.configuration.values import check_values
 
 _Result = TypeVar("_Result")
 
@@ -36,14 +38,15 @@ def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> N
     `RainbowAgent.replay = @CircularReplay` does, what the files say of the other is forgotten too.
 
     Raises:
-      UserError: a file, module, name or parameter that does not exist, or a syntax error.
+      UserError: a file, module, name or parameter that does not exist, a syntax error, or a value that
+        its parameter cannot be given.
     """
     paths = [str(files.find_config(str(name))) for name in gin_files]
     gin.clear_config()
     # Gin has no public way to set these two lists, only to add to them. Its second file reader
     # looks inside Python packages and logs an error for every file that it does not find there.
     gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
-    gin_config._FILE_READERS[:] = [(_opened, os.path.isfile)]
+    gin_config._FILE_READERS[:] = [(functools.partial(_opened, []), os.path.isfile)]
     for path in paths:
         _explained(gin.parse_config_file, path, f"in {path}")
     from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
@@ -51,7 +54,7 @@ def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> N
     for binding in gin_bindings:
         _explained(gin.parse_config, binding, f"in the binding '{one_line(binding)}'")
     forget_replaced(referred, from_files)
-    _check_macros()
+    check_values()
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
@@ -72,27 +75,26 @@ def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: 
         raise UserError(sentence) from error
 
 
-def _check_macros() -> None:
-    macros = sorted(scope for scope, selector in gin_config._CONFIG if selector == MACRO)
-    for reference in gin_config.iterate_references(gin_config._CONFIG):
-        scope, selector = reference.config_key
-        if selector == MACRO and scope not in macros:
-            raise UserError(
-                f"The macro %{scope} is used but never given a value"
-                f"{did_you_mean(scope, macros)}; add a line `{scope} = ...`."
-            )
-
-
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[TextIO]:
-    """`open` for gin; gives a file name to the mistakes that would come without one."""
-    with open(path, encoding="utf-8") as file:
+def _opened(including: list[str], path: str) -> Iterator[TextIO]:
+    """`open` for gin; gives a file name to the mistakes that would come without one.
+
+    `including` are the files being read, outer first.
+    """
+    if os.path.realpath(path) in map(os.path.realpath, including):
+        raise UserError(
+            f"{path} includes itself ({' -> '.join([*including, path])}): remove one of the includes."
+        )
+    with open(path, encoding="utf-8-sig") as file:
+        including.append(path)
         try:
             yield file
         except (tokenize.TokenError, IndentationError, UnicodeDecodeError) as error:
             if original(error) is not error or is_of_python(error):
                 raise  # from a module that the file imports
             raise UserError(unreadable_sentence(error, f"in {path}")) from error
+        finally:
+            including.pop()
 
 
 def _explained(parse: Callable[[str], Any], source: str, where: str) -> None:

@@ -25,7 +25,7 @@ from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
@@ -43,6 +43,7 @@ import_tensorflow()  # before an agent's module does, and with its banner
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory of most machines
 # Settings that are whole numbers, 1 or more.
 _COUNTS = (
     "num_iterations",
@@ -123,6 +124,7 @@ class Runner:
         self.log_every_steps = log_every_steps
         self.schedule = schedule
         self._check_settings()
+        check_flag("Runner", clip_rewards=clip_rewards)
         self._clip_rewards = clip_rewards
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
@@ -523,6 +525,7 @@ class Runner:
         """Raises UserError for settings that describe no run."""
         check_whole("Runner", least=0, seed=self.seed)
         check_whole("Runner", **{name: getattr(self, name) for name in _COUNTS})
+        check_whole("Runner", most=_MOST_ENVIRONMENTS, num_envs=self.num_envs)
         check_whole("Runner", optional=True, **{name: getattr(self, name) for name in _LIMITS})
         if self.schedule not in _SCHEDULES:
             raise UserError(
