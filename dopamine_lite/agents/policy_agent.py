@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
-from dopamine_lite.common.checks import check_positive
+from dopamine_lite.common.checks import check_flag, check_positive
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import LIMIT, ObservationNormaliser
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -21,7 +21,7 @@ from dopamine_lite.networks.actor import Actor
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.export import save_savedmodel
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.optimizers import clipped_by_norm
+from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import Torso
 
@@ -47,13 +47,19 @@ class PolicyAgent(Agent):
         *,
         torso: Callable[[Seeds], Torso],
         shared_torso: bool,
-        optimizer: Callable[[], Any],
+        optimizer: Callable[[], Optimizer],
         normalise_observations: bool,
         sample_in_evaluation: bool,
         max_gradient_norm: float | None,
     ):
         name = type(self).__name__
         check_positive(name, optional=True, max_gradient_norm=max_gradient_norm)
+        check_flag(
+            name,
+            shared_torso=shared_torso,
+            normalise_observations=normalise_observations,
+            sample_in_evaluation=sample_in_evaluation,
+        )
         self._spec = spec
         self._sample_in_evaluation = sample_in_evaluation
         self._max_gradient_norm = max_gradient_norm

@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from dopamine_lite.cli import run_directory
+from dopamine_lite.common.paths import user_path
 
 SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
 _RESAMPLES = 10_000
@@ -36,7 +37,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
     directory = run_directory.existing_run(flag_values)
     evaluations = directory / "evaluations"
-    named = Path(flag_values.output).expanduser() if flag_values.output else None
+    named = user_path(flag_values.output) if flag_values.output else None
     run_directory.check_output(named or evaluations / "result.json")
     runner, checkpoint = run_directory.load_run(directory, flag_values)
     seed = flag_values.seed

@@ -8,6 +8,7 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
 
 SUMMARY = "Writes a run's policy as a SavedModel or a Keras model that runs without this package."
 _FORMATS = ("savedmodel", "keras")
@@ -49,7 +50,7 @@ def run(flag_values: flags.FlagValues) -> None:
 def _new_directory(output: str | None) -> Path:
     if not output:
         raise UserError("--output is missing: name a new directory, such as --output policy.")
-    path = Path(output).expanduser()
+    path = user_path(output)
     if path.exists():
         raise UserError(f"{path} is there already: name a new directory with --output.")
     run_directory.check_output(path)

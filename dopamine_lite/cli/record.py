@@ -23,6 +23,7 @@ _SUFFIXES = (".mp4", ".gif")
 _LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
 _STRIP_HEIGHT, _FONT_SIZE = 28, 18
 _ATARI_RATE, _DEFAULT_RATE = 60, 30  # frames per second
+_MOST_PICTURES_A_SECOND = 1000.0
 _GIF_RATE = 25  # a second of an animated GIF is large
 _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 
@@ -44,6 +45,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         None,
         "pictures a second, one for each agent step (default: the environment's own speed)",
         lower_bound=0.1,
+        upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,
     )
 
@@ -51,6 +53,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues) -> None:
     directory = run_directory.existing_run(flag_values)
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
+    if flag_values.fps is not None and math.isnan(flag_values.fps):
+        raise UserError("--fps=nan is no number: give pictures a second.")
     runner, checkpoint = run_directory.load_run(directory, flag_values)
     environment = _environment(runner, flag_values.seed)
     rate = flag_values.fps or _steps_per_second(runner.spec)

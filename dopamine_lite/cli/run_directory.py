@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
 from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def base_dir(flag_values: flags.FlagValues) -> Path:
     """The directory that was named; says so where none was, or where it is a file."""
     if not flag_values.base_dir:
         raise UserError("--base_dir is missing: name the run's directory.")
-    directory = Path(flag_values.base_dir).expanduser()
-    file = next((path for path in (directory, *directory.parents) if path.is_file()), None)
+    directory = user_path(flag_values.base_dir)
+    file = _in_the_way(directory, *directory.parents)
     if file is not None:
         raise UserError(f"--base_dir {directory} is no directory: {file} is a file.")
     return directory
@@ -82,11 +83,16 @@ def check_run(directory: Path) -> None:
         )
 
 
+def _in_the_way(*paths: Path) -> Path | None:
+    """The first that is there and no directory: a file, a device, a pipe."""
+    return next((path for path in paths if path.exists() and not path.is_dir()), None)
+
+
 def check_output(path: Path) -> None:
     """Raises UserError where no file `path` can be made. Leaves nothing behind."""
     if path.is_dir():
         raise UserError(f"{path} is a directory: name a file with --output.")
-    file = next((parent for parent in path.parents if parent.is_file()), None)
+    file = _in_the_way(*path.parents)
     if file is not None:
         raise UserError(f"Cannot write {path}: {file} is a file.")
     check_writable(path.parent, f"choose another place than {path} with --output")
@@ -96,7 +102,7 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
     """The file that --output names, which can be made and ends in one of `suffixes`."""
     if not output:
         raise UserError(f"--output is missing: name the file, such as --output {example}.")
-    path = Path(output).expanduser()
+    path = user_path(output)
     if path.suffix.lower() not in suffixes:
         raise UserError(f"--output {path} does not end in {' or '.join(suffixes)}.")
     check_output(path)

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.checks import check_number
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.seeding import Seeds
@@ -184,6 +185,7 @@ class GaussianPolicy:
     def __init__(
         self, seeds: Seeds, action_space: gymnasium.spaces.Box, initial_log_std: float = 0.0
     ):
+        check_number("GaussianPolicy", initial_log_std=initial_log_std)
         self._shape = action_space.shape
         self._low, self._high = action_space.low, action_space.high
         self._dtype = action_space.dtype

@@ -19,8 +19,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.layers import MOST_UNITS
 from dopamine_lite.networks.layers import initializer as _initializer
 
 
@@ -96,6 +98,10 @@ class NatureCNN:
         convolutions: Sequence[tuple[int, int, int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
         initializer: str = "glorot_uniform",
     ):
+        check_whole("NatureCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        for size in convolutions:
+            for number in size:
+                check_whole("NatureCNN", most=MOST_UNITS, convolutions=number)
         layers = [
             _convolution(seeds, index, *size, initializer)
             for index, size in enumerate(convolutions)
@@ -158,6 +164,8 @@ class ImpalaCNN:
         hidden_units: int = 512,
         initializer: str = "glorot_uniform",
     ):
+        check_whole("ImpalaCNN", most=1_000, nn_scale=nn_scale)
+        check_whole("ImpalaCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
         layers: list[keras.layers.Layer] = []
         for section, width in enumerate((16, 32, 32)):
             filters = width * nn_scale
@@ -218,6 +226,7 @@ class MinAtarCNN:
     compile_update = True
 
     def __init__(self, seeds: Seeds, hidden_units: int = 128, initializer: str = "glorot_uniform"):
+        check_whole("MinAtarCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
         name = "convolution_0"
         kernel = _initializer(initializer, seeds, name)
         layers: list[keras.layers.Layer] = [
@@ -298,6 +307,8 @@ class MLP:
             raise UserError(
                 f"MLP.activation is {activation!r}: choose one of {', '.join(_ACTIVATIONS)}."
             )
+        for units in hidden_units:
+            check_whole("MLP", most=MOST_UNITS, hidden_units=units)
         self._activation = _ACTIVATIONS[activation]
         self.layers = keras.Sequential(
             [

@@ -26,7 +26,7 @@ from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
@@ -45,6 +45,7 @@ import_tensorflow()  # before an agent's module does, and with its banner
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory of most machines
 # Settings that are whole numbers, 1 or more.
 _COUNTS = (
     "num_iterations",
@@ -130,6 +131,7 @@ class Runner:
         self.log_every_steps = log_every_steps
         self.schedule = schedule
         self._check_settings()
+        check_flag("Runner", clip_rewards=clip_rewards)
         self._clip_rewards = clip_rewards
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
@@ -249,7 +251,7 @@ class Runner:
           UserError: the run cannot be resumed, written or go on.
           Stopped: SIGINT or SIGTERM arrived.
         """
-        self._configuration.reject_unused()
+        self._configuration.check()
         directory.check_place_for_run(self.base_dir)
         self._new_settings = experiment.check_same_config(
             self.base_dir / directory.CONFIG, self.config
@@ -634,6 +636,7 @@ class Runner:
         """Raises UserError for settings that describe no run."""
         check_whole("Runner", least=0, seed=self.seed)
         check_whole("Runner", **{name: getattr(self, name) for name in _COUNTS})
+        check_whole("Runner", most=_MOST_ENVIRONMENTS, num_envs=self.num_envs)
         check_whole("Runner", optional=True, **{name: getattr(self, name) for name in _LIMITS})
         if self.schedule not in _SCHEDULES:
             raise UserError(

@@ -366,7 +366,10 @@ def test_other_torsos_have_the_sizes_of_their_papers():
     ("call", "sentence"),
     [
         (lambda: CategoricalHead(Seeds(0), 2, vmin=1, vmax=1), "51 atoms from 1 to 1"),
-        (lambda: CategoricalHead(Seeds(0), 2, num_atoms=1), "1 atoms from -10.0 to 10.0"),
+        (
+            lambda: CategoricalHead(Seeds(0), 2, num_atoms=1),
+            "CategoricalHead.num_atoms is 1: give a whole number",
+        ),
         (lambda: QuantileHead(Seeds(0), 2, num_quantiles=0), "num_quantiles is 0"),
         (lambda: QHead(Seeds(0), 2, initializer="glorot"), "no initializer 'glorot': choose one"),
     ],
