@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import open_to_read
 
 if TYPE_CHECKING:
     from dopamine_lite.runner.runner import Runner
@@ -98,11 +99,22 @@ def _is_of_a_start(path: Path) -> bool:
 
 
 def check_output(path: Path) -> None:
-    """Raises UserError where no file `path` can be made. Leaves nothing behind."""
+    """Raises UserError where no file `path` can be made. Leaves nothing behind.
+
+    A link is not followed, nor is it replaced: a device or another person's file may be behind it.
+    """
+    if path.is_symlink():
+        raise UserError(
+            f"{path} is a link, which is not written through: name a file with --output."
+        )
     if path.is_dir():
         raise UserError(f"{path} is a directory: name a file with --output.")
-    file = next((parent for parent in path.parents if parent.is_file()), None)
-    if file is not None:
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"{path} is no regular file but a device or a pipe: name a file with --output."
+        )
+    file = next((parent for parent in path.parents if parent.exists()), Path())
+    if not file.is_dir():
         raise UserError(f"Cannot write {path}: {file} is a file.")
     _check_writable(path.parent, f"choose another place than {path} with --output")
 
@@ -122,15 +134,10 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
 def written_aside(output: Path) -> Iterator[Path]:
     """A path beside `output` to write to, which takes its place once the body has ended well."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f".{os.getpid()}.{output.name}")
-    try:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own:
+        aside = Path(own, output.name)  # nobody can have put a link there
         yield aside
         aside.replace(output)
-    finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
 
 
 def _check_writable(directory: Path, remedy: str) -> None:
@@ -158,8 +165,12 @@ def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:
 def config_text(directory: Path) -> str:
     """The text of the config of the run in `directory`; raises UserError where it is damaged."""
     path = directory / CONFIG
+    with open_to_read(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require_memory(size, f"reading {path}", "it is too large for this machine")
+        content = file.read()
     try:
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from dopamine_lite.common.plain_files import open_to_read
 from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import open_to_read
 
 _EXPANSION = 25  # bytes of Python objects that a byte of JSON becomes at most: "[[],[],[]]"
 _LARGEST = 2**63 - 1
@@ -18,10 +19,10 @@ def parse(text: bytes | str) -> Any:
     """The value that `text` describes.
 
     Raises:
-      ValueError: it is no JSON, has NaN or infinities, or is nested too deeply.
+      ValueError: it is no JSON, or is nested too deeply.
     """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -56,6 +57,14 @@ def wholes(value: Any) -> list[int]:
     return [whole(item) for item in expect(list, value)]
 
 
+def number(value: Any) -> None:
+    """Raises ValueError unless `value` is a finite number, or None."""
+    if value is None or (type(value) is float and math.isfinite(value)):
+        return
+    if type(value) is not int or abs(value) > _LARGEST:
+        raise ValueError(f"{_shown(value)} where a number belongs")
+
+
 def expect(kind: type, value: Any) -> Any:
     """`value`, which has to be of `kind`; else raises ValueError."""
     if type(value) is not kind:
@@ -71,7 +80,3 @@ def _shown(value: Any) -> str:
         return _KINDS[type(value)]
     text = json.dumps(value) if not isinstance(value, int) or abs(value) <= _LARGEST else "a number"
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"it has {name}, which is no JSON")

@@ -14,6 +14,7 @@ from dopamine_lite.common.checkpointing.segments import SavedRing, verify_segmen
 from dopamine_lite.common.checkpointing.storage import (
     Damaged,
     durable_file,
+    finding_damage,
     sync_directory,
     verify,
 )
@@ -87,7 +88,8 @@ def read_checkpoint(directory: Path, manifest: Manifest, replay: Path | None) ->
         return None if replay is None else ring.slots(replay)
 
     try:
-        tree = strict_json.expect(dict, strict_json.read(directory / _TREE))
+        with finding_damage(_TREE):
+            tree = strict_json.expect(dict, strict_json.read(directory / _TREE))
         state: State = decode(tree, load_array, load_ring)
         if arrays or rings:
             raise ValueError("it leaves arrays or rings out")

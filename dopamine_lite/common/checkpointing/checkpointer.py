@@ -352,7 +352,8 @@ class Checkpointer:
             f"No checkpoint in {self.directory} is intact "
             f"({problems or 'all have been set aside as damaged'}): put an intact copy of what is "
             "damaged back, or train in another directory."
-            + " What needs no replay memory (evaluate, record, export) still works." * without_replay
+            + " What needs no replay memory (evaluate, record, export) still works."
+            * without_replay
         )
 
     def _is_loadable(self, number: int) -> bool:
