@@ -141,5 +141,7 @@ def _write_below(directory: Path, name: str, content: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "xb") as file:
             file.write(content.data)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"The checkpoint has a file {name} and one of the same name.") from error
+    except OSError as error:  # the name is too long, or that of a directory
+        raise UserError(
+            f"The checkpoint's file {name} cannot be written: {error.strerror}."
+        ) from error

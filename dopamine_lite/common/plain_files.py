@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +23,7 @@ class NotRegular(UserError):
     """Where a regular file belongs there is something else."""
 
 
-def open_to_read(path: Path) -> BinaryIO:
+def open_to_read(path: Path) -> BufferedReader:
     """Opens a regular file.
 
     Raises:

@@ -58,6 +58,67 @@ def test_damage_is_told(runs, cli, tmp_path):
     assert "damaged: state.npz does not have the content that was written" in shown.out
 
 
+def test_a_damaged_checkpoint_has_a_status_of_its_own(runs, cli, tmp_path):
+    run = shutil.copytree(runs["dqn"], tmp_path / "run")
+    for number, left in ((400, "the next `train` goes on from checkpoint 200"), (200, "no ")):
+        (run / "checkpoints" / f"checkpoint-{number:012d}" / "state.json").unlink()
+        shown = cli("inspect", "--base_dir", run, "--json")
+        assert shown.status == 3
+        state = json.loads(shown.out)["checkpoints"]["state"]
+        assert state.startswith(f"damaged: state.json is missing; {left}")
+
+
+def test_a_damaged_segment_with_a_copy_is_told(runs, cli, tmp_path):
+    run = shutil.copytree(runs["dqn"], tmp_path / "run")
+    segment = min((run / "checkpoints" / "replay").glob("segment-*.zst"))
+    segment.write_bytes(segment.read_bytes()[:-1])
+    shown = cli("inspect", "--base_dir", run, "--json")
+    assert shown.status == 0
+    state = json.loads(shown.out)["checkpoints"]["state"]
+    assert state.startswith(
+        f"intact by copies, with which the next `train` mends it: {segment.name}"
+    )
+    segment.with_name(f"{segment.name}.copy").unlink()
+    assert cli("inspect", "--base_dir", run).status == 3
+
+
+def test_files_that_are_not_the_runs_have_a_sentence(runs, cli, tmp_path):
+    """What each command says of logs and provenance that a Runner did not write."""
+    cases = {
+        "logs/iterations.jsonl": (b'{"iteration": 1}\n', "Line 1 of ", "inspect plot"),
+        "logs/episodes.jsonl": (b'[1, 2]\n"text"\n', "Line 1 of ", "plot"),
+        "provenance.json": (b'{"schema": 1}', "it lacks 'started'", "inspect train"),
+        "logs": (b"", "logs is a file", "inspect plot train"),
+        "checkpoints": (b"", "Not a directory", "inspect evaluate"),
+    }
+    for name, (content, sentence, commands) in cases.items():
+        run = shutil.copytree(runs["random"], tmp_path / name.replace("/", "-"))
+        if (run / name).is_dir():
+            shutil.rmtree(run / name)
+        (run / name).write_bytes(content)
+        for command in commands.split():
+            output = ("--output", tmp_path / "curves.png") if command == "plot" else ()
+            ran = cli(command, "--base_dir", run, *output)
+            assert ran.status == 2, (name, command)
+            assert sentence in ran.err and ran.err.count("\n") == 1, ran.err
+
+
+def test_a_log_cut_in_the_middle_of_a_line(runs, cli, tmp_path):
+    run = shutil.copytree(runs["random"], tmp_path / "run")
+    for name, commands in (("episodes", ("plot",)), ("iterations", ("plot", "inspect"))):
+        path = run / "logs" / f"{name}.jsonl"
+        os.truncate(path, path.stat().st_size - 3)
+        number = path.read_bytes().count(b"\n") + 1
+        for command in commands:
+            output = ("--output", tmp_path / "curves.png") if command == "plot" else ()
+            ran = cli(command, "--base_dir", run, *output)
+            assert ran.status == 0
+            assert f"Line {number} of {path} is cut in the middle: " in ran.err
+    resumed = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 3")
+    assert resumed.status == 2
+    assert "goes on with: it ends in the middle of line " in resumed.err
+
+
 def test_run_without_a_checkpoint(runs, cli, tmp_path):
     run = tmp_path / "run"
     run.mkdir()

@@ -7,12 +7,12 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
-from dopamine_lite.common.checkpointing.storage import Damaged, finding_damage
+from dopamine_lite.common.checkpointing.storage import Damaged, DurableWriter, finding_damage
 from dopamine_lite.common.checkpointing.tree import PLAIN_DTYPES
 from dopamine_lite.common.plain_files import open_to_read
 
@@ -21,7 +21,7 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 _MOST_EMPTY = 10**6
 
 
-def write_arrays(file: IO[bytes], arrays: Sequence[np.ndarray]) -> None:
+def write_arrays(file: DurableWriter, arrays: Sequence[np.ndarray]) -> None:
     """Writes `arrays`, named by their index."""
     named: dict[str, Any] = {str(index): array for index, array in enumerate(arrays)}
     np.savez(file, allow_pickle=False, **named)
