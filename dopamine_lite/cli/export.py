@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -51,7 +52,7 @@ def _new_directory(output: str | None) -> Path:
     if not output:
         raise UserError("--output is missing: name a new directory, such as --output policy.")
     path = user_path(output)
-    if path.exists():
+    if os.path.lexists(path):
         raise UserError(f"{path} is there already: name a new directory with --output.")
     run_directory.check_output(path)
     return path

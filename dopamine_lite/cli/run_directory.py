@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
-import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,9 +88,20 @@ def _in_the_way(*paths: Path) -> Path | None:
 
 
 def check_output(path: Path) -> None:
-    """Raises UserError where no file `path` can be made. Leaves nothing behind."""
+    """Raises UserError where no file `path` can be made. Leaves nothing behind.
+
+    A link is not followed, nor is it replaced: a device or another person's file may be behind it.
+    """
+    if path.is_symlink():
+        raise UserError(
+            f"{path} is a link, which is not written through: name a file with --output."
+        )
     if path.is_dir():
         raise UserError(f"{path} is a directory: name a file with --output.")
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"{path} is no regular file but a device or a pipe: name a file with --output."
+        )
     file = _in_the_way(*path.parents)
     if file is not None:
         raise UserError(f"Cannot write {path}: {file} is a file.")
@@ -113,15 +123,10 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
 def written_aside(output: Path) -> Iterator[Path]:
     """A path beside `output` to write to, which takes its place once the body has ended well."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f".{os.getpid()}.{output.name}")
-    try:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own:
+        aside = Path(own, output.name)  # nobody can have put a link there
         yield aside
         aside.replace(output)
-    finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
 
 
 def load_run(directory: Path, flag_values: flags.FlagValues) -> tuple[Runner, int]:

@@ -15,6 +15,8 @@ from gin import config as gin_config
 from gin import config_parser
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import open_to_read
 from dopamine_lite.configuration import files, modules
 from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
 from dopamine_lite.configuration.history import translated
@@ -84,8 +86,12 @@ def load_run(
 
 def config_text(path: Path) -> str:
     """The text of a run's config; raises UserError where it is damaged."""
+    with open_to_read(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require_memory(size, f"reading {path}", "it is too large for this machine")
+        content = file.read()
     try:
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."

@@ -14,6 +14,7 @@ import shlex
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.strict_json import whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.runner import directory, experiment
@@ -288,20 +290,29 @@ class Runner:
         experiment.check_same_experiment(
             checkpoint.path, checkpoint.state.get("experiment"), self._experiment
         )
-        try:
+        with self._refusing_other_experiments(checkpoint):
             self.agent.set_state(checkpoint.state["agent"])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+
+    @contextlib.contextmanager
+    def _refusing_other_experiments(self, checkpoint: Restored) -> Iterator[None]:
+        """Turns what a state that is not this run's leads to, whatever that is, into a sentence."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            *_, last = traceback.extract_tb(error.__traceback__)
             raise UserError(
                 f"The checkpoint {checkpoint.path} is of another experiment than this "
-                f"{type(self.agent).__name__} ({type(error).__name__}: {error}): give the run its own "
-                "--base_dir."
+                f"{type(self.agent).__name__} ({type(error).__name__}: {error}, raised in "
+                f"{last.filename}, line {last.lineno}): give the run its own --base_dir."
             ) from error
 
     def _set_state(self, state: State) -> None:
         """Becomes the run that was saved as `state`, but for the agent; cuts the logs back."""
-        self._iteration = state["iteration"]
-        self._segment = state["segment"]
-        self._agent_steps = state["agent_steps"]
+        self._iteration = whole(state["iteration"])
+        self._segment = whole(state["segment"])
+        self._agent_steps = whole(state["agent_steps"])
         self._train_seconds = state["train_seconds"]
         self._statistics.set_state(state["statistics"])
         self._logbook.set_state(state["logs"])
@@ -311,7 +322,8 @@ class Runner:
         restored = self._checkpointer.restore()
         if restored is not None:
             self._take_agent(restored)
-            self._set_state(restored.state)
+            with self._refusing_other_experiments(restored):
+                self._set_state(restored.state)
         else:
             if read_episodes(self.base_dir):
                 self._console.say(

@@ -277,6 +277,55 @@ def test_a_file_that_is_not_ours_is_named(tmp_path, content, reason):
     assert (tmp_path / "provenance.json").read_text() == content
 
 
+@pytest.mark.parametrize("key", ["started", "resumed"])
+def test_a_file_without_its_keys(tmp_path, key):
+    provenance.record_start(tmp_path, start(), {})
+    path = tmp_path / "provenance.json"
+    known = json.loads(path.read_bytes())
+    path.write_text(json.dumps({name: value for name, value in known.items() if name != key}))
+    with pytest.raises(
+        UserError, match=f"{path} is damaged \\(it lacks '{key}'\\): restore it, or"
+    ):
+        provenance.record_start(tmp_path, start(), {})
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", [], [3]])
+@pytest.mark.parametrize("key", ["started", "resumed", "agent", *provenance._SECTIONS])
+def test_a_file_of_another_shape(tmp_path, key, value):
+    provenance.record_start(tmp_path, start(), {"agent": {}})
+    path = tmp_path / "provenance.json"
+    known = json.loads(path.read_bytes())
+    if key == "resumed" and value == []:
+        value = [[]]
+    (known["started"] if key in provenance._SECTIONS else known)[key] = value
+    path.write_text(json.dumps(known))
+    with pytest.raises(UserError, match=rf"{path} is damaged \(.* where .* belongs\): restore"):
+        provenance.record_start(tmp_path, start(), {})
+
+
+def test_a_file_that_is_none_does_not_hang(tmp_path):
+    path = tmp_path / "provenance.json"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="provenance.json is a named pipe, where a regular file"):
+        provenance.read(tmp_path)
+    path.unlink()
+    path.write_text("[" * 100_000)
+    with pytest.raises(UserError, match="nested too deeply"):
+        provenance.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["provenance.json", ".provenance.json"])
+def test_a_link_is_replaced_and_not_written_through(tmp_path, name):
+    (tmp_path / "run").mkdir()
+    provenance.record_start(tmp_path / "run", start(), {})
+    target = (tmp_path / "run" / "provenance.json").rename(tmp_path / "target")
+    before = target.read_bytes()
+    (tmp_path / "run" / name).symlink_to(target)
+    provenance.record_start(tmp_path / "run", start(), {})
+    assert target.read_bytes() == before
+    assert not (tmp_path / "run" / "provenance.json").is_symlink()
+
+
 # What has changed
 
 
