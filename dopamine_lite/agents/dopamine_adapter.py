@@ -15,6 +15,7 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 
@@ -72,6 +73,11 @@ class DopamineAdapter(Agent):
             raise UserError(
                 f"Dopamine-style agents know no illegal actions, but {spec.id} has some: choose another "
                 "agent or environment."
+            )
+        if isinstance(spec.observation_space, PackedSpace):
+            raise UserError(
+                f"Dopamine-style agents see one array, but {spec.id}'s observations have several "
+                "entries: bind Runner.environment = @wrapped_environment with @Flatten as a wrapper."
             )
         self._first_action = int(spec.action_space.start)
         self._stacked = spec.stack_size > 1
