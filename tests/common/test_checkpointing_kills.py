@@ -28,6 +28,8 @@ from dopamine_lite.common.checkpointing import Checkpointer, digest
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.ring import RingSlots
 
+pytestmark = pytest.mark.exhaustive
+
 KEEP = 2
 RUN = Path("run", "checkpoints")
 KILLED, REFUSED = 9, 3  # exit statuses of a child
