@@ -367,6 +367,19 @@ class Runner:
 
     def _warnings(self) -> list[str]:
         """Sentences on what is allowed and seldom meant."""
+        return [*self._nothing_learned(), *self._short_segments()]
+
+    def _nothing_learned(self) -> list[str]:
+        steps = self.num_iterations * self._whole_steps(self.training_steps)
+        first = getattr(self.agent, "first_update", None)
+        if first is None or steps >= first:
+            return []
+        return [
+            f"Nothing will be learned: the run has {steps:,} agent steps, and the first update comes "
+            f"with step {first:,}."
+        ]
+
+    def _short_segments(self) -> list[str]:
         limit, training = self.spec.max_steps_per_episode, -(-self.training_steps // self.num_envs)
         steps = min(training, self.checkpoint_every_steps)  # of each stream in a segment
         if limit is None or steps >= _SHORT * limit:
