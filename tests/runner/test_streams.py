@@ -205,5 +205,7 @@ def test_a_run_that_ends_before_the_first_update_is_told_so(tmp_path, capsys, st
         num_envs=2,
         evaluation_episodes=1,
     ).run()
-    sentence = "Nothing will be learned: the run has 28 agent steps, and the first update comes with step 31."
-    assert (sentence in capsys.readouterr().err) == said
+    sentence = (
+        "Nothing will be learned: the run has 28 agent steps, and the first update comes with "
+    )
+    assert (f"{sentence}step 31." in capsys.readouterr().err) == said
