@@ -37,6 +37,7 @@ from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
+from dopamine_lite.environments.contract import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 
 import_tensorflow()  # before an agent's module does, and with its banner
@@ -126,6 +127,7 @@ class Runner:
         self._clip_rewards = clip_rewards
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
+        self._said: set[str] = set()  # what the user has been told about the environment
         self._seeds = Seeds(seed)
         self._threads = tensorflow_threads()
         first = self.create_environment(seed=0, num_envs=num_envs)
@@ -142,14 +144,21 @@ class Runner:
     def create_environment(
         self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
     ) -> Environment:
-        """An environment as this run's config describes it, made anew."""
-        return self._make_environment(
+        """An environment as this run's config describes it, made anew, that is held to its spec."""
+        limit = self.max_steps_per_episode
+        environment = self._make_environment(
             num_envs=num_envs,
             seed=seed,
-            max_steps_per_episode=self.max_steps_per_episode,
+            max_steps_per_episode=limit,
             render=render,
             evaluate=evaluate,
         )
+        return introduced(environment, num_envs, limit, self._say_once)
+
+    def _say_once(self, about: str, sentence: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            self._console.say(sentence)
 
     def describe(self) -> dict[str, Any]:
         """The agent's active parts and the environment's protocol, for people and provenance."""
