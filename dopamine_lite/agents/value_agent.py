@@ -231,6 +231,13 @@ class ValueAgent(Agent):
         if self._steps // self._target_update_period > before // self._target_update_period:
             self._synchronise()
 
+    @property
+    def first_update(self) -> int | None:
+        num_envs, period = self._spec.num_envs, self._update_period
+        before = self._min_replay_history // num_envs * num_envs  # the last step that may not learn
+        due = (before // period + 1) * period
+        return -(-due // num_envs) * num_envs
+
     def metrics(self) -> dict[str, float | np.ndarray]:
         values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))
         values |= self._replay.metrics()

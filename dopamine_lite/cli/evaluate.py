@@ -19,6 +19,7 @@ _RESAMPLES = 10_000
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_import(flag_values)
     flags.DEFINE_integer(
         "episodes", 100, "how many to play", lower_bound=1, flag_values=flag_values
     )
@@ -39,7 +40,7 @@ def run(flag_values: flags.FlagValues) -> None:
     evaluations = directory / "evaluations"
     named = Path(flag_values.output).expanduser() if flag_values.output else None
     run_directory.check_output(named or evaluations / "result.json")
-    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    runner, checkpoint = run_directory.load_run(directory, flag_values)
     seed = flag_values.seed
     episodes = runner.evaluate(flag_values.episodes, seed)
     returns = [episode.episode_return for episode in episodes]

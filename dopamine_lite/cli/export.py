@@ -16,6 +16,7 @@ _FORMATS = ("savedmodel", "keras")
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_import(flag_values)
     flags.DEFINE_enum(
         "format",
         "savedmodel",
@@ -39,7 +40,7 @@ def run(flag_values: flags.FlagValues) -> None:
         output = run_directory.output_file(flag_values.output, (".keras",), "policy.keras")
     else:
         output = _new_directory(flag_values.output)
-    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    runner, checkpoint = run_directory.load_run(directory, flag_values)
     with run_directory.written_aside(output) as aside:
         runner.agent.export(aside, as_keras)
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")

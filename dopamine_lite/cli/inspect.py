@@ -12,6 +12,7 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.tables import print_table
+from dopamine_lite.runner.directory import CONFIG
 
 SUMMARY = "Shows a run: its experiment, progress, checkpoints, disk use and provenance."
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -40,7 +41,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     from dopamine_lite.common import provenance
     from dopamine_lite.common.metrics.logbook import read_iterations
 
-    config = configuration.statements(run_directory.config_text(directory))
+    config = configuration.statements(configuration.config_text(directory / CONFIG))
     known = provenance.read(directory) or {}
     agent = known.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")

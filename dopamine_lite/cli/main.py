@@ -72,8 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if "" not in sys.path:
-        sys.path.append("")  # modules that gin files import may be in the current directory
     if not arguments:
         raise UserError(f"A command is missing: {_the_commands()}; see `dopamine-lite --help`.")
     name, *rest = arguments

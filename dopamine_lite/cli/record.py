@@ -31,6 +31,7 @@ _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_import(flag_values)
     flags.DEFINE_integer("episodes", 1, "how many to film", lower_bound=1, flag_values=flag_values)
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
@@ -51,7 +52,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues) -> None:
     directory = run_directory.existing_run(flag_values)
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
-    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    runner, checkpoint = run_directory.load_run(directory, flag_values)
     own_rate = _steps_per_second(runner.spec)
     rate = flag_values.fps or own_rate or _DEFAULT_RATE
     environment = _environment(runner, flag_values.seed)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import shutil
-import tempfile
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 
 if TYPE_CHECKING:
+    from dopamine_lite.configuration import ImportRule
     from dopamine_lite.runner.runner import Runner
-
-CONFIG = "config.gin"
 
 
 def define_base_dir(flag_values: flags.FlagValues) -> None:
@@ -41,6 +41,16 @@ def define_seed(flag_values: flags.FlagValues) -> None:
         0,
         "of the environments; the same seed gives the same episodes",
         lower_bound=0,
+        flag_values=flag_values,
+    )
+
+
+def define_import(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "a module of yours, or an installed one, that the run's config may import: its code is "
+        "executed (give it again for each further module)",
         flag_values=flag_values,
     )
 
@@ -72,31 +82,6 @@ def check_run(directory: Path) -> None:
         )
 
 
-def is_run(directory: Path) -> bool:
-    return (directory / CONFIG).is_file()
-
-
-def check_place_for_run(directory: Path) -> None:
-    """Raises UserError where no run can be made or resumed. Leaves nothing behind."""
-    if directory.is_dir() and not is_run(directory):
-        other = [
-            path.name
-            for path in directory.iterdir()
-            if not path.name.startswith(".") and not _is_of_a_start(path)
-        ]
-        if other:
-            raise UserError(
-                f"{directory} holds other things ({min(other)}) and no run: "
-                "give an empty or a new directory."
-            )
-    _check_writable(directory, f"give another --base_dir than {directory}")
-
-
-def _is_of_a_start(path: Path) -> bool:
-    """Whether `path` is what a start leaves that ends before its config is written."""
-    return path.name == "checkpoints" and all(child.name == ".lock" for child in path.iterdir())
-
-
 def check_output(path: Path) -> None:
     """Raises UserError where no file `path` can be made. Leaves nothing behind."""
     if path.is_dir():
@@ -104,7 +89,7 @@ def check_output(path: Path) -> None:
     file = next((parent for parent in path.parents if parent.is_file()), None)
     if file is not None:
         raise UserError(f"Cannot write {path}: {file} is a file.")
-    _check_writable(path.parent, f"choose another place than {path} with --output")
+    check_writable(path.parent, f"choose another place than {path} with --output")
 
 
 def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Path:
@@ -133,34 +118,30 @@ def written_aside(output: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def _check_writable(directory: Path, remedy: str) -> None:
-    """Tries to write where `directory` is or will be."""
-    place = next(path for path in (directory, *directory.absolute().parents) if path.is_dir())
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"Cannot write to {place} ({os.strerror(error.errno or 0)}): {remedy}."
-        ) from error
-
-
-def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:
-    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number."""
+def load_run(directory: Path, flag_values: flags.FlagValues) -> tuple[Runner, int]:
+    """The run in `directory`, its agent as in the checkpoint that is named, and that one's number."""
     from dopamine_lite import configuration
     from dopamine_lite.runner.runner import Runner
 
-    configuration.load([directory / CONFIG])
+    rule = import_rule(directory, flag_values)
+    for sentence in configuration.load_run(directory / CONFIG, rule=rule):
+        print(sentence, file=sys.stderr)
     runner = configuration.construct(Runner, directory)
-    return runner, runner.load(checkpoint)
+    return runner, runner.load(flag_values.checkpoint)
 
 
-def config_text(directory: Path) -> str:
-    """The text of the config of the run in `directory`; raises UserError where it is damaged."""
-    path = directory / CONFIG
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
-        ) from error
+def import_rule(directory: Path, flag_values: flags.FlagValues) -> ImportRule:
+    """For the config of the run in `directory`: it imports what --import names, and says so."""
+    from dopamine_lite import configuration
+    from dopamine_lite.common import provenance
+
+    def announce(name: str, file: Path | None) -> None:
+        then, now = provenance.last_origin(directory, name), provenance.origin(name, file)
+        changed = f"; its source was {then} when the run last started and is {now} now"
+        print(
+            f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
+            f"{changed if then not in (None, now) else ''}.",
+            file=sys.stderr,
+        )
+
+    return configuration.ImportRule(frozenset(flag_values["import"].value), directory, announce)

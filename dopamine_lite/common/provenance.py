@@ -52,18 +52,23 @@ _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `col
 )
 
 
-def collect(threads: Mapping[str, int], gpus: Sequence[str] = ()) -> dict[str, Any]:
+def collect(
+    threads: Mapping[str, int], gpus: Sequence[str] = (), base_dir: str | Path | None = None
+) -> dict[str, Any]:
     """One start of a run: when, by which command, with what. Names no host and no user.
 
     Args:
       threads: TensorFlow's "intra_op" and "inter_op".
       gpus: the names of those that TensorFlow uses.
+      base_dir: the run's directory; git is not asked of a repository in there, which may name
+        programs that git executes.
     """
     memory = psutil.virtual_memory().total
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(),
-        "commits": _commits(),
+        "commits": _commits(base_dir),
+        "imported": _imported(),
         "modules": _modules(),
         "versions": versions(),
         "machine": {
@@ -136,7 +141,7 @@ def read(base_dir: Path) -> dict[str, Any] | None:
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Sentences on what differs between two starts and ends bit-for-bit repetition."""
     sentences = []
-    for section, name in [*_DECISIVE, *_of_own_modules(before, now)]:
+    for section, name in [*_DECISIVE, *_of_imports(before, now), *_of_own_modules(before, now)]:
         old, new = (start.get(section, {}).get(name) for start in (before, now))
         if old != new:
             subject = _IN_WORDS.get(f"{section}.{name}", _IN_WORDS[section]).format(name)
@@ -145,6 +150,14 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
                 f"and is {_shown(new)} now: from here on the run may not repeat bit for bit."
             )
     return sentences
+
+
+def _of_imports(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is decisive of what both import from elsewhere, own modules aside."""
+    starts = (before, now)
+    own = {name for start in starts for name in start.get("modules", {})}
+    both = before.get("imported", {}).keys() & now.get("imported", {}).keys()
+    return [("imported", name) for name in sorted(both - own)]
 
 
 def _of_own_modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -164,6 +177,7 @@ _IN_WORDS = {
     "versions": "The version of {}",
     "commits": "The source of {}",
     "commits.working_directory": "The commit of the working directory",
+    "imported": "The source of the imported {}",
     "modules": "The source of the module {}",
     "variables": "The environment variable {}",
 }
@@ -181,15 +195,24 @@ def _command() -> str:
     return shlex.join(words + sys.argv[1:])
 
 
-def _commits() -> dict[str, str | None]:
-    """Commits of dopamine_lite's source and of the working directory, where in a git checkout."""
+def _commits(base_dir: str | Path | None) -> dict[str, str | None]:
+    """Commits of dopamine_lite's source and of the working directory, where in a git checkout.
+
+    That of a repository in `base_dir` stays unknown.
+    """
     here, source = Path.cwd(), Path(__file__).parent
     # Installed below somebody's checkout the package is no part of it: nothing of it is tracked.
     own = _git(source, "rev-parse", "--show-toplevel") if _git(source, "ls-files", ".") else None
     commits = {"dopamine_lite": _commit(source) if own else None}
     if own is None or _git(here, "rev-parse", "--show-toplevel") != own:
-        commits["working_directory"] = _commit(here)
+        repository = _git(here, "rev-parse", "--absolute-git-dir")
+        strange = base_dir and repository and _lies_in(Path(repository), Path(base_dir))
+        commits["working_directory"] = None if strange else _commit(here)
     return commits
+
+
+def _lies_in(path: Path, directory: Path) -> bool:
+    return path.resolve().is_relative_to(directory.resolve())
 
 
 def _commit(directory: Path) -> str | None:
@@ -226,6 +249,48 @@ def _git_bytes(directory: Path, *arguments: str) -> bytes | None:
         return None
 
 
+def origin(name: str, file: Path | None) -> str | None:
+    """What tells of a module's source: its digest, or which version of Python or a package has it.
+
+    Args:
+      name: with dots.
+      file: that it is loaded from; None: from none.
+    """
+    if file is not None and _is_installed(file):
+        return _distribution(name.partition(".")[0])
+    if file is None or str(file).startswith(_STANDARD_LIBRARY):
+        return f"Python {platform.python_version()}"
+    return _file_digest(file)
+
+
+def last_origin(base_dir: Path, name: str) -> str | None:
+    """The `origin` of a module that a run imported when it last started; None: not known."""
+    known = read(base_dir)
+    if known is None:
+        return None
+    found = [known["started"], *known["resumed"]][-1].get("imported", {}).get(name)
+    return None if found is None else str(found)
+
+
+def _distribution(package: str) -> str | None:
+    """The distribution that an installed top-level module is of, and its version."""
+    if version := _version((package,)):
+        return f"{package} {version}"
+    names = importlib.metadata.packages_distributions().get(package, ())  # takes half a second
+    return next((f"{name} {importlib.metadata.version(name)}" for name in names), None)
+
+
+def _imported() -> dict[str, str | None]:
+    """The origin of each module that the configuration imports from outside this package."""
+    package = dopamine_lite.__name__
+    origins = {}
+    for name in configuration.imported_modules():
+        if name.partition(".")[0] != package:
+            file = getattr(sys.modules.get(name), "__file__", None)
+            origins[name] = origin(name, Path(file) if file else None)
+    return origins
+
+
 def _modules() -> dict[str, str | None]:
     """Digests of the run's own modules by name; None: there is no such file any more.
 
@@ -258,13 +323,17 @@ def _own_files(names: Iterable[str]) -> dict[str, Path]:
         file = Path(known).absolute()
         elsewhere = not file.is_relative_to(package)
         untracked = bool(tracked) and file not in tracked
-        if (elsewhere or untracked) and _INSTALLED.isdisjoint(file.parts):
+        if (elsewhere or untracked) and not _is_installed(file):
             files[name] = file
     return files
 
 
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = {"site-packages", "dist-packages"}
+
+
+def _is_installed(file: Path) -> bool:
+    return not _INSTALLED.isdisjoint(file.parts)
 
 
 def _place(name: str, file: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
 import inspect
 import json
 import os
@@ -17,6 +16,7 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
+from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.contract import Contract
@@ -243,7 +243,7 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
     module, _, name = id.rpartition(":")
     try:
         if module:
-            importlib.import_module(module)
+            configuration.import_module(module, f"The environment id {id!r}")
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         near = difflib.get_close_matches(name, list(gymnasium.registry), n=3)

@@ -152,6 +152,10 @@ def test_agents_go_on_from_their_state_and_evaluate_apart(kind):
     assert play(first) == play(second, evaluate_too=True)
 
 
+def test_an_agent_that_does_not_know_says_nothing_of_its_first_update():
+    assert RandomAgent(spec(), Seeds(0)).first_update is None
+
+
 def test_random_actions_are_uniform():
     agent = RandomAgent(spec(num_actions=4), Seeds(0))
     actions = agent.act(np.zeros((4000, 3)))
