@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from dopamine_lite.cli import run_directory
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.plain_files import check_directory
 
@@ -46,6 +48,11 @@ def run(flag_values: flags.FlagValues) -> None:
     seed = flag_values.seed
     episodes = runner.evaluate(flag_values.episodes, seed)
     returns = [episode.episode_return for episode in episodes]
+    if not math.isfinite(sum(map(abs, returns))):
+        raise UserError(
+            f"The returns of {runner.spec.id} are too great to be counted ({max(map(abs, returns))}): "
+            "give it smaller rewards."
+        )
     result: dict[str, Any] = {
         "environment": runner.spec.id,
         "protocol": dict(runner.spec.protocol),
@@ -89,7 +96,7 @@ def summary(returns: list[float]) -> dict[str, Any]:
 def _write(path: Path, result: dict[str, Any]) -> None:
     """Writes `result` so that `path` is never half written."""
     with run_directory.written_aside(path) as aside:
-        aside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _show(result: dict[str, Any], output: Path) -> None:

@@ -117,11 +117,17 @@ class PackedSpace(gymnasium.Space):
         )
 
     def _bytes(self, name: str, value: Any) -> np.ndarray:
-        """The bytes of an entry, which lose nothing but a float's last digits."""
+        """The bytes of an entry, which is in its space and loses nothing but a float's last digits.
+
+        As elsewhere, real numbers have to be finite and may be beyond their bounds.
+        """
         space, given = self.entries[name], np.asarray(value)
         kept = given.astype(space.dtype, copy=False) if given.shape == space.shape else None
-        whole = space.dtype.kind != "f"
-        if kept is None or (whole and kept is not given and (kept != given).any()):
+        if space.dtype.kind == "f":
+            inside = kept is not None and np.isfinite(kept).all()
+        else:
+            inside = kept is not None and np.array_equal(kept, given) and space.contains(kept)
+        if kept is None or not inside:
             raise UserError(
                 f"The entry {name!r} of an observation of {self.owner} is {given!r}, which is not in "
                 f"its space {space}: return what the space says."

@@ -18,7 +18,8 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.one_hot import columns
 from dopamine_lite.common.packed_space import PackedSpace, stacked
 from dopamine_lite.common.pictures import channel_axis
-from dopamine_lite.environments.environment import Environment, Step
+from dopamine_lite.environments.contract import checked
+from dopamine_lite.environments.environment import Environment, Report, Step
 
 
 @gin.configurable
@@ -35,12 +36,14 @@ def wrapped_environment(
 
     Whatever else it is called with goes to the environment.
     """
-    wrapped = environment(
-        num_envs=num_envs,
-        seed=seed,
-        max_steps_per_episode=max_steps_per_episode,
-        render=render,
-        evaluate=evaluate,
+    wrapped = checked(  # here too, for a wrapper can hide what is not as declared
+        environment(
+            num_envs=num_envs,
+            seed=seed,
+            max_steps_per_episode=max_steps_per_episode,
+            render=render,
+            evaluate=evaluate,
+        )
     )
     for wrapper in wrappers:
         wrapped = wrapper(wrapped)
@@ -87,6 +90,9 @@ class EnvironmentWrapper(Environment):
 
     def render(self) -> np.ndarray:
         return self._environment.render()
+
+    def report_to(self, report: Report) -> None:
+        self._environment.report_to(report)
 
     def close(self) -> None:
         self._environment.close()

@@ -40,6 +40,7 @@ from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_it
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.strict_json import whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
+from dopamine_lite.environments.contract import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.runner import directory, experiment
 
@@ -137,6 +138,7 @@ class Runner:
         self._clip_rewards = clip_rewards
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
+        self._said: set[str] = set()  # what the user has been told about the environment
         self._seeds = Seeds(seed)
         self._configuration = configuration.Record(
             (parent.__name__ for parent in type(self).__mro__),
@@ -176,15 +178,22 @@ class Runner:
     def create_environment(
         self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
     ) -> Environment:
-        """An environment as this run's config describes it, made anew."""
+        """An environment as this run's config describes it, made anew, that is held to its spec."""
+        limit = self.max_steps_per_episode
         with self._configuration.in_force():
-            return self._make_environment(
+            environment = self._make_environment(
                 num_envs=num_envs,
                 seed=seed,
-                max_steps_per_episode=self.max_steps_per_episode,
+                max_steps_per_episode=limit,
                 render=render,
                 evaluate=evaluate,
             )
+        return introduced(environment, num_envs, limit, self._say_once)
+
+    def _say_once(self, about: str, sentence: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            self._console.say(sentence)
 
     def describe(self) -> dict[str, Any]:
         """The agent's active parts and the environment's protocol, for people and provenance."""
