@@ -243,7 +243,7 @@ def _commit(directory: Path) -> str | None:
 
 
 _DIFFERENCES = (  # of the whole checkout, whatever the user has configured
-    *("-c", "diff.relative=false", "diff", "HEAD"),
+    *("-c", "core.fsmonitor=false", "-c", "diff.relative=false", "diff", "HEAD"),
     *("--full-index", "--no-ext-diff", "--no-textconv"),  # of a binary file, its digest
 )
 
