@@ -342,9 +342,8 @@ class Runner:
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
-        for sentence in (*self._new_settings, *self._warnings()):
-            self._console.say(sentence)
-        for sentence in provenance.record_start(self.base_dir, start, self.describe()):
+        changes = provenance.record_start(self.base_dir, start, self.describe())
+        for sentence in (*changes, *self._new_settings, *self._warnings()):
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))
         done = f"{self._iteration} of {self.num_iterations} iterations"
