@@ -44,7 +44,9 @@ def run(flag_values: flags.FlagValues) -> None:
     if named is None:
         check_directory(evaluations)
     run_directory.check_output(named or evaluations / "result.json")
-    runner, checkpoint = run_directory.load_run(directory, flag_values)
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
     seed = flag_values.seed
     episodes = runner.evaluate(flag_values.episodes, seed)
     returns = [episode.episode_return for episode in episodes]

@@ -20,10 +20,7 @@ from dopamine_lite.runner.directory import CONFIG
 if TYPE_CHECKING:
     from dopamine_lite.common.checkpointing import Checkpointer
 
-SUMMARY = (
-    "Shows a run: its experiment, progress, checkpoints, disk use and provenance; exit status "
-    "3 where the newest checkpoint is damaged."
-)
+SUMMARY = "Shows a run: experiment, progress, checkpoints (status 3: damaged), provenance."
 _DAMAGED = 3  # the exit status
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 

@@ -55,7 +55,9 @@ def run(flag_values: flags.FlagValues) -> None:
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
     if flag_values.fps is not None and math.isnan(flag_values.fps):
         raise UserError("--fps=nan is no number: give pictures a second.")
-    runner, checkpoint = run_directory.load_run(directory, flag_values)
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
     own_rate = _steps_per_second(runner.spec)
     rate = flag_values.fps or own_rate or _DEFAULT_RATE
     environment = _environment(runner, flag_values.seed)

@@ -129,20 +129,25 @@ def written_aside(output: Path) -> Iterator[Path]:
         aside.replace(output)
 
 
-def load_run(directory: Path, flag_values: flags.FlagValues) -> tuple[Runner, int]:
-    """The run in `directory`, its agent as in the checkpoint that is named, and that one's number."""
+def load_run(
+    directory: Path, checkpoint: int | None, imports: Sequence[str] = ()
+) -> tuple[Runner, int]:
+    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number.
+
+    `imports` are the modules that the run's config may import, beside this package's.
+    """
     from dopamine_lite import configuration
     from dopamine_lite.runner.runner import Runner
 
-    rule = import_rule(directory, flag_values)
+    rule = import_rule(directory, imports)
     for sentence in configuration.load_run(directory / CONFIG, rule=rule):
         print(sentence, file=sys.stderr)
     runner = configuration.construct(Runner, directory)
-    return runner, runner.load(flag_values.checkpoint)
+    return runner, runner.load(checkpoint)
 
 
-def import_rule(directory: Path, flag_values: flags.FlagValues) -> ImportRule:
-    """For the config of the run in `directory`: it imports what --import names, and says so."""
+def import_rule(directory: Path, imports: Sequence[str]) -> ImportRule:
+    """For the config of the run in `directory`: it imports what --import named, and says so."""
     from dopamine_lite import configuration
     from dopamine_lite.common import provenance
 
@@ -155,4 +160,4 @@ def import_rule(directory: Path, flag_values: flags.FlagValues) -> ImportRule:
             file=sys.stderr,
         )
 
-    return configuration.ImportRule(frozenset(flag_values["import"].value), directory, announce)
+    return configuration.ImportRule(frozenset(imports), directory, announce)
