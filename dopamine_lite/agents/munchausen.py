@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
+from dopamine_lite.common.checks import check_number
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.losses import munchausen
 
@@ -20,6 +21,7 @@ class Munchausen:
     """
 
     def __init__(self, temperature: float = 0.03, alpha: float = 0.9, clip_min: float = -1.0):
+        check_number("Munchausen", alpha=alpha, clip_min=clip_min, temperature=temperature)
         if not (temperature > 0 and clip_min <= 0):
             raise UserError(
                 f"Munchausen has temperature = {temperature} and clip_min = {clip_min}: the one must be "

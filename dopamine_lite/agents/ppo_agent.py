@@ -12,6 +12,7 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
 from dopamine_lite.common.checks import (
+    check_flag,
     check_fraction,
     check_not_negative,
     check_positive,
@@ -24,7 +25,7 @@ from dopamine_lite.common.schedules import linearly_decaying
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import policy_gradient
-from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import MLP, Torso
 
 _SURROGATES = ("clip", "kl")
@@ -101,7 +102,7 @@ class PPOAgent(PolicyAgent):
         *,
         torso: Callable[[Seeds], Torso] = MLP,
         shared_torso: bool = False,
-        optimizer: Callable[[], Any] = Adam,
+        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
         rollout_length: int = 128,
@@ -127,6 +128,11 @@ class PPOAgent(PolicyAgent):
             raise UserError(
                 f"PPOAgent.surrogate is {surrogate!r}: choose one of {', '.join(_SURROGATES)}."
             )
+        check_flag(
+            "PPOAgent",
+            normalise_advantages=normalise_advantages,
+            normalise_rewards=normalise_rewards,
+        )
         check_fraction("PPOAgent", gamma=gamma, gae_lambda=gae_lambda)
         check_whole(
             "PPOAgent",

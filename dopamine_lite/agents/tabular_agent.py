@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
-from dopamine_lite.agents.exploration import EpsilonGreedy
-from dopamine_lite.common.checks import check_fraction
+from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
+from dopamine_lite.common.checks import check_fraction, check_number
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -49,11 +49,12 @@ class TabularAgent(Agent):
         gamma: float = 0.99,
         learning_rate: float = 0.1,
         initial_value: float = 0.0,
-        exploration: Callable[..., Any] = EpsilonGreedy,
+        exploration: Callable[..., Exploration] = EpsilonGreedy,
     ):
         name = type(self).__name__
         states, actions = _discrete_spaces(spec, name)
-        check_fraction(name, gamma=gamma)
+        check_fraction(name, gamma=gamma, learning_rate=learning_rate)
+        check_number(name, initial_value=initial_value)
         if not 0 < learning_rate <= 1:
             raise UserError(
                 f"{name}.learning_rate is {learning_rate!r}: give a number above 0, at most 1."

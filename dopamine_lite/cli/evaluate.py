@@ -11,6 +11,8 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.plain_files import check_directory
 
 SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
 _RESAMPLES = 10_000
@@ -38,9 +40,13 @@ def run(flag_values: flags.FlagValues) -> None:
 
     directory = run_directory.existing_run(flag_values)
     evaluations = directory / "evaluations"
-    named = Path(flag_values.output).expanduser() if flag_values.output else None
+    named = user_path(flag_values.output) if flag_values.output else None
+    if named is None:
+        check_directory(evaluations)
     run_directory.check_output(named or evaluations / "result.json")
-    runner, checkpoint = run_directory.load_run(directory, flag_values)
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
     seed = flag_values.seed
     episodes = runner.evaluate(flag_values.episodes, seed)
     returns = [episode.episode_return for episode in episodes]
@@ -61,6 +67,7 @@ def run(flag_values: flags.FlagValues) -> None:
     }
     name = f"checkpoint-{checkpoint}-episodes-{len(episodes)}-seed-{seed}.json"
     output = named or evaluations / name
+    run_directory.check_output(output)
     _write(output, result)
     _show(result, output)
 

@@ -45,6 +45,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         None,
         "pictures a second, one for each agent step (default: the environment's own speed)",
         lower_bound=_FEWEST_PICTURES_A_SECOND,
+        upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,
     )
 
@@ -52,7 +53,11 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues) -> None:
     directory = run_directory.existing_run(flag_values)
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
-    runner, checkpoint = run_directory.load_run(directory, flag_values)
+    if flag_values.fps is not None and math.isnan(flag_values.fps):
+        raise UserError("--fps=nan is no number: give pictures a second.")
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
     named_rate = flag_values.fps or _steps_per_second(runner.spec)
     rate = named_rate or _DEFAULT_RATE
     environment = _environment(runner, flag_values.seed)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
-import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
 from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def base_dir(flag_values: flags.FlagValues) -> Path:
     """The directory that was named; says so where none was, or where it is a file."""
     if not flag_values.base_dir:
         raise UserError("--base_dir is missing: name the run's directory.")
-    directory = Path(flag_values.base_dir).expanduser()
-    file = next((path for path in (directory, *directory.parents) if path.is_file()), None)
+    directory = user_path(flag_values.base_dir)
+    file = _in_the_way(directory, *directory.parents)
     if file is not None:
         raise UserError(f"--base_dir {directory} is no directory: {file} is a file.")
     return directory
@@ -82,11 +82,27 @@ def check_run(directory: Path) -> None:
         )
 
 
+def _in_the_way(*paths: Path) -> Path | None:
+    """The first that is there and no directory: a file, a device, a pipe."""
+    return next((path for path in paths if path.exists() and not path.is_dir()), None)
+
+
 def check_output(path: Path) -> None:
-    """Raises UserError where no file `path` can be made. Leaves nothing behind."""
+    """Raises UserError where no file `path` can be made. Leaves nothing behind.
+
+    A link is not followed, nor is it replaced: a device or another person's file may be behind it.
+    """
+    if path.is_symlink():
+        raise UserError(
+            f"{path} is a link, which is not written through: name a file with --output."
+        )
     if path.is_dir():
         raise UserError(f"{path} is a directory: name a file with --output.")
-    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"{path} is no regular file but a device or a pipe: name a file with --output."
+        )
+    file = _in_the_way(*path.parents)
     if file is not None:
         raise UserError(f"Cannot write {path}: {file} is a file.")
     check_writable(path.parent, f"choose another place than {path} with --output")
@@ -96,7 +112,7 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
     """The file that --output names, which can be made and ends in one of `suffixes`."""
     if not output:
         raise UserError(f"--output is missing: name the file, such as --output {example}.")
-    path = Path(output).expanduser()
+    path = user_path(output)
     if path.suffix.lower() not in suffixes:
         raise UserError(f"--output {path} does not end in {' or '.join(suffixes)}.")
     check_output(path)
@@ -107,31 +123,31 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
 def written_aside(output: Path) -> Iterator[Path]:
     """A path beside `output` to write to, which takes its place once the body has ended well."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f".{os.getpid()}.{output.name}")
-    try:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own:
+        aside = Path(own, output.name)  # nobody can have put a link there
         yield aside
         aside.replace(output)
-    finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
 
 
-def load_run(directory: Path, flag_values: flags.FlagValues) -> tuple[Runner, int]:
-    """The run in `directory`, its agent as in the checkpoint that is named, and that one's number."""
+def load_run(
+    directory: Path, checkpoint: int | None, imports: Sequence[str] = ()
+) -> tuple[Runner, int]:
+    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number.
+
+    `imports` are the modules that the run's config may import, beside this package's.
+    """
     from dopamine_lite import configuration
     from dopamine_lite.runner.runner import Runner
 
-    rule = import_rule(directory, flag_values)
+    rule = import_rule(directory, imports)
     for sentence in configuration.load_run(directory / CONFIG, rule=rule):
         print(sentence, file=sys.stderr)
     runner = configuration.construct(Runner, directory)
-    return runner, runner.load(flag_values.checkpoint)
+    return runner, runner.load(checkpoint)
 
 
-def import_rule(directory: Path, flag_values: flags.FlagValues) -> ImportRule:
-    """For the config of the run in `directory`: it imports what --import names, and says so."""
+def import_rule(directory: Path, imports: Sequence[str]) -> ImportRule:
+    """For the config of the run in `directory`: it imports what --import named, and says so."""
     from dopamine_lite import configuration
     from dopamine_lite.common import provenance
 
@@ -144,4 +160,4 @@ def import_rule(directory: Path, flag_values: flags.FlagValues) -> ImportRule:
             file=sys.stderr,
         )
 
-    return configuration.ImportRule(frozenset(flag_values["import"].value), directory, announce)
+    return configuration.ImportRule(frozenset(imports), directory, announce)

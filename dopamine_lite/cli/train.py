@@ -59,7 +59,7 @@ def run(flag_values: flags.FlagValues) -> int:
             flag_values.gin_files, bindings, configuration.ImportRule(run_directory=directory)
         )
     else:
-        rule = run_directory.import_rule(directory, flag_values)
+        rule = run_directory.import_rule(directory, flag_values["import"].value)
         for sentence in configuration.load_run(directory / CONFIG, bindings, rule):
             print(sentence, file=sys.stderr)
     runner = configuration.construct(Runner, directory)

@@ -21,8 +21,10 @@ import psutil
 
 import dopamine_lite
 from dopamine_lite import configuration
+from dopamine_lite.common import strict_json
 from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.strict_json import expect
 
 FILE = "provenance.json"
 _SCHEMA = 1
@@ -50,6 +52,9 @@ _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `col
     ("commits", "dopamine_lite"),
     *(("variables", name) for name in _VARIABLES if name != "OPENBLAS_NUM_THREADS"),  # see threads
 )
+
+
+_SECTIONS = ("commits", "machine", "modules", "threads", "variables", "versions")  # of a start
 
 
 def collect(
@@ -121,7 +126,7 @@ def read(base_dir: Path) -> dict[str, Any] | None:
     """
     path = Path(base_dir) / FILE
     try:
-        known = json.loads(path.read_bytes())
+        known = strict_json.read(path)
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -135,6 +140,17 @@ def read(base_dir: Path) -> dict[str, Any] | None:
             f"{path} has schema {schema}, this dopamine_lite reads {_SCHEMA}: "
             "use the version that the run was begun with."
         )
+    try:
+        for start in (known["started"], *expect(list, known["resumed"])):
+            for section in expect(dict, start).keys() & _SECTIONS:
+                expect(dict, start[section])
+        expect(dict, known.get("agent", {}))
+    except (KeyError, ValueError) as error:
+        problem = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{path} is damaged ({problem}): restore it, or move it away to go on without the record "
+            "of how this run began."
+        ) from error
     return dict(known)
 
 
@@ -227,7 +243,7 @@ def _commit(directory: Path) -> str | None:
 
 
 _DIFFERENCES = (  # of the whole checkout, whatever the user has configured
-    *("-c", "diff.relative=false", "diff", "HEAD"),
+    *("-c", "core.fsmonitor=false", "-c", "diff.relative=false", "diff", "HEAD"),
     *("--full-index", "--no-ext-diff", "--no-textconv"),  # of a binary file, its digest
 )
 

@@ -3,6 +3,7 @@
 from dopamine_lite.configuration.bindings import (
     imported_modules,
     operative,
+    reject_lost_bindings,
     reject_unused_bindings,
     unused_bindings,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "operative",
     "original",
     "packaged_configs",
+    "reject_lost_bindings",
     "reject_unused_bindings",
     "statements",
     "translated",

@@ -15,11 +15,13 @@ from gin import config as gin_config
 from gin import config_parser
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import open_to_read
 from dopamine_lite.configuration import files, modules
-from dopamine_lite.configuration.bindings import MACRO, forget_replaced, referred_keys
+from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
 from dopamine_lite.configuration.history import translated
 from dopamine_lite.configuration.modules import ImportRule
-from dopamine_lite.configuration.names import did_you_mean, one_line
+from dopamine_lite.configuration.names import one_line
 from dopamine_lite.configuration.sentences import (
     is_of_python,
     missing_sentence,
@@ -28,6 +30,7 @@ from dopamine_lite.configuration.sentences import (
     parse_sentence,
     unreadable_sentence,
 )
+from dopamine_lite.configuration.values import check_values
 
 _Result = TypeVar("_Result")
 
@@ -52,7 +55,7 @@ def load(
 
     Raises:
       UserError: a file, module, name or parameter that does not exist, an import that is not
-        allowed, or a syntax error.
+        allowed, a syntax error, or a value that its parameter cannot be given.
     """
     paths = [str(files.find_config(str(name))) for name in gin_files]
     _begin(rule or ImportRule(), os.path.isfile)
@@ -83,8 +86,12 @@ def load_run(
 
 def config_text(path: Path) -> str:
     """The text of a run's config; raises UserError where it is damaged."""
+    with open_to_read(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require_memory(size, f"reading {path}", "it is too large for this machine")
+        content = file.read()
     try:
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
@@ -98,7 +105,7 @@ def _begin(rule: ImportRule, may_read: Callable[[str], bool]) -> None:
     # Gin has no public way to set these two lists, only to add to them. Its second file reader
     # looks inside Python packages and logs an error for every file that it does not find there.
     gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
-    gin_config._FILE_READERS[:] = [(_opened, may_read)]
+    gin_config._FILE_READERS[:] = [(functools.partial(_opened, []), may_read)]
 
 
 def _add_bindings(gin_bindings: Iterable[str]) -> None:
@@ -108,7 +115,7 @@ def _add_bindings(gin_bindings: Iterable[str]) -> None:
     for binding in gin_bindings:
         _explained(gin.parse_config, binding, f"in the binding '{one_line(binding)}'")
     forget_replaced(referred, from_files)
-    _check_macros()
+    check_values()
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
@@ -127,17 +134,6 @@ def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: 
         if sentence is None:
             raise
         raise UserError(sentence) from error
-
-
-def _check_macros() -> None:
-    macros = sorted(scope for scope, selector in gin_config._CONFIG if selector == MACRO)
-    for reference in gin_config.iterate_references(gin_config._CONFIG):
-        scope, selector = reference.config_key
-        if selector == MACRO and scope not in macros:
-            raise UserError(
-                f"The macro %{scope} is used but never given a value"
-                f"{did_you_mean(scope, macros)}; add a line `{scope} = ...`."
-            )
 
 
 class _Admitting(gin_config.ParseContext):
@@ -176,15 +172,25 @@ def _refuse_include(config: Path, path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[TextIO]:
-    """`open` for gin; gives a file name to the mistakes that would come without one."""
-    with open(path, encoding="utf-8") as file:
+def _opened(including: list[str], path: str) -> Iterator[TextIO]:
+    """`open` for gin; gives a file name to the mistakes that would come without one.
+
+    `including` are the files being read, outer first.
+    """
+    if os.path.realpath(path) in map(os.path.realpath, including):
+        raise UserError(
+            f"{path} includes itself ({' -> '.join([*including, path])}): remove one of the includes."
+        )
+    with open(path, encoding="utf-8-sig") as file:
+        including.append(path)
         try:
             yield file
         except (tokenize.TokenError, IndentationError, UnicodeDecodeError) as error:
             if original(error) is not error or is_of_python(error):
                 raise  # from a module that the file imports
             raise UserError(unreadable_sentence(error, f"in {path}")) from error
+        finally:
+            including.pop()
 
 
 def _explained(parse: Callable[[str], Any], source: str, where: str) -> None:

@@ -9,7 +9,12 @@ from typing import Any
 from gin import config as gin_config
 
 from dopamine_lite.configuration import modules
-from dopamine_lite.configuration.bindings import MACRO, operative, reject_unused_bindings
+from dopamine_lite.configuration.bindings import (
+    MACRO,
+    operative,
+    reject_lost_bindings,
+    reject_unused_bindings,
+)
 
 _Table = dict[tuple[str, str], dict[str, Any]]
 
@@ -61,10 +66,11 @@ class Record:
         with self.in_force():
             return modules.import_flags()
 
-    def reject_unused(self) -> None:
-        """`reject_unused_bindings` of this configuration."""
+    def check(self) -> None:
+        """`reject_unused_bindings` and `reject_lost_bindings` of this configuration."""
         with self.in_force():
             reject_unused_bindings()
+            reject_lost_bindings()
 
 
 def _copied(table: _Table) -> _Table:

@@ -42,12 +42,18 @@ def parse_sentence(error: Exception, where: str) -> str | None:
         return _syntax_sentence(cause, where)
     if isinstance(cause, ImportError):
         return _import_sentence(cause, error, where)
+    if is_of_users_code(error):
+        return None
     if isinstance(cause, OSError) and message.startswith("Unable to open file"):
         name = message.removeprefix("Unable to open file: ").split(". Searched", 1)[0]
         names = [
             path.relative_to(files.packaged_configs()).as_posix() for path in files.all_configs()
         ]
         return f"There is no gin file '{name}' to include {where}{did_you_mean(name, names)}."
+    if isinstance(cause, RecursionError):
+        return f"Brackets are nested too deeply {where}."
+    if isinstance(cause, TypeError) and message.startswith("unhashable type"):
+        return f"A list or a dict cannot be the key of a dict {where}."
     if isinstance(cause, KeyError | ValueError) and "\n  In " in str(error):
         return _name_sentence(message, where)
     return None

@@ -351,7 +351,7 @@ def _all_finite(array: np.ndarray) -> bool:
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
-def _first(where_true: np.ndarray) -> list[int]:
+def _first(where_true: Any) -> list[int]:
     """The indices of the first true one."""
     return [int(index) for index in np.argwhere(where_true)[0]]
 

@@ -17,7 +17,8 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from dopamine_lite import configuration
-from dopamine_lite.common.errors import UserError, is_of_users_code
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
@@ -27,10 +28,13 @@ from dopamine_lite.environments.vector_environment import VectorEnvironment
 
 # What `gymnasium.make` takes for itself.
 _NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")
+_OF_ENTRIES = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 
 
 class GymnasiumEnvironment(Environment):
     """N environments made by `gymnasium.make`, stepped one after the other.
+
+    Observations that are dictionaries or tuples of arrays come packed (see `PackedSpace`).
 
     Args:
       id: a registered id, "CartPole-v1", or "module:id" for one that the module registers.
@@ -166,7 +170,9 @@ def native_vector_environment(
         envs = gymnasium.make_vec(
             id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments, **options
         )
-    if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
+    of_entries = isinstance(envs.single_observation_space, _OF_ENTRIES)
+    same_step = envs.metadata.get("autoreset_mode") == gymnasium.vector.AutoresetMode.SAME_STEP
+    if of_entries or not same_step:
         envs.close()
         return None
     seeds = Seeds(seed).integer("streams")
@@ -215,8 +221,8 @@ def spec_of(
     space = observation_space
     if space.shape is None or space.dtype is None:
         raise UserError(
-            f"{id} has observations of {space}: give it one array an observation, for example "
-            "with gymnasium.wrappers.FlattenObservation."
+            f"{id} has observations of {space}: give it arrays, or dictionaries or tuples of arrays, "
+            "for example with a gymnasium.ObservationWrapper."
         )
     if masked and not isinstance(action_space, gymnasium.spaces.Discrete):
         raise UserError(
@@ -282,6 +288,18 @@ def _checked_options(kwargs: dict[str, Any] | None) -> dict[str, Any]:
     return options
 
 
+class _Packed(gymnasium.ObservationWrapper):
+    """An environment whose dictionaries or tuples come as rows of a `PackedSpace`."""
+
+    def __init__(self, env: gymnasium.Env, id: str):
+        super().__init__(env)
+        space: Any = env.observation_space
+        self.observation_space = self._space = PackedSpace.of(space, id)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        return self._space.pack(observation)
+
+
 def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gymnasium.Env:
     arguments: dict[str, Any] = {}
     if draw:
@@ -292,7 +310,11 @@ def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gy
     modes = env.metadata.get("render_modes") or []
     if draw and "rgb_array" not in modes:
         raise UserError(f"{id} does not draw: 'rgb_array' is not among its render modes {modes}.")
-    return env
+    return (
+        _Packed(env, id)
+        if isinstance(getattr(env, "observation_space", None), _OF_ENTRIES)
+        else env
+    )
 
 
 @contextlib.contextmanager

@@ -33,7 +33,9 @@ def check_place_for_run(directory: Path) -> None:
 
 def _is_of_a_start(path: Path) -> bool:
     """Whether `path` is what a start leaves that ends before its config is written."""
-    return path.name == "checkpoints" and all(child.name == ".lock" for child in path.iterdir())
+    if path.name != "checkpoints" or not path.is_dir():
+        return False
+    return all(child.name == ".lock" for child in path.iterdir())
 
 
 def check_writable(directory: Path, remedy: str) -> None:

@@ -14,6 +14,7 @@ import shlex
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
@@ -37,6 +38,7 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.strict_json import whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.contract import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
@@ -46,6 +48,7 @@ import_tensorflow()  # before an agent's module does, and with its banner
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory of most machines
 # Settings that are whole numbers, 1 or more.
 _COUNTS = (
     "num_iterations",
@@ -131,6 +134,7 @@ class Runner:
         self.log_every_steps = log_every_steps
         self.schedule = schedule
         self._check_settings()
+        check_flag("Runner", clip_rewards=clip_rewards)
         self._clip_rewards = clip_rewards
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
@@ -258,7 +262,7 @@ class Runner:
           UserError: the run cannot be resumed, written or go on.
           Stopped: SIGINT or SIGTERM arrived.
         """
-        self._configuration.reject_unused()
+        self._configuration.check()
         directory.check_place_for_run(self.base_dir)
         self._new_settings = experiment.check_same_config(
             self.base_dir / directory.CONFIG, self.config
@@ -295,20 +299,29 @@ class Runner:
         experiment.check_same_experiment(
             checkpoint.path, checkpoint.state.get("experiment"), self._experiment
         )
-        try:
+        with self._refusing_other_experiments(checkpoint):
             self.agent.set_state(checkpoint.state["agent"])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+
+    @contextlib.contextmanager
+    def _refusing_other_experiments(self, checkpoint: Restored) -> Iterator[None]:
+        """Turns what a state that is not this run's leads to, whatever that is, into a sentence."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            *_, last = traceback.extract_tb(error.__traceback__)
             raise UserError(
                 f"The checkpoint {checkpoint.path} is of another experiment than this "
-                f"{type(self.agent).__name__} ({type(error).__name__}: {error}): give the run its own "
-                "--base_dir."
+                f"{type(self.agent).__name__} ({type(error).__name__}: {error}, raised in "
+                f"{last.filename}, line {last.lineno}): give the run its own --base_dir."
             ) from error
 
     def _set_state(self, state: State) -> None:
         """Becomes the run that was saved as `state`, but for the agent; cuts the logs back."""
-        self._iteration = state["iteration"]
-        self._segment = state["segment"]
-        self._agent_steps = state["agent_steps"]
+        self._iteration = whole(state["iteration"])
+        self._segment = whole(state["segment"])
+        self._agent_steps = whole(state["agent_steps"])
         self._train_seconds = state["train_seconds"]
         self._statistics.set_state(state["statistics"])
         self._logbook.set_state(state["logs"])
@@ -318,7 +331,8 @@ class Runner:
         restored = self._checkpointer.restore()
         if restored is not None:
             self._take_agent(restored)
-            self._set_state(restored.state)
+            with self._refusing_other_experiments(restored):
+                self._set_state(restored.state)
         else:
             if read_episodes(self.base_dir):
                 self._console.say(
@@ -328,9 +342,8 @@ class Runner:
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
-        for sentence in (*self._new_settings, *self._warnings()):
-            self._console.say(sentence)
-        for sentence in provenance.record_start(self.base_dir, start, self.describe()):
+        changes = provenance.record_start(self.base_dir, start, self.describe())
+        for sentence in (*changes, *self._new_settings, *self._warnings()):
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))
         done = f"{self._iteration} of {self.num_iterations} iterations"
@@ -362,6 +375,19 @@ class Runner:
 
     def _warnings(self) -> list[str]:
         """Sentences on what is allowed and seldom meant."""
+        return [*self._nothing_learned(), *self._short_segments()]
+
+    def _nothing_learned(self) -> list[str]:
+        steps = self.num_iterations * self._whole_steps(self.training_steps)
+        first = getattr(self.agent, "first_update", None)
+        if first is None or steps >= first:
+            return []
+        return [
+            f"Nothing will be learned: the run has {steps:,} agent steps, and the first update comes "
+            f"with step {first:,}."
+        ]
+
+    def _short_segments(self) -> list[str]:
         limit, training = self.spec.max_steps_per_episode, -(-self.training_steps // self.num_envs)
         steps = min(training, self.checkpoint_every_steps)  # of each stream in a segment
         if limit is None or steps >= _SHORT * limit:
@@ -643,6 +669,7 @@ class Runner:
         """Raises UserError for settings that describe no run."""
         check_whole("Runner", least=0, seed=self.seed)
         check_whole("Runner", **{name: getattr(self, name) for name in _COUNTS})
+        check_whole("Runner", most=_MOST_ENVIRONMENTS, num_envs=self.num_envs)
         check_whole("Runner", optional=True, **{name: getattr(self, name) for name in _LIMITS})
         if self.schedule not in _SCHEDULES:
             raise UserError(

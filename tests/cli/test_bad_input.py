@@ -38,11 +38,11 @@ TABLE = {
     ),
     "tuple without a comma": (
         TRAIN + "{dqn.gin}" + BINDING + "MLP.hidden_units=8",
-        "MLP cannot be built with what is bound to it",
+        "MLP.hidden_units is 8: give a list of whole numbers, such as (64, 64).",
     ),
     "text for a number": (
         TRAIN + "{dqn.gin}" + BINDING + "Adam.learning_rate='small'",
-        "Adam.learning_rate is 'small': give a number, 0 or more.",
+        "Adam.learning_rate is 'small': give a number.",
     ),
     "replay too small": (
         TRAIN + "{dqn.gin}" + BINDING + "CircularReplay.replay_capacity=5",
@@ -141,11 +141,11 @@ TABLE = {
     ),
     "iterations without number": (
         TRAIN + "{dqn.gin}" + BINDING + "Runner.num_iterations=None",
-        "Runner.num_iterations is None: give a whole number, 1 or more.",
+        "Runner.num_iterations is None: give a whole number.",
     ),
     "log without steps": (
         TRAIN + "{dqn.gin}" + BINDING + "Runner.log_every_steps=None",
-        "Runner.log_every_steps is None: give a whole number, 1 or more.",
+        "Runner.log_every_steps is None: give a whole number.",
     ),
     "switching too often": (
         TRAIN + "classics/switching_asterix.gin" + BINDING + "SwitchingAgent.switch_prob=2",

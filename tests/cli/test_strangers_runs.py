@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dopamine_lite.common import provenance
 from tests.cli.conftest import ROOT, files_below
 
 EVIL = """\
@@ -179,3 +180,43 @@ def test_no_library_finds_its_imports_in_the_current_directory(
     ended = program(command, "--base_dir", ".", *arguments, cwd=stranger)
     assert ended.returncode == 0, ended.stderr
     assert list(markers.iterdir()) == []
+
+
+OWN = """\
+import gymnasium
+gymnasium.register("OwnCartPole-v0", "gymnasium.envs.classic_control:CartPoleEnv")
+"""
+
+
+def test_a_users_own_module(cli, gin_files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    module = tmp_path / "own_registers.py"
+    module.write_text(OWN)
+    experiment = ["--base_dir", "runs/x", "--gin_files", gin_files["random"], "--gin_bindings"]
+    bound = 'create_environment.id = "own_registers:OwnCartPole-v0"'
+
+    def forgotten() -> None:
+        monkeypatch.delitem(sys.modules, "own_registers")
+
+    trained = cli("train", *experiment, bound)
+    assert trained.status == 0
+    assert "  dopamine-lite evaluate --base_dir runs/x --import own_registers\n" in trained.out
+    started = provenance.read(Path("runs/x"))["started"]
+    digest = started["modules"]["own_registers"]
+    assert started["imported"] == {"own_registers": digest}
+    forgotten()
+    assert cli("train", *experiment, bound).status == 0  # the same command resumes it
+    forgotten()
+    evaluate = ["evaluate", "--base_dir", "runs/x", "--episodes", 1]
+    refused = cli(*evaluate)
+    assert refused.status == 2
+    assert f"imports own_registers, which executes {module}: if you trust it" in refused.err
+    allowed = cli(*evaluate, "--import", "own_registers")
+    said = f"dopamine-lite: Importing own_registers from {module}"
+    assert allowed.status == 0 and f"{said}.\n" in allowed.err
+    forgotten()
+    module.write_text(f"{OWN}\n")
+    changed = cli("train", "--base_dir", "runs/x", "--import", "own_registers")
+    assert changed.status == 0 and f"{said}; its source was {digest} when the run" in changed.err
+    forgotten()

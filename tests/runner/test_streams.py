@@ -188,3 +188,24 @@ def test_an_evaluation_that_would_never_end_is_refused(tmp_path, monkeypatch):
         "An episode of Tiny-v0 has not ended in evaluation after 50 steps, and nothing limits its "
         "length: set Runner.max_steps_per_episode."
     )
+
+
+class LearnsLate(RandomAgent):
+    first_update = 31
+
+
+@pytest.mark.parametrize(("steps", "said"), [(14, True), (16, False)])
+def test_a_run_that_ends_before_the_first_update_is_told_so(tmp_path, capsys, steps, said):
+    Runner(
+        tmp_path,
+        agent=LearnsLate,
+        environment=TwoAndFive,
+        num_iterations=2,
+        training_steps=steps - 1,  # two streams take one more
+        num_envs=2,
+        evaluation_episodes=1,
+    ).run()
+    sentence = (
+        "Nothing will be learned: the run has 28 agent steps, and the first update comes with "
+    )
+    assert (f"{sentence}step 31." in capsys.readouterr().err) == said
