@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from dopamine_lite import configuration
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.contract import Contract
