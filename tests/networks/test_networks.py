@@ -380,6 +380,22 @@ def test_impossible_heads_are_refused(call, sentence):
         call()
 
 
+class OfTwoNumbers(MLP):
+    """A torso of a user's, which says what it cannot read."""
+
+    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
+        if observations.shape[1] != 2:
+            raise UserError("OfTwoNumbers reads two numbers: choose another torso.")
+        return super().prepare(observations)
+
+
+def test_a_sentence_raised_while_tracing_stays_that_sentence():
+    """TensorFlow puts "in user code: File ..." before the messages of other errors."""
+    with pytest.raises(UserError) as caught:
+        Network(OfTwoNumbers(Seeds(0)), QHead(Seeds(0), 2), space((3,), np.float32))
+    assert str(caught.value) == "OfTwoNumbers reads two numbers: choose another torso."
+
+
 def test_a_network_takes_back_its_state():
     network, other = mlp(0), mlp(1)
     other.set_state(network.get_state())
