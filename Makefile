@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +30,11 @@ demo: install  ## trains DQN on CartPole, evaluates it over 100 episodes and fil
 	$(BIN)/dopamine-lite record --base_dir $(RUN) --output $(RUN)/cartpole.gif
 	@echo "Its curves: $(BIN)/tensorboard --logdir $(RUN)/logs"
 
-test: install  ## the test suite, on WORKERS=2 cores
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+test: install  ## the tests of every part, on WORKERS=2 cores
+	$(PYTEST) -m "not exhaustive and not learning"
+
+test-all: test  ## besides those every kill, config, document and combination
+	$(PYTEST) -m "exhaustive and not learning"
 
 test-oracle: install  ## losses beside another implementation of them (rlax, on JAX)
 	$(BIN)/python -m pip install --quiet --editable '.[oracle]' --constraint constraints.txt
@@ -56,5 +60,5 @@ format: install  ## puts the code into its format
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-oracle test-learning bench lint format clean
+.PHONY: help install demo test test-all test-oracle test-learning bench lint format clean
 .DEFAULT_GOAL := help

@@ -3,6 +3,11 @@
 import gin
 import pytest
 
+import dopamine_lite  # noqa: F401  (it sets NumPy's threads, before anything imports NumPy)
+from tests.compile_once import compile_once
+
+compile_once()
+
 
 @pytest.fixture(autouse=True)
 def nothing_bound():

@@ -67,10 +67,10 @@ class PolicyAgent(Agent):
         assert space.shape is not None
         self._normaliser = None
         if normalise_observations:
-            if isinstance(space, gymnasium.spaces.Discrete):
+            if not isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.MultiBinary):
                 raise UserError(
-                    f"The observations of {spec.id} are names of {space.n} states, which have no mean: "
-                    f"bind {name}.normalise_observations = False."
+                    f"The observations of {spec.id}, {space}, are names or have several entries, which "
+                    f"have no mean: bind {name}.normalise_observations = False."
                 )
             self._normaliser = ObservationNormaliser(space.shape)
             space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)
@@ -80,6 +80,7 @@ class PolicyAgent(Agent):
             torso(own.child("torso")) if shared_torso else TwinTorso(own.child("torso"), torso),
             ActorCriticHead(own.child("value"), self._policy, twin=not shared_torso),
             space,
+            spec.stack_size,
         )
         self._optimizer = optimizer()
         self._optimizer.build(self._network.variables)
@@ -140,7 +141,6 @@ class PolicyAgent(Agent):
                 "show: export it with --format savedmodel."
             )
         space, network, policy = self._spec.observation_space, self._network, self._policy
-        assert space.shape is not None and space.dtype is not None
 
         def greedy(observations: tf.Tensor) -> dict[str, tf.Tensor]:
             if self._normaliser:
@@ -154,7 +154,7 @@ class PolicyAgent(Agent):
                 "values": outputs[:, -1],
             }
 
-        save_savedmodel(greedy, network.variables, space.shape, space.dtype, path)
+        save_savedmodel(greedy, network.variables, space, path)
 
     def describe(self) -> dict[str, Any]:
         torso = self._network.torso

@@ -198,6 +198,10 @@ class PPOAgent(PolicyAgent):
         self._update = self._compile_update()
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
 
+    @property
+    def first_update(self) -> int | None:
+        return self._length * self._spec.num_envs
+
     def metrics(self) -> dict[str, float | np.ndarray]:
         if not self._recent:
             return {}

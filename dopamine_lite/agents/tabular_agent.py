@@ -72,6 +72,7 @@ class TabularAgent(Agent):
         self._tables = np.full(shape, initial_value, np.float64)
         self._entries = self._tables.reshape(-1)  # the same memory
         self._exploration = exploration(self._num_actions, 0, seeds.child("exploration"))
+        self._num_envs = spec.num_envs
         self._generator = seeds.generator("update")  # for what an update draws
         self._steps = 0  # agent steps observed
         self._reset_sums()
@@ -92,6 +93,10 @@ class TabularAgent(Agent):
         if not evaluate:
             self._steps += len(transitions.actions)
             self._learn(transitions)
+
+    @property
+    def first_update(self) -> int | None:
+        return self._num_envs
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))

@@ -150,6 +150,7 @@ class ValueAgent(Agent):
                 torso(own.child("torso")),
                 head(own.child("head"), self._num_actions),
                 spec.observation_space,
+                spec.stack_size,
             )
 
         self._online, self._target = network(), network()  # equal: the same seeds
@@ -234,6 +235,13 @@ class ValueAgent(Agent):
         if self._steps // self._target_update_period > before // self._target_update_period:
             self._synchronise()
 
+    @property
+    def first_update(self) -> int | None:
+        num_envs, period = self._spec.num_envs, self._update_period
+        before = self._min_replay_history // num_envs * num_envs  # the last step that may not learn
+        due = (before // period + 1) * period
+        return -(-due // num_envs) * num_envs
+
     def metrics(self) -> dict[str, float | np.ndarray]:
         values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))
         values |= self._replay.metrics()
@@ -274,7 +282,6 @@ class ValueAgent(Agent):
     def export(self, path: Path, as_keras: bool) -> None:
         """As `Agent.export`: action values, and in a SavedModel the greedy actions besides."""
         space, network = self._spec.observation_space, self._online
-        assert space.shape is not None and space.dtype is not None
         if as_keras:
             if not isinstance(network.head, QHead):
                 raise UserError(
@@ -290,7 +297,7 @@ class ValueAgent(Agent):
             values = network.head.values(network(network.prepare(observations), seed))
             return {"actions": tf.argmax(values, axis=1) + self._first_action, "values": values}
 
-        save_savedmodel(policy, network.variables, space.shape, space.dtype, path)
+        save_savedmodel(policy, network.variables, space, path)
 
     def describe(self) -> dict[str, Any]:
         return {

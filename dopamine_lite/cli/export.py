@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -17,6 +18,7 @@ _FORMATS = ("savedmodel", "keras")
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_import(flag_values)
     flags.DEFINE_enum(
         "format",
         "savedmodel",
@@ -40,7 +42,9 @@ def run(flag_values: flags.FlagValues) -> None:
         output = run_directory.output_file(flag_values.output, (".keras",), "policy.keras")
     else:
         output = _new_directory(flag_values.output)
-    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
     with run_directory.written_aside(output) as aside:
         runner.agent.export(aside, as_keras)
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
@@ -50,7 +54,7 @@ def _new_directory(output: str | None) -> Path:
     if not output:
         raise UserError("--output is missing: name a new directory, such as --output policy.")
     path = user_path(output)
-    if path.exists():
+    if os.path.lexists(path):
         raise UserError(f"{path} is there already: name a new directory with --output.")
     run_directory.check_output(path)
     return path

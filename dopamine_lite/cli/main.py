@@ -138,8 +138,6 @@ def _occupy_closed_descriptors() -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if "" not in sys.path:
-        sys.path.append("")  # modules that gin files import may be in the current directory
     if not arguments:
         raise UserError(f"A command is missing: {_the_commands()}; see `dopamine-lite --help`.")
     name, *rest = arguments

@@ -29,6 +29,8 @@ class UserError(Exception):
     written, so that a refused command leaves no half-made run directory behind.
     """
 
+    ag_pass_through = True  # TensorFlow's AutoGraph puts no trace of what it converted before it
+
 
 def is_of_users_code(error: BaseException) -> bool:
     """Whether `error` comes from code that is neither this package's nor one of its libraries'.

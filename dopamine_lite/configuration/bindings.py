@@ -17,6 +17,7 @@ from typing import Any
 from gin import config as gin_config
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration import modules
 from dopamine_lite.configuration.names import nearest_parameter
 
 _Key = tuple[str, str]  # scope, complete selector; of a macro: its name, MACRO
@@ -78,10 +79,9 @@ def operative() -> str:
     called is part of it.
     """
     text = gin_config._config_str(_in_force(), max_line_length=10**6)
-    if "__gin__" not in text:
-        # Without gin's dynamic registration a module's alias means nothing; gin invents one for
-        # every second module of the same package.
-        text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
+    # Without gin's dynamic registration a module's alias means nothing; gin invents one for every
+    # second module of the same package.
+    text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
     groups = [
         [line for line in group.splitlines() if line and not line.startswith("#")]
         for group in text.split("\n\n")
@@ -89,34 +89,9 @@ def operative() -> str:
     return "\n\n".join("\n".join(group) for group in groups if group) + "\n"
 
 
-def differences(old: str, new: str) -> list[str]:
-    """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
-
-    `Runner.num_iterations` is left out: a run may be made longer.
-    """
-    then, now = statements(old), statements(new)
-    lines = []
-    for key in sorted(then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)):
-        if then.get(key) == now.get(key) or key == "Runner.num_iterations":
-            continue
-        if "" in (then.get(key), now.get(key)):  # an import
-            lines.append(f"{key}: {'only in this run' if key in then else 'only now'}")
-        else:
-            absent = "without it"
-            lines.append(f"{key}: this run {then.get(key, absent)}, now {now.get(key, absent)}")
-    return lines
-
-
-def statements(text: str) -> dict[str, str]:
-    """A text from `operative` as a dict from binding to value; imports have the value ""."""
-    lines = (line.strip() for line in text.splitlines())
-    pairs = (line.partition(" = ") for line in lines if line and not line.startswith("#"))
-    return {key: value for key, _, value in pairs}
-
-
 def imported_modules() -> list[str]:
-    """The modules that the loaded gin files import, sorted."""
-    return sorted({statement.module for statement in gin_config._IMPORTS})
+    """The modules that the loaded configuration imports, environment ids included, sorted."""
+    return sorted({statement.module for statement in gin_config._IMPORTS} | modules.imported())
 
 
 def all_bindings() -> list[_Binding]:

@@ -17,6 +17,7 @@ from dopamine_lite.configuration.bindings import (
     parameters_of,
     registered_names,
 )
+from dopamine_lite.configuration.history import name_now
 from dopamine_lite.configuration.names import did_you_mean, one_line
 
 
@@ -105,6 +106,8 @@ def _name_sentence(message: str, where: str) -> str | None:
         )
     if match := re.match(r"Configurable '(.*)' .*(?:parameter named|kwarg) '(\w*)'", message):
         name, parameter = match.groups()
+        if now := name_now(f"{name}.{parameter}"):
+            return f"{name}.{parameter} is called {now} now; it is bound {where}."
         nearest = did_you_mean(parameter, parameters_of(name)) or _of_another(parameter)
         return f"{name} has no parameter {parameter} that can be bound {where}{nearest}."
     if match := re.match(r"Ambiguous (?:constant )?selector '(.*)', matches \[(.*)\]", message):

@@ -82,7 +82,7 @@ class NumpyNetwork:
     def __init__(self, network: Network):
         self._torso: Any = network.torso
         self._head = network.head
-        self._categories = network.categories
+        self._reader = network.reader
         self._shapes = [tuple(variable.shape) for variable in network.variables]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         self._split = len(self._torso.layers.trainable_variables)
@@ -102,8 +102,6 @@ class NumpyNetwork:
     def __call__(
         self, observations: np.ndarray, generator: np.random.Generator | None = None
     ) -> np.ndarray:
-        if self._categories:
-            states = np.arange(self._categories.n) + self._categories.start
-            observations = (observations[:, None] == states).astype(np.float32)  # one-hot
-        features = self._torso.call_numpy(observations, self._weights[: self._split])
+        read = self._reader.call_numpy(observations)
+        features = self._torso.call_numpy(read, self._weights[: self._split])
         return self._head.call_numpy(features, self._weights[self._split :], generator)

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import gymnasium
 import keras
 import numpy as np
 import tensorflow as tf
@@ -71,9 +72,17 @@ class TwinTorso:
         self.layers = _SideBySide(first.layers, second.layers)
         self.compile_update = first.compile_update
         self.kind = type(first).__name__
+        self._both = (first, second)
         self.prepare = first.prepare
         if hasattr(first, "call_numpy"):
             self.call_numpy = functools.partial(_side_by_side_in_numpy, first.call_numpy)
+
+    def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
+        """Tells both torsos of the observations."""
+        for torso in self._both:
+            built_for = getattr(torso, "built_for", None)
+            if built_for:
+                built_for(space, stack_size)
 
 
 def value_variables(network: Network) -> list[tf.Variable]:

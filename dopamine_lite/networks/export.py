@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.observations import Numbers
 
 PolicyFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -19,24 +21,32 @@ PolicyFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 def save_savedmodel(
     policy: PolicyFunction,
     variables: Sequence[tf.Variable],
-    observation_shape: tuple[int, ...],
-    dtype: np.dtype,
+    observation_space: gymnasium.Space,
     path: Path,
 ) -> None:
-    """Writes `policy` as a SavedModel: its `serving_default` takes observations [B, ...].
+    """Writes `policy` as a SavedModel: its `serving_default` takes `observations` [B, ...].
+
+    Where an observation has several entries, it takes each by its name, and `policy` all of them in a
+    dictionary.
 
     Args:
       policy: from observations to what it returns for them, in TensorFlow.
       variables: that it reads.
-      observation_shape: of one observation.
-      dtype: of observations.
+      observation_space: of one observation, a stack's axis included.
       path: the directory to write.
     """
     module = tf.Module()
     module.own_variables = list(variables)
-    signature = tf.TensorSpec([None, *observation_shape], tf.as_dtype(dtype), name="observations")
-    module.policy = tf.function(policy, input_signature=[signature])
+    inputs: Any = _batch_of(observation_space, "observations")
+    if isinstance(observation_space, PackedSpace):
+        entries = observation_space.stacked_entries()
+        inputs = {name: _batch_of(space, name) for name, space in entries.items()}
+    module.policy = tf.function(policy, input_signature=[inputs])
     tf.saved_model.save(module, str(path), signatures=module.policy.get_concrete_function())
+
+
+def _batch_of(space: Any, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype), name=name)
 
 
 def keras_model(network: Network) -> keras.Sequential:
@@ -48,21 +58,23 @@ def keras_model(network: Network) -> keras.Sequential:
     torso: Any = network.torso
     head_layers = network.head.layers
     dense = len(head_layers) == 1 and isinstance(head_layers[0], keras.layers.Dense)
-    if network.categories:
+    if not isinstance(network.reader, Numbers):
         raise UserError(
-            "A Keras model cannot show how this network reads a state's number, as a one-hot vector: "
-            "export it with --format savedmodel."
+            "A Keras model cannot show how this network reads names, as one-hot vectors, or several "
+            "entries: export it with --format savedmodel."
         )
     if not dense or not hasattr(torso, "preparation_layers"):
         raise UserError(
             f"A {type(torso).__name__} with a {type(network.head).__name__} like this one has layers "
             "that Keras alone does not know: export it with --format savedmodel."
         )
+    scaling = [keras.layers.Rescaling(1 / 255)] if network.reader.divided_by_255 else []
     layers = [*torso.layers.layers, *head_layers]
     model = keras.Sequential(
         [
             keras.Input(network.input.shape[1:]),
-            *torso.preparation_layers(network.input.dtype),
+            *scaling,
+            *torso.preparation_layers(),
             *(_of_keras(layer) for layer in layers),
         ]
     )

@@ -162,7 +162,8 @@ class CategoricalPolicy:
         return shifted[:, 0] if self._is_single else shifted
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
-        parts = tf.split(outputs, self._sizes, axis=1)
+        # Slices, not `tf.split`: TensorFlow Lite takes no sizes of 64 bits.
+        parts = [outputs[:, part] for part in self._parts]
         actions = tf.stack([tf.argmax(part, axis=1) for part in parts], axis=1) + self._starts
         return actions[:, 0] if self._is_single else actions
 
@@ -172,7 +173,8 @@ class GaussianPolicy:
     """Independent normals whose means depend on the state and whose deviations do not.
 
     Outputs are the means and the logarithms of the deviations, [B, 2 D]. The environment gets
-    actions clipped to its bounds; learning sees them as they were drawn.
+    actions clipped to its bounds and, where it takes whole numbers, rounded to the nearest; learning
+    sees them as they were drawn.
 
     Args:
       seeds: of the initial parameters.
@@ -187,8 +189,12 @@ class GaussianPolicy:
     ):
         check_number("GaussianPolicy", initial_log_std=initial_log_std)
         self._shape = action_space.shape
+        self._dtype = np.dtype(action_space.dtype)
+        self._whole = self._dtype.kind in "iu"
         self._low, self._high = action_space.low, action_space.high
-        self._dtype = action_space.dtype
+        if self._whole:
+            self._low = _float32_towards(np.inf, self._low)
+            self._high = _float32_towards(-np.inf, self._high)
         self.action_size = int(np.prod(self._shape))
         self.size = 2 * self.action_size
         kernel = orthogonal(_GAIN, seeds, "means")
@@ -233,11 +239,25 @@ class GaussianPolicy:
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         inside = np.clip(actions.reshape(-1, *self._shape), self._low, self._high)
+        if self._whole:
+            inside = np.rint(inside)
         return inside.astype(self._dtype, copy=False)
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
         means = tf.reshape(outputs[:, : self.action_size], [-1, *self._shape])
-        return tf.clip_by_value(means, self._low, self._high)
+        if not self._whole:
+            return tf.clip_by_value(tf.cast(means, self._dtype), self._low, self._high)
+        return tf.cast(tf.round(tf.clip_by_value(means, self._low, self._high)), self._dtype)
+
+
+def _float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
+    """Whole numbers in float32; those that it lacks become the next towards `end`, inside a box.
+
+    Else the highest of int32 would be 2^31, and that the lowest after a cast.
+    """
+    rounded = bounds.astype(np.float32)
+    missed = np.sign(end) * (bounds.astype(object) - rounded.astype(object)) > 0
+    return np.where(missed, np.nextafter(rounded, np.float32(end)), rounded)
 
 
 class _MeansAndDeviations(keras.layers.Layer):

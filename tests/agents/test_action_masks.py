@@ -32,6 +32,7 @@ from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironmen
 from dopamine_lite.networks.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
+from tests.core import core
 
 
 class Doors(gymnasium.Env):
@@ -151,7 +152,7 @@ def play(agent: Agent, environment: GymnasiumEnvironment, steps: int, evaluate: 
     return total / steps / len(observations)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", core(AGENTS, "dqn", "c51"))
 def test_learns_among_legal_actions_and_takes_no_other(name):
     """An illegal action raises: in the warm-up, in the epsilon branch, in the greedy choice."""
     environment = make()
@@ -259,7 +260,7 @@ def test_masks_are_stored_with_both_states_of_a_transition():
         np.testing.assert_array_equal(batch.masks[:, :, index], expected)
 
 
-@pytest.mark.parametrize("name", ["dqn", "rainbow"])
+@pytest.mark.parametrize("name", core(["dqn", "rainbow"], "dqn"))
 def test_a_restored_agent_goes_on_bit_for_bit(name):
     whole, resumed = build(name, make()), build(name, make(), seed=5)
     play(whole, make(seed=1), 60)

@@ -68,6 +68,16 @@ def test_advantages_and_returns_of_a_rollout():
     assert metrics["clip_fraction"] == 0
 
 
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_the_first_update_comes_when_it_is_said(num_envs):
+    agent = build(num_envs=num_envs, rollout_length=4)
+    updates, environment = updates_of(agent), Identity(num_envs)
+    environment.play(agent, 3)
+    assert not updates
+    environment.play(agent, 1)
+    assert len(updates) == 1 and agent.first_update == agent._steps == 4 * num_envs
+
+
 SPACES = {
     "discrete": gymnasium.spaces.Discrete(3),
     "several": gymnasium.spaces.MultiDiscrete([2, 3]),

@@ -34,6 +34,7 @@ from dopamine_lite.networks.layers import uniform
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
 from tests.agents.tiny import Identity, spec
+from tests.core import core
 
 ATOMS = {"num_atoms": 21, "vmin": -0.5, "vmax": 2.5}
 UNIFORM = functools.partial(CircularReplay, replay_capacity=1000)
@@ -62,6 +63,9 @@ AGENTS: dict[str, Any] = {
 }
 
 
+CORE = ("c51", "qr_dqn", "iqn", "prioritized_dqn", "rainbow")
+
+
 def build(name: str, seed: int = 0, num_envs: int = 1, **arguments: Any) -> ValueAgent:
     settings: dict[str, Any] = {
         "torso": functools.partial(MLP, hidden_units=(32,)),
@@ -86,7 +90,7 @@ def values(agent: ValueAgent) -> np.ndarray:
     return agent._actor(np.eye(3, dtype=np.float32), generator)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", core(AGENTS, *CORE))
 def test_learns_the_identity(name):
     agent = build(name)
     Identity().play(agent, 1200)
@@ -104,7 +108,9 @@ def test_truncation_is_bootstrapped_and_termination_is_not(name):
     np.testing.assert_allclose(np.diag(values(cut)), 2.0, atol=0.3)
 
 
-@pytest.mark.parametrize("name", ["c51", "double_qr_dqn", "iqn", "rainbow"])
+@pytest.mark.parametrize(
+    "name", core(["c51", "double_qr_dqn", "iqn", "rainbow"], "c51", "iqn", "rainbow")
+)
 def test_a_restored_agent_goes_on_bit_for_bit(name):
     whole = build(name)
     environment = Identity()
@@ -141,7 +147,7 @@ def test_evaluation_changes_nothing_in_training(name):
 
 
 @pytest.mark.parametrize("acting", ["NumPy", "TensorFlow"])
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", core(AGENTS, *CORE))
 def test_tensors_are_never_turned_into_text(name, acting, monkeypatch):
     """TensorFlow does that, for five times the cost of an update, when a call misses its signature."""
 

@@ -14,11 +14,13 @@ import pytest
 from dopamine_lite.cli.main import main
 from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
 from dopamine_lite.configuration import all_configs, packaged_configs
+from tests.core import core
 from tests.integration.shrink import shrunk
 
 CONFIGS = sorted(path.relative_to(packaged_configs()).as_posix() for path in all_configs())
 EXPERIMENTS = [name for name in CONFIGS if not name.startswith(("atari/", "minatar/"))]
 QUICK = ("classics/q_", "classics/sarsa_", "classics/double_q_", "classics/switching_")
+CORE = ("rainbow/cartpole.gin", "ppo/cartpole.gin", "dqn/atari.gin", "classics/sarsa_cliff.gin")
 ON_FRAMES = ("dqn/atari.gin", "ppo/atari.gin", "classics/reinforce_pong.gin")
 
 
@@ -72,7 +74,7 @@ def train(name: str, base_dir: Path, *bindings: str) -> int:
     return main(["train", "--base_dir", str(base_dir), "--gin_files", name, *flags])
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", core(EXPERIMENTS, *CORE))
 def test_runs(name, tmp_path):
     assert train(name, tmp_path / "run") == 0
     lines = read_iterations(tmp_path / "run")
@@ -82,6 +84,7 @@ def test_runs(name, tmp_path):
         assert {"loss", "policy_loss", "td_error"} & set(lines[1]["train"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "name", [name for name in EXPERIMENTS if name.startswith(QUICK) or name in ON_FRAMES]
 )
@@ -94,6 +97,7 @@ def test_resumes_as_if_never_stopped(name, tmp_path):
     assert read_episodes(whole) == read_episodes(resumed)
 
 
+@pytest.mark.exhaustive
 def test_sarsa_earns_more_on_the_cliff_than_q_learning_which_finds_the_shorter_path(tmp_path):
     """Sutton and Barto (2018), example 6.6, by the packaged configs as they are."""
     online, greedy = {}, {}
@@ -108,6 +112,7 @@ def test_sarsa_earns_more_on_the_cliff_than_q_learning_which_finds_the_shorter_p
     assert max(greedy["sarsa"]) == -17  # at a distance
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("binding", "part"),
     [

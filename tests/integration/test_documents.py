@@ -1,8 +1,8 @@
 """Every command and Python block in the README and the documents is executed, on runs of seconds.
 
 `train` gets bindings that shorten it; a Python block that begins with a file's name is that file; `make`
-targets are expanded, not built (`make test` is what runs this); `tensorboard` inspects the logs instead
-of serving them.
+targets are expanded, not built (`make test-all` is what runs this); `tensorboard` inspects the logs
+instead of serving them.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def test_there_are_commands():
     assert len(commands(ROOT / "README.md")) >= 9
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("document", TO_RUN, ids=name)
 def test_every_command_works(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

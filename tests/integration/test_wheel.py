@@ -16,6 +16,8 @@ import pytest
 
 from tests.integration.shrink import shrunk
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).parents[2]
 
 

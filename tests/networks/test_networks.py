@@ -55,7 +55,7 @@ def test_nature_cnn_has_valid_padding():
 
 def test_nature_cnn_reads_channels_first_frames():
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
-    prepared = NatureCNN.prepare(tf.constant(frames))
+    prepared = nature().prepare(tf.constant(frames))
     np.testing.assert_allclose(prepared, frames.transpose(0, 2, 3, 1) / 255.0, rtol=1e-6)
 
 
@@ -81,7 +81,8 @@ Network(NatureCNN(Seeds(0)), QHead(Seeds(0), 6), frames)
 def test_pictures_of_real_numbers_are_read_as_they_are(torso):
     """Often wrong: pixels that were normalised already divided by 255 once more."""
     frames = np.random.default_rng(0).normal(size=(2, 4, 84, 84)).astype(np.float32)
-    prepared = torso.prepare(tf.constant(frames))
+    network = Network(torso(Seeds(0)), QHead(Seeds(0), 6), space((4, 84, 84), np.float32))
+    prepared = network.prepare(tf.constant(frames))
     np.testing.assert_array_equal(prepared, frames.transpose(0, 2, 3, 1))
 
 
@@ -115,7 +116,7 @@ def relu_dense(inputs: tf.Tensor, layer: keras.layers.Layer) -> tf.Tensor:
 def test_nature_cnn_is_three_convolutions_and_a_layer_each_with_its_relu():
     network = nature()
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
-    outputs = prepared = NatureCNN.prepare(tf.constant(frames))
+    outputs = prepared = network.prepare(tf.constant(frames))
     *convolutions, _, dense = network.torso.layers.layers
     for layer, stride in zip(convolutions, (4, 2, 1), strict=True):
         outputs = relu_convolution(outputs, layer, stride)

@@ -17,6 +17,8 @@ from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, digest
 from dopamine_lite.common.metrics.logbook import read_iterations
 
+pytestmark = pytest.mark.exhaustive
+
 Command = Callable[[Path], list[str]]
 
 

@@ -184,6 +184,7 @@ class CircularReplay:
         if self._frames is None:
             self._allocate()
         for block in slots.blocks(slots.first):
+            self._check_kinds(block)
             position = 0
             for column, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
                 at = self._at(column, np.arange(start, stop))
@@ -192,6 +193,13 @@ class CircularReplay:
                 position += stop - start
         self._stop[:] = slots.stop
         restore_generator(self._generator, state["generator"])
+
+    def _check_kinds(self, block: dict[str, np.ndarray]) -> None:
+        """Raises ValueError where saved slots are others than these, and would be broadcast or cast."""
+        for name, array in self._arrays().items():
+            own, saved = (array.dtype, array.shape[1:]), (block[name].dtype, block[name].shape[1:])
+            if own != saved:
+                raise ValueError(f"{name} of {saved[0]} {saved[1]} instead of {own[0]} {own[1]}")
 
     def _allocate(self) -> None:
         require_memory(
