@@ -104,7 +104,7 @@ def _check_kind(name: str, value: Any, kind: Any, default: Any) -> None:
                 f"{uncalled!r}, without the brackets."
             )
     written = shortened(repr(value))
-    if repr(meant) != repr(value) and not repr(meant).startswith("<"):
+    if repr(meant) != repr(value) and " object at 0x" not in repr(meant):
         written += f", which is {shortened(repr(meant))}"
     if isinstance(meant, float) and meant.is_integer() and is_of_kind(int(meant), kind):
         raise UserError(f"{name} is {written}: write {int(meant)}, a whole number.")
