@@ -31,7 +31,11 @@ from dopamine_lite.networks.layers import initializer as make_initializer
 
 
 class Head(Protocol):
-    """What a network asks of its head. Built as `head(seeds, num_actions)`."""
+    """What a network asks of its head. Built as `head(seeds, num_actions)`.
+
+    Acting is faster where a head also brings a `call_numpy(features, weights, generator)`: action values
+    [B, A] for features [B, F] in NumPy, noise drawn from the generator (see `networks.twins`).
+    """
 
     layers: Sequence[keras.layers.Layer]
     random_in_training: bool
@@ -45,14 +49,6 @@ class Head(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What it is and which of its parts are active."""
-
-    def call_numpy(
-        self,
-        features: np.ndarray,
-        weights: Sequence[np.ndarray],
-        generator: np.random.Generator | None,
-    ) -> np.ndarray:
-        """Action values [B, A] for features [B, F], in NumPy."""
 
 
 class _Streams:

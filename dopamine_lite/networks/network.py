@@ -29,7 +29,7 @@ class Network:
     def __init__(self, torso: Torso, head: Head, observation_space: gymnasium.Space):
         self.torso = torso
         self.head: Any = head
-        space = observation_space
+        self.observation_space = space = observation_space
         assert space.shape is not None and space.dtype is not None
         self.categories = space if isinstance(space, gymnasium.spaces.Discrete) else None
         self.input = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))

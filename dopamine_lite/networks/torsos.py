@@ -3,8 +3,8 @@
 A torso holds its Keras layers and tells an agent two things more: `prepare`, pure TensorFlow from
 observations to what the layers read (compiled by XLA, which does it ten times faster than TensorFlow's
 own kernels), and `compile_update`, whether XLA is faster for the whole update too. One that is small
-enough to be computed in NumPy also offers `call_numpy`. Observations come as they are stored, but those
-of a `Discrete` space as one-hot vectors.
+enough to be computed in NumPy also brings `call_numpy` (see `twins`; a subclass brings its own or acts
+by TensorFlow). Observations come as they are stored, but those of a `Discrete` space as one-hot vectors.
 
 Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
 """
