@@ -32,9 +32,9 @@ demo: install  ## trains DQN on CartPole, evaluates it over 100 episodes and fil
 test: install  ## the test suite, on WORKERS=2 cores
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-test-oracle: install  ## losses beside another implementation of them (rlax, on JAX)
-	$(BIN)/python -m pip install --quiet --editable '.[oracle]' --constraint constraints.txt
-	$(BIN)/python -m pytest tests/losses/test_against_rlax.py
+test-oracle: install  ## losses beside another implementation of them (rlax, on JAX), policies in ONNX
+	$(BIN)/python -m pip install --quiet --editable '.[oracle,onnx]' --constraint constraints.txt
+	$(BIN)/python -m pytest tests/losses/test_against_rlax.py tests/networks/test_export.py
 
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning
