@@ -254,13 +254,13 @@ class GaussianPolicy:
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
         means = tf.reshape(outputs[:, : self.action_size], [-1, *self._shape])
-        if not self._whole:
-            return tf.clip_by_value(tf.cast(means, self._dtype), self._low, self._high)
-        return tf.cast(tf.round(tf.clip_by_value(means, self._low, self._high)), self._dtype)
+        low, high = _float32_towards(np.inf, self._low), _float32_towards(-np.inf, self._high)
+        inside = tf.clip_by_value(means, low, high)
+        return tf.cast(tf.round(inside) if self._whole else inside, self._dtype)
 
 
 def _float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
-    """Whole numbers in float32; those that it lacks become the next towards `end`, inside a box.
+    """Bounds in float32; those that it lacks become the next towards `end`, inside the box.
 
     Else the highest of int32 would be 2^31, and that the lowest after a cast.
     """
