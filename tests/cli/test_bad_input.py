@@ -250,6 +250,7 @@ def test_bad_input(name, places, cli):
     assert files_below(places["tmp"]) == before
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["misspelt parameter", "wrong environment"])
 def test_bad_input_as_a_process(name, places):
     arguments, sentence = (_fill(text, places) for text in TABLE[name])
