@@ -48,9 +48,9 @@ def values(agent: DQNAgent) -> np.ndarray:
     "arguments",
     [
         {},
-        {"loss": "squared"},
-        {"double": True},
-        {"update_horizon": 3},
+        pytest.param({"loss": "squared"}, marks=pytest.mark.exhaustive),
+        pytest.param({"double": True}, marks=pytest.mark.exhaustive),
+        pytest.param({"update_horizon": 3}, marks=pytest.mark.exhaustive),
         {"update_period": 8, "updates_per_period": 8},
     ],
     ids=["huber", "squared", "double", "three_steps", "eight_updates_a_call"],

@@ -47,9 +47,7 @@ def assert_samples_are(
     return seen
 
 
-@settings(max_examples=150, deadline=None)
-@given(histories())
-def test_samples_are_the_whole_transitions_of_the_episodes_held(history):
+def check_samples(history) -> None:
     num_envs, stack, horizon, length, endings = history
     replay = build(num_envs, length * num_envs, stack, horizon)
     reference = Reference(num_envs, length, stack, horizon)
@@ -63,6 +61,19 @@ def test_samples_are_the_whole_transitions_of_the_episodes_held(history):
     for _ in range(6):  # 2,400 draws of at most 90 transitions: each is missed with p < 1e-11
         seen |= assert_samples_are(replay, expected, stack)
     assert seen == set(expected)
+
+
+@settings(max_examples=15, deadline=None)
+@given(histories())
+def test_samples_are_the_whole_transitions_of_a_few_histories(history):
+    check_samples(history)
+
+
+@pytest.mark.exhaustive
+@settings(max_examples=150, deadline=None)
+@given(histories())
+def test_samples_are_the_whole_transitions_of_the_episodes_held(history):
+    check_samples(history)
 
 
 @pytest.mark.parametrize("ending", [1, 2], ids=["terminated", "truncated"])
