@@ -90,10 +90,17 @@ class PolicyAgent(Agent):
             True: seeds.generator("actions", "eval"),
         }
         self._decision: Decision | None = None  # of the last `act` in training
+        # Compiled in the first step, whose source is the one that was started.
+        self._update: Callable[..., tuple[tf.Tensor, ...]] | None = None
 
     @abc.abstractmethod
     def _remember(self, decision: Decision, transitions: Transitions) -> None:
-        """Takes in what `decision` led to, and learns where enough has come together."""
+        """Takes in what `decision` led to, and learns by `_update` where enough has come together."""
+
+    @abc.abstractmethod
+    def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """`_update`: what is learned at a time in one call, which returns the actor's parameters and
+        metrics."""
 
     def act(
         self,
@@ -113,6 +120,8 @@ class PolicyAgent(Agent):
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         if evaluate:
             return
+        if self._update is None:
+            self._update = self._compile_update()
         assert self._decision is not None
         self._remember(self._decision, transitions)
 

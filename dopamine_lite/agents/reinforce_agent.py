@@ -148,7 +148,6 @@ class ReinforceAgent(PolicyAgent):
         self._baseline_variables = value_variables(self._network) if baseline_updates else []
         self._baseline_optimizer = baseline_optimizer()
         self._baseline_optimizer.build(self._baseline_variables)
-        self._update = self._compile_update()
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
 
     def metrics(self) -> dict[str, float | np.ndarray]:
@@ -227,6 +226,7 @@ class ReinforceAgent(PolicyAgent):
         )
         chunks = -(-size // self._chunk_size)
         inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
+        assert self._update is not None
         parameters, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(whole.observations)
@@ -301,7 +301,7 @@ class ReinforceAgent(PolicyAgent):
         log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
         drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
         log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)
-        ratios = tf.exp(log_ratios)  # 1 but for what an older policy drew
+        ratios = policy_gradient.ratios(log_ratios)  # 1 but for what an older policy drew
         each = (
             policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
             policy_gradient.value_loss(values, steps.returns, values, clip=None),

@@ -175,9 +175,7 @@ class ValueAgent(Agent):
             )
         self._optimizer = optimizer()
         self._optimizer.build(self._online.variables)
-        # By number of updates; compiled in the first step, whose source is the one that was started.
-        self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}
-        self._synchronise = tf.function(self._assign_target).get_concrete_function()
+        self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by number
         self._actor = Actor(self._online)
         self._noise = {  # what the head draws when acting, by whether it is in evaluation
             False: seeds.generator("noise", "train")
@@ -230,7 +228,7 @@ class ValueAgent(Agent):
         if evaluate:
             return
         if not self._update_functions:
-            self._compile_updates()
+            self._compile()
         if self._first_action:
             transitions = transitions._replace(actions=transitions.actions - self._first_action)
         self._replay.add(transitions)
@@ -345,8 +343,14 @@ class ValueAgent(Agent):
             self._replay.set_priorities(batch, priorities.numpy())
         self._updates += num_updates
 
-    def _compile_updates(self) -> None:
-        """Compiles what a step of the streams can have due: the period fits into it so many times."""
+    def _compile(self) -> None:
+        """Compiles, in the first step, all that training calls: from the source that was started, which
+        may be edited before the first of `min_replay_history` steps learns or acts by values.
+
+        A step of the streams can have as many updates due as the period fits into it.
+        """
+        self._actor.compile()
+        self._synchronise = tf.function(self._assign_target).get_concrete_function()
         fewest, rest = divmod(self._spec.num_envs, self._update_period)
         for due in {fewest, fewest + bool(rest)} - {0}:
             self._update_function(due * self._updates_per_period)

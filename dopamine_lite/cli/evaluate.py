@@ -50,10 +50,10 @@ def run(flag_values: flags.FlagValues) -> None:
     seed = flag_values.seed
     episodes = runner.evaluate(flag_values.episodes, seed)
     returns = [episode.episode_return for episode in episodes]
-    if not math.isfinite(sum(map(abs, returns))):
+    if not math.isfinite(sum(each * each for each in returns)):
         raise UserError(
-            f"The returns of {runner.spec.id} are too great to be counted ({max(map(abs, returns))}): "
-            "give it smaller rewards."
+            f"The returns of {runner.spec.id}, up to {max(map(abs, returns))}, are too great for a mean "
+            "and a deviation: give it smaller rewards."
         )
     result: dict[str, Any] = {
         "environment": runner.spec.id,

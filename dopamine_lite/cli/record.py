@@ -58,8 +58,8 @@ def run(flag_values: flags.FlagValues) -> None:
     runner, checkpoint = run_directory.load_run(
         directory, flag_values.checkpoint, flag_values["import"].value
     )
-    own_rate = _steps_per_second(runner.spec)
-    rate = flag_values.fps or own_rate or _DEFAULT_RATE
+    named_rate = flag_values.fps or _steps_per_second(runner.spec)
+    rate = named_rate or _DEFAULT_RATE
     environment = _environment(runner, flag_values.seed)
     with (
         contextlib.closing(environment),
@@ -71,10 +71,10 @@ def run(flag_values: flags.FlagValues) -> None:
             observations, score, steps = _play(runner, environment, observations, film)
             print(f"episode {episode}: score {_readable(score)} in {steps:,} steps")
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
-    if not (flag_values.fps or own_rate):
+    if named_rate is None:
         print(
-            f"  {rate} pictures a second, for {runner.spec.id} names none as render_fps in its "
-            "metadata; --fps sets them"
+            f"  {rate} pictures a second, for {runner.spec.id} names none as render_fps in the metadata "
+            "of its class; --fps sets them"
         )
 
 
@@ -108,11 +108,11 @@ def _steps_per_second(spec: EnvironmentSpec) -> float | None:
     rate = metadata.get("render_fps") if isinstance(metadata, dict) else None
     if rate is None:
         return None
-    least, most = _FEWEST_PICTURES_A_SECOND, _MOST_PICTURES_A_SECOND
-    if not isinstance(rate, int | float) or not least <= rate <= most:
+    fewest, most = _FEWEST_PICTURES_A_SECOND, _MOST_PICTURES_A_SECOND
+    if not isinstance(rate, int | float) or not fewest <= rate <= most:
         raise UserError(
             f"{spec.id} has {rate!r} as render_fps in its metadata: name its pictures a second, from "
-            f"{_FEWEST_PICTURES_A_SECOND} to {_MOST_PICTURES_A_SECOND:,.0f}, there or with --fps."
+            f"{fewest} to {most:,.0f}, there or with --fps."
         )
     return float(rate)
 

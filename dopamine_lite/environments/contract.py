@@ -94,7 +94,7 @@ class Contract:
         if not is_picture:
             raise UserError(
                 f"{self._spec.id} drew {described(returned)}: Gymnasium's interface asks of `render` "
-                "in the mode 'rgb_array' for an array [height, width, 3], uint8."
+                "in the mode 'rgb_array' for an array [height, width, 3] of dtype uint8."
             )
         if self._first_picture is None:
             self._first_picture = returned.shape
@@ -111,9 +111,13 @@ class Contract:
         self._check_bounds(step.next_observations)
         for name, array in (("terminated", step.terminated), ("truncated", step.truncated)):
             if not isinstance(array, np.ndarray) or array.dtype != bool:
-                raise self._other(name, array, f"return an array of shape {self._shape}, bool")
+                raise self._other(
+                    name, array, f"return an array of shape {self._shape} and dtype bool"
+                )
             if array.shape != self._shape:
-                raise self._other(name, array, f"return an array of shape {self._shape}, bool")
+                raise self._other(
+                    name, array, f"return an array of shape {self._shape} and dtype bool"
+                )
         if self._last is not None and not np.array_equal(*self._last, equal_nan=self._is_real):
             raise UserError(
                 f"{self._spec.id} wrote to an array of observations after it had returned it: return "
@@ -125,14 +129,13 @@ class Contract:
         assert space.shape is not None
         shape = (*self._shape, *space.shape)
         if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != space.dtype:
-            declared = f"return an array of shape {shape}, {space.dtype}"
+            declared = f"return an array of shape {shape} and dtype {space.dtype}"
             raise self._other(name, array, f"its spec declares {space} in each stream: {declared}")
 
     def _check_rewards(self, rewards: np.ndarray) -> None:
         if not isinstance(rewards, np.ndarray) or rewards.shape != self._shape:
-            raise self._other(
-                "rewards", rewards, f"return an array of shape {self._shape}, float64"
-            )
+            remedy = f"return an array of shape {self._shape} and dtype float64"
+            raise self._other("rewards", rewards, remedy)
         if not _all_finite(rewards):
             stream = _first(~np.isfinite(rewards))[0]
             raise UserError(
@@ -176,9 +179,7 @@ class Contract:
         stream, *place = _first(outside)
         value = observations[stream, *place]
         if not self._is_real:
-            raise self._outside(
-                value, stream, place, "return what it declares or declare what it is"
-            )
+            raise self._outside(value, stream, place, "correct the observation or the space")
         self.report(
             f"{self._spec.id}: bounds",
             f"{self._spec.id} returned an observation with {value:g}{_at(place)}, outside of "
@@ -223,7 +224,7 @@ class Contract:
             )
         shape = (*self._shape, int(getattr(self._spec.action_space, "n", 0)))
         if not isinstance(masks, np.ndarray) or masks.shape != shape or masks.dtype != bool:
-            raise self._other(name, masks, f"return an array of shape {shape}, bool")
+            raise self._other(name, masks, f"return an array of shape {shape} and dtype bool")
 
     def _nothing_legal(self, stream: int) -> UserError:
         return UserError(

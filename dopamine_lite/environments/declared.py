@@ -13,10 +13,6 @@ _NUMBERS = frozenset("biuf")  # kinds of dtype: booleans, integers, reals
 _LONGEST = 60  # characters of what was returned that a sentence quotes
 
 
-class Undeclared(UserError):
-    """Something returned is not what was declared; `str` begins with what was returned."""
-
-
 def as_declared(
     returned: Any, space: gymnasium.Space, shape: tuple[int, ...], what: str, where: str
 ) -> np.ndarray:
@@ -33,26 +29,22 @@ def as_declared(
       where: "in step 3 of an episode", likewise.
 
     Raises:
-      Undeclared: it is nothing of the kind.
+      UserError: it is nothing of the kind.
     """
     try:
         array = np.asarray(returned)
     except ValueError:  # lists of several lengths
         array = np.empty((), object)
     dtype: Any = space.dtype
-    if array.dtype.kind not in _NUMBERS:
-        remedy = "return numbers"
-    elif array.shape != shape:
-        remedy = f"return {_wanted(space, shape)}"
-    elif dtype.kind == "f" or dtype == array.dtype:
-        return array
-    elif not _is_whole(array, space):
-        remedy = f"return {_wanted(space, shape)} and convert it where that is meant"
-    elif not np.array_equal(array.astype(dtype), array):
-        remedy = f"return numbers that {dtype} can hold"
-    else:
-        return array
-    raise Undeclared(
+    remedy = f"return {_wanted(space, shape)}"
+    if array.dtype.kind in _NUMBERS and array.shape == shape:
+        if dtype.kind == "f" or dtype == array.dtype:
+            return array
+        if _is_whole(array, space):
+            if np.array_equal(array.astype(dtype), array):
+                return array
+            remedy = f"return numbers that {dtype} can hold"
+    raise UserError(
         f"{what} returned {described(returned)} as observation {where}, but declares {space}: "
         f"{remedy}."
     )
@@ -61,7 +53,7 @@ def as_declared(
 def described(value: Any) -> str:
     """A value in a few words: the value itself if it is short."""
     if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}, {value.dtype}"
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = " ".join(repr(value).split())
     if len(text) <= _LONGEST:
         return text
@@ -77,7 +69,7 @@ def listed(value: Any) -> str:
 def _wanted(space: gymnasium.Space, shape: tuple[int, ...]) -> str:
     if isinstance(space, gymnasium.spaces.Discrete) and not shape:
         return f"one integer from {space.start} to {space.start + space.n - 1}"
-    return f"an array of shape {shape}, {space.dtype}"
+    return f"an array of shape {shape} and dtype {space.dtype}"
 
 
 def _is_whole(array: np.ndarray, space: gymnasium.Space) -> bool:

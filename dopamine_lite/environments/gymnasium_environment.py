@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from dopamine_lite import configuration
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.contract import Contract
@@ -307,7 +307,7 @@ def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gy
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no word about its absence
     with _clear_errors(id, options):
         env = gymnasium.make(id, limit, disable_env_checker=True, **arguments, **options)
-    modes = env.metadata.get("render_modes", [])
+    modes = env.metadata.get("render_modes") or []
     if draw and "rgb_array" not in modes:
         raise UserError(f"{id} does not draw: 'rgb_array' is not among its render modes {modes}.")
     return (
@@ -329,6 +329,10 @@ def _clear_errors(id: str, options: dict[str, Any]) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError):  # Gymnasium's own errors name the command
             what += f", run `pip install {error.name}`"
         raise UserError(f"{id} needs a package that is not installed: {what}.") from error
+    except gymnasium.error.Error as error:
+        if is_of_users_code(error):
+            raise
+        raise UserError(f"{id} cannot be made: {str(error).rstrip('.')}.") from error
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unknown and unknown[1] == "render_mode":
@@ -337,6 +341,15 @@ def _clear_errors(id: str, options: dict[str, Any]) -> Iterator[None]:
             known = ", ".join(_known_options(id)) or "none"
             raise UserError(
                 f"{id} has no option {unknown[1]!r} (create_environment.kwargs); those it has: {known}."
+            ) from error
+        cause = error.__cause__  # Gymnasium raises a TypeError anew, without where it came from
+        if cause is not None and is_of_users_code(cause):
+            raise cause from None
+        if re.search("must inherit from the gymnasium.Env|incompatible with Gym", str(error)):
+            raise UserError(
+                f"{id} is made by {find(id).entry_point}, which gives no gymnasium.Env: let its class "
+                "inherit from gymnasium.Env and keep to Gymnasium's interface, "
+                "docs/your_own_environment.md."
             ) from error
         raise
 

@@ -64,7 +64,7 @@ class Stream:
         return observation, self._mask(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, np.ndarray | None]:
-        """Observation, reward, terminated, truncated and, [A] bool, the legal actions."""
+        """Observation, reward, terminated, truncated; [A] bool, the legal actions, if some are not."""
         self._steps += 1
         returned = self._asked("step", self._env.step, action)
         if not isinstance(returned, tuple) or len(returned) != 5:
@@ -136,9 +136,9 @@ class Stream:
         """[A] bool, a copy: an environment may write to its own again."""
         if (MASK in info) is not self.masked:
             return self._mask_missing(terminated)
-        if not self.masked:
-            return None
-        size = int(getattr(self.action_space, "n", 0))
+        if not self.masked or not isinstance(self.action_space, gymnasium.spaces.Discrete):
+            return None  # masks are for one discrete action, as `spec_of` says
+        size = int(self.action_space.n)
         given = np.asarray(info[MASK])
         if given.shape == (size,) and given.dtype.kind in "biuf":
             mask = given.astype(bool)

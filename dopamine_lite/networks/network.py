@@ -37,7 +37,7 @@ class Network:
     ):
         self.torso = torso
         self.head: Any = head
-        space = observation_space
+        self.observation_space = space = observation_space
         assert space.shape is not None and space.dtype is not None
         self.reader = reader_of(space)
         built_for = getattr(torso, "built_for", None)

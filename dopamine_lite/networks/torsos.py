@@ -3,9 +3,10 @@
 A torso holds its Keras layers and tells an agent two things more: `prepare`, pure TensorFlow from
 observations to what the layers read (compiled by XLA, which does it ten times faster than TensorFlow's
 own kernels), and `compile_update`, whether XLA is faster for the whole update too. One that is small
-enough to be computed in NumPy also offers `call_numpy`. Observations come as numbers in float32: bytes
-as fractions, names as one-hot vectors (see `dopamine_lite.networks.observations`). One that needs to
-know more of them than their shape offers `built_for`, which the network calls first.
+enough to be computed in NumPy also brings `call_numpy` (see `twins`; a subclass brings its own or acts
+by TensorFlow). Observations come as numbers in float32: bytes as fractions, names as one-hot vectors
+(see `observations`). One that needs to know more of them than their shape offers `built_for`, which
+the network calls first.
 
 Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
 """
@@ -29,6 +30,7 @@ from dopamine_lite.common.pictures import MOST_CHANNELS, channel_axis
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import MOST_UNITS
 from dopamine_lite.networks.layers import initializer as _initializer
+from dopamine_lite.networks.twins import brings_twin
 
 
 class Torso(Protocol):
@@ -468,7 +470,7 @@ class DictTorso:
         joint = _dense(seeds, "joint", hidden_units, initializer) if hidden_units else None
         self.layers = _EachItsOwn([torso.layers for torso in self._torsos.values()], joint)
         self.compile_update = all(torso.compile_update for torso in self._torsos.values())
-        if all(hasattr(torso, "call_numpy") for torso in self._torsos.values()):
+        if all(map(brings_twin, self._torsos.values())):
             self.call_numpy = self._call_numpy
 
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:

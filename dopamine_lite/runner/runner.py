@@ -158,9 +158,9 @@ class Runner:
         )
         with self._configuration.in_force():
             self._threads = tensorflow_threads()
-        first = self.create_environment(seed=0, num_envs=num_envs)
-        self.spec: EnvironmentSpec = first.spec
-        first.close()
+        with contextlib.closing(self.create_environment(seed=0, num_envs=num_envs)) as first:
+            first.reset()  # what it returns is held against its spec before anything is written
+            self.spec: EnvironmentSpec = first.spec
         with self._configuration.in_force():
             self.agent = agent(self.spec, self._seeds.child("agent"))
         self.config = self._configuration.text()

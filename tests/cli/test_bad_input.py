@@ -82,6 +82,7 @@ def test_right_binding(config, binding, places, tmp_path):
     configuration.construct(Runner, tmp_path / "run")._configuration.check()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["misspelt parameter", "wrong environment", "home of nobody",
     "base_dir below a device", "gin file includes itself", "macros in a circle", "base_dir twice",
     "film without a speed", "gin file is no text"])  # fmt: skip

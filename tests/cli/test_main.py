@@ -103,6 +103,7 @@ def test_reader_that_goes_away():
     assert ended.status == 141 and ended.err == ""
 
 
+@pytest.mark.exhaustive
 def test_file_that_cannot_be_written_whole_is_a_sentence(runs, tmp_path):
     def limit_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
