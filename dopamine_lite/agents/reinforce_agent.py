@@ -13,6 +13,7 @@ from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
 from dopamine_lite.common.checks import check_flag, check_fraction, check_not_negative, check_whole
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import policy_gradient
@@ -127,6 +128,11 @@ class ReinforceAgent(PolicyAgent):
             normalise_observations=normalise_observations,
             sample_in_evaluation=sample_in_evaluation,
             max_gradient_norm=max_gradient_norm,
+        )
+        require_memory(
+            self._network.batch_bytes(chunk_size),
+            "A chunk of ReinforceAgent's steps",
+            "lower ReinforceAgent.chunk_size",
         )
         self._gamma = gamma
         self._batch_episodes = batch_episodes

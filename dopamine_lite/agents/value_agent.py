@@ -15,6 +15,7 @@ from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actio
 from dopamine_lite.agents.exploration import Exploration
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.replay.circular_replay import CircularReplay, ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -159,6 +160,13 @@ class ValueAgent(Agent):
                 f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "
                 f"comes out of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
             )
+        due = -(-spec.num_envs // update_period)  # at most, in a step of the streams
+        sampled = due * updates_per_period * batch_size * int(np.prod(self._replay.sample_shape))
+        require_memory(
+            sampled * dtype.itemsize + self._online.batch_bytes(batch_size),
+            f"An update of {name}",
+            f"lower {name}.batch_size or {name}.updates_per_period",
+        )
         of_images = getattr(self._augmentation, "of_images", False)
         if of_images and len(self._online.prepared_shape) != 3:
             raise UserError(

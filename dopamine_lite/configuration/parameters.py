@@ -50,6 +50,7 @@ def declared(configurable: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     return {
         name: (_annotation(function, name), parameter.default)
         for name, parameter in inspect.signature(configurable).parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
 
 

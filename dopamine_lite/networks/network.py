@@ -76,6 +76,15 @@ class Network:
     def num_parameters(self) -> int:
         return sum(int(np.prod(variable.shape)) for variable in self.variables)
 
+    def batch_bytes(self, size: int) -> int:
+        """What a gradient step on `size` observations holds beside the parameters, at least.
+
+        That is observations and outputs of fully connected layers, and as much again for gradients and
+        for a target network; convolutions hold more.
+        """
+        outputs = sum(int(variable.shape[-1]) for variable in self.variables)
+        return 4 * 4 * size * (int(np.prod(self.prepared_shape)) + outputs)
+
     def flat_parameters(self) -> tf.Tensor:
         """All parameters in one vector [P], in the order of `variables`. Usable in a graph."""
         return tf.concat([tf.reshape(variable, [-1]) for variable in self.variables], axis=0)

@@ -131,8 +131,7 @@ def _try(name: str, parameter: str, value: str) -> None:
         try:
             configuration.load([file], bindings)
             runner = configuration.construct(Runner, run)
-            configuration.reject_unused_bindings()
-            configuration.reject_lost_bindings()
+            runner._configuration.check()  # as `run` does before it writes anything
             runner.check_memory()
         except UserError as error:
             _check_sentence(str(error))
