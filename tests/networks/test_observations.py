@@ -93,7 +93,7 @@ def test_the_channels_are_the_axis_that_is_short(shape, axis):
             pictures(35, 64, 3),
             "NatureCNN needs pictures of 36 x 36 .* are 35 x 64: .*SmallCNN",
         ),
-        (SmallCNN, pictures(4, 5, 1), "SmallCNN needs pictures of 5 x 5"),
+        (SmallCNN, pictures(4, 9), "SmallCNN needs pictures of 5 x 5"),
         (
             MinAtarCNN,
             pictures(3, 10, 10),
