@@ -1,8 +1,24 @@
 """`python -m dopamine_lite` is `dopamine-lite`."""
 
+import os
 import sys
 
-from dopamine_lite.cli.main import main
+
+def _forget_the_current_directory() -> None:
+    """Takes it from where Python looks for modules first, for nothing else to be found there.
+
+    `dopamine-lite` does not look there either; what gin files import may still lie there.
+    """
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        return
+    if not sys.flags.safe_path and sys.path[0] == here:
+        del sys.path[0]
+
 
 if __name__ == "__main__":
+    _forget_the_current_directory()
+    from dopamine_lite.cli.main import main
+
     sys.exit(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gymnasium
 import numpy as np
@@ -23,6 +23,14 @@ class Agent(abc.ABC):
     draws then comes from a generator of its own, so that evaluating never changes training.
     """
 
+    settings: dict[str, Any]  # what its maker gave it by name, beyond what gin did
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        """Keeps the settings: a run built in Python is told from another by them."""
+        agent = super().__new__(cls)
+        agent.settings = settings
+        return agent
+
     @abc.abstractmethod
     def act(
         self,
@@ -38,6 +46,14 @@ class Agent(abc.ABC):
     @abc.abstractmethod
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         """Takes in what the last `act` led to; this is where an agent stores and learns."""
+
+    @property
+    def first_update(self) -> int | None:
+        """The agent steps, over all streams, with the last of which the first thing is learned.
+
+        A run that is shorter learns nothing. None where that depends on what happens, or is not known.
+        """
+        return None
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         """What happened since the last call: numbers (loss, epsilon ...) and arrays (histograms)."""

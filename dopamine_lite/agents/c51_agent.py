@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import gin
 
-from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import categorical, td
-from dopamine_lite.networks.heads import CategoricalHead
-from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.heads import CategoricalHead, Head
+from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 
@@ -49,10 +48,10 @@ class C51Agent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], Any] = CategoricalHead,
-        replay: Callable[..., Any] = CircularReplay,
-        exploration: Callable[..., Any] = EpsilonGreedy,
-        optimizer: Callable[[], Any] = Adam,
+        head: Callable[[Seeds, int], Head] = CategoricalHead,
+        replay: Callable[..., CircularReplay] = CircularReplay,
+        exploration: Callable[..., Exploration] = EpsilonGreedy,
+        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         update_horizon: int = 1,
         min_replay_history: int = 20_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import string
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,11 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+
+_PLAIN = frozenset(f"{string.ascii_letters}{string.digits}/._-+=@ ")  # in the names of files
 
 
 class DopamineStyleAgent(Protocol):
@@ -70,6 +74,11 @@ class DopamineAdapter(Agent):
                 f"Dopamine-style agents know no illegal actions, but {spec.id} has some: choose another "
                 "agent or environment."
             )
+        if isinstance(spec.observation_space, PackedSpace):
+            raise UserError(
+                f"Dopamine-style agents see one array, but {spec.id}'s observations have several "
+                "entries: bind Runner.environment = @wrapped_environment with @Flatten as a wrapper."
+            )
         self._first_action = int(spec.action_space.start)
         self._stacked = spec.stack_size > 1
         self._agent = agent(num_actions=int(spec.action_space.n), seed=seeds.integer("agent"))
@@ -115,9 +124,7 @@ class DopamineAdapter(Agent):
     def set_state(self, state: State) -> None:
         with tempfile.TemporaryDirectory() as directory:
             for name, content in state["files"].items():
-                path = Path(directory, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                content.tofile(path)
+                _write_below(Path(directory), name, content)
             if not self._agent.unbundle(directory, 0, state["bundle"]):
                 raise UserError(
                     f"{type(self._agent).__name__}.unbundle refused the checkpoint: it was written "
@@ -126,3 +133,21 @@ class DopamineAdapter(Agent):
 
     def describe(self) -> dict[str, Any]:
         return {"agent": type(self._agent).__name__, "style": "Dopamine, one stream"}
+
+
+def _write_below(directory: Path, name: str, content: np.ndarray) -> None:
+    """Writes a checkpoint's file; raises UserError where `name` leads out of `directory`."""
+    parts = name.split("/")
+    if not _PLAIN.issuperset(name) or any(set(part) <= {"."} for part in parts):
+        raise UserError(f"The checkpoint has a file called {name!r}, which is no plain name.")
+    if not isinstance(content, np.ndarray) or content.dtype != np.uint8 or content.ndim != 1:
+        raise UserError(f"The checkpoint's file {name} is not made of bytes.")
+    path = directory.joinpath(*parts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(content.data)
+    except OSError as error:  # the name is too long, or that of a directory
+        raise UserError(
+            f"The checkpoint's file {name} cannot be written: {error.strerror}."
+        ) from error

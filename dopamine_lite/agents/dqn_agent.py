@@ -8,7 +8,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
 from dopamine_lite.common.errors import UserError
@@ -16,8 +16,8 @@ from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import td
-from dopamine_lite.networks.heads import QHead
-from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.heads import Head, QHead
+from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 _LOSSES = {"huber": td.huber, "squared": td.squared}
@@ -57,10 +57,10 @@ class DQNAgent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], Any] = QHead,
-        replay: Callable[..., Any] = CircularReplay,
-        exploration: Callable[..., Any] = EpsilonGreedy,
-        optimizer: Callable[[], Any] = Adam,
+        head: Callable[[Seeds, int], Head] = QHead,
+        replay: Callable[..., CircularReplay] = CircularReplay,
+        exploration: Callable[..., Exploration] = EpsilonGreedy,
+        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         update_horizon: int = 1,
         min_replay_history: int = 20_000,

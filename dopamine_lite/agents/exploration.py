@@ -8,7 +8,7 @@ from collections.abc import Callable
 import gin
 import numpy as np
 
-from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.checks import check_fraction, check_number, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.schedules import exponentially_decaying, linearly_decaying
@@ -160,6 +160,9 @@ class Boltzmann(Exploration):
         temperature_eval: float = 0.0,
     ):
         super().__init__(num_actions, warmup, seeds)
+        check_number(
+            "Boltzmann", temperature_train=temperature_train, temperature_eval=temperature_eval
+        )
         if not (temperature_train > 0 and temperature_eval >= 0):
             raise UserError(
                 f"Boltzmann's temperatures are {temperature_train} and {temperature_eval}: the one "

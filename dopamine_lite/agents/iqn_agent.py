@@ -8,7 +8,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
 from dopamine_lite.common.checks import check_not_negative, check_whole
@@ -16,9 +16,9 @@ from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import quantile
-from dopamine_lite.networks.heads import ImplicitQuantileHead
+from dopamine_lite.networks.heads import Head, ImplicitQuantileHead
 from dopamine_lite.networks.layers import uniform
-from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 
@@ -59,10 +59,10 @@ class IQNAgent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], Any] = ImplicitQuantileHead,
-        replay: Callable[..., Any] = CircularReplay,
-        exploration: Callable[..., Any] = EpsilonGreedy,
-        optimizer: Callable[[], Any] = Adam,
+        head: Callable[[Seeds, int], Head] = ImplicitQuantileHead,
+        replay: Callable[..., CircularReplay] = CircularReplay,
+        exploration: Callable[..., Exploration] = EpsilonGreedy,
+        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         update_horizon: int = 1,
         min_replay_history: int = 20_000,
@@ -135,7 +135,8 @@ class IQNAgent(ValueAgent):
                 next_q = target.mean_quantiles(next_features, choice_taus)
             next_actions = tf.argmax(batch.next_legal(next_q), axis=1, output_type=tf.int32)
             next_values = target.chosen_quantiles(next_features, target_taus, next_actions)
-        targets = returns[:, None] + batch.discounts[:, None] * next_values
+        discounted = tf.math.multiply_no_nan(next_values, batch.discounts[:, None])
+        targets = returns[:, None] + discounted
 
         taus = draw(num_taus, batch.seeds.online)
         features = self._online.features(batch.states)

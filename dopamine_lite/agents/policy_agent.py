@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
-from dopamine_lite.common.checks import check_positive
+from dopamine_lite.common.checks import check_flag, check_positive
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import LIMIT, ObservationNormaliser
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -21,7 +21,7 @@ from dopamine_lite.networks.actor import Actor
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.export import save_savedmodel
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.optimizers import clipped_by_norm
+from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import Torso
 
@@ -47,13 +47,19 @@ class PolicyAgent(Agent):
         *,
         torso: Callable[[Seeds], Torso],
         shared_torso: bool,
-        optimizer: Callable[[], Any],
+        optimizer: Callable[[], Optimizer],
         normalise_observations: bool,
         sample_in_evaluation: bool,
         max_gradient_norm: float | None,
     ):
         name = type(self).__name__
         check_positive(name, optional=True, max_gradient_norm=max_gradient_norm)
+        check_flag(
+            name,
+            shared_torso=shared_torso,
+            normalise_observations=normalise_observations,
+            sample_in_evaluation=sample_in_evaluation,
+        )
         self._spec = spec
         self._sample_in_evaluation = sample_in_evaluation
         self._max_gradient_norm = max_gradient_norm
@@ -61,10 +67,10 @@ class PolicyAgent(Agent):
         assert space.shape is not None
         self._normaliser = None
         if normalise_observations:
-            if isinstance(space, gymnasium.spaces.Discrete):
+            if not isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.MultiBinary):
                 raise UserError(
-                    f"The observations of {spec.id} are names of {space.n} states, which have no mean: "
-                    f"bind {name}.normalise_observations = False."
+                    f"The observations of {spec.id}, {space}, are names or have several entries, which "
+                    f"have no mean: bind {name}.normalise_observations = False."
                 )
             self._normaliser = ObservationNormaliser(space.shape)
             space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)
@@ -74,6 +80,7 @@ class PolicyAgent(Agent):
             torso(own.child("torso")) if shared_torso else TwinTorso(own.child("torso"), torso),
             ActorCriticHead(own.child("value"), self._policy, twin=not shared_torso),
             space,
+            spec.stack_size,
         )
         self._optimizer = optimizer()
         self._optimizer.build(self._network.variables)
@@ -83,10 +90,17 @@ class PolicyAgent(Agent):
             True: seeds.generator("actions", "eval"),
         }
         self._decision: Decision | None = None  # of the last `act` in training
+        # Compiled in the first step, whose source is the one that was started.
+        self._update: Callable[..., tuple[tf.Tensor, ...]] | None = None
 
     @abc.abstractmethod
     def _remember(self, decision: Decision, transitions: Transitions) -> None:
-        """Takes in what `decision` led to, and learns where enough has come together."""
+        """Takes in what `decision` led to, and learns by `_update` where enough has come together."""
+
+    @abc.abstractmethod
+    def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """`_update`: what is learned at a time in one call, which returns the actor's parameters and
+        metrics."""
 
     def act(
         self,
@@ -106,6 +120,8 @@ class PolicyAgent(Agent):
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         if evaluate:
             return
+        if self._update is None:
+            self._update = self._compile_update()
         assert self._decision is not None
         self._remember(self._decision, transitions)
 
@@ -134,7 +150,6 @@ class PolicyAgent(Agent):
                 "show: export it with --format savedmodel."
             )
         space, network, policy = self._spec.observation_space, self._network, self._policy
-        assert space.shape is not None and space.dtype is not None
 
         def greedy(observations: tf.Tensor) -> dict[str, tf.Tensor]:
             if self._normaliser:
@@ -148,7 +163,7 @@ class PolicyAgent(Agent):
                 "values": outputs[:, -1],
             }
 
-        save_savedmodel(greedy, network.variables, space.shape, space.dtype, path)
+        save_savedmodel(greedy, network.variables, space, path)
 
     def describe(self) -> dict[str, Any]:
         torso = self._network.torso

@@ -12,6 +12,7 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
 from dopamine_lite.common.checks import (
+    check_flag,
     check_fraction,
     check_not_negative,
     check_positive,
@@ -24,7 +25,7 @@ from dopamine_lite.common.schedules import linearly_decaying
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import policy_gradient
-from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import MLP, Torso
 
 _SURROGATES = ("clip", "kl")
@@ -101,7 +102,7 @@ class PPOAgent(PolicyAgent):
         *,
         torso: Callable[[Seeds], Torso] = MLP,
         shared_torso: bool = False,
-        optimizer: Callable[[], Any] = Adam,
+        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
         rollout_length: int = 128,
@@ -127,6 +128,11 @@ class PPOAgent(PolicyAgent):
             raise UserError(
                 f"PPOAgent.surrogate is {surrogate!r}: choose one of {', '.join(_SURROGATES)}."
             )
+        check_flag(
+            "PPOAgent",
+            normalise_advantages=normalise_advantages,
+            normalise_rewards=normalise_rewards,
+        )
         check_fraction("PPOAgent", gamma=gamma, gae_lambda=gae_lambda)
         check_whole(
             "PPOAgent",
@@ -189,8 +195,11 @@ class PPOAgent(PolicyAgent):
         self._rollout = self._empty_rollout()
         self._position = 0  # steps of each stream in the rollout
         self._steps = 0  # agent steps observed
-        self._update = self._compile_update()
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
+
+    @property
+    def first_update(self) -> int | None:
+        return self._length * self._spec.num_envs
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         if not self._recent:
@@ -270,6 +279,7 @@ class PPOAgent(PolicyAgent):
             np.float32(self._clip * _left(self._steps - size, self._clip_decay_period)),
             np.float32(_left(self._steps - size, self._learning_rate_decay_period)),
         )
+        assert self._update is not None
         parameters, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(observations)
@@ -377,8 +387,7 @@ class PPOAgent(PolicyAgent):
         """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
         policy, advantages = self._policy, samples.advantages
         if self._normalise_advantages:
-            advantages -= tf.reduce_mean(advantages)
-            advantages /= tf.math.reduce_std(advantages) + 1e-8
+            advantages = policy_gradient.normalised(advantages)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._network.variables)
             outputs, values = self._in_graph(samples.observations, masked=samples.old_outputs)

@@ -9,14 +9,18 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.common.checks import check_flag, check_not_negative, check_number, check_whole
+from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import categorical, td
+from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.heads import CategoricalHead, QHead
-from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.layers import MOST_UNITS
+from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 
@@ -63,9 +67,9 @@ class RainbowAgent(ValueAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        replay: Callable[..., Any] = PrioritizedReplay,
-        exploration: Callable[..., Any] = EpsilonGreedy,
-        optimizer: Callable[[], Any] = Adam,
+        replay: Callable[..., CircularReplay] = PrioritizedReplay,
+        exploration: Callable[..., Exploration] = EpsilonGreedy,
+        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         update_horizon: int = 3,
         min_replay_history: int = 20_000,
@@ -84,8 +88,13 @@ class RainbowAgent(ValueAgent):
         sigma0: float = 0.5,
         initializer: str = "dopamine_uniform",
         max_gradient_norm: float | None = None,
-        augmentation: Callable[[], Any] | None = None,
+        augmentation: Callable[[], Augmentation] | None = None,
     ):
+        check_flag("RainbowAgent", dueling=dueling, noisy=noisy, categorical=categorical)
+        check_whole("RainbowAgent", least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        check_whole("RainbowAgent", least=2, most=MOST_UNITS, num_atoms=num_atoms)
+        check_number("RainbowAgent", vmin=vmin, vmax=vmax)
+        check_not_negative("RainbowAgent", sigma0=sigma0)
         self._categorical = categorical
         kind: Callable[..., Any] = QHead
         if categorical:

@@ -11,14 +11,14 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
-from dopamine_lite.common.checks import check_fraction, check_not_negative, check_whole
+from dopamine_lite.common.checks import check_flag, check_fraction, check_not_negative, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import policy_gradient
 from dopamine_lite.losses.returns import discounted_returns
 from dopamine_lite.networks.actor_critic import value_variables
-from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import MLP, Torso
 
 _METRICS = ("policy_loss", "value_loss", "entropy")
@@ -82,14 +82,14 @@ class ReinforceAgent(PolicyAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = MLP,
-        optimizer: Callable[[], Any] = Adam,
+        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         batch_episodes: int = 10,
         learned_baseline: bool = False,
         shared_torso: bool = False,
         value_coefficient: float = 0.5,
         baseline_updates: int = 0,
-        baseline_optimizer: Callable[[], Any] = Adam,
+        baseline_optimizer: Callable[[], Optimizer] = Adam,
         entropy_coefficient: float = 0.0,
         normalise_advantages: bool = True,
         reset_return_at_reward: bool = False,
@@ -98,6 +98,13 @@ class ReinforceAgent(PolicyAgent):
         max_gradient_norm: float | None = None,
         chunk_size: int = 512,
     ):
+        check_flag(
+            "ReinforceAgent",
+            learned_baseline=learned_baseline,
+            shared_torso=shared_torso,
+            normalise_advantages=normalise_advantages,
+            reset_return_at_reward=reset_return_at_reward,
+        )
         check_fraction("ReinforceAgent", gamma=gamma)
         check_whole("ReinforceAgent", batch_episodes=batch_episodes, chunk_size=chunk_size)
         check_whole("ReinforceAgent", least=0, baseline_updates=baseline_updates)
@@ -135,7 +142,6 @@ class ReinforceAgent(PolicyAgent):
         self._baseline_variables = value_variables(self._network) if baseline_updates else []
         self._baseline_optimizer = baseline_optimizer()
         self._baseline_optimizer.build(self._baseline_variables)
-        self._update = self._compile_update()
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
 
     def metrics(self) -> dict[str, float | np.ndarray]:
@@ -214,6 +220,7 @@ class ReinforceAgent(PolicyAgent):
         )
         chunks = -(-size // self._chunk_size)
         inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
+        assert self._update is not None
         parameters, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(whole.observations)
@@ -288,7 +295,7 @@ class ReinforceAgent(PolicyAgent):
         log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
         drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
         log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)
-        ratios = tf.exp(log_ratios)  # 1 but for what an older policy drew
+        ratios = policy_gradient.ratios(log_ratios)  # 1 but for what an older policy drew
         each = (
             policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
             policy_gradient.value_loss(values, steps.returns, values, clip=None),

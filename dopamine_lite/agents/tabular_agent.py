@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
-from dopamine_lite.agents.exploration import EpsilonGreedy
-from dopamine_lite.common.checks import check_fraction
+from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
+from dopamine_lite.common.checks import check_fraction, check_number
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -49,11 +49,12 @@ class TabularAgent(Agent):
         gamma: float = 0.99,
         learning_rate: float = 0.1,
         initial_value: float = 0.0,
-        exploration: Callable[..., Any] = EpsilonGreedy,
+        exploration: Callable[..., Exploration] = EpsilonGreedy,
     ):
         name = type(self).__name__
         states, actions = _discrete_spaces(spec, name)
-        check_fraction(name, gamma=gamma)
+        check_fraction(name, gamma=gamma, learning_rate=learning_rate)
+        check_number(name, initial_value=initial_value)
         if not 0 < learning_rate <= 1:
             raise UserError(
                 f"{name}.learning_rate is {learning_rate!r}: give a number above 0, at most 1."
@@ -71,6 +72,7 @@ class TabularAgent(Agent):
         self._tables = np.full(shape, initial_value, np.float64)
         self._entries = self._tables.reshape(-1)  # the same memory
         self._exploration = exploration(self._num_actions, 0, seeds.child("exploration"))
+        self._num_envs = spec.num_envs
         self._generator = seeds.generator("update")  # for what an update draws
         self._steps = 0  # agent steps observed
         self._reset_sums()
@@ -91,6 +93,10 @@ class TabularAgent(Agent):
         if not evaluate:
             self._steps += len(transitions.actions)
             self._learn(transitions)
+
+    @property
+    def first_update(self) -> int | None:
+        return self._num_envs
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))

@@ -12,16 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
-from dopamine_lite.common.checks import check_fraction, check_positive, check_whole
+from dopamine_lite.agents.exploration import Exploration
+from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.replay.circular_replay import ReplayBatch
+from dopamine_lite.common.replay.circular_replay import CircularReplay, ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.actor import Actor
+from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.export import keras_model, save_savedmodel
-from dopamine_lite.networks.heads import QHead
+from dopamine_lite.networks.heads import Head, QHead
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.optimizers import clipped_by_norm
+from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
 from dopamine_lite.networks.torsos import Torso
 
 _ILLEGAL = -1e9  # finite: times a discount of zero it is zero
@@ -81,10 +83,10 @@ class ValueAgent(Agent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso],
-        head: Callable[[Seeds, int], Any],
-        replay: Callable[..., Any],
-        exploration: Callable[..., Any],
-        optimizer: Callable[[], Any],
+        head: Callable[[Seeds, int], Head],
+        replay: Callable[..., CircularReplay],
+        exploration: Callable[..., Exploration],
+        optimizer: Callable[[], Optimizer],
         gamma: float,
         update_horizon: int,
         min_replay_history: int,
@@ -94,7 +96,7 @@ class ValueAgent(Agent):
         batch_size: int,
         double: bool,
         max_gradient_norm: float | None,
-        augmentation: Callable[[], Any] | None = None,
+        augmentation: Callable[[], Augmentation] | None = None,
     ):
         name = type(self).__name__
         check_fraction(name, gamma=gamma)
@@ -111,6 +113,7 @@ class ValueAgent(Agent):
             name, least=update_horizon * spec.num_envs, min_replay_history=min_replay_history
         )
         check_positive(name, optional=True, max_gradient_norm=max_gradient_norm)
+        check_flag(name, double=double)
         self._spec = spec
         actions = discrete_actions(spec, name)
         self._num_actions, self._first_action = int(actions.n), int(actions.start)
@@ -127,7 +130,7 @@ class ValueAgent(Agent):
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
         assert shape is not None
         self._frame_dtype = tf.as_dtype(dtype)
-        self._replay = replay(
+        self._replay: Any = replay(
             frame_shape=shape[1:] if spec.stack_size > 1 else shape,
             frame_dtype=dtype,
             stack_size=spec.stack_size,
@@ -147,6 +150,7 @@ class ValueAgent(Agent):
                 torso(own.child("torso")),
                 head(own.child("head"), self._num_actions),
                 spec.observation_space,
+                spec.stack_size,
             )
 
         self._online, self._target = network(), network()  # equal: the same seeds
@@ -163,9 +167,7 @@ class ValueAgent(Agent):
             )
         self._optimizer = optimizer()
         self._optimizer.build(self._online.variables)
-        # By number of updates; compiled in the first step, whose source is the one that was started.
-        self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}
-        self._synchronise = tf.function(self._assign_target).get_concrete_function()
+        self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by number
         self._actor = Actor(self._online)
         self._noise = {  # what the head draws when acting, by whether it is in evaluation
             False: seeds.generator("noise", "train")
@@ -218,7 +220,7 @@ class ValueAgent(Agent):
         if evaluate:
             return
         if not self._update_functions:
-            self._compile_updates()
+            self._compile()
         if self._first_action:
             transitions = transitions._replace(actions=transitions.actions - self._first_action)
         self._replay.add(transitions)
@@ -230,6 +232,13 @@ class ValueAgent(Agent):
             self._update(due * self._updates_per_period)
         if self._steps // self._target_update_period > before // self._target_update_period:
             self._synchronise()
+
+    @property
+    def first_update(self) -> int | None:
+        num_envs, period = self._spec.num_envs, self._update_period
+        before = self._min_replay_history // num_envs * num_envs  # the last step that may not learn
+        due = (before // period + 1) * period
+        return -(-due // num_envs) * num_envs
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))
@@ -271,7 +280,6 @@ class ValueAgent(Agent):
     def export(self, path: Path, as_keras: bool) -> None:
         """As `Agent.export`: action values, and in a SavedModel the greedy actions besides."""
         space, network = self._spec.observation_space, self._online
-        assert space.shape is not None and space.dtype is not None
         if as_keras:
             if not isinstance(network.head, QHead):
                 raise UserError(
@@ -287,7 +295,7 @@ class ValueAgent(Agent):
             values = network.head.values(network(network.prepare(observations), seed))
             return {"actions": tf.argmax(values, axis=1) + self._first_action, "values": values}
 
-        save_savedmodel(policy, network.variables, space.shape, space.dtype, path)
+        save_savedmodel(policy, network.variables, space, path)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -327,8 +335,14 @@ class ValueAgent(Agent):
             self._replay.set_priorities(batch, priorities.numpy())
         self._updates += num_updates
 
-    def _compile_updates(self) -> None:
-        """Compiles what a step of the streams can have due: the period fits into it so many times."""
+    def _compile(self) -> None:
+        """Compiles, in the first step, all that training calls: from the source that was started, which
+        may be edited before the first of `min_replay_history` steps learns or acts by values.
+
+        A step of the streams can have as many updates due as the period fits into it.
+        """
+        self._actor.compile()
+        self._synchronise = tf.function(self._assign_target).get_concrete_function()
         fewest, rest = divmod(self._spec.num_envs, self._update_period)
         for due in {fewest, fewest + bool(rest)} - {0}:
             self._update_function(due * self._updates_per_period)

@@ -13,6 +13,10 @@ from matplotlib.figure import Figure
 
 from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
 
+if Path("matplotlibrc").exists():
+    # Matplotlib takes such a file of the current directory, which may be a stranger's, before the
+    # user's own, and it can have programs executed, such as LaTeX.
+    matplotlib.rcdefaults()
 matplotlib.use("Agg")  # files only, no window
 from matplotlib import pyplot
 

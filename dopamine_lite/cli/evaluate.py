@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from dopamine_lite.cli import run_directory
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.plain_files import check_directory
 
 SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
 _RESAMPLES = 10_000
@@ -17,6 +21,7 @@ _RESAMPLES = 10_000
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_import(flag_values)
     flags.DEFINE_integer(
         "episodes", 100, "how many to play", lower_bound=1, flag_values=flag_values
     )
@@ -35,12 +40,21 @@ def run(flag_values: flags.FlagValues) -> None:
 
     directory = run_directory.existing_run(flag_values)
     evaluations = directory / "evaluations"
-    named = Path(flag_values.output).expanduser() if flag_values.output else None
+    named = user_path(flag_values.output) if flag_values.output else None
+    if named is None:
+        check_directory(evaluations)
     run_directory.check_output(named or evaluations / "result.json")
-    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
     seed = flag_values.seed
     episodes = runner.evaluate(flag_values.episodes, seed)
     returns = [episode.episode_return for episode in episodes]
+    if not math.isfinite(sum(each * each for each in returns)):
+        raise UserError(
+            f"The returns of {runner.spec.id}, up to {max(map(abs, returns))}, are too great for a mean "
+            "and a deviation: give it smaller rewards."
+        )
     result: dict[str, Any] = {
         "environment": runner.spec.id,
         "protocol": dict(runner.spec.protocol),
@@ -53,6 +67,7 @@ def run(flag_values: flags.FlagValues) -> None:
     }
     name = f"checkpoint-{checkpoint}-episodes-{len(episodes)}-seed-{seed}.json"
     output = named or evaluations / name
+    run_directory.check_output(output)
     _write(output, result)
     _show(result, output)
 
@@ -83,7 +98,7 @@ def summary(returns: list[float]) -> dict[str, Any]:
 def _write(path: Path, result: dict[str, Any]) -> None:
     """Writes `result` so that `path` is never half written."""
     with run_directory.written_aside(path) as aside:
-        aside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _show(result: dict[str, Any], output: Path) -> None:

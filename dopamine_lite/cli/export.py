@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
 
 SUMMARY = "Writes a run's policy as a SavedModel or a Keras model that runs without this package."
 _FORMATS = ("savedmodel", "keras")
@@ -16,6 +18,7 @@ _FORMATS = ("savedmodel", "keras")
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_import(flag_values)
     flags.DEFINE_enum(
         "format",
         "savedmodel",
@@ -39,7 +42,9 @@ def run(flag_values: flags.FlagValues) -> None:
         output = run_directory.output_file(flag_values.output, (".keras",), "policy.keras")
     else:
         output = _new_directory(flag_values.output)
-    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
     with run_directory.written_aside(output) as aside:
         runner.agent.export(aside, as_keras)
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
@@ -48,8 +53,8 @@ def run(flag_values: flags.FlagValues) -> None:
 def _new_directory(output: str | None) -> Path:
     if not output:
         raise UserError("--output is missing: name a new directory, such as --output policy.")
-    path = Path(output).expanduser()
-    if path.exists():
+    path = user_path(output)
+    if os.path.lexists(path):
         raise UserError(f"{path} is there already: name a new directory with --output.")
     run_directory.check_output(path)
     return path

@@ -1,4 +1,7 @@
-"""`dopamine-lite inspect`: what a run is, how far it has come and whether it is intact."""
+"""`dopamine-lite inspect`: what a run is, how far it has come and whether it is intact.
+
+The exit status is 3 where the newest checkpoint is damaged, so that scripts can tell.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.tables import print_table
+from dopamine_lite.runner.directory import CONFIG
 
-SUMMARY = "Shows a run: its experiment, progress, checkpoints, disk use and provenance."
+if TYPE_CHECKING:
+    from dopamine_lite.common.checkpointing import Checkpointer
+
+SUMMARY = "Shows a run: experiment, progress, checkpoints (status 3: damaged), provenance."
+_DAMAGED = 3  # the exit status
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -22,16 +30,18 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean("json", False, "print all of it as JSON", flag_values=flag_values)
 
 
-def run(flag_values: flags.FlagValues) -> None:
+def run(flag_values: flags.FlagValues) -> int:
     report = inspect(run_directory.existing_run(flag_values))
+    status = _DAMAGED if report["checkpoints"]["state"].startswith("damaged") else 0
     if flag_values.json:
         print(json.dumps(report, indent=1))
-        return
+        return status
     report["disk_use"] = {name: _readable(size) for name, size in report["disk_use"].items()}
     for section, content in report.items():
         rows = _rows(content)
         if rows:
             print_table(section.replace("_", " ").capitalize(), rows)
+    return status
 
 
 def inspect(directory: Path) -> dict[str, dict[str, Any]]:
@@ -40,7 +50,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     from dopamine_lite.common import provenance
     from dopamine_lite.common.metrics.logbook import read_iterations
 
-    config = configuration.statements(run_directory.config_text(directory))
+    config = configuration.statements(configuration.config_text(directory / CONFIG))
     known = provenance.read(directory) or {}
     agent = known.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")
@@ -62,7 +72,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def _checkpoints(directory: Path) -> dict[str, Any]:
-    """The checkpoints' numbers, and whether every byte of the newest is as it was written."""
+    """The checkpoints' numbers, and whether the newest can be restored as it was written."""
     from dopamine_lite.common.checkpointing import Checkpointer
     from dopamine_lite.common.checkpointing.storage import Damaged
 
@@ -72,14 +82,27 @@ def _checkpoints(directory: Path) -> dict[str, Any]:
         return {"numbers": [], "newest": None, "state": "none yet"}
     newest = numbers[-1]
     try:
-        checkpointer.verify(newest)
+        problems = checkpointer.verify(newest)
     except Damaged as damage:
         if newest not in checkpointer.numbers():
             return _checkpoints(directory)  # the run has removed it meanwhile
-        state = f"damaged: {damage}"
+        state = f"damaged: {damage}; {_what_is_left(checkpointer, numbers[:-1])}"
     else:
         state = "intact"
+        if problems:
+            state += f" by copies, with which the next `train` mends it: {'; '.join(problems)}"
     return {"numbers": numbers, "newest": newest, "state": state}
+
+
+def _what_is_left(checkpointer: Checkpointer, older: list[int]) -> str:
+    """What the next `train` does without the newest checkpoint."""
+    from dopamine_lite.common.checkpointing.storage import Damaged
+
+    for number in reversed(older):
+        with contextlib.suppress(Damaged):
+            checkpointer.verify(number)
+            return f"the next `train` goes on from checkpoint {number}"
+    return "no checkpoint before it is intact"
 
 
 def _size(path: Path) -> int:

@@ -5,15 +5,17 @@ Nothing here imports TensorFlow, so that help and mistakes in the flags answer a
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import importlib
+import io
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import Protocol, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TextIO, cast
 
 from absl import flags
 
@@ -21,6 +23,7 @@ import dopamine_lite
 from dopamine_lite.common.errors import UserError
 
 COMMANDS = ("train", "evaluate", "record", "plot", "export", "inspect", "list")
+_PRINTING = ("inspect", "list")  # what these print is all they do; the others leave files
 _HELP = ("--help", "-help", "-h")
 _USER_ERROR = 2  # the exit status of a mistake that the user can mend
 _SIGINT, _SIGPIPE = 128 + 2, 128 + 13  # as a shell reports a process that a signal ended
@@ -33,6 +36,11 @@ _ADVICE = {  # for what the operating system refuses
     errno.EACCES: "check its permissions",
     errno.EPERM: "check its permissions",
     errno.ENAMETOOLONG: "give a shorter one",
+    errno.ENOTDIR: "one of the directories in this path is none",
+    errno.ELOOP: "the links in this path lead in a circle",
+    errno.EMFILE: "allow more open files (`ulimit -n`) and run the same command again",
+    errno.ENFILE: "close some programs and run the same command again",
+    errno.ENOMEM: "free some memory and run the same command again",
     errno.EIO: "the disk fails; the last checkpoint is as it was",
     errno.ESTALE: "the file server has let go of it; run the same command again",
 }
@@ -50,30 +58,86 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command in `argv` (without the program's name); returns the exit status."""
-    try:
-        status = _dispatch(sys.argv[1:] if argv is None else list(argv))
-        sys.stdout.flush()
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    _occupy_closed_descriptors()
+    output = _Output(sys.stdout)
+    with contextlib.redirect_stdout(cast(TextIO, output)):
+        status = _sentences(arguments)
+        output.flush()
+    if output.error is None or status:
         return status
+    if arguments and arguments[0] in COMMANDS and arguments[0] not in _PRINTING:
+        _say(f"Standard output was lost ({output.error.strerror}), but the work is done.")
+        return status
+    if isinstance(output.error, BrokenPipeError):
+        return _SIGPIPE
+    return _refuse(f"Cannot write to standard output ({output.error.strerror}): send it elsewhere.")
+
+
+def _sentences(arguments: list[str]) -> int:
+    """Runs the command; says mistakes in sentences. Returns the exit status."""
+    try:
+        return _dispatch(arguments)
     except UserError as error:
         return _refuse(str(_original(error)))
     except KeyboardInterrupt:
-        print("dopamine-lite: Interrupted.", file=sys.stderr)
+        _say("Interrupted.")
         return _SIGINT
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not try to flush the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _SIGPIPE
     except OSError as error:
         cause = _original(error)
+        if "No usable temporary directory" in str(cause):
+            return _refuse(
+                "There is no directory for temporary files: set TMPDIR to one that can be written to."
+            )
         if not isinstance(cause, OSError) or cause.errno not in _ADVICE:
             raise
         what = f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
         return _refuse(f"{what}; {_ADVICE[cause.errno]}.")
 
 
+class _Output:
+    """Standard output. That nobody can read it is no reason to end the work before its end."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self.error: OSError | None = None  # the first that writing met
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # what it has no letters for
+
+    def write(self, text: str) -> int:
+        with self._unless_lost():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._unless_lost():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _unless_lost(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = self.error or error
+            # The interpreter will try to write the rest once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _occupy_closed_descriptors() -> None:
+    """Keeps the next files that are opened from being what others take for standard output."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 (open as long as the process)
+
+
 def _dispatch(arguments: list[str]) -> int:
-    if "" not in sys.path:
-        sys.path.append("")  # modules that gin files import may be in the current directory
     if not arguments:
         raise UserError(f"A command is missing: {_the_commands()}; see `dopamine-lite --help`.")
     name, *rest = arguments
@@ -97,6 +161,8 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _parse(name: str, flag_values: flags.FlagValues, arguments: list[str]) -> None:
+    for flag in flag_values:
+        flag_values[flag].allow_overwrite = False  # those that may be given again extend a list
     try:
         _, *positional = flag_values([name, *arguments])
     except flags.UnrecognizedFlagError as error:
@@ -181,5 +247,15 @@ def _original(error: Exception) -> BaseException:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"dopamine-lite: {' '.join(sentence.split())}", file=sys.stderr)
+    _say(sentence)
     return _USER_ERROR
+
+
+def _say(sentence: str) -> None:
+    """Writes to standard error, if it can be written to."""
+    if sys.stderr is None:
+        return
+    try:
+        print(f"dopamine-lite: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
 
 SUMMARY = "Draws the returns of runs, with epsilon or entropy beside them; or any other metric."
 _SUFFIXES = (".png", ".svg", ".pdf")
@@ -40,7 +39,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def run(flag_values: flags.FlagValues) -> None:
-    directories = [Path(name).expanduser() for name in flag_values.base_dir or []]
+    directories = [user_path(name) for name in flag_values.base_dir or []]
     if not directories:
         raise UserError("--base_dir is missing: name the run's directory.")
     for directory in directories:

@@ -23,6 +23,7 @@ _SUFFIXES = (".mp4", ".gif")
 _LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
 _STRIP_HEIGHT, _FONT_SIZE = 28, 18
 _ATARI_RATE, _DEFAULT_RATE = 60, 30  # frames per second
+_FEWEST_PICTURES_A_SECOND, _MOST_PICTURES_A_SECOND = 0.1, 1000.0
 _GIF_RATE = 25  # a second of an animated GIF is large
 _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 
@@ -30,6 +31,7 @@ _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_import(flag_values)
     flags.DEFINE_integer("episodes", 1, "how many to film", lower_bound=1, flag_values=flag_values)
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
@@ -42,7 +44,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "fps",
         None,
         "pictures a second, one for each agent step (default: the environment's own speed)",
-        lower_bound=0.1,
+        lower_bound=_FEWEST_PICTURES_A_SECOND,
+        upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,
     )
 
@@ -50,9 +53,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues) -> None:
     directory = run_directory.existing_run(flag_values)
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
-    runner, checkpoint = run_directory.load_run(directory, flag_values.checkpoint)
+    if flag_values.fps is not None and math.isnan(flag_values.fps):
+        raise UserError("--fps=nan is no number: give pictures a second.")
+    runner, checkpoint = run_directory.load_run(
+        directory, flag_values.checkpoint, flag_values["import"].value
+    )
+    named_rate = flag_values.fps or _steps_per_second(runner.spec)
+    rate = named_rate or _DEFAULT_RATE
     environment = _environment(runner, flag_values.seed)
-    rate = flag_values.fps or _steps_per_second(runner.spec)
     with (
         contextlib.closing(environment),
         run_directory.written_aside(output) as aside,
@@ -63,6 +71,11 @@ def run(flag_values: flags.FlagValues) -> None:
             observations, score, steps = _play(runner, environment, observations, film)
             print(f"episode {episode}: score {_readable(score)} in {steps:,} steps")
     print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
+    if named_rate is None:
+        print(
+            f"  {rate} pictures a second, for {runner.spec.id} names none as render_fps in the metadata "
+            "of its class; --fps sets them"
+        )
 
 
 def _environment(runner: Runner, seed: int) -> Environment:
@@ -74,8 +87,12 @@ def _environment(runner: Runner, seed: int) -> Environment:
     )
 
 
-def _steps_per_second(spec: EnvironmentSpec) -> float:
-    """Agent steps in a second of the environment's own time."""
+def _steps_per_second(spec: EnvironmentSpec) -> float | None:
+    """Agent steps in a second of the environment's own time; None where it does not tell.
+
+    Raises:
+      UserError: what it tells is no such number.
+    """
     from gymnasium.envs.registration import load_env_creator
 
     from dopamine_lite.environments.gymnasium_environment import find
@@ -85,9 +102,19 @@ def _steps_per_second(spec: EnvironmentSpec) -> float:
     try:
         entry_point = find(spec.id).entry_point
     except UserError:  # none of Gymnasium's
-        return _DEFAULT_RATE
+        return None
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    return float(getattr(creator, "metadata", {}).get("render_fps", _DEFAULT_RATE))
+    metadata = getattr(creator, "metadata", None)
+    rate = metadata.get("render_fps") if isinstance(metadata, dict) else None
+    if rate is None:
+        return None
+    fewest, most = _FEWEST_PICTURES_A_SECOND, _MOST_PICTURES_A_SECOND
+    if not isinstance(rate, int | float) or not fewest <= rate <= most:
+        raise UserError(
+            f"{spec.id} has {rate!r} as render_fps in its metadata: name its pictures a second, from "
+            f"{fewest} to {most:,.0f}, there or with --fps."
+        )
+    return float(rate)
 
 
 def _play(

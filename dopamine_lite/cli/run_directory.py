@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
-import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
+from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 
 if TYPE_CHECKING:
+    from dopamine_lite.configuration import ImportRule
     from dopamine_lite.runner.runner import Runner
-
-CONFIG = "config.gin"
 
 
 def define_base_dir(flag_values: flags.FlagValues) -> None:
@@ -45,12 +45,22 @@ def define_seed(flag_values: flags.FlagValues) -> None:
     )
 
 
+def define_import(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "a module of yours, or an installed one, that the run's config may import: its code is "
+        "executed (give it again for each further module)",
+        flag_values=flag_values,
+    )
+
+
 def base_dir(flag_values: flags.FlagValues) -> Path:
     """The directory that was named; says so where none was, or where it is a file."""
     if not flag_values.base_dir:
         raise UserError("--base_dir is missing: name the run's directory.")
-    directory = Path(flag_values.base_dir).expanduser()
-    file = next((path for path in (directory, *directory.parents) if path.is_file()), None)
+    directory = user_path(flag_values.base_dir)
+    file = _in_the_way(directory, *directory.parents)
     if file is not None:
         raise UserError(f"--base_dir {directory} is no directory: {file} is a file.")
     return directory
@@ -72,46 +82,37 @@ def check_run(directory: Path) -> None:
         )
 
 
-def is_run(directory: Path) -> bool:
-    return (directory / CONFIG).is_file()
-
-
-def check_place_for_run(directory: Path) -> None:
-    """Raises UserError where no run can be made or resumed. Leaves nothing behind."""
-    if directory.is_dir() and not is_run(directory):
-        other = [
-            path.name
-            for path in directory.iterdir()
-            if not path.name.startswith(".") and not _is_of_a_start(path)
-        ]
-        if other:
-            raise UserError(
-                f"{directory} holds other things ({min(other)}) and no run: "
-                "give an empty or a new directory."
-            )
-    _check_writable(directory, f"give another --base_dir than {directory}")
-
-
-def _is_of_a_start(path: Path) -> bool:
-    """Whether `path` is what a start leaves that ends before its config is written."""
-    return path.name == "checkpoints" and all(child.name == ".lock" for child in path.iterdir())
+def _in_the_way(*paths: Path) -> Path | None:
+    """The first that is there and no directory: a file, a device, a pipe."""
+    return next((path for path in paths if path.exists() and not path.is_dir()), None)
 
 
 def check_output(path: Path) -> None:
-    """Raises UserError where no file `path` can be made. Leaves nothing behind."""
+    """Raises UserError where no file `path` can be made. Leaves nothing behind.
+
+    A link is not followed, nor is it replaced: a device or another person's file may be behind it.
+    """
+    if path.is_symlink():
+        raise UserError(
+            f"{path} is a link, which is not written through: name a file with --output."
+        )
     if path.is_dir():
         raise UserError(f"{path} is a directory: name a file with --output.")
-    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"{path} is no regular file but a device or a pipe: name a file with --output."
+        )
+    file = _in_the_way(*path.parents)
     if file is not None:
         raise UserError(f"Cannot write {path}: {file} is a file.")
-    _check_writable(path.parent, f"choose another place than {path} with --output")
+    check_writable(path.parent, f"choose another place than {path} with --output")
 
 
 def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Path:
     """The file that --output names, which can be made and ends in one of `suffixes`."""
     if not output:
         raise UserError(f"--output is missing: name the file, such as --output {example}.")
-    path = Path(output).expanduser()
+    path = user_path(output)
     if path.suffix.lower() not in suffixes:
         raise UserError(f"--output {path} does not end in {' or '.join(suffixes)}.")
     check_output(path)
@@ -122,45 +123,41 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
 def written_aside(output: Path) -> Iterator[Path]:
     """A path beside `output` to write to, which takes its place once the body has ended well."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f".{os.getpid()}.{output.name}")
-    try:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own:
+        aside = Path(own, output.name)  # nobody can have put a link there
         yield aside
         aside.replace(output)
-    finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
 
 
-def _check_writable(directory: Path, remedy: str) -> None:
-    """Tries to write where `directory` is or will be."""
-    place = next(path for path in (directory, *directory.absolute().parents) if path.is_dir())
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"Cannot write to {place} ({os.strerror(error.errno or 0)}): {remedy}."
-        ) from error
+def load_run(
+    directory: Path, checkpoint: int | None, imports: Sequence[str] = ()
+) -> tuple[Runner, int]:
+    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number.
 
-
-def load_run(directory: Path, checkpoint: int | None) -> tuple[Runner, int]:
-    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number."""
+    `imports` are the modules that the run's config may import, beside this package's.
+    """
     from dopamine_lite import configuration
     from dopamine_lite.runner.runner import Runner
 
-    configuration.load([directory / CONFIG])
+    rule = import_rule(directory, imports)
+    for sentence in configuration.load_run(directory / CONFIG, rule=rule):
+        print(sentence, file=sys.stderr)
     runner = configuration.construct(Runner, directory)
     return runner, runner.load(checkpoint)
 
 
-def config_text(directory: Path) -> str:
-    """The text of the config of the run in `directory`; raises UserError where it is damaged."""
-    path = directory / CONFIG
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
-        ) from error
+def import_rule(directory: Path, imports: Sequence[str]) -> ImportRule:
+    """For the config of the run in `directory`: it imports what --import named, and says so."""
+    from dopamine_lite import configuration
+    from dopamine_lite.common import provenance
+
+    def announce(name: str, file: Path | None) -> None:
+        then, now = provenance.last_origin(directory, name), provenance.origin(name, file)
+        changed = f"; its source was {then} when the run last started and is {now} now"
+        print(
+            f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
+            f"{changed if then not in (None, now) else ''}.",
+            file=sys.stderr,
+        )
+
+    return configuration.ImportRule(frozenset(imports), directory, announce)

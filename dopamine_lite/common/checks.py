@@ -1,41 +1,78 @@
-"""Numbers that are bound in gin files: a sentence for each that cannot be.
+"""Settings that are numbers or flags: a sentence for each that cannot be.
 
-Each takes the configurable's name and its numbers, and raises UserError for the first that is wrong.
-With `optional` a number may also be None.
+Each takes the configurable's name and its settings, and raises UserError for the first that is wrong.
+True and False are no numbers, infinity is none either. With `optional` a number may also be None.
 """
 
 from __future__ import annotations
 
+import math
+
 from dopamine_lite.common.errors import UserError
 
 
-def check_whole(owner: str, least: int = 1, optional: bool = False, **numbers: object) -> None:
-    """Whole numbers of at least `least`."""
+def check_flag(owner: str, **flags: object) -> None:
+    """True or False, and nothing that Python would take for one of them."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise UserError(f"{owner}.{name} is {value!r}: give True or False.")
+
+
+def check_whole(
+    owner: str,
+    least: int = 1,
+    most: float = math.inf,
+    optional: bool = False,
+    **numbers: object,
+) -> None:
+    """Whole numbers of from `least` to `most`."""
     for name, value in _given(numbers, optional):
-        if not isinstance(value, int) or value < least:
-            raise UserError(f"{owner}.{name} is {value!r}: give a whole number, {least} or more.")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            bounds = f"{least} or more" if most == math.inf else f"from {least} to {most:,}"
+            raise UserError(f"{owner}.{name} is {value!r}: give a whole number, {bounds}.")
 
 
 def check_fraction(owner: str, **numbers: object) -> None:
     """Numbers from 0 to 1."""
     for name, value in numbers.items():
-        if not isinstance(value, int | float) or not 0 <= value <= 1:
+        number = _finite(value)
+        if number is None or not 0 <= number <= 1:
             raise UserError(f"{owner}.{name} is {value!r}: give a number from 0 to 1.")
 
 
 def check_not_negative(owner: str, **numbers: object) -> None:
     """Numbers of 0 or more."""
     for name, value in numbers.items():
-        if not isinstance(value, int | float) or not value >= 0:
+        number = _finite(value)
+        if number is None or number < 0:
             raise UserError(f"{owner}.{name} is {value!r}: give a number, 0 or more.")
 
 
 def check_positive(owner: str, optional: bool = False, **numbers: object) -> None:
     """Numbers above 0."""
     for name, value in _given(numbers, optional):
-        if not isinstance(value, int | float) or not value > 0:
+        number = _finite(value)
+        if number is None or number <= 0:
             raise UserError(f"{owner}.{name} is {value!r}: give a number above 0.")
+
+
+def check_number(owner: str, **numbers: object) -> None:
+    """Numbers of any sign."""
+    for name, value in numbers.items():
+        if _finite(value) is None:
+            raise UserError(f"{owner}.{name} is {value!r}: give a number.")
 
 
 def _given(numbers: dict[str, object], optional: bool) -> list[tuple[str, object]]:
     return [pair for pair in numbers.items() if not (optional and pair[1] is None)]
+
+
+def _finite(value: object) -> float | None:
+    """`value` as a finite float; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None

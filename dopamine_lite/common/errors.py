@@ -1,4 +1,25 @@
-"""Errors that a user can mend: one clear sentence each, exit status 2, no traceback."""
+"""Errors that a user can mend, one clear sentence each, and whose code another error comes from."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+# What a mistake in a setting passes through on its way to where it shows.
+_LIBRARIES = {
+    "absl",
+    "ale_py",
+    "box2d",
+    "Box2D",
+    "dopamine_lite",
+    "gin",
+    "gymnasium",
+    "keras",
+    "minatar",
+    "numpy",
+    "tensorflow",
+    *sys.stdlib_module_names,
+}
 
 
 class UserError(Exception):
@@ -7,3 +28,23 @@ class UserError(Exception):
     The command line prints the sentence and exits with status 2. Raise it before anything is
     written, so that a refused command leaves no half-made run directory behind.
     """
+
+    ag_pass_through = True  # TensorFlow's AutoGraph puts no trace of what it converted before it
+
+
+def is_of_users_code(error: BaseException) -> bool:
+    """Whether `error` comes from code that is neither this package's nor one of its libraries'.
+
+    Such an error is a mistake in that code, which a traceback serves better than a sentence about
+    settings; what a library raises belongs to whoever called it.
+    """
+    names = [
+        str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    for name in reversed(names):
+        if name == "dopamine_lite":
+            return False
+        if name not in _LIBRARIES and not name.startswith("__autograph_generated"):
+            return True
+    return False

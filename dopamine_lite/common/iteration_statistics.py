@@ -65,6 +65,15 @@ class IterationStatistics:
         self._episodes += finished
         return finished
 
+    @property
+    def steps(self) -> int:
+        """Agent steps so far, over all streams."""
+        return self._steps
+
+    def longest_in_flight(self) -> int:
+        """Agent steps of the longest episode that has begun and not ended."""
+        return self._ticks - int(self._began.min())
+
     def end_segment(self) -> None:
         """Drops the episodes that have begun and not ended, and counts them."""
         self._in_segment = False

@@ -21,8 +21,10 @@ import psutil
 
 import dopamine_lite
 from dopamine_lite import configuration
+from dopamine_lite.common import strict_json
 from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.strict_json import expect
 
 FILE = "provenance.json"
 _SCHEMA = 1
@@ -52,18 +54,26 @@ _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `col
 )
 
 
-def collect(threads: Mapping[str, int], gpus: Sequence[str] = ()) -> dict[str, Any]:
+_SECTIONS = ("commits", "machine", "modules", "threads", "variables", "versions")  # of a start
+
+
+def collect(
+    threads: Mapping[str, int], gpus: Sequence[str] = (), base_dir: str | Path | None = None
+) -> dict[str, Any]:
     """One start of a run: when, by which command, with what. Names no host and no user.
 
     Args:
       threads: TensorFlow's "intra_op" and "inter_op".
       gpus: the names of those that TensorFlow uses.
+      base_dir: the run's directory; git is not asked of a repository in there, which may name
+        programs that git executes.
     """
     memory = psutil.virtual_memory().total
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(),
-        "commits": _commits(),
+        "commits": _commits(base_dir),
+        "imported": _imported(),
         "modules": _modules(),
         "versions": versions(),
         "machine": {
@@ -116,7 +126,7 @@ def read(base_dir: Path) -> dict[str, Any] | None:
     """
     path = Path(base_dir) / FILE
     try:
-        known = json.loads(path.read_bytes())
+        known = strict_json.read(path)
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -130,13 +140,24 @@ def read(base_dir: Path) -> dict[str, Any] | None:
             f"{path} has schema {schema}, this dopamine_lite reads {_SCHEMA}: "
             "use the version that the run was begun with."
         )
+    try:
+        for start in (known["started"], *expect(list, known["resumed"])):
+            for section in expect(dict, start).keys() & _SECTIONS:
+                expect(dict, start[section])
+        expect(dict, known.get("agent", {}))
+    except (KeyError, ValueError) as error:
+        problem = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{path} is damaged ({problem}): restore it, or move it away to go on without the record "
+            "of how this run began."
+        ) from error
     return dict(known)
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Sentences on what differs between two starts and ends bit-for-bit repetition."""
     sentences = []
-    for section, name in [*_DECISIVE, *_of_own_modules(before, now)]:
+    for section, name in [*_DECISIVE, *_of_imports(before, now), *_of_own_modules(before, now)]:
         old, new = (start.get(section, {}).get(name) for start in (before, now))
         if old != new:
             subject = _IN_WORDS.get(f"{section}.{name}", _IN_WORDS[section]).format(name)
@@ -145,6 +166,14 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
                 f"and is {_shown(new)} now: from here on the run may not repeat bit for bit."
             )
     return sentences
+
+
+def _of_imports(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is decisive of what both import from elsewhere, own modules aside."""
+    starts = (before, now)
+    own = {name for start in starts for name in start.get("modules", {})}
+    both = before.get("imported", {}).keys() & now.get("imported", {}).keys()
+    return [("imported", name) for name in sorted(both - own)]
 
 
 def _of_own_modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -164,6 +193,7 @@ _IN_WORDS = {
     "versions": "The version of {}",
     "commits": "The source of {}",
     "commits.working_directory": "The commit of the working directory",
+    "imported": "The source of the imported {}",
     "modules": "The source of the module {}",
     "variables": "The environment variable {}",
 }
@@ -181,15 +211,24 @@ def _command() -> str:
     return shlex.join(words + sys.argv[1:])
 
 
-def _commits() -> dict[str, str | None]:
-    """Commits of dopamine_lite's source and of the working directory, where in a git checkout."""
+def _commits(base_dir: str | Path | None) -> dict[str, str | None]:
+    """Commits of dopamine_lite's source and of the working directory, where in a git checkout.
+
+    That of a repository in `base_dir` stays unknown.
+    """
     here, source = Path.cwd(), Path(__file__).parent
     # Installed below somebody's checkout the package is no part of it: nothing of it is tracked.
     own = _git(source, "rev-parse", "--show-toplevel") if _git(source, "ls-files", ".") else None
     commits = {"dopamine_lite": _commit(source) if own else None}
     if own is None or _git(here, "rev-parse", "--show-toplevel") != own:
-        commits["working_directory"] = _commit(here)
+        repository = _git(here, "rev-parse", "--absolute-git-dir")
+        strange = base_dir and repository and _lies_in(Path(repository), Path(base_dir))
+        commits["working_directory"] = None if strange else _commit(here)
     return commits
+
+
+def _lies_in(path: Path, directory: Path) -> bool:
+    return path.resolve().is_relative_to(directory.resolve())
 
 
 def _commit(directory: Path) -> str | None:
@@ -204,7 +243,7 @@ def _commit(directory: Path) -> str | None:
 
 
 _DIFFERENCES = (  # of the whole checkout, whatever the user has configured
-    *("-c", "diff.relative=false", "diff", "HEAD"),
+    *("-c", "core.fsmonitor=false", "-c", "diff.relative=false", "diff", "HEAD"),
     *("--full-index", "--no-ext-diff", "--no-textconv"),  # of a binary file, its digest
 )
 
@@ -224,6 +263,48 @@ def _git_bytes(directory: Path, *arguments: str) -> bytes | None:
         ).stdout
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
+
+
+def origin(name: str, file: Path | None) -> str | None:
+    """What tells of a module's source: its digest, or which version of Python or a package has it.
+
+    Args:
+      name: with dots.
+      file: that it is loaded from; None: from none.
+    """
+    if file is not None and _is_installed(file):
+        return _distribution(name.partition(".")[0])
+    if file is None or str(file).startswith(_STANDARD_LIBRARY):
+        return f"Python {platform.python_version()}"
+    return _file_digest(file)
+
+
+def last_origin(base_dir: Path, name: str) -> str | None:
+    """The `origin` of a module that a run imported when it last started; None: not known."""
+    known = read(base_dir)
+    if known is None:
+        return None
+    found = [known["started"], *known["resumed"]][-1].get("imported", {}).get(name)
+    return None if found is None else str(found)
+
+
+def _distribution(package: str) -> str | None:
+    """The distribution that an installed top-level module is of, and its version."""
+    if version := _version((package,)):
+        return f"{package} {version}"
+    names = importlib.metadata.packages_distributions().get(package, ())  # takes half a second
+    return next((f"{name} {importlib.metadata.version(name)}" for name in names), None)
+
+
+def _imported() -> dict[str, str | None]:
+    """The origin of each module that the configuration imports from outside this package."""
+    package = dopamine_lite.__name__
+    origins = {}
+    for name in configuration.imported_modules():
+        if name.partition(".")[0] != package:
+            file = getattr(sys.modules.get(name), "__file__", None)
+            origins[name] = origin(name, Path(file) if file else None)
+    return origins
 
 
 def _modules() -> dict[str, str | None]:
@@ -258,13 +339,17 @@ def _own_files(names: Iterable[str]) -> dict[str, Path]:
         file = Path(known).absolute()
         elsewhere = not file.is_relative_to(package)
         untracked = bool(tracked) and file not in tracked
-        if (elsewhere or untracked) and _INSTALLED.isdisjoint(file.parts):
+        if (elsewhere or untracked) and not _is_installed(file):
             files[name] = file
     return files
 
 
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = {"site-packages", "dist-packages"}
+
+
+def _is_installed(file: Path) -> bool:
+    return not _INSTALLED.isdisjoint(file.parts)
 
 
 def _place(name: str, file: Path) -> Path:

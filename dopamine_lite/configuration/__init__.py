@@ -1,28 +1,46 @@
 """Gin configs: finding and loading them, sentences for every mistake, and what was really used."""
 
 from dopamine_lite.configuration.bindings import (
-    differences,
     imported_modules,
     operative,
+    reject_lost_bindings,
     reject_unused_bindings,
-    statements,
     unused_bindings,
 )
+from dopamine_lite.configuration.comparison import (
+    differences,
+    new_settings,
+    statements,
+    without_length,
+)
 from dopamine_lite.configuration.files import all_configs, find_config, packaged_configs
-from dopamine_lite.configuration.loading import construct, load
+from dopamine_lite.configuration.history import translated, with_header
+from dopamine_lite.configuration.loading import config_text, construct, load, load_run
+from dopamine_lite.configuration.modules import ImportRule, import_module
+from dopamine_lite.configuration.record import Record
 from dopamine_lite.configuration.sentences import original
 
 __all__ = [
+    "ImportRule",
+    "Record",
     "all_configs",
+    "config_text",
     "construct",
     "differences",
     "find_config",
+    "import_module",
     "imported_modules",
     "load",
+    "load_run",
+    "new_settings",
     "operative",
     "original",
     "packaged_configs",
+    "reject_lost_bindings",
     "reject_unused_bindings",
     "statements",
+    "translated",
     "unused_bindings",
+    "with_header",
+    "without_length",
 ]

@@ -8,13 +8,16 @@ tests/configuration/test_configuration.py fails if they change.
 from __future__ import annotations
 
 import inspect
+import pprint
 import re
+import tokenize
 from collections.abc import Iterable
 from typing import Any
 
 from gin import config as gin_config
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration import modules
 from dopamine_lite.configuration.names import nearest_parameter
 
 _Key = tuple[str, str]  # scope, complete selector; of a macro: its name, MACRO
@@ -50,22 +53,35 @@ def reject_unused_bindings() -> None:
     )
 
 
+def reject_lost_bindings() -> None:
+    """Call once everything is constructed.
+
+    Raises:
+      UserError: names every binding that would be another if the text of `operative` were loaded.
+    """
+    lost = [
+        as_written(*key, parameter)
+        for key, values in _in_force().items()
+        for parameter, value in values.items()
+        if not _is_read_as_written(value)
+    ]
+    if lost:
+        raise UserError(
+            f"A config cannot hold what is bound to {', '.join(sorted(lost))}: bind numbers, text, "
+            "lists and dicts of these, or references such as @name."
+        )
+
+
 def operative() -> str:
     """The configuration in force, defaults included: gin text, one import or binding a line.
 
     Equal experiments have equal text. What is bound for something that is referred to but not yet
     called is part of it.
     """
-    in_force = {key: dict(values) for key, values in gin_config._OPERATIVE_CONFIG.items()}
-    for key, values in gin_config._CONFIG.items():
-        in_force.setdefault(key, {}).update(
-            {name: value for name, value in values.items() if name not in in_force[key]}
-        )
-    text = gin_config._config_str(in_force, max_line_length=10**6)
-    if "__gin__" not in text:
-        # Without gin's dynamic registration a module's alias means nothing; gin invents one for
-        # every second module of the same package.
-        text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
+    text = gin_config._config_str(_in_force(), max_line_length=10**6)
+    # Without gin's dynamic registration a module's alias means nothing; gin invents one for every
+    # second module of the same package.
+    text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
     groups = [
         [line for line in group.splitlines() if line and not line.startswith("#")]
         for group in text.split("\n\n")
@@ -73,34 +89,9 @@ def operative() -> str:
     return "\n\n".join("\n".join(group) for group in groups if group) + "\n"
 
 
-def differences(old: str, new: str) -> list[str]:
-    """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
-
-    `Runner.num_iterations` is left out: a run may be made longer.
-    """
-    then, now = statements(old), statements(new)
-    lines = []
-    for key in sorted(then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)):
-        if then.get(key) == now.get(key) or key == "Runner.num_iterations":
-            continue
-        if "" in (then.get(key), now.get(key)):  # an import
-            lines.append(f"{key}: {'only in this run' if key in then else 'only now'}")
-        else:
-            absent = "without it"
-            lines.append(f"{key}: this run {then.get(key, absent)}, now {now.get(key, absent)}")
-    return lines
-
-
-def statements(text: str) -> dict[str, str]:
-    """A text from `operative` as a dict from binding to value; imports have the value ""."""
-    lines = (line.strip() for line in text.splitlines())
-    pairs = (line.partition(" = ") for line in lines if line and not line.startswith("#"))
-    return {key: value for key, _, value in pairs}
-
-
 def imported_modules() -> list[str]:
-    """The modules that the loaded gin files import, sorted."""
-    return sorted({statement.module for statement in gin_config._IMPORTS})
+    """The modules that the loaded configuration imports, environment ids included, sorted."""
+    return sorted({statement.module for statement in gin_config._IMPORTS} | modules.imported())
 
 
 def all_bindings() -> list[_Binding]:
@@ -137,11 +128,30 @@ def forget_replaced(referred: set[_Key], from_files: dict[_Key, dict[str, Any]])
         referred -= replaced
 
 
+def _in_force() -> dict[_Key, dict[str, Any]]:
+    """What was used of the bindings, defaults included, and what waits to be."""
+    in_force = {key: dict(values) for key, values in gin_config._OPERATIVE_CONFIG.items()}
+    for key, values in gin_config._CONFIG.items():
+        in_force.setdefault(key, {}).update(
+            {name: value for name, value in values.items() if name not in in_force[key]}
+        )
+    return in_force
+
+
+def _is_read_as_written(value: Any) -> bool:
+    """Whether gin reads `value` again from what it writes of it."""
+    written = pprint.pformat(value)
+    try:
+        return pprint.pformat(gin_config.parse_value(written)) == written
+    except (SyntaxError, ValueError, tokenize.TokenError):
+        return False
+
+
 def _used_bindings() -> set[_Binding]:
     """Bindings that gave a called configurable a value, or wait for one that is referred to."""
     used: set[_Binding] = set()
     for (scope, selector), parameters in gin_config._OPERATIVE_CONFIG.items():
-        used |= _suppliers(scope, selector, parameters)
+        used |= suppliers(scope, selector, parameters)
     waiting = list(used)
     while waiting:
         scope, selector, parameter = waiting.pop()
@@ -149,13 +159,13 @@ def _used_bindings() -> set[_Binding]:
         for reference in gin_config.iterate_references([value]):
             if reference.config_key not in gin_config._OPERATIVE_CONFIG:
                 inner_scope, inner_selector = reference.config_key
-                new = _suppliers(inner_scope, inner_selector, None) - used
+                new = suppliers(inner_scope, inner_selector, None) - used
                 used |= new
                 waiting.extend(new)
     return used
 
 
-def _suppliers(scope: str, selector: str, parameters: Iterable[str] | None) -> set[_Binding]:
+def suppliers(scope: str, selector: str, parameters: Iterable[str] | None) -> set[_Binding]:
     """The bindings that a call of `selector` in `scope` takes for `parameters` (None: for all)."""
     names = scope.split("/") if scope else []
     outer_to_inner = ["/".join(names[:depth]) for depth in range(len(names) + 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
 from dopamine_lite.configuration.names import did_you_mean
 
 
@@ -22,7 +23,7 @@ def find_config(name: str) -> Path:
       UserError: there is no such file; names the nearest ones.
     """
     candidates = [
-        Path(name).expanduser(),
+        user_path(name),
         packaged_configs() / name,
         packaged_configs() / f"{name}.gin",
     ]

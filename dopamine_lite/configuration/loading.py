@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +12,16 @@ from typing import Any, TextIO, TypeVar
 
 import gin
 from gin import config as gin_config
+from gin import config_parser
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration import files
-from dopamine_lite.configuration.bindings import MACRO, forget_replaced, referred_keys
-from dopamine_lite.configuration.names import did_you_mean, one_line
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import open_to_read
+from dopamine_lite.configuration import files, modules
+from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
+from dopamine_lite.configuration.history import translated
+from dopamine_lite.configuration.modules import ImportRule
+from dopamine_lite.configuration.names import one_line
 from dopamine_lite.configuration.sentences import (
     is_of_python,
     missing_sentence,
@@ -24,34 +30,92 @@ from dopamine_lite.configuration.sentences import (
     parse_sentence,
     unreadable_sentence,
 )
+from dopamine_lite.configuration.values import check_values
 
 _Result = TypeVar("_Result")
 
 
-def load(gin_files: Iterable[str | Path], gin_bindings: Iterable[str] = ()) -> None:
+def load(
+    gin_files: Iterable[str | Path],
+    gin_bindings: Iterable[str] = (),
+    rule: ImportRule | None = None,
+) -> None:
     """Makes `gin_files` (paths or packaged names) and then `gin_bindings` gin's configuration.
 
     Whatever was loaded before is forgotten. `include` statements are looked up in the current
     directory and then in `packaged_configs()`. Where a binding puts one part in another's place, as
     `RainbowAgent.replay = @CircularReplay` does, what the files say of the other is forgotten too.
 
+    Bindings refer to what is registered with gin, never by gin's dynamic registration, which reaches
+    every function there is. `import` statements execute modules: those that are installed and, last,
+    those of the current directory.
+
+    Args:
+      rule: of imports; None: the files are the user's own and may import anything.
+
     Raises:
-      UserError: a file, module, name or parameter that does not exist, or a syntax error.
+      UserError: a file, module, name or parameter that does not exist, an import that is not
+        allowed, a syntax error, or a value that its parameter cannot be given.
     """
     paths = [str(files.find_config(str(name))) for name in gin_files]
+    _begin(rule or ImportRule(), os.path.isfile)
+    with _admitted_imports():
+        for path in paths:
+            _explained(gin.parse_config_file, path, f"in {path}")
+        _add_bindings(gin_bindings)
+
+
+def load_run(
+    config: Path, gin_bindings: Iterable[str] = (), rule: ImportRule | None = None
+) -> list[str]:
+    """`load` of a run's own config.gin, whatever version of dopamine_lite wrote it.
+
+    Returns:
+      A sentence for every setting that is called otherwise now or means something else.
+
+    Raises:
+      UserError: as `load`; or the file is damaged, or this version cannot do what it says.
+    """
+    text, sentences = translated(config_text(config), str(config))
+    _begin(rule or ImportRule(), functools.partial(_refuse_include, config))
+    with _admitted_imports():
+        _explained(gin.parse_config, text, f"in {config}")
+        _add_bindings(gin_bindings)
+    return sentences
+
+
+def config_text(path: Path) -> str:
+    """The text of a run's config; raises UserError where it is damaged."""
+    with open_to_read(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require_memory(size, f"reading {path}", "it is too large for this machine")
+        content = file.read()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
+        ) from error
+
+
+def _begin(rule: ImportRule, may_read: Callable[[str], bool]) -> None:
+    """Forgets what was loaded; from here on gin imports by `rule` and reads files by `may_read`."""
     gin.clear_config()
+    modules.begin(rule)
     # Gin has no public way to set these two lists, only to add to them. Its second file reader
     # looks inside Python packages and logs an error for every file that it does not find there.
     gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
-    gin_config._FILE_READERS[:] = [(_opened, os.path.isfile)]
-    for path in paths:
-        _explained(gin.parse_config_file, path, f"in {path}")
+    gin_config._FILE_READERS[:] = [(functools.partial(_opened, []), may_read)]
+
+
+def _add_bindings(gin_bindings: Iterable[str]) -> None:
+    """Puts bindings in the place of what files have said."""
     from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
     referred = referred_keys()
     for binding in gin_bindings:
         _explained(gin.parse_config, binding, f"in the binding '{one_line(binding)}'")
     forget_replaced(referred, from_files)
-    _check_macros()
+    check_values()
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
@@ -72,27 +136,61 @@ def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: 
         raise UserError(sentence) from error
 
 
-def _check_macros() -> None:
-    macros = sorted(scope for scope, selector in gin_config._CONFIG if selector == MACRO)
-    for reference in gin_config.iterate_references(gin_config._CONFIG):
-        scope, selector = reference.config_key
-        if selector == MACRO and scope not in macros:
+class _Admitting(gin_config.ParseContext):
+    """Gin's own, asking `modules` before each import."""
+
+    def process_import(self, statement: config_parser.ImportStatement) -> None:
+        location = statement.location
+        file = location.filename
+        importer = f"{file}, line {location.line_num}," if file else "A binding"
+        if statement.module.startswith("__gin__."):
             raise UserError(
-                f"The macro %{scope} is used but never given a value"
-                f"{did_you_mean(scope, macros)}; add a line `{scope} = ...`."
+                f"{importer} asks for gin's dynamic registration, which would let a configuration "
+                "call any function: remove it, and mark what you refer to with @gin.configurable."
             )
+        modules.admit(statement.module, importer)
+        super().process_import(statement)
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[TextIO]:
-    """`open` for gin; gives a file name to the mistakes that would come without one."""
-    with open(path, encoding="utf-8") as file:
+def _admitted_imports() -> Iterator[None]:
+    """While this lasts, gin imports what `modules` admits."""
+    context = gin_config.ParseContext
+    gin_config.ParseContext = _Admitting
+    try:
+        yield
+    finally:
+        gin_config.ParseContext = context
+
+
+def _refuse_include(config: Path, path: str) -> bool:
+    """Raises UserError: gin asks whether it may read `path`, which a run's config includes."""
+    raise UserError(
+        f"{config} includes {path}: a run's config has every value in force and includes nothing, so it "
+        "was changed; restore it from a copy."
+    )
+
+
+@contextlib.contextmanager
+def _opened(including: list[str], path: str) -> Iterator[TextIO]:
+    """`open` for gin; gives a file name to the mistakes that would come without one.
+
+    `including` are the files being read, outer first.
+    """
+    if os.path.realpath(path) in map(os.path.realpath, including):
+        raise UserError(
+            f"{path} includes itself ({' -> '.join([*including, path])}): remove one of the includes."
+        )
+    with open(path, encoding="utf-8-sig") as file:
+        including.append(path)
         try:
             yield file
         except (tokenize.TokenError, IndentationError, UnicodeDecodeError) as error:
             if original(error) is not error or is_of_python(error):
                 raise  # from a module that the file imports
             raise UserError(unreadable_sentence(error, f"in {path}")) from error
+        finally:
+            including.pop()
 
 
 def _explained(parse: Callable[[str], Any], source: str, where: str) -> None:

@@ -10,6 +10,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """`text` on one line, its middle left out where it is long."""
+    text = one_line(text)
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 4 :]}"
+
+
 def did_you_mean(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str:
     """A clause with the candidate nearest to `name`, or nothing."""
     nearest = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)

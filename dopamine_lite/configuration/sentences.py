@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import tokenize
+from typing import Any
 
 from gin import config as gin_config
 
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.configuration import files
 from dopamine_lite.configuration.bindings import (
     all_bindings,
@@ -16,6 +17,7 @@ from dopamine_lite.configuration.bindings import (
     parameters_of,
     registered_names,
 )
+from dopamine_lite.configuration.history import name_now
 from dopamine_lite.configuration.names import did_you_mean, one_line
 
 
@@ -41,12 +43,18 @@ def parse_sentence(error: Exception, where: str) -> str | None:
         return _syntax_sentence(cause, where)
     if isinstance(cause, ImportError):
         return _import_sentence(cause, error, where)
+    if is_of_users_code(error):
+        return None
     if isinstance(cause, OSError) and message.startswith("Unable to open file"):
         name = message.removeprefix("Unable to open file: ").split(". Searched", 1)[0]
         names = [
             path.relative_to(files.packaged_configs()).as_posix() for path in files.all_configs()
         ]
         return f"There is no gin file '{name}' to include {where}{did_you_mean(name, names)}."
+    if isinstance(cause, RecursionError):
+        return f"Brackets are nested too deeply {where}."
+    if isinstance(cause, TypeError) and message.startswith("unhashable type"):
+        return f"A list or a dict cannot be the key of a dict {where}."
     if isinstance(cause, KeyError | ValueError) and "\n  In " in str(error):
         return _name_sentence(message, where)
     return None
@@ -98,6 +106,8 @@ def _name_sentence(message: str, where: str) -> str | None:
         )
     if match := re.match(r"Configurable '(.*)' .*(?:parameter named|kwarg) '(\w*)'", message):
         name, parameter = match.groups()
+        if now := name_now(f"{name}.{parameter}"):
+            return f"{name}.{parameter} is called {now} now; it is bound {where}."
         nearest = did_you_mean(parameter, parameters_of(name)) or _of_another(parameter)
         return f"{name} has no parameter {parameter} that can be bound {where}{nearest}."
     if match := re.match(r"Ambiguous (?:constant )?selector '(.*)', matches \[(.*)\]", message):
@@ -118,10 +128,12 @@ def missing_sentence(message: str) -> str | None:
         if gin_config._REGISTRY.get_match(early):
             return f"@{early}() calls {early} too early: write @{early}, without the brackets."
     name = called[1]
-    listed = re.match(
-        r"Required bindings for `.*` not provided in config: \[(.*?)\]", message
-    ) or re.match(rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*: (.*)", message)
-    missing = re.findall(r"'(\w+)'", listed[1]) if listed else []
+    if required := re.match(r"Required bindings for `(.*?)` not provided in config: \[", message):
+        name = required[1]  # which gin has not called yet
+    listed = required or re.match(
+        rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*:", message
+    )
+    missing = re.findall(r"'(\w+)'", message[listed.end() :].split("\n")[0]) if listed else []
     if not missing:
         return None
     references = gin_config.iterate_references(gin_config._CONFIG)
@@ -134,22 +146,42 @@ def missing_sentence(message: str) -> str | None:
 def not_built_sentence(error: Exception) -> str | None:
     """A sentence if `error` comes from a configurable of this package that has bindings.
 
-    What a user's own class raises keeps its traceback.
+    What a user's own code raises keeps its traceback.
     """
+    if is_of_users_code(error):
+        return None
     called = re.search(r"\n  In call to configurable '([^']*)'", str(error))
     configurable = gin_config._REGISTRY.get_match(called[1]) if called else None
     if configurable is None or not configurable.module.startswith("dopamine_lite"):
         return None
+    what = one_line(str(error).split("\n  ", 1)[0]).rstrip(".")
+    unexpected = re.fullmatch(
+        rf"{configurable.name}(?:\.__init__)?\(\) (got an unexpected .*|takes .* but .*)", what
+    )
+    if unexpected:
+        places = [
+            as_written(*binding) for binding in all_bindings() if _refers(binding, configurable)
+        ]
+        return (
+            f"{configurable.name} is not made for where it is bound ({', '.join(sorted(places))}): it "
+            f"{unexpected[1]}. Refer to something else there."
+        )
     bound = [
         as_written(*binding) for binding in all_bindings() if binding[1] == configurable.selector
     ]
     if not bound:
         return None
-    what = one_line(str(error).split("\n  In call to", 1)[0]).rstrip(".")
     return (
         f"{configurable.name} cannot be built with what is bound to it "
         f"({type(original(error)).__name__}: {what}): check {', '.join(sorted(bound))}."
     )
+
+
+def _refers(binding: tuple[str, str, str], configurable: Any) -> bool:
+    """Whether what is bound refers to `configurable`."""
+    scope, selector, parameter = binding
+    references = gin_config.iterate_references([gin_config._CONFIG[scope, selector][parameter]])
+    return any(reference.configurable is configurable for reference in references)
 
 
 def _of_another(parameter: str) -> str:

@@ -14,7 +14,7 @@ import gin
 import gymnasium
 import numpy as np
 
-from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import usable_cores
 from dopamine_lite.environments.environment import EnvironmentSpec, Step
@@ -70,10 +70,15 @@ class AtariEnvironment(VectorEnvironment):
         rom = find_rom(game)
         # ale_py takes such numbers without a word, or hangs on them.
         check_fraction("AtariEnvironment", repeat_action_probability=repeat_action_probability)
-        check_whole(
-            "AtariEnvironment", num_envs=num_envs, frame_skip=frame_skip, stack_size=stack_size
+        check_whole("AtariEnvironment", num_envs=num_envs)
+        check_whole("AtariEnvironment", most=1_000, frame_skip=frame_skip, stack_size=stack_size)
+        check_whole("AtariEnvironment", least=0, most=10_000, noop_max=noop_max)
+        check_flag(
+            "AtariEnvironment",
+            episodic_life=episodic_life,
+            fire_reset=fire_reset,
+            full_action_space=full_action_space,
         )
-        check_whole("AtariEnvironment", least=0, noop_max=noop_max)
         max_steps = max_steps_per_episode or _DEFAULT_MAX_STEPS
         options = {
             "repeat_action_probability": repeat_action_probability,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+
+# Takes what the user should know and need not stop for: what it is about, and a sentence.
+Report = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class EnvironmentSpec:
     action_masks: bool = False  # whether some actions are illegal at times
     # How episodes are played, printed beside every number: sticky actions, no-ops, life loss ...
     protocol: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # sentences that are said once, when a run begins
 
 
 class Step(NamedTuple):
@@ -60,6 +65,7 @@ class Environment(abc.ABC):
     spec: EnvironmentSpec
     # [N, A] bool: which actions are legal in the observations last returned; None: all of them.
     action_masks: np.ndarray | None = None
+    checks_itself = False  # whether what it returns is held against `spec` where it is made
 
     @abc.abstractmethod
     def reset(self) -> np.ndarray:
@@ -72,6 +78,9 @@ class Environment(abc.ABC):
     def render(self) -> np.ndarray:
         """The picture of stream 0 as [height, width, 3] uint8, where built with `render=True`."""
         raise NotImplementedError(f"{type(self).__name__} does not draw.")
+
+    def report_to(self, report: Report) -> None:  # noqa: B027 (most have nothing to say)
+        """Names who is told what turns out while it is stepped."""
 
     @abc.abstractmethod
     def close(self) -> None:

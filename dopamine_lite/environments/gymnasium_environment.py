@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
 import inspect
 import json
 import os
@@ -17,18 +16,25 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
-from dopamine_lite.common.errors import UserError
+from dopamine_lite import configuration
+from dopamine_lite.common.errors import UserError, is_of_users_code
+from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
+from dopamine_lite.environments.contract import Contract
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
+from dopamine_lite.environments.inner_wrappers import notes_on_memory, own_limit
+from dopamine_lite.environments.stream import MASK, Stream
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 
 # What `gymnasium.make` takes for itself.
 _NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")
-_has_masks: dict[tuple[str, str], bool] = {}  # by id and the JSON of its options
+_OF_ENTRIES = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 
 
 class GymnasiumEnvironment(Environment):
     """N environments made by `gymnasium.make`, stepped one after the other.
+
+    Observations that are dictionaries or tuples of arrays come packed (see `PackedSpace`).
 
     Args:
       id: a registered id, "CartPole-v1", or "module:id" for one that the module registers.
@@ -41,9 +47,11 @@ class GymnasiumEnvironment(Environment):
       kwargs: options of the environment, passed to `gymnasium.make`.
 
     Raises:
-      UserError: there is no such environment, a package that it needs is missing, or it has no such
-        options, observations or pictures.
+      UserError: there is no such environment, a package that it needs is missing, it has no such
+        options, observations or pictures, or what it returns is not as it declares.
     """
+
+    checks_itself = True
 
     def __init__(
         self,
@@ -59,62 +67,80 @@ class GymnasiumEnvironment(Environment):
         options = _checked_options(kwargs)
         limit = _lower(registered.max_episode_steps, max_steps_per_episode)
         self._draws = render
-        self._envs = [_make(id, limit, render and index == 0, options) for index in range(num_envs)]
         self._seeds = stream_seeds(seed, num_envs)
-        space = self._envs[0].observation_space
-        self.spec = spec_of(id, space, self._envs[0].action_space, num_envs, limit, options)
-        self._masked = self.spec.action_masks
+        self._envs: list[gymnasium.Env] = []
+        try:
+            for index in range(num_envs):
+                self._envs.append(_make(id, limit, render and index == 0, options))
+            self._streams = [Stream(id, env, index) for index, env in enumerate(self._envs)]
+            first = self._streams[0]
+            # What `reset` will return of the first stream: only an info tells of masks, and there may
+            # be no second environment to ask, nor a second beginning of this one.
+            self._first: Any = first.reset(seed=int(self._seeds[0]))
+            self.spec = spec_of(
+                id,
+                first.observation_space,
+                first.action_space,
+                num_envs,
+                own_limit(self._envs[0]),
+                options,
+                masked=bool(first.masked),
+                notes=notes_on_memory(id, self._envs[0]),
+            )
+        except BaseException:
+            self.close()
+            raise
+        for stream in self._streams:
+            stream.masked = first.masked
+        space = self.spec.observation_space
         assert space.shape is not None
         self._shape = (num_envs, *space.shape)
-        self._dtype = self.spec.observation_space.dtype
+        self._dtype = space.dtype
+        self._contract = Contract(self.spec)
 
     def reset(self) -> np.ndarray:
         observations = np.empty(self._shape, self._dtype)
-        infos = []
-        for index, (env, seed) in enumerate(zip(self._envs, self._seeds, strict=True)):
-            observations[index], info = env.reset(seed=int(seed))
-            infos.append(info)
-        if self._masked:
-            self.action_masks = np.array([_mask(info) for info in infos])
+        masks = []
+        for index, (stream, seed) in enumerate(zip(self._streams, self._seeds, strict=True)):
+            observations[index], mask = self._first if index == 0 else stream.reset(seed=int(seed))
+            masks.append(mask)
+        if self.spec.action_masks:
+            self.action_masks = np.array(masks)
+        self._contract.check_reset(observations, self.action_masks)
         return observations
 
     def step(self, actions: np.ndarray) -> Step:
-        size = len(self._envs)
+        size = len(self._streams)
         next_observations = np.empty(self._shape, self._dtype)
         rewards = np.empty(size)
         terminated, truncated = np.empty(size, bool), np.empty(size, bool)
         beginnings, masks, next_masks = {}, [], []
-        for index, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
-            observation, rewards[index], ended, cut, info = env.step(action)
+        for index, (stream, action) in enumerate(zip(self._streams, actions, strict=True)):
+            observation, rewards[index], ended, cut, mask = stream.step(action)
             next_observations[index] = observation  # before a reset can write to the same array
             terminated[index], truncated[index] = ended, cut and not ended
-            if self._masked:
-                next_masks.append(_mask(info))
+            next_masks.append(mask)
             if ended or cut:
-                beginnings[index], info = env.reset()
-            if self._masked:
-                masks.append(_mask(info))
+                beginnings[index], mask = stream.reset()
+            masks.append(mask)
         observations = next_observations
         if beginnings:
             observations = next_observations.copy()
             for index, observation in beginnings.items():
                 observations[index] = observation
-        if not self._masked:
-            return Step(observations, rewards, terminated, truncated, next_observations)
-        self.action_masks = np.array(masks)
-        return Step(
-            observations,
-            rewards,
-            terminated,
-            truncated,
-            next_observations,
-            next_action_masks=np.array(next_masks),
-        )
+        result = Step(observations, rewards, terminated, truncated, next_observations)
+        if self.spec.action_masks:
+            self.action_masks = np.array(masks)
+            result = result._replace(next_action_masks=np.array(next_masks))
+        return self._contract.checked(result, self.action_masks)
 
     def render(self) -> np.ndarray:
         if not self._draws:
             raise ValueError("Built without render=True.")
-        return np.asarray(self._envs[0].render())
+        return self._contract.picture(self._streams[0].render())
+
+    def report_to(self, report: Report) -> None:
+        self._contract.report = report
 
     def close(self) -> None:
         for env in self._envs:
@@ -136,7 +162,7 @@ def native_vector_environment(
     """
     registered = find(id)
     options = _checked_options(kwargs)
-    if registered.vector_entry_point is None or has_action_masks(id, options):
+    if registered.vector_entry_point is None:
         return None
     limit = _lower(registered.max_episode_steps, max_steps_per_episode)
     arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
@@ -144,13 +170,31 @@ def native_vector_environment(
         envs = gymnasium.make_vec(
             id, num_envs, gymnasium.VectorizeMode.VECTOR_ENTRY_POINT, **arguments, **options
         )
-    if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
+    of_entries = isinstance(envs.single_observation_space, _OF_ENTRIES)
+    same_step = envs.metadata.get("autoreset_mode") == gymnasium.vector.AutoresetMode.SAME_STEP
+    if of_entries or not same_step:
         envs.close()
         return None
-    spec = spec_of(
-        id, envs.single_observation_space, envs.single_action_space, num_envs, limit, options
-    )
-    return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
+    seeds = Seeds(seed).integer("streams")
+    try:
+        first = envs.reset(seed=seeds)
+        if MASK in first[1]:  # the loop takes them from each environment
+            envs.close()
+            return None
+        spec = spec_of(
+            id,
+            envs.single_observation_space,
+            envs.single_action_space,
+            num_envs,
+            limit,
+            options,
+            masked=False,
+            notes=notes_on_memory(id, envs),
+        )
+        return VectorEnvironment(envs, spec, seeds, first)
+    except BaseException:
+        envs.close()
+        raise
 
 
 def stream_seeds(seed: int, num_envs: int) -> np.ndarray:
@@ -166,16 +210,20 @@ def spec_of(
     num_envs: int,
     limit: int | None,
     options: dict[str, Any],
+    masked: bool,
+    notes: tuple[str, ...],
 ) -> EnvironmentSpec:
-    """What an agent is told; boxes of float64 are handed over as float32."""
+    """What an agent is told; boxes of float64 are handed over as float32.
+
+    With `masked`, infos name the legal actions.
+    """
     protocol = {"environment": id, "max_steps_per_episode": limit}
     space = observation_space
     if space.shape is None or space.dtype is None:
         raise UserError(
-            f"{id} has observations of {space}: give it one array an observation, for example "
-            "with gymnasium.wrappers.FlattenObservation."
+            f"{id} has observations of {space}: give it arrays, or dictionaries or tuples of arrays, "
+            "for example with a gymnasium.ObservationWrapper."
         )
-    masked = has_action_masks(id, options)
     if masked and not isinstance(action_space, gymnasium.spaces.Discrete):
         raise UserError(
             f"{id} names legal actions in info['action_mask'], but has the action space "
@@ -193,25 +241,8 @@ def spec_of(
         max_steps_per_episode=limit,
         action_masks=masked,
         protocol=protocol | ({"kwargs": options} if options else {}),
+        notes=notes,
     )
-
-
-def has_action_masks(id: str, options: dict[str, Any]) -> bool:
-    """Whether `id` names its legal actions in `info["action_mask"]`, Gymnasium's convention.
-
-    Found out once for each `options`: they can switch masks on, and be needed to make one at all.
-    """
-    key = (id, json.dumps(options))
-    if key not in _has_masks:
-        with contextlib.closing(_make(id, None, draw=False, options=options)) as env:
-            _, info = env.reset(seed=0)
-        _has_masks[key] = "action_mask" in info
-    return _has_masks[key]
-
-
-def _mask(info: dict[str, Any]) -> np.ndarray:
-    """[A] bool, a copy: an environment may write to its own again."""
-    return np.array(info["action_mask"], bool)
 
 
 def find(id: str) -> gymnasium.envs.registration.EnvSpec:
@@ -219,7 +250,7 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
     module, _, name = id.rpartition(":")
     try:
         if module:
-            importlib.import_module(module)
+            configuration.import_module(module, f"The environment id {id!r}")
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         near = difflib.get_close_matches(name, list(gymnasium.registry), n=3)
@@ -248,13 +279,25 @@ def _checked_options(kwargs: dict[str, Any] | None) -> dict[str, Any]:
                 "what is bound elsewhere decides it."
             )
     try:
-        json.dumps(options)
+        json.dumps(options, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"create_environment.kwargs is {kwargs!r}, which cannot be written beside results "
             f"({error}): give numbers, texts, lists and dictionaries."
         ) from error
     return options
+
+
+class _Packed(gymnasium.ObservationWrapper):
+    """An environment whose dictionaries or tuples come as rows of a `PackedSpace`."""
+
+    def __init__(self, env: gymnasium.Env, id: str):
+        super().__init__(env)
+        space: Any = env.observation_space
+        self.observation_space = self._space = PackedSpace.of(space, id)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        return self._space.pack(observation)
 
 
 def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gymnasium.Env:
@@ -264,10 +307,14 @@ def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gy
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no word about its absence
     with _clear_errors(id, options):
         env = gymnasium.make(id, limit, disable_env_checker=True, **arguments, **options)
-    modes = env.metadata.get("render_modes", [])
+    modes = env.metadata.get("render_modes") or []
     if draw and "rgb_array" not in modes:
         raise UserError(f"{id} does not draw: 'rgb_array' is not among its render modes {modes}.")
-    return env
+    return (
+        _Packed(env, id)
+        if isinstance(getattr(env, "observation_space", None), _OF_ENTRIES)
+        else env
+    )
 
 
 @contextlib.contextmanager
@@ -282,6 +329,10 @@ def _clear_errors(id: str, options: dict[str, Any]) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError):  # Gymnasium's own errors name the command
             what += f", run `pip install {error.name}`"
         raise UserError(f"{id} needs a package that is not installed: {what}.") from error
+    except gymnasium.error.Error as error:
+        if is_of_users_code(error):
+            raise
+        raise UserError(f"{id} cannot be made: {str(error).rstrip('.')}.") from error
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unknown and unknown[1] == "render_mode":
@@ -290,6 +341,15 @@ def _clear_errors(id: str, options: dict[str, Any]) -> Iterator[None]:
             known = ", ".join(_known_options(id)) or "none"
             raise UserError(
                 f"{id} has no option {unknown[1]!r} (create_environment.kwargs); those it has: {known}."
+            ) from error
+        cause = error.__cause__  # Gymnasium raises a TypeError anew, without where it came from
+        if cause is not None and is_of_users_code(cause):
+            raise cause from None
+        if re.search("must inherit from the gymnasium.Env|incompatible with Gym", str(error)):
+            raise UserError(
+                f"{id} is made by {find(id).entry_point}, which gives no gymnasium.Env: let its class "
+                "inherit from gymnasium.Env and keep to Gymnasium's interface, "
+                "docs/your_own_environment.md."
             ) from error
         raise
 

@@ -12,7 +12,7 @@ import gin
 import gymnasium
 import numpy as np
 
-from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import stream_seeds
@@ -77,6 +77,11 @@ class MinAtarEnvironment(Environment):
     ):
         name = find_game(game)
         check_whole("MinAtarEnvironment", num_envs=num_envs)
+        check_flag(
+            "MinAtarEnvironment",
+            difficulty_ramping=difficulty_ramping,
+            minimal_action_set=minimal_action_set,
+        )
         check_fraction("MinAtarEnvironment", sticky_action_prob=sticky_action_prob)
         create = _package().Environment
         self._games = [

@@ -1,4 +1,4 @@
-"""Environments whose observations are seen differently: bins, differences, crops, two levels."""
+"""Environments whose observations are seen differently: pictures made smaller, stacks, bins, flat."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from typing import Any
 import gin
 import gymnasium
 import numpy as np
+from PIL import Image
 
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.environments.environment import Environment, Step
+from dopamine_lite.common.one_hot import columns
+from dopamine_lite.common.packed_space import PackedSpace, stacked
+from dopamine_lite.common.pictures import channel_axis
+from dopamine_lite.environments.contract import checked
+from dopamine_lite.environments.environment import Environment, Report, Step
 
 
 @gin.configurable
@@ -30,12 +36,14 @@ def wrapped_environment(
 
     Whatever else it is called with goes to the environment.
     """
-    wrapped = environment(
-        num_envs=num_envs,
-        seed=seed,
-        max_steps_per_episode=max_steps_per_episode,
-        render=render,
-        evaluate=evaluate,
+    wrapped = checked(  # here too, for a wrapper can hide what is not as declared
+        environment(
+            num_envs=num_envs,
+            seed=seed,
+            max_steps_per_episode=max_steps_per_episode,
+            render=render,
+            evaluate=evaluate,
+        )
     )
     for wrapper in wrappers:
         wrapped = wrapper(wrapped)
@@ -82,6 +90,9 @@ class EnvironmentWrapper(Environment):
 
     def render(self) -> np.ndarray:
         return self._environment.render()
+
+    def report_to(self, report: Report) -> None:
+        self._environment.report_to(report)
 
     def close(self) -> None:
         self._environment.close()
@@ -186,11 +197,113 @@ class DifferenceFrame(EnvironmentWrapper):
 
 
 @gin.configurable
-class Crop(EnvironmentWrapper):
-    """Pictures [..., H, W] without some of their outer rows and columns.
+class StackFrames(EnvironmentWrapper):
+    """The last `size` observations in one, [size, ...], the newest last.
+
+    Zeros stand for what was before an episode's first. The spec says that these are stacks, so a replay
+    stores each frame once.
 
     Args:
-      environment: with pictures, in stacks or not, rows and columns in the last two axes.
+      environment: with arrays of numbers, or entries that are such; not names, of which none is zero.
+      size: observations in a stack.
+
+    Raises:
+      UserError: these are names, or stacks already, or `size` is below 2.
+    """
+
+    def __init__(self, environment: Environment, size: int = 4):
+        check_whole("StackFrames", least=2, size=size)
+        spec = environment.spec
+        if spec.stack_size > 1:
+            raise UserError(
+                f"StackFrames stacks single frames, but {spec.id}'s observations are stacks of "
+                f"{spec.stack_size} already: leave it out of wrapped_environment.wrappers, or set "
+                "AtariEnvironment.stack_size = 1."
+            )
+        super().__init__(
+            environment, _stacks(spec.observation_space, size, spec.id), size, size=size
+        )
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        return observations
+
+    def reset(self) -> np.ndarray:
+        self._stacks = self._beginnings(super().reset())
+        return self._stacks
+
+    def step(self, actions: np.ndarray) -> Step:
+        result = super().step(actions)
+        newest = result.next_observations[:, None]
+        following = observations = np.concatenate([self._stacks[:, 1:], newest], axis=1)
+        ended = result.terminated | result.truncated
+        if ended.any():
+            observations = following.copy()
+            observations[ended] = self._beginnings(result.observations[ended])
+        self._stacks = observations
+        return result._replace(observations=observations, next_observations=following)
+
+    def _beginnings(self, observations: np.ndarray) -> np.ndarray:
+        """Stacks [M, size, ...] of an episode's first observations [M, ...]."""
+        shape = self.spec.observation_space.shape
+        assert shape is not None
+        stacks = np.zeros((len(observations), *shape), observations.dtype)
+        stacks[:, -1] = observations
+        return stacks
+
+
+@gin.configurable
+class Flatten(EnvironmentWrapper):
+    """Each observation as one row of numbers, as `gymnasium.spaces.flatten` makes it.
+
+    Names of a `Discrete` or `MultiDiscrete` space become one-hot vectors; the entries of dictionaries
+    and tuples follow one another, in float32 where Gymnasium has float64. In stacks each frame is a
+    row. Numbers stay what they are, also bytes beside fractions: without this wrapper a network reads
+    entries too, and bytes as fractions.
+    """
+
+    def __init__(self, environment: Environment):
+        spec = environment.spec
+        space: Any = spec.observation_space
+        self._space = space
+        entries = space.entries if isinstance(space, PackedSpace) else {"": space}
+        if spec.stack_size > 1 and not isinstance(space, PackedSpace):
+            entries = {
+                "": gymnasium.spaces.Box(space.low[0], space.high[0], dtype=space.dtype.type)
+            }
+        self._entries: dict[str, Any] = entries
+        flat: Any = [gymnasium.spaces.flatten_space(entry) for entry in entries.values()]
+        dtype = np.result_type(*(entry.dtype for entry in flat))
+        self._dtype = np.float32 if dtype == np.float64 else dtype
+        row = gymnasium.spaces.Box(
+            np.concatenate([entry.low for entry in flat]).astype(self._dtype),
+            np.concatenate([entry.high for entry in flat]).astype(self._dtype),
+            dtype=np.dtype(self._dtype).type,
+        )
+        size = spec.stack_size
+        super().__init__(environment, stacked(row, size) if size > 1 else row, size)
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        values = {"": observations}
+        if isinstance(self._space, PackedSpace):
+            values = self._space.unpack(observations)
+        rows = [self._flat(entry, values[name]) for name, entry in self._entries.items()]
+        return np.concatenate(rows, axis=-1).astype(self._dtype, copy=False)
+
+    def _flat(self, space: Any, values: np.ndarray) -> np.ndarray:
+        """Values [N, *shape], or [N, stack, *shape], as rows."""
+        rows = values.reshape(*values.shape[: values.ndim - len(space.shape)], -1)
+        if not isinstance(space, gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete):
+            return rows
+        owners, names = columns(space)
+        return (rows[..., owners] == names).astype(space.dtype)
+
+
+@gin.configurable
+class Crop(EnvironmentWrapper):
+    """Pictures without some of their outer rows and columns.
+
+    Args:
+      environment: with pictures, in stacks or not: [height, width], with channels or without.
       top: rows cut away at the top; the others likewise.
       bottom: rows.
       left: columns.
@@ -204,12 +317,8 @@ class Crop(EnvironmentWrapper):
         self, environment: Environment, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0
     ):
         space = _box(environment, "Crop")
-        if len(space.shape) < 2:
-            raise UserError(
-                f"Crop needs pictures, but {environment.spec.id} has observations of {space}: leave "
-                "Crop out of wrapped_environment.wrappers."
-            )
-        height, width = space.shape[-2:]
+        rows, columns, _ = _picture_axes(environment, "Crop")
+        height, width = space.shape[rows], space.shape[columns]
         cuts = {"top": top, "bottom": bottom, "left": left, "right": right}
         if min(cuts.values()) < 0 or top + bottom >= height or left + right >= width:
             written = ", ".join(f"{name} {cut}" for name, cut in cuts.items())
@@ -217,13 +326,91 @@ class Crop(EnvironmentWrapper):
                 f"Crop's {written} cannot be cut away from {height} rows and {width} columns: give "
                 "numbers from 0 that leave something."
             )
-        self._kept = (..., slice(top, height - bottom), slice(left, width - right))
+        behind = (slice(None),) * (-1 - columns)  # channels
+        self._kept: Any = (..., slice(top, height - bottom), slice(left, width - right), *behind)
         low, high = space.low[self._kept], space.high[self._kept]
         cropped = gymnasium.spaces.Box(low, high, dtype=space.dtype.type)
         super().__init__(environment, cropped, environment.spec.stack_size, **cuts)
 
     def _convert(self, observations: np.ndarray) -> np.ndarray:
         return observations[self._kept]
+
+
+@gin.configurable
+class Grey(EnvironmentWrapper):
+    """Pictures of red, green and blue in grey, [height, width]: 0.299 R + 0.587 G + 0.114 B.
+
+    The luma of ITU-R BT.601, bytes rounded as Pillow rounds them; other numbers in float32.
+
+    Args:
+      environment: with pictures of three channels, first or last, in stacks or not.
+
+    Raises:
+      UserError: observations are no such pictures.
+    """
+
+    def __init__(self, environment: Environment):
+        space = _box(environment, "Grey")
+        _, _, channels = _picture_axes(environment, "Grey")
+        if channels is None or space.shape[channels] != 3:
+            raise UserError(
+                f"Grey needs pictures of red, green and blue, but {environment.spec.id} has "
+                f"observations of {space}: leave Grey out of wrapped_environment.wrappers."
+            )
+        self._channels = channels
+        low, high = self._convert(space.low), self._convert(space.high)
+        grey = gymnasium.spaces.Box(low, high, dtype=low.dtype.type)
+        super().__init__(environment, grey, environment.spec.stack_size)
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        colors = np.moveaxis(observations, self._channels, 0)
+        if observations.dtype != np.uint8:
+            red, green, blue = colors.astype(np.float32)
+            return 0.299 * red + 0.587 * green + 0.114 * blue
+        red, green, blue = colors.astype(np.uint32)
+        # Pillow's, in units of 2^-16, with a half to round.
+        return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
+
+
+@gin.configurable
+class Resize(EnvironmentWrapper):
+    """Pictures in another size, by Pillow's bilinear filter: a smaller one averages all that it covers.
+
+    Bytes are rounded, the same on every machine; other numbers become float32.
+
+    Args:
+      environment: with pictures, in stacks or not: [height, width], with channels or without.
+      height: rows.
+      width: columns.
+
+    Raises:
+      UserError: observations are no pictures, or a size is below 1.
+    """
+
+    def __init__(self, environment: Environment, height: int = 84, width: int = 84):
+        check_whole("Resize", height=height, width=width)
+        space = _box(environment, "Resize")
+        self._rows, self._columns, _ = _picture_axes(environment, "Resize")
+        self._size = (width, height)
+        self._dtype: Any = np.uint8 if space.dtype == np.uint8 else np.float32
+        shape = list(space.shape)
+        shape[self._rows], shape[self._columns] = height, width
+        low, high = space.low.min(), space.high.max()
+        resized = gymnasium.spaces.Box(
+            self._dtype(low), self._dtype(high), tuple(shape), self._dtype
+        )
+        stack_size = environment.spec.stack_size
+        super().__init__(environment, resized, stack_size, height=height, width=width)
+
+    def _convert(self, observations: np.ndarray) -> np.ndarray:
+        axes = (self._rows, self._columns)
+        planes = np.moveaxis(observations.astype(self._dtype, copy=False), axes, (-2, -1))
+        resized = [
+            np.asarray(Image.fromarray(plane).resize(self._size, Image.Resampling.BILINEAR))
+            for plane in np.ascontiguousarray(planes).reshape(-1, *planes.shape[-2:])
+        ]
+        shape = (*planes.shape[:-2], *resized[0].shape)
+        return np.moveaxis(np.array(resized).reshape(shape), (-2, -1), axes)
 
 
 @gin.configurable
@@ -263,6 +450,45 @@ def _box(environment: Environment, wrapper: str) -> gymnasium.spaces.Box:
             f"{wrapper} out of wrapped_environment.wrappers."
         )
     return space
+
+
+def _picture_axes(environment: Environment, wrapper: str) -> tuple[int, int, int | None]:
+    """The axes of rows, columns and channels, if there are any, counted from an observation's end."""
+    space = environment.spec.observation_space
+    shape = space.shape
+    assert shape is not None
+    if environment.spec.stack_size > 1:
+        shape = shape[1:]
+    if len(shape) == 2:
+        return -2, -1, None
+    if len(shape) != 3:
+        raise UserError(
+            f"{wrapper} needs pictures, but {environment.spec.id} has observations of {space}: leave "
+            f"{wrapper} out of wrapped_environment.wrappers."
+        )
+    channels = channel_axis(shape)
+    if channels is None:
+        raise UserError(
+            f"{wrapper} needs pictures, and the shape {shape} of {environment.spec.id}'s does not say "
+            "which axis holds the channels: let it give [height, width, channels] with at most 4 of "
+            "them."
+        )
+    return (-2, -1, -3) if channels == 0 else (-3, -2, -1)
+
+
+def _stacks(space: gymnasium.Space, size: int, id: str) -> gymnasium.Space:
+    """The space of stacks of `size`."""
+    numbers = (gymnasium.spaces.Box, gymnasium.spaces.MultiBinary)
+    entries = space.entries if isinstance(space, PackedSpace) else {"": space}
+    for name, entry in entries.items():
+        if not isinstance(entry, numbers):
+            raise UserError(
+                f"StackFrames has zeros before an episode's first observation, but those of {id} have "
+                f"{entry}{f' at {name!r}' if name else ''}, which are names: put @Flatten before it."
+            )
+    if isinstance(space, PackedSpace):
+        return PackedSpace(space.entries, space.owner, size)
+    return stacked(space, size)
 
 
 def _numbers_of_bins(bins: int | Sequence[int], environment: Environment) -> list[int]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import gin
 import tensorflow as tf
 
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.checks import check_not_negative, check_whole
 from dopamine_lite.networks.layers import fold_in, normal, uniform
+
+
+class Augmentation(Protocol):
+    """What an agent asks of an augmentation. Built without arguments."""
+
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """What the torso has prepared -> the same changed, drawn with the seed [2] int32."""
 
 
 @gin.configurable
@@ -25,11 +34,8 @@ class RandomShift:
     of_images = True  # and of nothing else
 
     def __init__(self, pixels: int = 4, intensity: float = 0.05):
-        if pixels < 0 or intensity < 0:
-            raise UserError(
-                f"RandomShift has pixels = {pixels} and intensity = {intensity}: both must be 0 or "
-                "more."
-            )
+        check_whole("RandomShift", least=0, pixels=pixels)
+        check_not_negative("RandomShift", intensity=intensity)
         self._pixels = pixels
         self._intensity = intensity
 

@@ -6,12 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.observations import Numbers
+from dopamine_lite.networks.twins import agree, example_observations
+
+_EXAMPLES = 4  # observations on which a Keras model is compared with the network
 
 PolicyFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -19,54 +24,72 @@ PolicyFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 def save_savedmodel(
     policy: PolicyFunction,
     variables: Sequence[tf.Variable],
-    observation_shape: tuple[int, ...],
-    dtype: np.dtype,
+    observation_space: gymnasium.Space,
     path: Path,
 ) -> None:
-    """Writes `policy` as a SavedModel: its `serving_default` takes observations [B, ...].
+    """Writes `policy` as a SavedModel: its `serving_default` takes `observations` [B, ...].
+
+    Where an observation has several entries, it takes each by its name, and `policy` all of them in a
+    dictionary.
 
     Args:
       policy: from observations to what it returns for them, in TensorFlow.
       variables: that it reads.
-      observation_shape: of one observation.
-      dtype: of observations.
+      observation_space: of one observation, a stack's axis included.
       path: the directory to write.
     """
     module = tf.Module()
     module.own_variables = list(variables)
-    signature = tf.TensorSpec([None, *observation_shape], tf.as_dtype(dtype), name="observations")
-    module.policy = tf.function(policy, input_signature=[signature])
+    inputs: Any = _batch_of(observation_space, "observations")
+    if isinstance(observation_space, PackedSpace):
+        entries = observation_space.stacked_entries()
+        inputs = {name: _batch_of(space, name) for name, space in entries.items()}
+    module.policy = tf.function(policy, input_signature=[inputs])
     tf.saved_model.save(module, str(path), signatures=module.policy.get_concrete_function())
+
+
+def _batch_of(space: Any, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype), name=name)
 
 
 def keras_model(network: Network) -> keras.Sequential:
     """The network as a Keras model of Keras's own layers: observations to its outputs.
 
     Raises:
-      UserError: it has layers that Keras does not know.
+      UserError: it has layers, or a preparation of observations, that Keras does not know.
     """
     torso: Any = network.torso
     head_layers = network.head.layers
     dense = len(head_layers) == 1 and isinstance(head_layers[0], keras.layers.Dense)
-    if network.categories:
+    if not isinstance(network.reader, Numbers):
         raise UserError(
-            "A Keras model cannot show how this network reads a state's number, as a one-hot vector: "
-            "export it with --format savedmodel."
+            "A Keras model cannot show how this network reads names, as one-hot vectors, or several "
+            "entries: export it with --format savedmodel."
         )
     if not dense or not hasattr(torso, "preparation_layers"):
         raise UserError(
             f"A {type(torso).__name__} with a {type(network.head).__name__} like this one has layers "
             "that Keras alone does not know: export it with --format savedmodel."
         )
+    scaling = [keras.layers.Rescaling(1 / 255)] if network.reader.divided_by_255 else []
     layers = [*torso.layers.layers, *head_layers]
     model = keras.Sequential(
         [
             keras.Input(network.input.shape[1:]),
-            *torso.preparation_layers(network.input.dtype),
+            *scaling,
+            *torso.preparation_layers(),
             *(_of_keras(layer) for layer in layers),
         ]
     )
     model.set_weights([weight for layer in layers for weight in layer.get_weights()])
+    # A class that extends one of ours, or of Keras's, may compute something else than that.
+    observations = tf.constant(example_observations(network.observation_space, _EXAMPLES))
+    outputs = network.head.values(network(network.prepare(observations)))
+    if not agree(outputs.numpy(), model(observations).numpy()):
+        raise UserError(
+            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one computes "
+            "something else than its layers do in Keras alone: export it with --format savedmodel."
+        )
     return model
 
 

@@ -15,11 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_flag, check_not_negative, check_number, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.losses import categorical, quantile
 from dopamine_lite.networks.layers import (
+    MOST_UNITS,
     CosineEmbedding,
     Dense,
     Linear,
@@ -31,11 +32,18 @@ from dopamine_lite.networks.layers import initializer as make_initializer
 
 
 class Head(Protocol):
-    """What a network asks of its head. Built as `head(seeds, num_actions)`."""
+    """What a network asks of its head. Built as `head(seeds, num_actions)`.
 
-    layers: Sequence[keras.layers.Layer]
+    Acting is faster where a head also brings a `call_numpy(features, weights, generator)`: action values
+    [B, A] for features [B, F] in NumPy, noise drawn from the generator (see `networks.twins`).
+    """
+
     random_in_training: bool
     random_in_evaluation: bool
+
+    @property
+    def layers(self) -> Sequence[keras.layers.Layer]:
+        """All layers with parameters, in a fixed order."""
 
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Outputs for features [B, F]."""
@@ -45,14 +53,6 @@ class Head(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """What it is and which of its parts are active."""
-
-    def call_numpy(
-        self,
-        features: np.ndarray,
-        weights: Sequence[np.ndarray],
-        generator: np.random.Generator | None,
-    ) -> np.ndarray:
-        """Action values [B, A] for features [B, F], in NumPy."""
 
 
 class _Streams:
@@ -83,6 +83,11 @@ class _Streams:
         initializer: str,
         sigma0: float,
     ):
+        name = type(self).__name__
+        check_flag(name, dueling=dueling, noisy=noisy)
+        check_whole(name, least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        check_not_negative(name, sigma0=sigma0)
+
         def linear(units: int, name: str) -> Linear:
             if noisy:
                 return NoisyDense(units, seeds.child(name), sigma0, name)
@@ -221,10 +226,12 @@ class CategoricalHead(_Streams):
         initializer: str = "dopamine_uniform",
         sigma0: float = 0.5,
     ):
-        if not (vmin < vmax and num_atoms >= 2):
+        check_number("CategoricalHead", vmin=vmin, vmax=vmax)
+        check_whole("CategoricalHead", least=2, most=MOST_UNITS, num_atoms=num_atoms)
+        if not vmin < vmax:
             raise UserError(
-                f"A return's distribution has {num_atoms} atoms from {vmin} to {vmax}: give it at least "
-                "2 atoms and a vmin below its vmax."
+                f"A return's distribution has {num_atoms} atoms from {vmin} to {vmax}: give it a vmin "
+                "below its vmax."
             )
         super().__init__(
             seeds,
@@ -276,7 +283,7 @@ class QuantileHead(_Streams):
         initializer: str = "dopamine_uniform",
         sigma0: float = 0.5,
     ):
-        check_whole("QuantileHead", num_quantiles=num_quantiles)
+        check_whole("QuantileHead", most=MOST_UNITS, num_quantiles=num_quantiles)
         super().__init__(
             seeds,
             num_actions,
@@ -338,9 +345,11 @@ class ImplicitQuantileHead:
 
         check_whole(
             "ImplicitQuantileHead",
+            most=MOST_UNITS,
             num_cosines=num_cosines,
             num_quantile_samples=num_quantile_samples,
         )
+        check_whole("ImplicitQuantileHead", least=0, most=MOST_UNITS, hidden_units=hidden_units)
         self._num_samples = num_quantile_samples
         kernel = make_initializer(initializer, seeds, "embedding")
         self._embedding = CosineEmbedding(num_cosines, kernel)

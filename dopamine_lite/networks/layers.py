@@ -12,6 +12,8 @@ import tensorflow as tf
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 
+MOST_UNITS = 1_000_000  # of a layer; more is a slip of the keyboard that would fill any memory
+
 _SCALES = {  # (scale, mode) of keras.initializers.VarianceScaling, uniform
     # Glorot and Bengio (2010), eq. 16: Dopamine's DQN.
     "glorot_uniform": (1.0, "fan_avg"),

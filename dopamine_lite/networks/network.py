@@ -11,27 +11,38 @@ import tensorflow as tf
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
 from dopamine_lite.networks.heads import Head
+from dopamine_lite.networks.observations import reader_of
 from dopamine_lite.networks.torsos import Torso
 
 
 class Network:
     """A head on a torso, built for the observations of one space.
 
-    An observation of a `Discrete` space, which is a name and no quantity, reaches the torso as a
-    one-hot vector.
+    Names, of a `Discrete` or `MultiDiscrete` space, reach the torso as one-hot vectors, bytes as
+    fractions (see `dopamine_lite.networks.observations`).
 
     Args:
       torso: see `dopamine_lite.networks.torsos`.
       head: see `dopamine_lite.networks.heads`.
       observation_space: of observations as they are stored, a stack's axis included.
+      stack_size: frames in an observation, on its first axis; 1: no such axis.
     """
 
-    def __init__(self, torso: Torso, head: Head, observation_space: gymnasium.Space):
+    def __init__(
+        self,
+        torso: Torso,
+        head: Head,
+        observation_space: gymnasium.Space,
+        stack_size: int = 1,
+    ):
         self.torso = torso
         self.head: Any = head
-        space = observation_space
+        self.observation_space = space = observation_space
         assert space.shape is not None and space.dtype is not None
-        self.categories = space if isinstance(space, gymnasium.spaces.Discrete) else None
+        self.reader = reader_of(space)
+        built_for = getattr(torso, "built_for", None)
+        if built_for:
+            built_for(space, stack_size)
         self.input = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))
         # Traced and not computed: of a transpose of bytes outside XLA, TensorFlow complains aloud.
         prepared = tf.function(self.prepare).get_concrete_function(self.input).structured_outputs
@@ -55,11 +66,11 @@ class Network:
         return self.torso.layers(prepared)
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
-        """Observations [B, ...] as stored -> what the torso's layers read."""
-        if self.categories:
-            first, number = int(self.categories.start), int(self.categories.n)
-            observations = tf.one_hot(observations - first, number)
-        return self.torso.prepare(observations)
+        """Observations [B, ...] as stored -> what the torso's layers read.
+
+        Those of a `PackedSpace` may also come as a dictionary of its entries.
+        """
+        return self.torso.prepare(self.reader(observations))
 
     @property
     def num_parameters(self) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
 
-from dopamine_lite.common.checks import check_not_negative, check_whole
+from dopamine_lite.common.checks import check_flag, check_fraction, check_not_negative, check_whole
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
 
 
@@ -16,7 +18,7 @@ def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Seque
     return gradients if most is None else tf.clip_by_global_norm(gradients, most)[0]
 
 
-class _Optimizer:
+class Optimizer(abc.ABC):
     """Slots beside variables and a learning rate that may fall. `build`, then `apply` in a graph."""
 
     _slot_names: tuple[str, ...]
@@ -36,6 +38,10 @@ class _Optimizer:
             for variable in self._variables
         ]
         self._updates = tf.Variable(0, dtype=tf.int64)  # gradient steps taken
+
+    @abc.abstractmethod
+    def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
+        """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
 
     def _learning_rate(self, scale: float | tf.Tensor) -> tf.Tensor:
         if self._decay_updates is None:
@@ -59,7 +65,7 @@ class _Optimizer:
 
 
 @gin.configurable
-class Adam(_Optimizer):
+class Adam(Optimizer):
     """Kingma and Ba (2015), in the form of the end of their section 2 (epsilon is "epsilon hat").
 
     theta -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon). In the form with
@@ -78,6 +84,12 @@ class Adam(_Optimizer):
         decay_updates: int | None = None,
     ):
         super().__init__(learning_rate, decay_updates)
+        check_fraction("Adam", beta1=beta1, beta2=beta2)
+        check_not_negative("Adam", epsilon=epsilon)
+        if 1 in (beta1, beta2):
+            raise UserError(
+                "Adam.beta1 and Adam.beta2 must be below 1, or nothing is ever learned."
+            )
         self._betas = (beta1, beta2)
         self._epsilon = epsilon
 
@@ -86,7 +98,6 @@ class Adam(_Optimizer):
         self._powers = [tf.Variable(beta, dtype=tf.float32) for beta in self._betas]  # beta^t
 
     def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
-        """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
         rate = self._learning_rate(scale)
         for variable, slots, gradient in zip(self._variables, self._slots, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
@@ -119,7 +130,7 @@ _RMSPROP_SLOTS = {"mean_gradient": "mg", "mean_square": "ms", "momentum": "mom"}
 
 
 @gin.configurable
-class RMSProp(_Optimizer):
+class RMSProp(Optimizer):
     """RMSProp: theta -= lr g / sqrt(V + epsilon), V a running mean of g^2 (Hinton 2012).
 
     Centred, as in Mnih et al. (2015), V is E[g^2] - E[g]^2. That paper sums gradients over its
@@ -137,6 +148,9 @@ class RMSProp(_Optimizer):
         decay_updates: int | None = None,
     ):
         super().__init__(learning_rate, decay_updates)
+        check_fraction("RMSProp", decay=decay, momentum=momentum)
+        check_not_negative("RMSProp", epsilon=epsilon)
+        check_flag("RMSProp", centred=centred)
         self._decay = decay
         self._momentum = momentum
         self._epsilon = epsilon
@@ -148,7 +162,6 @@ class RMSProp(_Optimizer):
             self._slot_names = ("mean_square", "momentum")
 
     def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
-        """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
         settings = {
             "lr": self._learning_rate(scale),
             "rho": self._decay,

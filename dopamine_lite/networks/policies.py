@@ -16,12 +16,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.checks import check_number
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.losses import td
 from dopamine_lite.networks.layers import Dense, orthogonal
 
 _ILLEGAL = -1e9  # a logit that leaves its action no probability, and stays finite
+_FARTHEST = 20.0  # log deviation, up or down: float32 holds the squares of what is made of it
 _GAIN = 0.01  # of the last layer: all actions begin about equally likely
 
 
@@ -118,7 +121,7 @@ class CategoricalPolicy:
 
     def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         chosen = [
-            tf.reduce_sum(logs * tf.one_hot(actions[:, index], logs.shape[1]), axis=1)
+            td.select(logs, actions[:, index])
             for index, logs in enumerate(self._log_softmaxes(outputs))
         ]
         return tf.add_n(chosen)
@@ -161,7 +164,8 @@ class CategoricalPolicy:
         return shifted[:, 0] if self._is_single else shifted
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
-        parts = tf.split(outputs, self._sizes, axis=1)
+        # Slices, not `tf.split`: TensorFlow Lite takes no sizes of 64 bits.
+        parts = [outputs[:, part] for part in self._parts]
         actions = tf.stack([tf.argmax(part, axis=1) for part in parts], axis=1) + self._starts
         return actions[:, 0] if self._is_single else actions
 
@@ -171,7 +175,8 @@ class GaussianPolicy:
     """Independent normals whose means depend on the state and whose deviations do not.
 
     Outputs are the means and the logarithms of the deviations, [B, 2 D]. The environment gets
-    actions clipped to its bounds; learning sees them as they were drawn.
+    actions clipped to its bounds and, where it takes whole numbers, rounded to the nearest; learning
+    sees them as they were drawn.
 
     Args:
       seeds: of the initial parameters.
@@ -184,9 +189,14 @@ class GaussianPolicy:
     def __init__(
         self, seeds: Seeds, action_space: gymnasium.spaces.Box, initial_log_std: float = 0.0
     ):
+        check_number("GaussianPolicy", initial_log_std=initial_log_std)
         self._shape = action_space.shape
+        self._dtype = np.dtype(action_space.dtype)
+        self._whole = self._dtype.kind in "iu"
         self._low, self._high = action_space.low, action_space.high
-        self._dtype = action_space.dtype
+        if self._whole:
+            self._low = _float32_towards(np.inf, self._low)
+            self._high = _float32_towards(-np.inf, self._high)
         self.action_size = int(np.prod(self._shape))
         self.size = 2 * self.action_size
         kernel = orthogonal(_GAIN, seeds, "means")
@@ -201,24 +211,31 @@ class GaussianPolicy:
         means = features @ kernel + bias
         return np.concatenate([means, np.broadcast_to(log_stds, means.shape)], axis=1)
 
-    def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+    @staticmethod
+    def _parts(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The means and the logarithms of the deviations, [B, D] each, of outputs [B, 2 D]."""
         means, log_stds = tf.split(outputs, 2, axis=1)
+        return means, tf.clip_by_value(log_stds, -_FARTHEST, _FARTHEST)
+
+    def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        means, log_stds = self._parts(outputs)
         distances = (actions - means) * tf.exp(-log_stds)
         return -tf.reduce_sum(tf.square(distances) / 2 + log_stds + np.log(2 * np.pi) / 2, axis=1)
 
     def entropies(self, outputs: tf.Tensor) -> tf.Tensor:
-        _, log_stds = tf.split(outputs, 2, axis=1)
+        _, log_stds = self._parts(outputs)
         return tf.reduce_sum(log_stds + np.log(2 * np.pi * np.e) / 2, axis=1)
 
     def divergences(self, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-        old_means, old_logs = tf.split(old, 2, axis=1)
-        means, logs = tf.split(new, 2, axis=1)
+        old_means, old_logs = self._parts(old)
+        means, logs = self._parts(new)
         squares = tf.exp(2 * (old_logs - logs)) + tf.square((old_means - means) * tf.exp(-logs))
         return tf.reduce_sum(logs - old_logs + (squares - 1) / 2, axis=1)
 
     def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         means, log_stds = np.split(outputs, 2, axis=1)
-        return means + np.exp(log_stds) * generator.standard_normal(means.shape, np.float32)
+        stds = np.exp(np.clip(log_stds, -_FARTHEST, _FARTHEST))
+        return means + stds * generator.standard_normal(means.shape, np.float32)
 
     def mode(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return outputs[:, : self.action_size]
@@ -231,11 +248,25 @@ class GaussianPolicy:
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         inside = np.clip(actions.reshape(-1, *self._shape), self._low, self._high)
+        if self._whole:
+            inside = np.rint(inside)
         return inside.astype(self._dtype, copy=False)
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
         means = tf.reshape(outputs[:, : self.action_size], [-1, *self._shape])
-        return tf.clip_by_value(means, self._low, self._high)
+        low, high = _float32_towards(np.inf, self._low), _float32_towards(-np.inf, self._high)
+        inside = tf.clip_by_value(means, low, high)
+        return tf.cast(tf.round(inside) if self._whole else inside, self._dtype)
+
+
+def _float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
+    """Bounds in float32; those that it lacks become the next towards `end`, inside the box.
+
+    Else the highest of int32 would be 2^31, and that the lowest after a cast.
+    """
+    rounded = bounds.astype(np.float32)
+    missed = np.sign(end) * (bounds.astype(object) - rounded.astype(object)) > 0
+    return np.where(missed, np.nextafter(rounded, np.float32(end)), rounded)
 
 
 class _MeansAndDeviations(keras.layers.Layer):

@@ -3,25 +3,34 @@
 A torso holds its Keras layers and tells an agent two things more: `prepare`, pure TensorFlow from
 observations to what the layers read (compiled by XLA, which does it ten times faster than TensorFlow's
 own kernels), and `compile_update`, whether XLA is faster for the whole update too. One that is small
-enough to be computed in NumPy also offers `call_numpy`. Observations come as they are stored, but those
-of a `Discrete` space as one-hot vectors.
+enough to be computed in NumPy also brings `call_numpy` (see `twins`; a subclass brings its own or acts
+by TensorFlow). Observations come as numbers in float32: bytes as fractions, names as one-hot vectors
+(see `observations`). One that needs to know more of them than their shape offers `built_for`, which
+the network calls first.
 
 Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import gin
+import gymnasium
 import keras
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.packed_space import PackedSpace
+from dopamine_lite.common.pictures import MOST_CHANNELS, channel_axis
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.layers import MOST_UNITS
 from dopamine_lite.networks.layers import initializer as _initializer
+from dopamine_lite.networks.twins import brings_twin
 
 
 class Torso(Protocol):
@@ -31,7 +40,10 @@ class Torso(Protocol):
     compile_update: bool
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
-        """Observations [B, ...] -> what `layers` reads."""
+        """Observations [B, ...] float32 -> what `layers` reads.
+
+        Those of several entries come as a dictionary of such tensors.
+        """
 
 
 def _dense(
@@ -57,45 +69,116 @@ def _convolution(
     )
 
 
-def _scaled_images(torso: str, observations: tf.Tensor) -> tf.Tensor:
-    """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1].
+class PictureTorso:
+    """What torsos of pictures share: rows and columns come first, channels last.
 
-    Raises:
-      UserError: these are no stacks of frames, or the last axis is the stack.
-    """
-    shape = tuple(observations.shape[1:])
-    if len(shape) != 3 or shape[0] > shape[2]:
-        raise UserError(
-            f"{torso} reads stacks of frames [stack, height, width], but the observations have the "
-            f"shape {shape}: bind another torso, such as @MLP."
-        )
-    images = tf.cast(tf.transpose(observations, [0, 2, 3, 1]), tf.float32)
-    return images / 255.0 if observations.dtype == tf.uint8 else images
-
-
-@gin.configurable
-class NatureCNN:
-    """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
-
-    Reads stacks of frames [B, stack, height, width], bytes or numbers of a scale that suits; gives
-    features [B, hidden_units].
+    Pictures are [height, width, channels], [channels, height, width] or [height, width]; those of a
+    stack are channels side by side, the oldest frame's first.
 
     Args:
-      seeds: of the initial parameters.
-      hidden_units: of the layer after the convolutions; 0: none, for a head that has its own.
-      convolutions: filters, kernel and stride of each.
-      initializer: see `dopamine_lite.networks.layers`.
+      channels: which axis holds them, "first" or "last"; None: the one with at most 4 entries.
+
+    Raises:
+      UserError: `channels` is something else.
     """
+
+    least_size = 1  # rows and columns that the layers need
+
+    def __init__(self, channels: str | None = None):
+        if channels not in (None, "first", "last"):
+            raise UserError(
+                f'{self._name}.channels is {channels!r}: choose "first", "last" or None.'
+            )
+        self._channels = channels
+
+    def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
+        """Finds the axes in observations of `space`, whose first are stacks of frames if there are any.
+
+        Raises:
+          UserError: these are no pictures, their shape does not say where the channels are, or they
+            are too small.
+        """
+        assert space.shape is not None
+        shape = space.shape[1:] if stack_size > 1 else space.shape
+        if isinstance(space, PackedSpace) or len(shape) not in (2, 3):
+            raise UserError(
+                f"{self._name} reads pictures, [height, width] with or without channels, but an "
+                f"observation is {space}: bind another torso, such as @MLP, or @DictTorso for several "
+                "entries."
+            )
+        if len(shape) == 2:
+            rows, columns, channels = 0, 1, []
+        elif self._channels_come_first(shape):
+            rows, columns, channels = 1, 2, [0]
+        else:
+            rows, columns, channels = 0, 1, [2]
+        height, width = shape[rows], shape[columns]
+        if min(height, width) < self.least_size:
+            raise UserError(
+                f"{self._name} needs pictures of {self.least_size} x {self.least_size} or more, but "
+                f"these are {height} x {width}: bind @SmallCNN, or smaller convolutions."
+            )
+        frames = [0] if stack_size > 1 else []
+        order = [axis + len(frames) for axis in (rows, columns)] + frames
+        self._order = [*order, *(axis + len(frames) for axis in channels)]
+        self._size = (height, width, math.prod(space.shape) // (height * width))
+
+    def preparation_layers(self) -> list[keras.layers.Layer]:
+        """`prepare` as Keras layers."""
+        layers: list[keras.layers.Layer] = []
+        if self._order != sorted(self._order):
+            layers.append(keras.layers.Permute([axis + 1 for axis in self._order]))
+        return layers if len(self._order) == 3 else [*layers, keras.layers.Reshape(self._size)]
+
+    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
+        """Observations [B, ...] -> [B, height, width, channels of all frames]."""
+        order = [0, *(axis + 1 for axis in self._order)]
+        if order != sorted(order):
+            observations = tf.transpose(observations, order)
+        return tf.reshape(observations, [-1, *self._size])
+
+    def _prepare_numpy(self, observations: np.ndarray) -> np.ndarray:
+        """`prepare` in NumPy."""
+        moved = observations.transpose(0, *(axis + 1 for axis in self._order))
+        return moved.reshape(-1, *self._size)
+
+    def _channels_come_first(self, shape: tuple[int, ...]) -> bool:
+        if self._channels is not None:
+            return self._channels == "first"
+        axis = channel_axis(shape)
+        if axis is None:
+            raise UserError(
+                f"{self._name} reads pictures, and the shape {shape} does not say which axis holds the "
+                f"channels (the first or the last, one of them with at most {MOST_CHANNELS}): bind "
+                f'{self._name}.channels = "last" or "first".'
+            )
+        return axis == 0
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+
+class ConvolutionalTorso(PictureTorso):
+    """Convolutions with ReLUs and 'valid' padding, then a layer on all that they found."""
 
     compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
 
     def __init__(
         self,
         seeds: Seeds,
-        hidden_units: int = 512,
-        convolutions: Sequence[tuple[int, int, int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
-        initializer: str = "glorot_uniform",
+        hidden_units: int,
+        convolutions: Sequence[tuple[int, int, int]],
+        initializer: str,
+        channels: str | None,
     ):
+        check_whole(type(self).__name__, least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        for size in convolutions:
+            for number in size:
+                check_whole(type(self).__name__, most=MOST_UNITS, convolutions=number)
+        super().__init__(channels)
+        for _, kernel, stride in reversed(convolutions):
+            self.least_size = (self.least_size - 1) * stride + kernel
         layers = [
             _convolution(seeds, index, *size, initializer)
             for index, size in enumerate(convolutions)
@@ -105,16 +188,49 @@ class NatureCNN:
             layers.append(_dense(seeds, "dense", hidden_units, initializer))
         self.layers = keras.Sequential(layers)
 
-    @staticmethod
-    def preparation_layers(dtype: tf.DType) -> list[keras.layers.Layer]:
-        """`prepare` for observations of `dtype` as Keras layers."""
-        scaling = [keras.layers.Rescaling(1 / 255)] if dtype == tf.uint8 else []
-        return [keras.layers.Permute((2, 3, 1)), *scaling]
 
-    @staticmethod
-    def prepare(observations: tf.Tensor) -> tf.Tensor:
-        """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
-        return _scaled_images("NatureCNN", observations)
+@gin.configurable
+class NatureCNN(ConvolutionalTorso):
+    """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
+
+    Reads pictures of at least 36 x 36, in stacks or not; gives features [B, hidden_units].
+
+    Args:
+      seeds: of the initial parameters.
+      hidden_units: of the layer after the convolutions; 0: none, for a head that has its own.
+      convolutions: filters, kernel and stride of each.
+      initializer: see `dopamine_lite.networks.layers`.
+      channels: see `PictureTorso`.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int = 512,
+        convolutions: Sequence[tuple[int, int, int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
+        initializer: str = "glorot_uniform",
+        channels: str | None = None,
+    ):
+        super().__init__(seeds, hidden_units, convolutions, initializer, channels)
+
+
+@gin.configurable
+class SmallCNN(ConvolutionalTorso):
+    """Two convolutions of 3 x 3, the second of stride 2, and a layer: for small pictures.
+
+    Reads pictures of at least 5 x 5, in stacks or not; gives features [B, hidden_units]. The arguments
+    are `NatureCNN`'s.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int = 128,
+        convolutions: Sequence[tuple[int, int, int]] = ((32, 3, 1), (64, 3, 2)),
+        initializer: str = "glorot_uniform",
+        channels: str | None = None,
+    ):
+        super().__init__(seeds, hidden_units, convolutions, initializer, channels)
 
 
 class _Residual(keras.layers.Layer):
@@ -141,12 +257,11 @@ class _Residual(keras.layers.Layer):
 
 
 @gin.configurable
-class ImpalaCNN:
+class ImpalaCNN(PictureTorso):
     """The residual torso of Espeholt et al. (2018), figure 3, right: 15 convolutions.
 
-    Reads stacks of frames [B, stack, height, width], bytes or numbers of a scale that suits; gives
-    features [B, hidden_units] or, with 0, those of the convolutions. `nn_scale` multiplies the filters
-    16, 32, 32.
+    Reads pictures of any size, in stacks or not; gives features [B, hidden_units] or, with 0, those of
+    the convolutions. `nn_scale` multiplies the filters 16, 32, 32; `channels` as in `PictureTorso`.
     """
 
     compile_update = False
@@ -157,7 +272,11 @@ class ImpalaCNN:
         nn_scale: int = 1,
         hidden_units: int = 512,
         initializer: str = "glorot_uniform",
+        channels: str | None = None,
     ):
+        check_whole("ImpalaCNN", most=1_000, nn_scale=nn_scale)
+        check_whole("ImpalaCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        super().__init__(channels)
         layers: list[keras.layers.Layer] = []
         for section, width in enumerate((16, 32, 32)):
             filters = width * nn_scale
@@ -179,11 +298,6 @@ class ImpalaCNN:
         if hidden_units:
             layers.append(_dense(seeds, "dense", hidden_units, initializer))
         self.layers = keras.Sequential(layers)
-
-    @staticmethod
-    def prepare(observations: tf.Tensor) -> tf.Tensor:
-        """[B, stack, height, width] -> [B, height, width, stack] float32, bytes scaled to [0, 1]."""
-        return _scaled_images("ImpalaCNN", observations)
 
 
 class PatchConvolution(keras.layers.Conv2D):
@@ -208,16 +322,19 @@ class PatchConvolution(keras.layers.Conv2D):
 
 
 @gin.configurable
-class MinAtarCNN:
+class MinAtarCNN(PictureTorso):
     """The torso of Young and Tian (2019) for MinAtar: one 3x3 convolution of 16 filters, 128 units.
 
-    Reads [B, 10, 10, channels] of any number type; gives features [B, hidden_units], or [B, 1024]
-    of the convolution with 0.
+    Reads pictures [height, width, channels] of at least 3 x 3, MinAtar's 10 x 10 or others, in stacks or
+    not; gives features [B, hidden_units], or those of the convolution with 0.
     """
 
     compile_update = True
+    least_size = 3
 
     def __init__(self, seeds: Seeds, hidden_units: int = 128, initializer: str = "glorot_uniform"):
+        check_whole("MinAtarCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        super().__init__()
         name = "convolution_0"
         kernel = _initializer(initializer, seeds, name)
         layers: list[keras.layers.Layer] = [
@@ -228,31 +345,23 @@ class MinAtarCNN:
             layers.append(_dense(seeds, "dense", hidden_units, initializer))
         self.layers = keras.Sequential(layers)
 
-    @staticmethod
-    def preparation_layers(dtype: tf.DType) -> list[keras.layers.Layer]:
-        """`prepare` for observations of `dtype` as Keras layers: Keras casts by itself."""
-        return []
-
-    @staticmethod
-    def prepare(observations: tf.Tensor) -> tf.Tensor:
-        """[B, 10, 10, channels] -> the same in float32."""
-        shape = tuple(observations.shape[1:])
-        if len(shape) != 3:
-            raise UserError(
-                "MinAtarCNN reads images [height, width, channels], but the observations have the "
-                f"shape {shape}: bind another torso, such as @MLP."
-            )
-        return tf.cast(observations, tf.float32)
-
-    @staticmethod
-    def call_numpy(observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    def call_numpy(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
         """`prepare` and `layers` in NumPy."""
         kernel, bias, *dense = weights
-        patches = np.lib.stride_tricks.sliding_window_view(observations, (3, 3), axis=(1, 2))
-        patches = patches.transpose(0, 1, 2, 4, 5, 3)  # [B, 8, 8, 3, 3, channels]
-        rows = patches.reshape(-1, kernel.size // kernel.shape[-1]).astype(np.float32)
+        pictures = self._prepare_numpy(observations)
+        patches = np.lib.stride_tricks.sliding_window_view(pictures, (3, 3), axis=(1, 2))
+        patches = patches.transpose(0, 1, 2, 4, 5, 3)  # [B, height - 2, width - 2, 3, 3, channels]
+        rows = patches.reshape(-1, kernel.size // kernel.shape[-1])
         outputs = np.maximum(rows @ kernel.reshape(-1, kernel.shape[-1]) + bias, 0)
         return _dense_numpy(outputs.reshape(len(observations), -1), dense)
+
+    def _channels_come_first(self, shape: tuple[int, ...]) -> bool:
+        if channel_axis(shape) == 0:  # as many as in MinAtar are last, whatever the shape
+            raise UserError(
+                f"MinAtarCNN reads pictures [height, width, channels], but these are {shape}: bind "
+                "@SmallCNN."
+            )
+        return False
 
 
 def _relu(outputs: np.ndarray) -> np.ndarray:
@@ -276,7 +385,8 @@ def _dense_numpy(
 class MLP:
     """Fully connected layers over the flattened observation.
 
-    Reads observations [B, ...] of any number type; gives features [B, hidden_units[-1]].
+    Reads observations [B, ...], those of several entries side by side; gives features
+    [B, hidden_units[-1]].
 
     Args:
       seeds: of the initial parameters.
@@ -298,6 +408,8 @@ class MLP:
             raise UserError(
                 f"MLP.activation is {activation!r}: choose one of {', '.join(_ACTIVATIONS)}."
             )
+        for units in hidden_units:
+            check_whole("MLP", most=MOST_UNITS, hidden_units=units)
         self._activation = _ACTIVATIONS[activation]
         self.layers = keras.Sequential(
             [
@@ -307,17 +419,113 @@ class MLP:
         )
 
     @staticmethod
-    def preparation_layers(dtype: tf.DType) -> list[keras.layers.Layer]:
-        """`prepare` for observations of `dtype` as Keras layers."""
+    def preparation_layers() -> list[keras.layers.Layer]:
+        """`prepare` as Keras layers."""
         return [keras.layers.Flatten()]
 
     @staticmethod
-    def prepare(observations: tf.Tensor) -> tf.Tensor:
-        """[B, ...] -> [B, size] float32."""
-        size = int(np.prod(observations.shape[1:]))
-        return tf.cast(tf.reshape(observations, [-1, size]), tf.float32)
+    def prepare(observations: tf.Tensor | Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """[B, ...] -> [B, size]."""
+        if isinstance(observations, Mapping):
+            return tf.concat([MLP.prepare(entry) for entry in observations.values()], axis=1)
+        return tf.reshape(observations, [-1, math.prod(observations.shape[1:])])
 
-    def call_numpy(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    def call_numpy(self, observations: Any, weights: Sequence[np.ndarray]) -> np.ndarray:
         """`prepare` and `layers` in NumPy, ten times faster for a handful of observations."""
-        flat = observations.reshape(len(observations), -1).astype(np.float32, copy=False)
-        return _dense_numpy(flat, weights, self._activation)
+        return _dense_numpy(_flat_numpy(observations), weights, self._activation)
+
+
+def _flat_numpy(observations: np.ndarray | Mapping[str, np.ndarray]) -> np.ndarray:
+    """`MLP.prepare` in NumPy."""
+    if isinstance(observations, Mapping):
+        return np.concatenate([_flat_numpy(entry) for entry in observations.values()], axis=1)
+    return observations.reshape(len(observations), -1)
+
+
+@gin.configurable
+class DictTorso:
+    """A torso for each entry of observations that are dictionaries or tuples, and a layer on all.
+
+    Reads observations of a `PackedSpace`; gives features [B, hidden_units] or, with 0, those of the
+    torsos side by side.
+
+    Args:
+      seeds: of the initial parameters.
+      torsos: by the entries' names, such as {"picture": @NatureCNN, "speed": @MLP}; an entry of an inner
+        dictionary is called "outer/inner", those of a tuple "0", "1" and so on.
+      hidden_units: of the layer that joins them.
+      initializer: of this layer, see `dopamine_lite.networks.layers`.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        torsos: Mapping[str, Callable[[Seeds], Torso]] = gin.REQUIRED,
+        hidden_units: int = 128,
+        initializer: str = "glorot_uniform",
+    ):
+        self._torsos: dict[str, Any] = {
+            name: torso(seeds.child(name)) for name, torso in torsos.items()
+        }
+        joint = _dense(seeds, "joint", hidden_units, initializer) if hidden_units else None
+        self.layers = _EachItsOwn([torso.layers for torso in self._torsos.values()], joint)
+        self.compile_update = all(torso.compile_update for torso in self._torsos.values())
+        if all(map(brings_twin, self._torsos.values())):
+            self.call_numpy = self._call_numpy
+
+    def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
+        """Tells the torsos of their entries.
+
+        Raises:
+          UserError: there are no entries, others than the torsos are for, or one that its torso
+            cannot read.
+        """
+        if not isinstance(space, PackedSpace):
+            raise UserError(
+                f"DictTorso reads dictionaries and tuples, but an observation is {space}: bind "
+                "another torso, such as @MLP."
+            )
+        if space.entries.keys() != self._torsos.keys():
+            raise UserError(
+                f"DictTorso.torsos has {', '.join(self._torsos)}, but the entries of an observation are "
+                f"{', '.join(space.entries)}: bind one torso for each."
+            )
+        for name, entry in space.stacked_entries().items():
+            built_for = getattr(self._torsos[name], "built_for", None)
+            if built_for:
+                built_for(entry, stack_size)
+
+    def prepare(self, observations: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The entries [B, ...] -> what their torsos prepare, side by side in one row [B, numbers]."""
+        prepared = [torso.prepare(observations[name]) for name, torso in self._torsos.items()]
+        self.layers.shapes = [tuple(part.shape[1:]) for part in prepared]
+        return MLP.prepare(dict(enumerate(prepared)))
+
+    def _call_numpy(
+        self, observations: Mapping[str, np.ndarray], weights: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """`prepare` and `layers` in NumPy."""
+        features = []
+        for name, torso in self._torsos.items():
+            own = len(torso.layers.trainable_variables)
+            features.append(torso.call_numpy(observations[name], weights[:own]))
+            weights = weights[own:]
+        return _dense_numpy(np.concatenate(features, axis=1), weights)
+
+
+class _EachItsOwn(keras.layers.Layer):
+    """Rows [B, numbers] in parts of `shapes`, each through layers of its own, then all through one."""
+
+    def __init__(self, parts: Sequence[keras.layers.Layer], joint: keras.layers.Layer | None):
+        super().__init__(name="entries")
+        self.shapes: Any = ()
+        self.parts, self.joint = list(parts), joint
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        features, start = [], 0
+        for layers, shape in zip(self.parts, self.shapes, strict=True):
+            stop = start + math.prod(shape)
+            features.append(layers(tf.reshape(inputs[:, start:stop], [-1, *shape])))
+            start = stop
+        joined = tf.concat([MLP.prepare(part) for part in features], axis=1)
+        return self.joint(joined) if self.joint else joined

@@ -2,7 +2,8 @@
 
 A training phase is cut into segments. Each begins with environments made anew and ends, no episode
 in flight, with a checkpoint of the whole run; so a run that is killed at any instant and started
-again repeats at most one segment, bit for bit.
+again repeats at most one segment, bit for bit. An evaluation plays every episode that it counts to
+its end, whichever that is, so that what it says does not depend on the number of streams.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shlex
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
@@ -36,13 +38,17 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.strict_json import whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
+from dopamine_lite.environments.contract import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
+from dopamine_lite.runner import directory, experiment
 
 import_tensorflow()  # before an agent's module does, and with its banner
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory of most machines
 # Settings that are whole numbers, 1 or more.
 _COUNTS = (
     "num_iterations",
@@ -52,6 +58,9 @@ _COUNTS = (
     "log_every_steps",
 )
 _LIMITS = ("evaluation_steps", "evaluation_episodes", "max_steps_per_episode")  # or None
+_ENDLESS = 1_000_000  # steps after which an episode in evaluation is held to have no end
+# A segment in which a stream takes fewer steps than so many times the longest episode is a short one.
+_SHORT = 1.5
 
 
 class Stopped(Exception):
@@ -73,12 +82,14 @@ class Runner:
       seed: the run's one seed.
       num_iterations: training phases, each followed by an evaluation phase.
       training_steps: agent steps in a training phase, over all streams.
-      evaluation_steps: agent steps in an evaluation phase, or
+      evaluation_steps: agent steps in an evaluation phase, over all streams; the episodes that have
+        begun by then are played to their ends, as in Dopamine. Or
       evaluation_episodes: whole episodes in an evaluation phase.
       max_steps_per_episode: agent steps after which an episode is truncated.
       clip_rewards: give the agent rewards clipped to [-1, 1]; statistics stay raw.
       num_envs: N, the streams stepped together.
-      checkpoint_every_steps: agent steps in a segment; None: a segment is a training phase.
+      checkpoint_every_steps: agent steps of each stream in a segment, at the least; None: a segment is
+        a training phase.
       log_every_steps: agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
       console: where progress is shown.
@@ -123,15 +134,40 @@ class Runner:
         self.log_every_steps = log_every_steps
         self.schedule = schedule
         self._check_settings()
+        check_flag("Runner", clip_rewards=clip_rewards)
         self._clip_rewards = clip_rewards
         self.base_dir = Path(base_dir)
         self._console = console or make_console()
+        self._said: set[str] = set()  # what the user has been told about the environment
         self._seeds = Seeds(seed)
-        self._threads = tensorflow_threads()
-        first = self.create_environment(seed=0, num_envs=num_envs)
-        self.spec: EnvironmentSpec = first.spec
-        first.close()
-        self.agent = agent(self.spec, self._seeds.child("agent"))
+        self._configuration = configuration.Record(
+            (parent.__name__ for parent in type(self).__mro__),
+            {
+                "seed": seed,
+                "num_iterations": num_iterations,
+                "training_steps": training_steps,
+                "evaluation_steps": evaluation_steps,
+                "evaluation_episodes": evaluation_episodes,
+                "max_steps_per_episode": max_steps_per_episode,
+                "clip_rewards": clip_rewards,
+                "num_envs": num_envs,
+                "checkpoint_every_steps": checkpoint_every_steps,
+                "log_every_steps": log_every_steps,
+                "schedule": schedule,
+            },
+        )
+        with self._configuration.in_force():
+            self._threads = tensorflow_threads()
+        with contextlib.closing(self.create_environment(seed=0, num_envs=num_envs)) as first:
+            first.reset()  # what it returns is held against its spec before anything is written
+            self.spec: EnvironmentSpec = first.spec
+        with self._configuration.in_force():
+            self.agent = agent(self.spec, self._seeds.child("agent"))
+        self.config = self._configuration.text()
+        self.import_flags = self._configuration.import_flags()  # of the commands on this run
+        self._experiment = experiment.identity(
+            self.config, agent, getattr(self.agent, "settings", {}), environment, self.spec
+        )
         self._statistics = IterationStatistics()
         self._iteration = 0
         self._segment = 0  # of this iteration's training phase
@@ -142,14 +178,22 @@ class Runner:
     def create_environment(
         self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
     ) -> Environment:
-        """An environment as this run's config describes it, made anew."""
-        return self._make_environment(
-            num_envs=num_envs,
-            seed=seed,
-            max_steps_per_episode=self.max_steps_per_episode,
-            render=render,
-            evaluate=evaluate,
-        )
+        """An environment as this run's config describes it, made anew, that is held to its spec."""
+        limit = self.max_steps_per_episode
+        with self._configuration.in_force():
+            environment = self._make_environment(
+                num_envs=num_envs,
+                seed=seed,
+                max_steps_per_episode=limit,
+                render=render,
+                evaluate=evaluate,
+            )
+        return introduced(environment, num_envs, limit, self._say_once)
+
+    def _say_once(self, about: str, sentence: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            self._console.say(sentence)
 
     def describe(self) -> dict[str, Any]:
         """The agent's active parts and the environment's protocol, for people and provenance."""
@@ -181,7 +225,7 @@ class Runner:
         if checkpoint == 0:
             return 0
         loaded = Checkpointer(self.base_dir / "checkpoints").load(checkpoint)
-        self._set_agent_state(loaded)
+        self._take_agent(loaded)
         return loaded.number
 
     def evaluate(
@@ -191,27 +235,25 @@ class Runner:
 
         Each stream plays its share of the episodes, so that short ones are not favoured; after
         each, `on_episode` is called.
+
+        Raises:
+          UserError: an episode does not end.
         """
         num_envs = min(self.num_envs, episodes)
-        environment = self.create_environment(
-            Seeds(seed).integer("evaluation"), num_envs, evaluate=True
+        left = np.full(num_envs, episodes // num_envs)
+        left[: episodes % num_envs] += 1
+
+        def counts(_: int, stream: int) -> bool:
+            left[stream] -= 1
+            return bool(left[stream] >= 0)
+
+        return self._evaluate(
+            num_envs,
+            Seeds(seed).integer("evaluation"),
+            counts,
+            lambda: not (left > 0).any(),
+            on_episode,
         )
-        quota = np.full(num_envs, episodes // num_envs)
-        quota[: episodes % num_envs] += 1
-        records: list[EpisodeRecord] = []
-
-        def enough(_: int, finished: list[EpisodeRecord]) -> bool:
-            for record in finished:
-                on_episode()
-                if quota[record.stream] > 0:
-                    quota[record.stream] -= 1
-                    records.append(record)
-            return not quota.any()
-
-        with contextlib.closing(environment):
-            for _ in self._play(environment, IterationStatistics(), enough, evaluate=True):
-                pass
-        return records
 
     def run(self) -> None:
         """Runs to the last iteration, from the newest checkpoint where there is one.
@@ -220,6 +262,11 @@ class Runner:
           UserError: the run cannot be resumed, written or go on.
           Stopped: SIGINT or SIGTERM arrived.
         """
+        self._configuration.check()
+        directory.check_place_for_run(self.base_dir)
+        self._new_settings = experiment.check_same_config(
+            self.base_dir / directory.CONFIG, self.config
+        )
         self.check_memory()
         self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=self._console.say)
         self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
@@ -241,26 +288,40 @@ class Runner:
             "agent_steps": self._agent_steps,
             "train_seconds": self._train_seconds,
             "seed": self.seed,
+            "experiment": self._experiment,
             "statistics": self._statistics.get_state(),
             "agent": self.agent.get_state(),
             "logs": self._logbook.get_state(),
         }
 
-    def _set_agent_state(self, checkpoint: Restored) -> None:
-        try:
+    def _take_agent(self, checkpoint: Restored) -> None:
+        """Gives the agent its state; raises UserError where that is of another experiment."""
+        experiment.check_same_experiment(
+            checkpoint.path, checkpoint.state.get("experiment"), self._experiment
+        )
+        with self._refusing_other_experiments(checkpoint):
             self.agent.set_state(checkpoint.state["agent"])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+
+    @contextlib.contextmanager
+    def _refusing_other_experiments(self, checkpoint: Restored) -> Iterator[None]:
+        """Turns what a state that is not this run's leads to, whatever that is, into a sentence."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            *_, last = traceback.extract_tb(error.__traceback__)
             raise UserError(
                 f"The checkpoint {checkpoint.path} is of another experiment than this "
-                f"{type(self.agent).__name__} ({type(error).__name__}: {error}): give the run its own "
-                "--base_dir."
+                f"{type(self.agent).__name__} ({type(error).__name__}: {error}, raised in "
+                f"{last.filename}, line {last.lineno}): give the run its own --base_dir."
             ) from error
 
     def _set_state(self, state: State) -> None:
         """Becomes the run that was saved as `state`, but for the agent; cuts the logs back."""
-        self._iteration = state["iteration"]
-        self._segment = state["segment"]
-        self._agent_steps = state["agent_steps"]
+        self._iteration = whole(state["iteration"])
+        self._segment = whole(state["segment"])
+        self._agent_steps = whole(state["agent_steps"])
         self._train_seconds = state["train_seconds"]
         self._statistics.set_state(state["statistics"])
         self._logbook.set_state(state["logs"])
@@ -269,8 +330,9 @@ class Runner:
         self._miss_checkpoints()
         restored = self._checkpointer.restore()
         if restored is not None:
-            self._set_agent_state(restored)
-            self._set_state(restored.state)
+            self._take_agent(restored)
+            with self._refusing_other_experiments(restored):
+                self._set_state(restored.state)
         else:
             if read_episodes(self.base_dir):
                 self._console.say(
@@ -278,8 +340,10 @@ class Runner:
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         self._write_config()
-        start = provenance.collect(self._threads, gpu_names())
-        for sentence in provenance.record_start(self.base_dir, start, self.describe()):
+        with self._configuration.in_force():
+            start = provenance.collect(self._threads, gpu_names(), self.base_dir)
+        changes = provenance.record_start(self.base_dir, start, self.describe())
+        for sentence in (*changes, *self._new_settings, *self._warnings()):
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))
         done = f"{self._iteration} of {self.num_iterations} iterations"
@@ -289,15 +353,16 @@ class Runner:
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
-        in_iteration = sum(map(self._segment_steps, range(self._num_segments)))
-        self._console.start(self.num_iterations * in_iteration, self._agent_steps)
+        self._console.start(
+            self.num_iterations * self._whole_steps(self.training_steps), self._agent_steps
+        )
 
     def _miss_checkpoints(self) -> None:
         """Raises UserError where the logs tell of checkpoints and none is there any more."""
         if any((self.base_dir / "checkpoints").glob("*checkpoint-*")):  # damaged ones count
             return
         reached = max((line["agent_steps"] for line in read_episodes(self.base_dir)), default=0)
-        if reached > self._segment_steps(0) or len(read_iterations(self.base_dir)) > 1:
+        if reached > self._segment_steps() or len(read_iterations(self.base_dir)) > 1:
             raise UserError(
                 f"{self.base_dir} has logs of a run but none of its checkpoints: put its "
                 "checkpoints/ back to go on, or give another --base_dir to begin anew."
@@ -305,24 +370,56 @@ class Runner:
 
     def _write_config(self) -> None:
         """Keeps the config in force; a later one differs in the number of iterations only."""
-        replace_file(self.base_dir / "config.gin", configuration.operative().encode())
+        text = configuration.with_header(self.config)
+        replace_file(self.base_dir / directory.CONFIG, text.encode())
 
-    @property
-    def _num_segments(self) -> int:
-        """Of a training phase."""
-        return -(-self.training_steps // self.checkpoint_every_steps)
+    def _warnings(self) -> list[str]:
+        """Sentences on what is allowed and seldom meant."""
+        return [*self._nothing_learned(), *self._short_segments()]
 
-    def _segment_steps(self, segment: int) -> int:
-        """Agent steps of a training phase's segment: whole steps of all streams."""
-        begin = segment * self.checkpoint_every_steps
-        steps = min(self.checkpoint_every_steps, self.training_steps - begin)
+    def _nothing_learned(self) -> list[str]:
+        steps = self.num_iterations * self._whole_steps(self.training_steps)
+        first = getattr(self.agent, "first_update", None)
+        if first is None or steps >= first:
+            return []
+        return [
+            f"Nothing will be learned: the run has {steps:,} agent steps, and the first update comes "
+            f"with step {first:,}."
+        ]
+
+    def _short_segments(self) -> list[str]:
+        limit, training = self.spec.max_steps_per_episode, -(-self.training_steps // self.num_envs)
+        steps = min(training, self.checkpoint_every_steps)  # of each stream in a segment
+        if limit is None or steps >= _SHORT * limit:
+            return []
+        whole = steps == training
+        remedy = f"Raise Runner.{'training_steps' if whole else 'checkpoint_every_steps'}"
+        if whole and self.num_envs > 1:
+            remedy += " or lower Runner.num_envs"
+        return [
+            f"An episode may have {limit:,} steps, and each stream takes {steps:,} in a segment, whose "
+            "end cuts long episodes more often than short ones; training returns leave them out. "
+            f"{remedy} to cut fewer."
+        ]
+
+    def _whole_steps(self, steps: int) -> int:
+        """Agent steps in which every stream takes its share of `steps`, and takes it whole."""
         return -(-steps // self.num_envs) * self.num_envs
 
+    def _segment_steps(self) -> int:
+        """Agent steps of the next segment; 0 where the training phase is over.
+
+        What is left at a phase's end and would be a short segment belongs to the one before.
+        """
+        left = self._whole_steps(self.training_steps) - self._statistics.steps
+        whole = self.checkpoint_every_steps * self.num_envs
+        return whole if left >= 2 * whole else max(left, 0)
+
     def _run_iteration(self) -> None:
-        while self._segment < self._num_segments:
-            self._train_segment(self._segment_steps(self._segment))
+        while steps := self._segment_steps():
+            self._train_segment(steps)
             self._segment += 1
-            if self._segment < self._num_segments:
+            if self._segment_steps():
                 self._save()
         record: dict[str, Any] = {
             "iteration": self._iteration,
@@ -371,22 +468,64 @@ class Runner:
         seed = self._seeds.integer("evaluation", self._iteration)
         if self.evaluation_episodes is not None:
             records = self.evaluate(self.evaluation_episodes, seed, self._show_evaluation)
-            self._log_episodes("eval", records)
-            return summarise(records)
+        else:
+            assert self.evaluation_steps is not None
+            records = self._evaluate_steps(self.evaluation_steps, seed)
+        self._log_episodes("eval", records)
+        return summarise(records)
+
+    def _evaluate_steps(self, steps: int, seed: int) -> list[EpisodeRecord]:
+        """Plays the episodes that begin within so many steps over all streams.
+
+        To stop at a step instead would leave out what is still being played, which is long more
+        often than not, and the more streams there are, the more of it.
+        """
+        ticks = -(-steps // self.num_envs)
+        done = np.zeros(self.num_envs, bool)  # streams whose last episode that counts has ended
+
+        def counts(tick: int, stream: int) -> bool:
+            begun_in_time = not done[stream]
+            done[stream] |= tick >= ticks
+            return bool(begun_in_time)
+
+        return self._evaluate(
+            self.num_envs, seed, counts, lambda: bool(done.all()), self._show_evaluation
+        )
+
+    def _evaluate(
+        self,
+        num_envs: int,
+        seed: int,
+        counts: Callable[[int, int], bool],
+        is_enough: Callable[[], bool],
+        on_episode: Callable[[], None],
+    ) -> list[EpisodeRecord]:
+        """Plays until `is_enough`.
+
+        Returns:
+          Of the episodes that have ended those that count: `counts` is called for each, with the step
+          it ended with and its stream.
+        """
         statistics = IterationStatistics()
-        steps = self.evaluation_steps or 0
-        environment = self.create_environment(seed, self.num_envs, evaluate=True)
+        records: list[EpisodeRecord] = []
+
+        def is_last(tick: int, finished: list[EpisodeRecord]) -> bool:
+            for record in finished:
+                on_episode()
+                if counts(tick, record.stream):
+                    records.append(record)
+            if tick % _ENDLESS == 0 and statistics.longest_in_flight() >= _ENDLESS:
+                raise UserError(
+                    f"An episode of {self.spec.id} has not ended in evaluation after {_ENDLESS:,} "
+                    "steps, and nothing limits its length: set Runner.max_steps_per_episode."
+                )
+            return is_enough()
+
+        environment = self.create_environment(seed, num_envs, evaluate=True)
         with contextlib.closing(environment):
-            for finished in self._play(
-                environment,
-                statistics,
-                lambda tick, _: tick * self.num_envs >= steps,
-                evaluate=True,
-            ):
-                if finished:
-                    self._log_episodes("eval", finished)
-                    self._show_evaluation()
-        return statistics.summary()
+            for _ in self._play(environment, statistics, is_last, evaluate=True):
+                pass
+        return records
 
     def _play(
         self,
@@ -477,7 +616,13 @@ class Runner:
         scalars = {
             f"{phase}/{name}": record[phase][name]
             for phase in ("train", "eval")
-            for name in ("average_return", "median_return", "average_length", "episodes")
+            for name in (
+                "average_return",
+                "median_return",
+                "average_length",
+                "episodes",
+                "cut_episodes",
+            )
             if record.get(phase, {}).get(name) is not None
         }
         self._logbook.scalars(self._agent_steps, scalars)
@@ -509,8 +654,9 @@ class Runner:
         raise Stopped(
             self._signal,
             f"Stopped by {signal.Signals(self._signal).name} at agent step {self._agent_steps:,}. "
-            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}` goes on from there; "
-            "the steps since are run again, identically.",
+            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}"
+            f"{self.import_flags}` goes on from there; the steps since are run again, "
+            "identically.",
         )
 
     def _newest_checkpoint(self) -> str:
@@ -523,6 +669,7 @@ class Runner:
         """Raises UserError for settings that describe no run."""
         check_whole("Runner", least=0, seed=self.seed)
         check_whole("Runner", **{name: getattr(self, name) for name in _COUNTS})
+        check_whole("Runner", most=_MOST_ENVIRONMENTS, num_envs=self.num_envs)
         check_whole("Runner", optional=True, **{name: getattr(self, name) for name in _LIMITS})
         if self.schedule not in _SCHEDULES:
             raise UserError(

@@ -94,6 +94,19 @@ def test_updates_are_counted_in_agent_steps(num_envs):
     assert agent._updates == 2 * (60 // 4 - 12 // 4)
 
 
+@pytest.mark.parametrize("num_envs", [1, 3, 4, 8])
+@pytest.mark.parametrize("history", [8, 12, 13])
+@pytest.mark.parametrize("period", [1, 4, 5, 30])
+def test_the_first_update_comes_when_it_is_said(num_envs, history, period, monkeypatch):
+    agent = build(num_envs=num_envs, min_replay_history=history, update_period=period)
+    updates_at = []
+    monkeypatch.setattr(agent, "_compile", lambda: None)
+    monkeypatch.setattr(agent, "_synchronise", lambda: None, raising=False)
+    monkeypatch.setattr(agent, "_update", lambda _: updates_at.append(agent._steps))
+    Identity(num_envs).play(agent, 70 // num_envs)
+    assert agent.first_update == updates_at[0]
+
+
 def test_nothing_is_learned_before_the_replay_holds_enough():
     agent = build(min_replay_history=40)
     before = values(agent)

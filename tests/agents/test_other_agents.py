@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,59 @@ def test_the_adapter_keeps_bundle_and_files():
         other.set_state(state)
 
 
+class Notes(Tape):
+    """Has files in directories of its own."""
+
+    def bundle_and_checkpoint(self, checkpoint_dir: str, iteration_number: int) -> dict:
+        directory = Path(checkpoint_dir, "networks", "online-1.0")
+        directory.mkdir(parents=True)
+        (directory / "weights +x@0=a.data-00000-of-00001").write_bytes(b"w")
+        return super().bundle_and_checkpoint(checkpoint_dir, iteration_number)
+
+
+def test_the_adapter_keeps_files_in_directories():
+    adapter = DopamineAdapter(spec(size=1), Seeds(0), agent=Notes)
+    files = adapter.get_state()["files"]
+    assert "networks/online-1.0/weights +x@0=a.data-00000-of-00001" in files
+    DopamineAdapter(spec(size=1), Seeds(0), agent=Notes).set_state(adapter.get_state())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../evil", "a/../../evil", "/tmp/evil", "//evil", "", ".", "..", "a/./b", "a//b", "a/"),
+        *("evil\0", "..\\evil", "~/evil", "evil\n", "a" * 300),
+    ],
+)
+def test_the_adapter_writes_no_file_elsewhere(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "deep" / "temporary"))
+    (tmp_path / "deep" / "temporary").mkdir(parents=True)
+    adapter = DopamineAdapter(spec(size=1), Seeds(0), agent=Tape)
+    state = adapter.get_state()
+    state["files"][name] = np.frombuffer(b"evil", np.uint8)
+    with pytest.raises(UserError, match="^The checkpoint"):
+        adapter.set_state(state)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["deep", "temporary"]
+
+
+@pytest.mark.parametrize("content", [np.zeros(3), np.zeros((2, 2), np.uint8), "text", None, 5])
+def test_the_adapters_files_are_bytes(content):
+    adapter = DopamineAdapter(spec(size=1), Seeds(0), agent=Tape)
+    state = adapter.get_state()
+    state["files"]["notes"] = content
+    with pytest.raises(UserError, match="file notes is not made of bytes"):
+        adapter.set_state(state)
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b")])
+def test_a_file_of_the_adapter_is_no_directory(names):
+    adapter = DopamineAdapter(spec(size=1), Seeds(0), agent=Tape)
+    state = adapter.get_state()
+    state["files"] |= {name: np.zeros(1, np.uint8) for name in names}
+    with pytest.raises(UserError, match=f"^The checkpoint.*{names[1]}"):
+        adapter.set_state(state)
+
+
 def test_the_adapter_shows_the_newest_frame_as_dopamine_did():
     frames = dataclasses.replace(
         spec(), observation_space=gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8), stack_size=4
@@ -150,6 +204,10 @@ def test_agents_go_on_from_their_state_and_evaluate_apart(kind):
     play(first)
     second.set_state(first.get_state())
     assert play(first) == play(second, evaluate_too=True)
+
+
+def test_an_agent_that_does_not_know_says_nothing_of_its_first_update():
+    assert RandomAgent(spec(), Seeds(0)).first_update is None
 
 
 def test_random_actions_are_uniform():

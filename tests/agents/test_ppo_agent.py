@@ -68,6 +68,16 @@ def test_advantages_and_returns_of_a_rollout():
     assert metrics["clip_fraction"] == 0
 
 
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_the_first_update_comes_when_it_is_said(num_envs):
+    agent = build(num_envs=num_envs, rollout_length=4)
+    updates, environment = updates_of(agent), Identity(num_envs)
+    environment.play(agent, 3)
+    assert not updates
+    environment.play(agent, 1)
+    assert len(updates) == 1 and agent.first_update == agent._steps == 4 * num_envs
+
+
 SPACES = {
     "discrete": gymnasium.spaces.Discrete(3),
     "several": gymnasium.spaces.MultiDiscrete([2, 3]),
@@ -216,11 +226,9 @@ def test_updates_are_given_normalised_observations_and_rewards():
 def test_minibatches_share_every_step_of_a_pass_and_differ_between_passes():
     """Often wrong: blocks of neighbouring steps shuffled as such, one order for all passes."""
     agent = build()
-    seen = []
-    update = agent._update
-    agent._update = lambda *inputs: seen.append(inputs[5].numpy()) or update(*inputs)
+    updates = updates_of(agent)
     Identity(2).play(agent, 16)
-    (orders,) = seen
+    ((_, _, _, _, _, orders, *_),) = updates
     assert orders.shape == (4, 2, 16)
     for order in orders:
         assert sorted(order.ravel()) == list(range(32))

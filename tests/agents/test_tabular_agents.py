@@ -111,6 +111,13 @@ def test_q_learning_by_hand():
         np.testing.assert_array_equal(agent._tables, [expected])
 
 
+def test_the_first_update_comes_with_the_first_step_of_the_streams():
+    agent = build(QLearningAgent, spec(2, num_envs=2))
+    agent.observe(steps((0, 1, 4.0, "", 1), (1, 0, 4.0, "", 0)))
+    np.testing.assert_array_equal(agent._tables, [[[0, 2], [2, 0]]])
+    assert agent.first_update == agent._steps == 2
+
+
 def test_sarsa_by_hand():
     """gamma = alpha = 1/2. The update of a step waits for the next action, not the best one."""
     agent = build(SarsaAgent, spec(2), exploration=Scripted)

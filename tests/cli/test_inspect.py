@@ -54,8 +54,69 @@ def test_damage_is_told(runs, cli, tmp_path):
     content[len(content) // 2] ^= 1
     arrays.write_bytes(content)
     shown = cli("inspect", "--base_dir", run)
-    assert shown.status == 0
+    assert shown.status == 3
     assert "damaged: state.npz does not have the content that was written" in shown.out
+
+
+def test_a_damaged_checkpoint_has_a_status_of_its_own(runs, cli, tmp_path):
+    run = shutil.copytree(runs["dqn"], tmp_path / "run")
+    for number, left in ((400, "the next `train` goes on from checkpoint 200"), (200, "no ")):
+        (run / "checkpoints" / f"checkpoint-{number:012d}" / "state.json").unlink()
+        shown = cli("inspect", "--base_dir", run, "--json")
+        assert shown.status == 3
+        state = json.loads(shown.out)["checkpoints"]["state"]
+        assert state.startswith(f"damaged: state.json is missing; {left}")
+
+
+def test_a_damaged_segment_with_a_copy_is_told(runs, cli, tmp_path):
+    run = shutil.copytree(runs["dqn"], tmp_path / "run")
+    segment = min((run / "checkpoints" / "replay").glob("segment-*.zst"))
+    segment.write_bytes(segment.read_bytes()[:-1])
+    shown = cli("inspect", "--base_dir", run, "--json")
+    assert shown.status == 0
+    state = json.loads(shown.out)["checkpoints"]["state"]
+    assert state.startswith(
+        f"intact by copies, with which the next `train` mends it: {segment.name}"
+    )
+    segment.with_name(f"{segment.name}.copy").unlink()
+    assert cli("inspect", "--base_dir", run).status == 3
+
+
+def test_files_that_are_not_the_runs_have_a_sentence(runs, cli, tmp_path):
+    """What each command says of logs and provenance that a Runner did not write."""
+    cases = {
+        "logs/iterations.jsonl": (b'{"iteration": 1}\n', "Line 1 of ", "inspect plot"),
+        "logs/episodes.jsonl": (b'[1, 2]\n"text"\n', "Line 1 of ", "plot"),
+        "provenance.json": (b'{"schema": 1}', "it lacks 'started'", "inspect train"),
+        "logs": (b"", "logs is a file", "inspect plot train"),
+        "checkpoints": (b"", "Not a directory", "inspect evaluate"),
+    }
+    for name, (content, sentence, commands) in cases.items():
+        run = shutil.copytree(runs["random"], tmp_path / name.replace("/", "-"))
+        if (run / name).is_dir():
+            shutil.rmtree(run / name)
+        (run / name).write_bytes(content)
+        for command in commands.split():
+            output = ("--output", tmp_path / "curves.png") if command == "plot" else ()
+            ran = cli(command, "--base_dir", run, *output)
+            assert ran.status == 2, (name, command)
+            assert sentence in ran.err and ran.err.count("\n") == 1, ran.err
+
+
+def test_a_log_cut_in_the_middle_of_a_line(runs, cli, tmp_path):
+    run = shutil.copytree(runs["random"], tmp_path / "run")
+    for name, commands in (("episodes", ("plot",)), ("iterations", ("plot", "inspect"))):
+        path = run / "logs" / f"{name}.jsonl"
+        os.truncate(path, path.stat().st_size - 3)
+        number = path.read_bytes().count(b"\n") + 1
+        for command in commands:
+            output = ("--output", tmp_path / "curves.png") if command == "plot" else ()
+            ran = cli(command, "--base_dir", run, *output)
+            assert ran.status == 0
+            assert f"Line {number} of {path} is cut in the middle: " in ran.err
+    resumed = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 3")
+    assert resumed.status == 2
+    assert "goes on with: it ends in the middle of line " in resumed.err
 
 
 def test_run_without_a_checkpoint(runs, cli, tmp_path):
@@ -96,19 +157,20 @@ def test_the_newest_checkpoint_is_looked_for_again_when_it_is_removed(
     runs, cli, tmp_path, monkeypatch
 ):
     run = shutil.copytree(runs["dqn"], tmp_path / "run")
-    checkpoints = run / "checkpoints"
-    verified = []
+    verify_checkpoint, verified = checkpointer.verify_checkpoint, []
 
     def verify(directory, number, replay):
         verified.append(number)
         if number == 400:
-            directory.rename(checkpoints / "checkpoint-000000000600")
+            shutil.rmtree(directory)
             raise Damaged("state.npz is missing")
+        return verify_checkpoint(directory, number, replay)
 
     monkeypatch.setattr(checkpointer, "verify_checkpoint", verify)
-    report = json.loads(cli("inspect", "--base_dir", run, "--json").out)["checkpoints"]
-    assert report == {"numbers": [200, 600], "newest": 600, "state": "intact"}
-    assert verified == [400, 600]
+    shown = cli("inspect", "--base_dir", run, "--json")
+    report = json.loads(shown.out)["checkpoints"]
+    assert report == {"numbers": [200], "newest": 200, "state": "intact"}
+    assert shown.status == 0 and verified == [400, 200]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dopamine_lite.common.checkpointing import Checkpointer, digest, manifest, storage
+from dopamine_lite.common import strict_json
+from dopamine_lite.common.checkpointing import Checkpointer, digest, manifest, segments, storage
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.ring import RingSlots
 
@@ -75,6 +77,12 @@ def saved(tmp_path):
 def own_segment(directory: Path, number: int) -> Path:
     (path,) = (directory / "replay").glob(f"segment-{number:012d}-*.zst")
     return path
+
+
+def own_segments(directory: Path, number: int) -> list[Path]:
+    """The segment and its copy."""
+    path = own_segment(directory, number)
+    return [path, path.with_name(f"{path.name}.copy")]
 
 
 # What a run sees --------------------------------------------------------------------------------
@@ -188,15 +196,16 @@ HARMS = {
 @pytest.mark.parametrize("name", ["state.json", "state.npz", "manifest.json", "segment"])
 def test_a_damaged_newest_checkpoint_is_set_aside_for_the_one_before(saved, name, harm):
     newest = saved / "checkpoint-000000000003"
-    victim = own_segment(saved, 3) if name == "segment" else newest / name
-    victim_name = victim.name
-    harm(victim)
+    victims = own_segments(saved, 3) if name == "segment" else [newest / name]
+    for victim in victims:
+        harm(victim)
     run = Run(saved)
     restored = run.checkpointer.restore()
     assert restored.number == 2
     assert digest(restored.state) == digest(state_at(2))
     (sentence,) = run.reports
-    for part in ("Checkpoint 3 ", str(saved), victim_name, "damaged-checkpoint-000000000003"):
+    named = [victim.name for victim in victims]
+    for part in ("Checkpoint 3 ", str(saved), *named, "damaged-checkpoint-000000000003"):
         assert part in sentence
     assert sentence.endswith("goes on from checkpoint 2.")
     assert not newest.exists() and (saved / "damaged-checkpoint-000000000003").is_dir()
@@ -226,7 +235,8 @@ def test_several_damaged_ones_are_reported_one_by_one(tmp_path):
         checkpointer.save(number, state_at(number))
     checkpointer.close()
     flip(tmp_path / "checkpoint-000000000003" / "state.npz")
-    own_segment(tmp_path, 2).unlink()
+    for path in own_segments(tmp_path, 2):
+        path.unlink()
     run = Run(tmp_path)
     assert run.checkpointer.restore().number == 1
     assert [re.match(r"Checkpoint (\d) .*checkpoint 1\.$", s)[1] for s in run.reports] == ["3", "2"]
@@ -240,7 +250,8 @@ def test_a_checkpoint_under_another_number_is_damaged(saved):
 
 
 def harm_shared_segment(directory: Path) -> None:
-    flip(own_segment(directory, 1))
+    for path in own_segments(directory, 1):
+        flip(path)
 
 
 def harm_both(directory: Path) -> None:
@@ -260,8 +271,77 @@ def test_without_an_intact_one_nothing_restarts_at_zero(saved, harm):
         assert "checkpoint 3: " in str(caught.value) and "checkpoint 2: " in str(caught.value)
     assert snapshot(saved) == before
     # What evaluation needs is still there.
+    works = "What needs no replay memory (evaluate, record, export) still works."
     if harm is harm_shared_segment:
+        assert str(caught.value).endswith(works)
         assert Checkpointer(saved).load().state["step"] == 3
+    else:
+        assert works not in str(caught.value)
+
+
+def test_no_flipped_bit_costs_more_than_it_must(saved, tmp_path_factory):
+    """Of any file: in a segment nothing is lost, in a checkpoint the steps since the one before."""
+    before = contents(snapshot(saved))
+    for name in sorted(name for name, content in before.items() if content):
+        directory = shutil.copytree(saved, tmp_path_factory.mktemp("run") / "checkpoints")
+        flip(directory / name)
+        run = Run(directory)
+        restored = run.checkpointer.restore()
+        lost = name.startswith("checkpoint-000000000003")
+        assert restored.number == (2 if lost else 3), name
+        assert digest(restored.state) == digest(state_at(restored.number))
+        if name.startswith("replay"):
+            (sentence,) = run.reports
+            assert f"In {directory}/replay {Path(name).name} does not have the content" in sentence
+            assert sentence.endswith("the run goes on as if nothing had happened.")
+            assert contents(snapshot(directory)) == before
+        else:
+            assert len(run.reports) == lost
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+def test_a_damaged_segment_is_read_from_its_copy(saved, harm):
+    before = contents(snapshot(saved))
+    paths = own_segments(saved, 1)
+    harm(paths[0])
+    damaged = snapshot(saved)
+    reader = Run(saved)
+    assert digest(reader.checkpointer.load(rings=True).state) == digest(state_at(3))
+    (problem,) = reader.checkpointer.verify(3)
+    assert problem.startswith(paths[0].name)
+    assert snapshot(saved) == damaged and not reader.reports  # reading mends nothing
+    run = Run(saved)
+    assert digest(run.checkpointer.restore().state) == digest(state_at(3))
+    assert contents(snapshot(saved)) == before
+    assert len(run.reports) == 1 and run.checkpointer.verify(3) == []
+
+
+def test_a_run_without_copies_is_one_of_an_earlier_version(saved):
+    before = contents(snapshot(saved))
+    for path in saved.glob("replay/*.copy"):
+        path.unlink()
+    run = Run(saved)
+    assert run.checkpointer.verify(3) == []
+    assert digest(run.checkpointer.load(rings=True).state) == digest(state_at(3))
+    assert digest(run.checkpointer.restore().state) == digest(state_at(3))
+    assert run.reports == [] and contents(snapshot(saved)) == before
+
+
+def test_copies_that_cannot_be_made_are_told_and_no_obstacle(saved, monkeypatch):
+    def refuse(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    own_segment(saved, 1).unlink()
+    monkeypatch.setattr(segments, "replace_file", refuse)
+    run = Run(saved)
+    assert digest(run.checkpointer.restore().state) == digest(state_at(3))
+    (sentence,) = run.reports
+    assert f"{own_segments_name(1)} is there once instead of twice" in sentence
+    assert "No space left on device" in sentence
+
+
+def own_segments_name(number: int) -> str:
+    return f"segment-{number:012d}-000000.zst"
 
 
 def test_set_aside_ones_alone_are_not_an_empty_directory(saved):
@@ -318,7 +398,7 @@ def test_files_that_may_not_be_read_are_not_damaged(saved, monkeypatch):
     def refuse(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(strict_json, "open_to_read", refuse)
     for verb in ("restore", "load"):
         with pytest.raises(UserError, match=r"cannot be read: Permission denied \(.*manifest"):
             getattr(Checkpointer(saved), verb)()
@@ -337,6 +417,89 @@ def test_a_file_the_disk_cannot_read_is_damaged(saved, monkeypatch):
     run = Run(saved)
     assert run.checkpointer.restore().number == 2
     assert "state.npz cannot be read from the disk" in run.reports[0]
+
+
+# Links ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "checkpoints/replay"])
+@pytest.mark.parametrize("verb", ["lock", "restore", "save"])
+def test_a_directory_that_is_a_link_is_not_written_to(tmp_path, name, verb):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    if name == "checkpoints":
+        (tmp_path / name).rmdir()
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    checkpointer = Checkpointer(tmp_path / "checkpoints")
+    take = {"save": lambda: checkpointer.save(1, state_at(1))}
+    with pytest.raises(UserError, match=f"{name} is a link, .* put the directory itself here"):
+        take.get(verb, getattr(checkpointer, verb))()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_the_run_as_a_whole_may_be_elsewhere(saved, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "run"
+    run.symlink_to(saved)
+    for directory in (run / "checkpoints", run / "more" / "checkpoints"):
+        checkpointer = Checkpointer(directory)
+        checkpointer.save(4, state_at(4))
+        assert digest(checkpointer.restore().state) == digest(state_at(4))
+
+
+@pytest.mark.parametrize("kind", ["lock", "leftover", "segment", "copy", "checkpoint"])
+def test_no_link_is_followed_to_write_or_remove(saved, tmp_path_factory, kind):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "file").write_text("mine")
+    links = {
+        "lock": saved / ".lock",
+        "leftover": saved / ".checkpoint-000000000004",
+        "segment": saved / "replay" / "segment-000000000004-000000.zst",
+        "copy": saved / "replay" / "segment-000000000004-000000.zst.copy",
+        "checkpoint": saved / "checkpoint-000000000001",  # which the next save prunes
+    }
+    link = links[kind]
+    link.unlink(missing_ok=True)
+    link.symlink_to(outside if kind in ("leftover", "checkpoint") else outside / "file")
+    if kind == "lock":
+        with pytest.raises(UserError, match=r"\.lock is a link, where a regular file belongs"):
+            Checkpointer(saved).save(4, state_at(4))
+    else:
+        checkpointer = Checkpointer(saved)
+        checkpointer.save(4, state_at(4))
+        assert digest(checkpointer.restore().state) == digest(state_at(4))
+        assert not link.is_symlink()
+    assert contents(snapshot(outside)) == {".": None, "file": b"mine"}
+
+
+def test_backups_by_hard_links_keep_what_they_have(saved, tmp_path_factory):
+    backup = tmp_path_factory.mktemp("backup") / "checkpoints"
+    shutil.copytree(saved, backup, copy_function=os.link)
+    before = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
+    flip_by_replacing(own_segment(saved, 1))
+    checkpointer = Checkpointer(saved)
+    assert checkpointer.restore().number == 3
+    for number in (4, 5):
+        checkpointer.save(number, state_at(number))
+    checkpointer.close()
+    assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == before
+    assert digest(Checkpointer(backup).restore().state) == digest(state_at(3))
+
+
+def flip_by_replacing(path: Path) -> None:
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    flip(path)
+
+
+def test_a_file_where_the_directory_belongs(tmp_path):
+    (tmp_path / "checkpoints").write_text("")
+    checkpointer = Checkpointer(tmp_path / "checkpoints")
+    with pytest.raises(UserError, match="checkpoints is a file, where a directory belongs"):
+        checkpointer.restore()
+    for look in (checkpointer.numbers, checkpointer.load):
+        with pytest.raises(UserError, match="cannot be read: Not a directory"):
+            look()
 
 
 # Reading beside a run ---------------------------------------------------------------------------
@@ -486,8 +649,8 @@ def test_a_write_that_fails_leaves_everything_as_it_was(saved, monkeypatch, code
 
     def fail(self, data):
         nonlocal written
-        if name in self._file.name:
-            self._file.write(bytes(data)[: len(data) // 2])
+        if name in self._files[0].name:
+            self._files[0].write(bytes(data)[: len(data) // 2])
             raise OSError(number, os.strerror(number))
         return write(self, data)
 
@@ -584,11 +747,11 @@ def test_an_interrupt_just_after_the_rename_loses_nothing(saved, monkeypatch):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of one megabyte, and a function that makes it larger."""
+    """A file system of two megabytes, and a function that makes it larger."""
     path = tmp_path / "small"
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o"]
-    mounted = subprocess.run([*mount, "size=1m", "tmpfs", path], check=False, capture_output=True)
+    mounted = subprocess.run([*mount, "size=2m", "tmpfs", path], check=False, capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting is not permitted here")
     yield path, lambda: subprocess.run(["mount", "-o", "remount,size=8m", path], check=True)
@@ -600,7 +763,8 @@ def test_a_disk_that_really_fills_up(small_disk, heavy):
     directory, enlarge = small_disk
 
     def state(number):
-        noise = np.random.default_rng(number).integers(0, 256, (1, 300_000), np.uint8)
+        size = 600_000 if heavy == "weights" else 300_000  # a segment is written twice
+        noise = np.random.default_rng(number).integers(0, 256, (1, size), np.uint8)
         if heavy == "weights":
             return {"weights": noise}
         first, stop = np.array([0]), np.array([number])

@@ -108,7 +108,11 @@ def segments(directory: Path, number: int) -> list[dict]:
 
 
 def files(directory: Path) -> set[str]:
-    return {path.name for path in (directory / "replay").iterdir()}
+    """The segments there are, each of which has its copy."""
+    there = {path.name for path in (directory / "replay").iterdir()}
+    segments = {name for name in there if not name.endswith(".copy")}
+    assert there == segments | {f"{name}.copy" for name in segments}
+    return segments
 
 
 @settings(deadline=None, max_examples=40)
@@ -322,6 +326,7 @@ def test_segments_that_vanish_while_they_are_read_have_a_sentence(tmp_path):
     slots = checkpointer.load(rings=True).state["replay"]
     victim = tmp_path / "replay" / segments(tmp_path, 1)[0]["name"]
     whole = victim.read_bytes()
+    victim.with_name(f"{victim.name}.copy").unlink()
     flipped = whole[:-1] + bytes([whole[-1] ^ 1])  # in the checksum
     for harm in (whole[:-20], flipped, b"", b"nonsense that is no segment at all", None):
         if harm is None:
@@ -338,12 +343,13 @@ def test_segments_that_vanish_while_they_are_read_have_a_sentence(tmp_path):
 def test_a_checksum_counts_wherever_it_lies(tmp_path, size):
     path = tmp_path / "segment.zst"
     noise = np.random.default_rng(0).integers(0, 256, (1, size), np.uint8)
-    write_segment(path, {"start": np.array([0]), "stop": np.array([1]), "noise": noise})
-    assert (read_segment(path)["noise"] == noise).all()
+    block = {"start": np.array([0]), "stop": np.array([1]), "noise": noise}
+    segment = write_segment(path, block)
+    assert (read_segment(path, segment)["noise"] == noise).all()
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(UserError, match="changed"):
-        read_segment(path)
+        read_segment(path, segment)
 
 
 def circular_replay(seed: int) -> CircularReplay:

@@ -22,7 +22,7 @@ from tensorboard.util import tensor_util
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import EpisodeRecord
 from dopamine_lite.common.metrics import logbook as module
-from dopamine_lite.common.metrics.logbook import Logbook, read_iterations
+from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 
 ROOT = Path(__file__).parents[2]
 LINES = ("iterations.jsonl", "episodes.jsonl")
@@ -279,27 +279,153 @@ def test_event_files_are_in_order_and_no_name_is_used_twice(tmp_path, monkeypatc
     assert events(tmp_path) == [(1, "loss", 1.0)]
 
 
-@pytest.mark.parametrize("name", LINES)
-def test_a_log_that_is_too_short_is_told_and_goes_on_with_a_whole_line(tmp_path, name):
+@pytest.fixture
+def logged(tmp_path):
+    """A directory of logs and their state, and more lines than the state knows."""
     logbook = Logbook(tmp_path)
     for tick in range(20):
         log(logbook, tick)
     state = logbook.get_state()
+    for tick in range(20, 25):
+        log(logbook, tick)
     logbook.close()
-    path = tmp_path / name
-    os.truncate(path, path.stat().st_size - 5)
-    complete = path.read_bytes().count(b"\n")
+    return tmp_path, state
+
+
+def cut_in_a_line(path: Path, size: int) -> str:
+    os.truncate(path, size - 5)
+    line = path.read_bytes().count(b"\n") + 1
+    return f"it ends in the middle of line {line:,}, with {size - 5:,} bytes instead of {size:,}"
+
+
+def cut_at_a_line(path: Path, size: int) -> str:
+    lines = path.read_bytes()[:size].splitlines(keepends=True)[:-1]
+    path.write_bytes(b"".join(lines))
+    return f"it ends after line {len(lines):,}, with {sum(map(len, lines)):,} bytes"
+
+
+def flip_a_bit(path: Path, size: int) -> str:
+    content = bytearray(path.read_bytes())
+    content[size // 2] ^= 1
+    path.write_bytes(content)
+    return f"its first {bytes(content[:size]).count(10):,} lines are not those that the run logged"
+
+
+def of_another_run(path: Path, size: int) -> str:
+    path.write_bytes(path.read_bytes().replace(b'"train"', b'"eval!"'))
+    return "lines are not those that the run logged"
+
+
+@pytest.mark.parametrize("harm", [cut_in_a_line, cut_at_a_line, flip_a_bit, of_another_run])
+@pytest.mark.parametrize("name", LINES)
+def test_lines_that_are_not_those_that_were_logged_are_refused(logged, name, harm):
+    directory, state = logged
+    expected = harm(directory / name, state[name]["size"])
+    before = {path: path.read_bytes() for path in directory.iterdir()}
+    with pytest.raises(UserError) as caught:
+        Logbook(directory, report=fail).set_state(state)
+    assert str(caught.value).startswith(f"{directory / name} is not the log that its checkpoint")
+    assert expected in str(caught.value)
+    assert {path: path.read_bytes() for path in directory.iterdir()} == before
+
+    (directory / name).rename(directory / f"old-{name}")  # as the sentence advises
     told: list[str] = []
-    logbook = Logbook(tmp_path, report=told.append)
+    logbook = Logbook(directory, report=told.append)
+    logbook.set_state(state)
+    log(logbook, 24)
+    logbook.close()
+    assert [sentence.partition(":")[0] for sentence in told] == [f"{directory / name} is missing"]
+    Logbook(directory, report=fail).set_state(logbook.get_state())
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_state_of_sizes_only_is_one_of_an_earlier_version(logged, name):
+    directory, state = logged
+    sizes = {
+        log: saved if isinstance(saved, int) else saved["size"] for log, saved in state.items()
+    }
+    logbook = Logbook(directory, report=fail)
+    logbook.set_state(sizes)
+    assert logbook.get_state() == state
+    os.truncate(directory / name, sizes[name] - 1)
+    with pytest.raises(UserError, match="in the middle of line"):
+        Logbook(directory).set_state(sizes)
+
+
+@pytest.mark.parametrize("saved", ["100", -1, 1.0, True, None, [], {"size": 3}, {"sha256": "0"}])
+def test_a_state_that_is_none(logged, saved):
+    directory, state = logged
+    with pytest.raises(UserError, match="record of a log is damaged"):
+        Logbook(directory).set_state(state | {"episodes.jsonl": saved})
+
+
+def test_events_that_were_cut_are_told(logged):
+    directory, state = logged
+    (path,) = directory.glob("events*")
+    os.truncate(path, state[path.name] - 5)
+    told: list[str] = []
+    Logbook(directory, report=told.append).set_state(state)
+    (sentence,) = told
+    assert sentence.startswith(f"{path} has {state[path.name] - 5:,} bytes instead of")
+
+
+def test_backups_by_hard_links_keep_what_they_have(logged, tmp_path_factory):
+    directory, state = logged
+    backup = tmp_path_factory.mktemp("backup")
+    for path in directory.iterdir():
+        os.link(path, backup / path.name)
+    before = {path.name: path.read_bytes() for path in backup.iterdir()}
+    logbook = Logbook(directory, report=fail)
     logbook.set_state(state)
     for tick in range(20, 30):
         log(logbook, tick)
     logbook.close()
-    (sentence,) = told
-    assert sentence.startswith(f"{path} has ")
-    assert f"instead of {state[name]:,}: " in sentence
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len(records) > complete
+    assert {path.name: path.read_bytes() for path in backup.iterdir()} == before
+    for name in LINES:
+        assert (directory / name).read_bytes().startswith(before[name])
+    assert not list(directory.glob(".*"))
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "directory"])
+@pytest.mark.parametrize("name", [*LINES, "events"])
+def test_what_is_no_file_is_neither_written_nor_cut(logged, tmp_path_factory, kind, name):
+    directory, state = logged
+    (path,) = directory.glob(f"{name}*")
+    target = tmp_path_factory.mktemp("outside") / "target"
+    content = path.read_bytes()
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(target)
+    if kind == "link":
+        target.write_bytes(content)
+    for known in (state, {}):
+        with pytest.raises(UserError, match=f"{path} is a .*, where a regular file belongs"):
+            Logbook(directory).set_state(known)
+    if name != "events":
+        with pytest.raises((UserError, OSError)):
+            log(Logbook(directory), 4)
+    assert target.exists() == (kind == "link")
+    if kind == "link":
+        assert target.read_bytes() == content
+
+
+def test_a_directory_of_logs_that_is_a_link_or_a_file(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="link is a link, and inside a run's directory nothing is"):
+        Logbook(tmp_path / "link")
+    with pytest.raises(UserError, match="file is a file, where a directory belongs"):
+        Logbook(tmp_path / "file")
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")  # the run as a whole may be elsewhere
+    logbook = Logbook(tmp_path / "run" / "logs")
+    log(logbook, 4)
+    logbook.close()
+    assert len(list((tmp_path / "elsewhere" / "logs").iterdir())) == 3
 
 
 def test_a_log_that_is_missing_is_told(tmp_path):
@@ -323,16 +449,15 @@ def test_a_log_that_is_missing_is_told(tmp_path):
 # A full disk
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_an_oserror(tmp_path):
-    (tmp_path / "iterations.jsonl").symlink_to("/dev/full")
     logbook = Logbook(tmp_path)
-    with pytest.raises(OSError, match="No space left"):
-        logbook.iteration({"iteration": 0})
-    with pytest.raises(OSError, match="No space left"):
-        logbook.get_state()
-    with pytest.raises(OSError, match="No space left"):
-        logbook.close()
+    with disk_of(0):
+        with pytest.raises(OSError, match="File too large"):
+            logbook.iteration({"iteration": 0})
+        with pytest.raises(OSError, match="File too large"):
+            logbook.get_state()
+        with pytest.raises(OSError, match="File too large"):
+            logbook.close()
 
 
 def test_what_a_full_disk_leaves_is_cut_at_the_resume(tmp_path):
@@ -369,18 +494,84 @@ def test_what_a_full_disk_leaves_is_cut_at_the_resume(tmp_path):
 # Reading
 
 
-def test_reading_leaves_out_a_line_half_written(tmp_path):
+ITERATION = {"iteration": 0, "agent_steps": 200, "train": {"average_return": 1.5, "loss": None}}
+EPISODE = {
+    **{"iteration": 0, "phase": "train", "agent_steps": 9, "stream": 0},
+    **{"return": -1.0, "length": 9},
+}
+
+
+def test_reading_tells_of_a_line_cut_in_the_middle(tmp_path):
     assert read_iterations(tmp_path) == []
     logbook = Logbook(tmp_path / "logs")
     for number in range(3):
-        logbook.iteration({"iteration": number})
+        logbook.iteration(ITERATION | {"iteration": number})
     path = tmp_path / "logs" / "iterations.jsonl"
     os.truncate(path, path.stat().st_size - 1)
-    assert read_iterations(tmp_path) == [{"iteration": 0}, {"iteration": 1}]
+    told: list[str] = []
+    assert read_iterations(tmp_path, told.append) == [ITERATION, ITERATION | {"iteration": 1}]
+    (sentence,) = told
+    assert sentence.startswith(f"Line 3 of {path} is cut in the middle: ")
 
 
-def test_reading_names_a_damaged_line(tmp_path):
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "iterations.jsonl").write_bytes(b'{"a": 1}\n\x00\x00\n{"a": 2}\n')
-    with pytest.raises(UserError, match=r"Line 2 of .*iterations\.jsonl"):
+WRONG = [
+    *(b"\0\0\0", b"{", b"\xff", b"", b"null", b"3", b'"text"', b"[]", b"[" * 10**5, b"9" * 5000),
+    *(b'{"iteration": NaN}', b"{}", b"[{}]"),
+]
+
+
+@pytest.mark.parametrize("line", WRONG)
+@pytest.mark.parametrize(
+    ("name", "read", "right"),
+    [("iterations", read_iterations, ITERATION), ("episodes", read_episodes, EPISODE)],
+)
+def test_reading_names_a_damaged_line(tmp_path, name, read, right, line):
+    path = tmp_path / "logs" / f"{name}.jsonl"
+    path.parent.mkdir()
+    whole = json.dumps(right).encode()
+    path.write_bytes(b"\n".join([whole, line, whole, b""]))
+    with pytest.raises(UserError, match=rf"^Line 2 of {path} is damaged \("):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "right"),
+    [("iterations", read_iterations, ITERATION), ("episodes", read_episodes, EPISODE)],
+)
+def test_reading_names_a_line_of_another_shape(tmp_path, name, read, right):
+    path = tmp_path / "logs" / f"{name}.jsonl"
+    path.parent.mkdir()
+    wrong = [{k: v for k, v in right.items() if k != key} for key in right]
+    for key in ("iteration", "agent_steps", "stream", "length"):
+        wrong += [right | {key: value} for value in ("1", [], {}, True, 10**30, -1, 0.5, None)]
+    wrong += [right | {key: value} for key in ("phase", "train") for value in (1, None, [], True)]
+    wrong += [right | {"return": value} for value in ("1", [], {}, True, 10**30)]
+    for record in wrong:
+        if not record.keys() <= right.keys():
+            continue  # a key of the other kind of line
+        path.write_text(f"{json.dumps(right)}\n{json.dumps(record)}\n")
+        with pytest.raises(UserError, match=rf"^Line 2 of {path} is damaged \("):
+            read(tmp_path)
+    path.write_text(f"{json.dumps(right)}\n{json.dumps(right | {'more': [None]})}\n")
+    assert read(tmp_path) == [right, right | {"more": [None]}]
+
+
+@pytest.mark.parametrize("section", ["train", "eval", "time"])
+@pytest.mark.parametrize("value", ["1", [], {}, True, 10**400])
+def test_numbers_of_an_iteration_are_numbers(tmp_path, section, value):
+    path = tmp_path / "logs" / "iterations.jsonl"
+    path.parent.mkdir()
+    path.write_text(json.dumps(ITERATION | {section: {"average_return": value}}) + "\n")
+    with pytest.raises(UserError, match="^Line 1 of "):
         read_iterations(tmp_path)
+
+
+def test_logs_that_are_no_files_have_a_sentence(tmp_path):
+    (tmp_path / "logs").write_text("")
+    with pytest.raises(UserError, match="logs is a file, where the directory of the logs belongs"):
+        read_episodes(tmp_path)
+    (tmp_path / "logs").unlink()
+    (tmp_path / "logs").mkdir()
+    os.mkfifo(tmp_path / "logs" / "episodes.jsonl")
+    with pytest.raises(UserError, match="is a named pipe, where a regular file belongs"):
+        read_episodes(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import getpass
+import importlib.metadata
 import json
 import os
 import platform
@@ -58,7 +59,7 @@ def start(**sections: dict[str, Any]) -> dict[str, Any]:
     }
     made = copy.deepcopy(made)
     for name, section in sections.items():
-        made[name] = made[name] | section
+        made[name] = made.get(name, {}) | section
     return made
 
 
@@ -120,6 +121,31 @@ def test_commits(checkout, monkeypatch):
     (checkout / "run").mkdir()
     (checkout / "run" / "untracked").write_text("")
     assert provenance.collect(THREADS)["commits"]["working_directory"] == head
+
+
+@pytest.mark.parametrize("place", [".", "runs/x", "elsewhere"])
+def test_a_repository_in_the_run_executes_nothing(checkout, monkeypatch, tmp_path, place):
+    """`place` is the run's directory, of which the current one is a part."""
+    marker = tmp_path / "marker"
+    base_dir = checkout / place if place != "elsewhere" else tmp_path / "elsewhere"
+    base_dir.mkdir(parents=True, exist_ok=True)
+    (checkout / ".gitattributes").write_text("*.py filter=evil\n")
+    git(checkout, "config", "filter.evil.clean", f"touch {marker}; cat")
+    git(checkout, "config", "core.worktree", str(tmp_path))  # so that the root tells nothing
+    (checkout / "agent.py").write_text("a = 2\n")
+    monkeypatch.chdir(checkout)
+    commits = provenance.collect(THREADS, base_dir=base_dir)["commits"]
+    if place == ".":
+        assert commits["working_directory"] is None and not marker.exists()
+    else:  # a directory above the run's is the user's
+        assert commits["working_directory"].startswith(git(checkout, "rev-parse", "HEAD"))
+
+
+def test_no_monitor_of_a_repository_is_started(checkout, monkeypatch, tmp_path):
+    git(checkout, "config", "core.fsmonitor", f"touch {tmp_path / 'marker'}; false")
+    monkeypatch.chdir(checkout)
+    assert provenance.collect(THREADS)["commits"]["working_directory"]
+    assert not (tmp_path / "marker").exists()
 
 
 def test_each_change_of_a_checkout_is_another_source(checkout, monkeypatch):
@@ -214,6 +240,32 @@ def test_the_modules_that_a_gin_file_imports_from_elsewhere(monkeypatch, tmp_pat
     assert provenance.collect(THREADS)["modules"] == {}
 
 
+def test_what_a_configuration_imports_has_its_origin(monkeypatch, tmp_path):
+    (tmp_path / "own_origin.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    imports = ("dopamine_lite.agents.agent", "own_origin", "json.tool", "sys", "gin.config", "PIL")
+    configuration.load([], [f"import {name}" for name in imports])
+    found = provenance.collect(THREADS)["imported"]
+    del sys.modules["own_origin"]
+    python = f"Python {platform.python_version()}"
+    assert found.keys() == set(imports[1:])
+    assert found["own_origin"] == "e3b0c442"
+    assert found["json.tool"] == found["sys"] == python
+    assert found["gin.config"] == f"gin-config {importlib.metadata.version('gin-config')}"
+    assert found["PIL"].casefold() == f"pillow {importlib.metadata.version('pillow')}"
+
+
+def test_other_versions_of_what_is_imported_are_told():
+    before = start(imported={"minigrid": "minigrid 2.0", "own": "aaaaaaaa"}, modules={"own": "a"})
+    now = start(imported={"minigrid": "minigrid 3.0", "own": "bbbbbbbb"}, modules={"own": "b"})
+    first, second = provenance.changes(before, now)
+    assert first.startswith(
+        "The source of the imported minigrid was minigrid 2.0 when the run last"
+    )
+    assert second.startswith("The source of the module own was a ")
+    assert provenance.changes(start(modules={"own": "a"}), before) == []  # of an earlier version
+
+
 def test_a_module_in_the_package_that_no_commit_tells_of(checkout, monkeypatch):
     directory = checkout / "package"
     (directory / "common").mkdir(parents=True)
@@ -275,6 +327,55 @@ def test_a_file_that_is_not_ours_is_named(tmp_path, content, reason):
         provenance.record_start(tmp_path, start(), {})
     assert str(tmp_path / "provenance.json") in str(error.value)
     assert (tmp_path / "provenance.json").read_text() == content
+
+
+@pytest.mark.parametrize("key", ["started", "resumed"])
+def test_a_file_without_its_keys(tmp_path, key):
+    provenance.record_start(tmp_path, start(), {})
+    path = tmp_path / "provenance.json"
+    known = json.loads(path.read_bytes())
+    path.write_text(json.dumps({name: value for name, value in known.items() if name != key}))
+    with pytest.raises(
+        UserError, match=f"{path} is damaged \\(it lacks '{key}'\\): restore it, or"
+    ):
+        provenance.record_start(tmp_path, start(), {})
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", [], [3]])
+@pytest.mark.parametrize("key", ["started", "resumed", "agent", *provenance._SECTIONS])
+def test_a_file_of_another_shape(tmp_path, key, value):
+    provenance.record_start(tmp_path, start(), {"agent": {}})
+    path = tmp_path / "provenance.json"
+    known = json.loads(path.read_bytes())
+    if key == "resumed" and value == []:
+        value = [[]]
+    (known["started"] if key in provenance._SECTIONS else known)[key] = value
+    path.write_text(json.dumps(known))
+    with pytest.raises(UserError, match=rf"{path} is damaged \(.* where .* belongs\): restore"):
+        provenance.record_start(tmp_path, start(), {})
+
+
+def test_a_file_that_is_none_does_not_hang(tmp_path):
+    path = tmp_path / "provenance.json"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="provenance.json is a named pipe, where a regular file"):
+        provenance.read(tmp_path)
+    path.unlink()
+    path.write_text("[" * 100_000)
+    with pytest.raises(UserError, match="nested too deeply"):
+        provenance.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["provenance.json", ".provenance.json"])
+def test_a_link_is_replaced_and_not_written_through(tmp_path, name):
+    (tmp_path / "run").mkdir()
+    provenance.record_start(tmp_path / "run", start(), {})
+    target = (tmp_path / "run" / "provenance.json").rename(tmp_path / "target")
+    before = target.read_bytes()
+    (tmp_path / "run" / name).symlink_to(target)
+    provenance.record_start(tmp_path / "run", start(), {})
+    assert target.read_bytes() == before
+    assert not (tmp_path / "run" / "provenance.json").is_symlink()
 
 
 # What has changed

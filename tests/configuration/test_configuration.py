@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import gin
+import numpy as np
 import pytest
 
 from dopamine_lite import configuration
@@ -229,6 +230,38 @@ def test_what_the_constructors_miss_is_a_sentence(bindings, sentence):
 def test_mistakes_in_the_code_stay_exceptions():
     with pytest.raises(TypeError, match="_needs_two"):
         _paint(["Painter.brush = @FlatBrush", "FlatBrush.width = 101"])
+
+
+class _TorsoWithMistakes:
+    """A torso of a user's, whose mistakes show in a call of the package's DQNAgent."""
+
+    compile_update = True
+    mistake = "none"
+
+    def __init__(self, seeds):
+        import keras
+
+        if self.mistake == "own":
+            _needs_two(1)
+        self.layers = keras.Sequential([keras.layers.Dense(4)])
+
+    def prepare(self, observations):
+        return np.reshape(np.zeros(3), 2) if self.mistake == "in numpy" else observations
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"), [("own", "_needs_two"), ("in numpy", "cannot reshape")]
+)
+def test_mistakes_in_a_users_part_keep_their_traceback(mistake, message, monkeypatch, tmp_path):
+    from dopamine_lite.runner.runner import Runner
+
+    monkeypatch.setattr(_TorsoWithMistakes, "mistake", mistake)
+    bindings = ["Runner.console = None", "DQNAgent.gamma = 0.9"]
+    configuration.load(["dqn/cartpole.gin"], bindings)
+    gin.bind_parameter("DQNAgent.torso", _TorsoWithMistakes)
+    with pytest.raises((TypeError, ValueError), match=message) as error:
+        configuration.construct(Runner, tmp_path)
+    assert Path(__file__) in [entry.path for entry in error.traceback]
 
 
 @pytest.mark.parametrize(

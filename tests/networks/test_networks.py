@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.actor import NumpyNetwork, compiled
+from dopamine_lite.networks.actor import CompiledNetwork, NumpyNetwork
 from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.export import keras_model
 from dopamine_lite.networks.heads import (
@@ -55,7 +55,7 @@ def test_nature_cnn_has_valid_padding():
 
 def test_nature_cnn_reads_channels_first_frames():
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
-    prepared = NatureCNN.prepare(tf.constant(frames))
+    prepared = nature().prepare(tf.constant(frames))
     np.testing.assert_allclose(prepared, frames.transpose(0, 2, 3, 1) / 255.0, rtol=1e-6)
 
 
@@ -81,7 +81,8 @@ Network(NatureCNN(Seeds(0)), QHead(Seeds(0), 6), frames)
 def test_pictures_of_real_numbers_are_read_as_they_are(torso):
     """Often wrong: pixels that were normalised already divided by 255 once more."""
     frames = np.random.default_rng(0).normal(size=(2, 4, 84, 84)).astype(np.float32)
-    prepared = torso.prepare(tf.constant(frames))
+    network = Network(torso(Seeds(0)), QHead(Seeds(0), 6), space((4, 84, 84), np.float32))
+    prepared = network.prepare(tf.constant(frames))
     np.testing.assert_array_equal(prepared, frames.transpose(0, 2, 3, 1))
 
 
@@ -115,7 +116,7 @@ def relu_dense(inputs: tf.Tensor, layer: keras.layers.Layer) -> tf.Tensor:
 def test_nature_cnn_is_three_convolutions_and_a_layer_each_with_its_relu():
     network = nature()
     frames = np.random.default_rng(0).integers(0, 256, (2, 4, 84, 84), dtype=np.uint8)
-    outputs = prepared = NatureCNN.prepare(tf.constant(frames))
+    outputs = prepared = network.prepare(tf.constant(frames))
     *convolutions, _, dense = network.torso.layers.layers
     for layer, stride in zip(convolutions, (4, 2, 1), strict=True):
         outputs = relu_convolution(outputs, layer, stride)
@@ -226,14 +227,15 @@ def both(torso: str, head) -> tuple[Network, NumpyNetwork, np.ndarray]:
         variable.assign(generator.normal(size=variable.shape) * 0.3)
     numpy_network = NumpyNetwork(network)
     numpy_network.load(network.flat_parameters().numpy())
-    return network, numpy_network, (generator.normal(size=(5, *shape)) * 3).astype(dtype)
+    drawn = generator.normal(size=(5, *shape)) * 3
+    return network, numpy_network, (drawn if dtype is np.float32 else np.abs(drawn)).astype(dtype)
 
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("torso", TORSOS)
 def test_numpy_equals_tensorflow(torso, head):
     network, numpy_network, observations = both(torso, HEADS[head])
-    values = compiled(network)(observations, None)
+    values = CompiledNetwork(network)(observations, None)
     assert values.shape == (5, 3)
     np.testing.assert_allclose(numpy_network(observations), values, rtol=2e-4, atol=2e-4)
 
@@ -243,7 +245,7 @@ def test_implicit_quantiles_are_the_same_in_numpy():
     head = functools.partial(ImplicitQuantileHead, num_quantile_samples=20_000, hidden_units=6)
     network, numpy_network, observations = both("mlp", head)
     generator = np.random.default_rng(0)
-    values = compiled(network)(observations, generator)
+    values = CompiledNetwork(network)(observations, generator)
     np.testing.assert_allclose(numpy_network(observations, generator), values, atol=0.05)
 
 
@@ -288,7 +290,7 @@ def test_dueling_values_have_the_state_value_as_their_mean():
 
 def test_noise_is_off_without_a_seed_and_repeats_with_one():
     network, _, observations = both("mlp", HEADS["noisy"])
-    values = compiled(network)
+    values = CompiledNetwork(network)
     np.testing.assert_array_equal(values(observations, None), values(observations, None))
     first, second = (values(observations, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -366,7 +368,10 @@ def test_other_torsos_have_the_sizes_of_their_papers():
     ("call", "sentence"),
     [
         (lambda: CategoricalHead(Seeds(0), 2, vmin=1, vmax=1), "51 atoms from 1 to 1"),
-        (lambda: CategoricalHead(Seeds(0), 2, num_atoms=1), "1 atoms from -10.0 to 10.0"),
+        (
+            lambda: CategoricalHead(Seeds(0), 2, num_atoms=1),
+            "CategoricalHead.num_atoms is 1: give a whole number",
+        ),
         (lambda: QuantileHead(Seeds(0), 2, num_quantiles=0), "num_quantiles is 0"),
         (lambda: QHead(Seeds(0), 2, initializer="glorot"), "no initializer 'glorot': choose one"),
     ],
@@ -374,6 +379,22 @@ def test_other_torsos_have_the_sizes_of_their_papers():
 def test_impossible_heads_are_refused(call, sentence):
     with pytest.raises(UserError, match=sentence):
         call()
+
+
+class OfTwoNumbers(MLP):
+    """A torso of a user's, which says what it cannot read."""
+
+    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
+        if observations.shape[1] != 2:
+            raise UserError("OfTwoNumbers reads two numbers: choose another torso.")
+        return super().prepare(observations)
+
+
+def test_a_sentence_raised_while_tracing_stays_that_sentence():
+    """TensorFlow puts "in user code: File ..." before the messages of other errors."""
+    with pytest.raises(UserError) as caught:
+        Network(OfTwoNumbers(Seeds(0)), QHead(Seeds(0), 2), space((3,), np.float32))
+    assert str(caught.value) == "OfTwoNumbers reads two numbers: choose another torso."
 
 
 def test_a_network_takes_back_its_state():

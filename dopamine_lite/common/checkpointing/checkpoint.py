@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from dopamine_lite.common import strict_json
+from dopamine_lite.common.checkpointing.arrays import read_arrays, write_arrays
 from dopamine_lite.common.checkpointing.manifest import Manifest
-from dopamine_lite.common.checkpointing.segments import SavedRing
+from dopamine_lite.common.checkpointing.segments import SavedRing, verify_segment
 from dopamine_lite.common.checkpointing.storage import (
     Damaged,
     durable_file,
+    finding_damage,
     sync_directory,
     verify,
 )
@@ -32,8 +35,7 @@ def write_checkpoint(
         file.write(json.dumps(parts.tree).encode())
     files[_TREE] = file.record()
     with durable_file(directory / _ARRAYS) as file:
-        named = {str(index): array for index, array in enumerate(parts.arrays)}
-        np.savez(file, allow_pickle=False, **named)
+        write_arrays(file, parts.arrays)
     files[_ARRAYS] = file.record()
     Manifest(number, files, rings).write(directory)
     sync_directory(directory)
@@ -42,6 +44,8 @@ def write_checkpoint(
 def verify_checkpoint(directory: Path, number: int, replay: Path | None) -> Manifest:
     """Returns the manifest of the checkpoint in `directory`, every byte of which is as written.
 
+    Of a segment it is enough that its copy is.
+
     Args:
       directory: of the checkpoint.
       number: it should have.
@@ -49,16 +53,18 @@ def verify_checkpoint(directory: Path, number: int, replay: Path | None) -> Mani
 
     Raises:
       Damaged: it is not; says which file is wrong, and how.
-      UserError: the checkpoint is of another schema version.
+      UserError: the checkpoint is of another schema version, or would not fit into memory.
     """
     manifest = Manifest.read(directory)
     if manifest.number != number:
         raise Damaged(f"its manifest is that of checkpoint {manifest.number}")
-    for name, record in manifest.files.items():
-        verify(directory / name, record)
+    for name in (_TREE, _ARRAYS):
+        if name not in manifest.files:
+            raise Damaged(f"its manifest does not list {name}")
+        verify(directory / name, manifest.files[name])
     if replay is not None:
         for segment in manifest.segments():
-            verify(replay / segment.name, segment.record)
+            verify_segment(replay, segment)
     return manifest
 
 
@@ -66,12 +72,29 @@ def read_checkpoint(directory: Path, manifest: Manifest, replay: Path | None) ->
     """Returns the state in `directory`, which has been verified.
 
     Its RingSlots are read from the segments in `replay` when asked to, or are None without it.
+
+    Raises:
+      Damaged: the files are as their digests say, but no state of a run.
+      UserError: they would not fit into memory.
     """
-    tree = json.loads((directory / _TREE).read_bytes())
+    arrays = dict(enumerate(read_arrays(directory / _ARRAYS)))
+    rings = dict(manifest.rings)
+
+    def load_array(index: int) -> np.ndarray:
+        return arrays.pop(strict_json.whole(index))
 
     def load_ring(path: str) -> RingSlots | None:
-        return None if replay is None else manifest.rings[path].slots(replay)
+        ring = rings.pop(strict_json.expect(str, path))
+        return None if replay is None else ring.slots(replay)
 
-    with np.load(directory / _ARRAYS, allow_pickle=False) as arrays:
-        state: State = decode(tree, lambda index: arrays[str(index)], load_ring)
+    try:
+        with finding_damage(_TREE):
+            tree = strict_json.expect(dict, strict_json.read(directory / _TREE))
+        state: State = decode(tree, load_array, load_ring)
+        if arrays or rings:
+            raise ValueError("it leaves arrays or rings out")
+    except KeyError as error:
+        raise Damaged(f"{_TREE} names {error}, which is not there, or twice") from error
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{_TREE} is no state of a run ({error})") from error
     return state

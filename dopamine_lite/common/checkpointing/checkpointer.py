@@ -6,12 +6,11 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from dopamine_lite.common.checkpointing.checkpoint import (
     read_checkpoint,
@@ -21,8 +20,11 @@ from dopamine_lite.common.checkpointing.checkpoint import (
 from dopamine_lite.common.checkpointing.manifest import Manifest
 from dopamine_lite.common.checkpointing.segments import (
     SavedRing,
+    copy_of,
+    mend_segment,
     new_blocks,
     still_needed,
+    verify_segment,
     write_segment,
 )
 from dopamine_lite.common.checkpointing.storage import (
@@ -34,6 +36,7 @@ from dopamine_lite.common.checkpointing.storage import (
 )
 from dopamine_lite.common.checkpointing.tree import Parts, take_apart
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.plain_files import check_directory, remove
 from dopamine_lite.common.replay.ring import RingSlots
 from dopamine_lite.common.types import State
 
@@ -41,6 +44,7 @@ _COMPLETE = re.compile(r"checkpoint-(\d{12,})")
 _SET_ASIDE = "damaged-"
 _PRUNED = ".pruned-"
 _LEFTOVERS = (".checkpoint-", _PRUNED)
+_SEGMENTS = ("segment-*.zst", "segment-*.zst.copy", ".segment-*")  # the last: half written
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -85,7 +89,7 @@ class Checkpointer:
         self._keep = keep
         self._report = report
         self._rings: dict[str, SavedRing] = {}  # of the checkpoint that this run goes on from
-        self._lock: IO[str] | None = None
+        self._lock: BinaryIO | None = None
 
     def lock(self) -> None:
         """Makes this the one Checkpointer that may write here; creates the directory.
@@ -94,6 +98,8 @@ class Checkpointer:
           UserError: another one is writing here, or nothing can be written here at all.
         """
         if self._lock is None:
+            check_directory(self.directory)
+            check_directory(self._replay)
             try:
                 make_directory(self.directory)
                 self._lock = lock_directory(self.directory, self._report)
@@ -109,16 +115,29 @@ class Checkpointer:
             self._lock = None
 
     def numbers(self) -> list[int]:
-        """The numbers of the checkpoints here, ascending; if they are intact is not examined."""
-        try:
-            names = os.listdir(self.directory)
-        except FileNotFoundError:
-            return []
+        """The numbers of the checkpoints here, ascending; if they are intact is not examined.
+
+        Raises:
+          UserError: the directory cannot be read, as it is a file.
+        """
+        with self._readable():
+            try:
+                names = os.listdir(self.directory)
+            except FileNotFoundError:
+                return []
         return sorted(int(match[1]) for match in map(_COMPLETE.fullmatch, names) if match)
 
-    def verify(self, number: int) -> None:
-        """Raises Damaged where a byte of a checkpoint is not as it was written."""
-        verify_checkpoint(self._path(number), number, self._replay)
+    def verify(self, number: int) -> list[str]:
+        """Raises Damaged where a byte of a checkpoint is not as it was written, nor its copy.
+
+        Returns:
+          What is wrong with segments whose copies are intact.
+        """
+        path = self._path(number)
+        manifest = verify_checkpoint(path, number, None)
+        read_checkpoint(path, manifest, None)
+        problems = [verify_segment(self._replay, segment) for segment in manifest.segments()]
+        return [problem for problem in problems if problem is not None]
 
     def save(self, number: int, state: State) -> Path:
         """Saves `state` as the checkpoint `number` and removes those that are too many.
@@ -157,7 +176,8 @@ class Checkpointer:
         """Reads the newest intact checkpoint, from which the run then goes on.
 
         Every byte is verified before it is used. Damaged checkpoints that are newer than the intact
-        one are reported and renamed to `damaged-checkpoint-...`.
+        one are reported and renamed to `damaged-checkpoint-...`. A damaged segment is reported and
+        replaced by its copy.
 
         Returns:
           The checkpoint; None if there has never been one.
@@ -170,16 +190,18 @@ class Checkpointer:
         with self._readable():
             damaged: dict[int, str] = {}
             for number in reversed(self.numbers()):
+                path = self._path(number)
                 try:
-                    manifest = verify_checkpoint(self._path(number), number, self._replay)
+                    manifest = verify_checkpoint(path, number, self._replay)
+                    restored = Restored(number, read_checkpoint(path, manifest, self._replay), path)
                 except Damaged as damage:
                     damaged[number] = str(damage)
                     continue
                 self._set_aside(damaged, number)
                 self._sweep()
+                self._mend(manifest)
                 self._rings = manifest.rings
-                path = self._path(number)
-                return Restored(number, read_checkpoint(path, manifest, self._replay), path)
+                return restored
             if damaged or list(self.directory.glob(f"{_SET_ASIDE}*")):
                 raise UserError(self._none_intact(damaged))
             self._sweep()
@@ -223,8 +245,7 @@ class Checkpointer:
         aside = self.directory / f".{path.name}"
         try:
             saved = self._write_rings(number, parts.rings)
-            if aside.exists():
-                shutil.rmtree(aside)
+            remove(aside)
             write_checkpoint(aside, number, parts, saved)
             aside.rename(path)
         except BaseException:
@@ -270,15 +291,38 @@ class Checkpointer:
         if any(path.name.startswith(_PRUNED) for path in leftovers):
             sync_directory(self.directory)  # else a power cut could bring it back half removed
         for path in leftovers:
-            shutil.rmtree(path)
+            remove(path)
         try:
             manifests = [Manifest.read(self._path(number)) for number in self.numbers()]
         except (Damaged, UserError):  # what that one needs is unknown: all segments stay for now
             return
-        needed = {segment.name for manifest in manifests for segment in manifest.segments()}
-        for path in self._replay.glob("segment-*.zst"):
-            if path.name not in needed:
-                path.unlink()
+        needed = {
+            path.name
+            for manifest in manifests
+            for segment in manifest.segments()
+            for path in (Path(segment.name), copy_of(Path(segment.name)))
+        }
+        for pattern in _SEGMENTS:
+            for path in self._replay.glob(pattern):
+                if path.name not in needed:
+                    remove(path)
+
+    def _mend(self, manifest: Manifest) -> None:
+        """Puts the copies of damaged segments in their places, and makes missing copies."""
+        for segment in manifest.segments():
+            try:
+                problem = mend_segment(self._replay, segment)
+            except OSError as error:  # the disk is full: what is intact of it can still be read
+                self._report(
+                    f"{self._replay / segment.name} is there once instead of twice, and could not "
+                    f"be copied: {_reason(error)}; the run goes on."
+                )
+                return
+            if problem is not None:
+                self._report(
+                    f"In {self._replay} {problem}; it is written anew from its intact copy, and the "
+                    "run goes on as if nothing had happened."
+                )
 
     def _set_aside(self, damaged: dict[int, str], used: int) -> None:
         """Reports damaged checkpoints and renames them, so that their numbers are free again."""
@@ -286,7 +330,7 @@ class Checkpointer:
             path = self._path(number)
             aside = self.directory / f"{_SET_ASIDE}{path.name}"
             again = 2
-            while aside.exists():
+            while os.path.lexists(aside):
                 aside = aside.with_name(f"{_SET_ASIDE}{path.name}-{again}")
                 again += 1
             self._report(
@@ -303,11 +347,22 @@ class Checkpointer:
 
     def _none_intact(self, damaged: dict[int, str]) -> str:
         problems = "; ".join(f"checkpoint {n}: {problem}" for n, problem in damaged.items())
+        without_replay = any(self._is_loadable(number) for number in damaged)
         return (
             f"No checkpoint in {self.directory} is intact "
-            f"({problems or 'all have been set aside as damaged'}): put an intact copy of one "
-            "back, or train in another directory."
+            f"({problems or 'all have been set aside as damaged'}): put an intact copy of what is "
+            "damaged back, or train in another directory."
+            + " What needs no replay memory (evaluate, record, export) still works."
+            * without_replay
         )
+
+    def _is_loadable(self, number: int) -> bool:
+        """Whether a checkpoint is intact but for its segments."""
+        try:
+            verify_checkpoint(self._path(number), number, None)
+        except (Damaged, UserError):
+            return False
+        return True
 
     def _not_loaded(self, number: int | None, there: list[int], damaged: dict[int, str]) -> str:
         if number is None:

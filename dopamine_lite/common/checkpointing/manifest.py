@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import dopamine_lite
+from dopamine_lite.common import strict_json
 from dopamine_lite.common.checkpointing.segments import SavedRing, Segment
 from dopamine_lite.common.checkpointing.storage import (
     Damaged,
@@ -17,9 +19,12 @@ from dopamine_lite.common.checkpointing.storage import (
     finding_damage,
 )
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.strict_json import expect, whole, wholes
 
 SCHEMA = 1
 _NAME = "manifest.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SEGMENT = re.compile(r"segment-\d{12,}-\d{6,}\.zst")
 
 
 @dataclass(frozen=True)
@@ -49,28 +54,73 @@ class Manifest:
           Damaged: the manifest is missing or not as it was written.
           UserError: it is intact, but of a schema that this version does not know.
         """
-        with finding_damage(_NAME):
-            text = (directory / _NAME).read_bytes()
         try:
-            content = json.loads(text)
-            intact = content.pop("sha256") == _digest(content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            with finding_damage(_NAME):
+                content = expect(dict, strict_json.read(directory / _NAME))
+            intact = content.pop("sha256", None) == _digest(content)
+        except (ValueError, RecursionError) as error:
             raise Damaged(f"{_NAME} is not a manifest") from error
         if not intact:
             raise Damaged(f"{_NAME} does not have the content that was written")
-        if content["schema"] != SCHEMA:
-            raise UserError(
-                f"{directory} was written by {content['written_by']} (checkpoint schema "
-                f"{content['schema']}), and {_program()} reads schema {SCHEMA}: use the version "
-                "that wrote it."
-            )
-        files = {name: FileRecord(**record) for name, record in content["files"].items()}
-        return cls(content["number"], files, {k: _ring(v) for k, v in content["rings"].items()})
+        try:
+            schema, program = whole(content["schema"]), expect(str, content["written_by"])
+            if schema == SCHEMA:
+                return cls(whole(content["number"]), _files(content), _rings(content))
+        except KeyError as error:
+            raise Damaged(f"{_NAME} lacks {error}") from error
+        except ValueError as error:
+            raise Damaged(f"{_NAME} is not a manifest ({error})") from error
+        raise UserError(
+            f"{directory} was written by {program} (checkpoint schema {schema}), and {_program()} "
+            f"reads schema {SCHEMA}: use the version that wrote it."
+        )
+
+
+def _files(content: dict[str, Any]) -> dict[str, FileRecord]:
+    return {
+        name: FileRecord(whole(expect(dict, record)["size"]), _sha256(record))
+        for name, record in expect(dict, content["files"]).items()
+    }
+
+
+def _rings(content: dict[str, Any]) -> dict[str, SavedRing]:
+    rings = {path: _ring(expect(dict, v)) for path, v in expect(dict, content["rings"]).items()}
+    names = [segment.name for ring in rings.values() for segment in ring.segments]
+    if len(set(names)) < len(names):
+        raise ValueError("a segment is listed twice")
+    return rings
 
 
 def _ring(content: dict[str, Any]) -> SavedRing:
-    segments = [Segment(**segment) for segment in content["segments"]]
-    return SavedRing(content["first"], content["stop"], segments)
+    """The ring, whose segments follow each other without a gap; raises ValueError if they do not."""
+    segments = [_segment(expect(dict, segment)) for segment in expect(list, content["segments"])]
+    first, stop = wholes(content["first"]), wholes(content["stop"])
+    reached = [0] * len(first)
+    for segment in segments:
+        for old, least, new, end in zip(
+            reached, first, segment.start, segment.stop, strict=True
+        ):  # what was overwritten before it was saved is left out
+            if not (old <= new <= max(old, least) and new <= end):
+                raise ValueError(f"{segment.name} does not follow the one before")
+        reached = segment.stop
+    if [max(pair) for pair in zip(reached, first, strict=True)] != stop:
+        raise ValueError("a ring's segments are not its slots")
+    return SavedRing(first, stop, segments)
+
+
+def _segment(content: dict[str, Any]) -> Segment:
+    name = expect(str, content["name"])
+    if not _SEGMENT.fullmatch(name):
+        raise ValueError("a segment's name is none")
+    start, stop = wholes(content["start"]), wholes(content["stop"])
+    return Segment(name, whole(content["size"]), _sha256(content), start, stop)
+
+
+def _sha256(record: dict[str, Any]) -> str:
+    value: str = expect(str, record["sha256"])
+    if not _SHA256.fullmatch(value):
+        raise ValueError("a digest is none")
+    return value
 
 
 def _digest(content: dict[str, Any]) -> str:

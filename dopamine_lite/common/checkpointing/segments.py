@@ -7,6 +7,7 @@ and stop per column, name, dtype and shape of every array), the arrays' bytes in
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,24 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
-from dopamine_lite.common.checkpointing.storage import Damaged, FileRecord, durable_file, verify
-from dopamine_lite.common.checkpointing.tree import raw_bytes
+from dopamine_lite.common import strict_json
+from dopamine_lite.common.checkpointing.arrays import check_shape
+from dopamine_lite.common.checkpointing.storage import (
+    Damaged,
+    FileRecord,
+    durable_file,
+    replace_file,
+    verify,
+)
+from dopamine_lite.common.checkpointing.tree import plain_dtype, raw_bytes
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import NotRegular, open_to_read
 from dopamine_lite.common.replay.ring import RingSlots
+from dopamine_lite.common.strict_json import expect, wholes
 
 Block = dict[str, np.ndarray]
+_COPY = ".copy"
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ class SavedRing:
             wanted = np.maximum(after, self.first)
             for segment in self.segments:
                 if (np.array(segment.stop) > wanted).any():
-                    yield _from(wanted, read_segment(directory / segment.name))
+                    yield _from(wanted, _read_either(directory, segment))
 
         return RingSlots(np.array(self.first, np.int64), np.array(self.stop, np.int64), blocks)
 
@@ -102,14 +115,63 @@ def new_blocks(ring: RingSlots, segments: list[Segment], path: str) -> Iterator[
         raise ValueError(f"{path}: the ring's blocks end at {reached} instead of {ring.stop}.")
 
 
+def copy_of(path: Path) -> Path:
+    """Where the copy of the segment at `path` is."""
+    return path.with_name(path.name + _COPY)
+
+
+def verify_segment(directory: Path, segment: Segment) -> str | None:
+    """Raises Damaged unless the segment or its copy is as it was written.
+
+    Returns:
+      What is wrong with the segment where only its copy is intact.
+    """
+    path = directory / segment.name
+    try:
+        verify(path, segment.record)
+        return None
+    except Damaged as damage:
+        try:
+            verify(copy_of(path), segment.record)
+        except Damaged as also:
+            raise Damaged(f"{damage}, and {also}") from damage
+        return str(damage)
+
+
+def mend_segment(directory: Path, segment: Segment) -> str | None:
+    """Makes a segment and its copy, one of which is intact, both so.
+
+    Copies that are missing are made; runs of earlier versions have none.
+
+    Returns:
+      What was wrong with one of them.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    path = directory / segment.name
+    problem = verify_segment(directory, segment)
+    if problem is not None:
+        replace_file(path, _content(copy_of(path)))
+        return problem
+    copy = copy_of(path)
+    there = os.path.lexists(copy)
+    try:
+        verify(copy, segment.record)
+    except Damaged as damage:
+        replace_file(copy, _content(path))
+        return str(damage) if there else None
+    return None
+
+
 def write_segment(path: Path, block: Block) -> Segment:
-    """Writes `block` durably to `path`."""
+    """Writes `block` durably to `path` and to its copy."""
     arrays = {name: array for name, array in block.items() if name not in ("start", "stop")}
     start, stop = block["start"].tolist(), block["stop"].tolist()
     described = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
     header = json.dumps({"start": start, "stop": stop, "arrays": described}).encode()
     compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
-    with durable_file(path) as file:
+    with durable_file(path, copy_of(path)) as file:
         with compressor.stream_writer(file, closefd=False) as stream:  # type: ignore[arg-type]
             stream.write(len(header).to_bytes(4, "little") + header)
             for array in arrays.values():
@@ -118,23 +180,70 @@ def write_segment(path: Path, block: Block) -> Segment:
     return Segment(path.name, record.size, record.sha256, start, stop)
 
 
-def read_segment(path: Path) -> Block:
-    """Returns the block that `write_segment` was given."""
+def read_segment(path: Path, segment: Segment) -> Block:
+    """Returns the block that `write_segment` was given when it returned `segment`.
+
+    Raises:
+      UserError: the file is not what was written, is none of ours or would not fit into memory.
+    """
     try:
-        with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+        with open_to_read(path) as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             length = int.from_bytes(_read(stream, np.empty(4, np.uint8)), "little")
-            header = json.loads(bytes(_read(stream, np.empty(length, np.uint8))))
+            strict_json.require_memory_to_parse(length, path)
+            header = strict_json.parse(bytes(_read(stream, np.empty(length, np.uint8))))
+            described = _described(header, segment)
+            size = sum(check_shape(shape, dtype.itemsize) for dtype, shape in described.values())
+            require_memory(size, f"reading {path}", "it is too large for this machine")
             block = {
                 name: _read(stream, np.empty(shape, dtype))
-                for name, dtype, shape in header["arrays"]
+                for name, (dtype, shape) in described.items()
             }
-            stream.read(1)  # nothing is left but the checksum, which is compared now
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+            if stream.read(1):  # nothing is left but the checksum, which is compared now
+                raise ValueError("it holds more than its header says")
+    except (OSError, EOFError, zstandard.ZstdError, NotRegular) as error:
         raise UserError(
             f"{path} has been removed or changed while its checkpoint was being read ({error}): "
             "run the same command again."
         ) from error
-    return block | {name: np.array(header[name], np.int64) for name in ("start", "stop")}
+    except (KeyError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no segment of a replay memory ({error}).") from error
+    return block | {
+        "start": np.array(segment.start, np.int64),
+        "stop": np.array(segment.stop, np.int64),
+    }
+
+
+def _described(header: object, segment: Segment) -> dict[str, tuple[np.dtype, list[int]]]:
+    """Dtype and shape of each array by its name; raises ValueError where they are not a block's."""
+    content = expect(dict, header)
+    if (content["start"], content["stop"]) != (segment.start, segment.stop):
+        raise ValueError("it has other slots than its checkpoint says")
+    slots = sum(segment.stop) - sum(segment.start)
+    described = {}
+    for entry in expect(list, content["arrays"]):
+        name, dtype, shape = expect(list, entry)
+        described[expect(str, name)] = plain_dtype(dtype), wholes(shape)
+    if any(shape[:1] != [slots] for _, shape in described.values()):
+        raise ValueError("an array has another length than its slots")
+    if not described or not described.keys().isdisjoint(("start", "stop")):
+        raise ValueError("its arrays are not a block's")
+    return described
+
+
+def _read_either(directory: Path, segment: Segment) -> Block:
+    """The segment's block, from its copy where the segment itself is damaged."""
+    path = directory / segment.name
+    try:
+        return read_segment(path, segment)
+    except UserError:
+        if not copy_of(path).exists():
+            raise
+        return read_segment(copy_of(path), segment)
+
+
+def _content(path: Path) -> bytes:
+    with open_to_read(path) as file:
+        return file.read()
 
 
 def _read(stream: zstandard.ZstdDecompressionReader, array: np.ndarray) -> np.ndarray:

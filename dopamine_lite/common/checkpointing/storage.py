@@ -8,12 +8,14 @@ import fcntl
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import NotRegular, open_to_append, open_to_read
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -34,16 +36,16 @@ class FileRecord:
 
 
 class DurableWriter(io.RawIOBase):
-    """Writes to `file` from front to back, counting and hashing what passes."""
+    """Writes to all of `files` from front to back, counting and hashing what passes."""
 
-    def __init__(self, file: BinaryIO):
-        self._file = file
+    def __init__(self, files: Sequence[BinaryIO]):
+        self._files = files
         self._size = 0
         self._sha256 = hashlib.sha256()
 
     def write(self, data: ReadableBuffer) -> int:
         self._sha256.update(data)
-        written = self._file.write(data)
+        (written,) = {file.write(data) for file in self._files}
         self._size += written
         return written
 
@@ -53,18 +55,24 @@ class DurableWriter(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def durable_file(path: Path) -> Iterator[DurableWriter]:
-    """Opens `path` for writing; its content is on the disk when the block has ended.
+def durable_file(*paths: Path) -> Iterator[DurableWriter]:
+    """Opens new files for writing, all with the same content, on the disk when the block has ended.
 
-    An OSError that leaves the block names the file, which those of `write` do not.
+    What is there under these names is removed first, so that no link is written through. An OSError
+    that leaves the block names the first file, which those of `write` do not.
     """
     try:
-        with open(path, "wb") as file:
-            yield DurableWriter(file)
-            file.flush()
-            os.fsync(file.fileno())
+        with contextlib.ExitStack() as stack:
+            files = []
+            for path in paths:
+                path.unlink(missing_ok=True)
+                files.append(stack.enter_context(open(path, "xb")))
+            yield DurableWriter(files)
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
     except OSError as error:
-        error.filename = error.filename or str(path)
+        error.filename = error.filename or str(paths[0])
         raise
 
 
@@ -105,6 +113,8 @@ def finding_damage(name: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged(f"{name} is missing") from error
+    except NotRegular as error:
+        raise Damaged(f"{name} is no regular file") from error
     except OSError as error:
         if error.errno != errno.EIO:  # such as permissions: not the file's fault
             raise
@@ -112,16 +122,20 @@ def finding_damage(name: str) -> Iterator[None]:
 
 
 def verify(path: Path, record: FileRecord) -> None:
-    """Raises Damaged unless the file at `path` is, byte for byte, the recorded one."""
-    with finding_damage(path.name), open(path, "rb") as file:
+    """Raises Damaged unless the file at `path` is, byte for byte, the recorded one.
+
+    Raises UserError where it would not fit into memory; so none takes hours to verify either.
+    """
+    with finding_damage(path.name), open_to_read(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size != record.size:
             raise Damaged(f"{path.name} has {size} bytes instead of {record.size}")
+        require_memory(size, f"reading {path}", "it is too large for this machine")
         if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
             raise Damaged(f"{path.name} does not have the content that was written")
 
 
-def lock_directory(directory: Path, report: Callable[[str], None]) -> IO[str]:
+def lock_directory(directory: Path, report: Callable[[str], None]) -> BinaryIO:
     """Locks `directory` against other writers until `unlock` is given the returned file.
 
     The kernel frees the lock when the process ends, however it ends. On a file system without
@@ -130,7 +144,7 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> IO[str]:
     Raises:
       UserError: another process (or another Checkpointer of this one) holds the lock.
     """
-    file = open(directory / ".lock", "a+")  # noqa: SIM115 (stays open as long as the lock is held)
+    file = open_to_append(directory / ".lock")  # open as long as the lock is held
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -141,22 +155,23 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> IO[str]:
             )
             return file
         file.seek(0)
-        holder = file.read().strip()
+        holder = file.read(20).strip().decode(errors="replace")
         file.close()
         if not isinstance(error, BlockingIOError):
             raise
         raise UserError(
             f"{directory} is in use by another training process"
-            f"{f' (process {holder})' if holder else ''}: wait until it has ended, or train in "
-            "another directory."
+            f"{f' (process {holder})' if holder.isdecimal() else ''}: wait until it has ended, or "
+            "train in another directory."
         ) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
+    if os.fstat(file.fileno()).st_nlink == 1:  # else another name would get this content too
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n".encode())
+        file.flush()
     return file
 
 
-def unlock(file: IO[str]) -> None:
+def unlock(file: BinaryIO) -> None:
     """Gives the lock back, also if a forked child still has the file open."""
     with contextlib.suppress(OSError):  # on a file system without locks
         fcntl.flock(file, fcntl.LOCK_UN)

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from dopamine_lite.common.replay.ring import RingSlots
+from dopamine_lite.common.strict_json import expect
 
 # Booleans, integers, floats and complex numbers of fixed layout; strings in arrays.
 _NUMBERS = frozenset("?bhilqBHILQefdFD")
-_ARRAYS = _NUMBERS | frozenset("SU")
+PLAIN_DTYPES = _NUMBERS | frozenset("SU")  # of arrays
 _LARGEST_PLAIN_INT = 2**63 - 1
 
 
@@ -92,7 +93,7 @@ def encode(
         return children if kind is list else {"$tuple": children}
     if kind is RingSlots:
         return {"$ring": store_ring(path, value)}
-    if kind is np.ndarray and value.dtype.char in _ARRAYS:
+    if kind is np.ndarray and value.dtype.char in PLAIN_DTYPES:
         return {"$array": store_array(value)}
     if isinstance(value, np.generic) and value.dtype.char in _NUMBERS:
         return {"$scalar": [value.dtype.str, value.tobytes().hex()]}
@@ -105,32 +106,52 @@ def encode(
 def decode(
     value: Any, load_array: Callable[[Any], np.ndarray], load_ring: Callable[[Any], Any]
 ) -> Any:
-    """Returns the tree whose JSON form is `value`: the inverse of `encode`."""
+    """Returns the tree whose JSON form is `value`: the inverse of `encode`.
+
+    Raises:
+      ValueError: `encode` does not write such JSON.
+    """
     if isinstance(value, list):
         return [decode(child, load_array, load_ring) for child in value]
     if not isinstance(value, dict):
         return value
     tag = next(iter(value), "")
-    if not tag.startswith("$") or tag.startswith("$$"):
+    if not _is_tag(tag):
+        if any(map(_is_tag, value)):
+            raise ValueError("a tag among the keys of a state tree")
         return {
             key.removeprefix("$"): decode(child, load_array, load_ring)
             for key, child in value.items()
         }
+    if len(value) > 1:
+        raise ValueError(f"keys beside the tag {tag} in a state tree")
     content = value[tag]
     match tag:
         case "$tuple":
-            return tuple(decode(content, load_array, load_ring))
+            return tuple(decode(expect(list, content), load_array, load_ring))
         case "$int":
-            return int(content, 16)
+            return int(expect(str, content), 16)
         case "$float":
-            return struct.unpack(">d", bytes.fromhex(content))[0]
+            return float(_scalar(">f8", content))
         case "$scalar":
-            return np.frombuffer(bytes.fromhex(content[1]), content[0])[0]
+            dtype, data = expect(list, content)
+            return _scalar(expect(str, dtype), data)
         case "$array":
             return load_array(content)
         case "$ring":
             return load_ring(content)
     raise ValueError(f"unknown tag {tag} in a state tree")
+
+
+def plain_dtype(name: Any) -> np.dtype:
+    """The dtype of an array that a checkpoint can hold; raises ValueError for others."""
+    try:
+        dtype = np.dtype(expect(str, name))
+    except (TypeError, SyntaxError) as error:
+        raise ValueError(f"{name[:40]!r} is no dtype") from error
+    if dtype.char not in PLAIN_DTYPES:
+        raise ValueError(f"arrays of {dtype} are not plain")
+    return dtype
 
 
 def digest(state: Any) -> str:
@@ -171,6 +192,18 @@ def _ring_digest(ring: RingSlots) -> dict[str, Any]:
             for name, (dtype, shape, hashes) in arrays.items()
         },
     }
+
+
+def _is_tag(key: str) -> bool:
+    return key.startswith("$") and not key.startswith("$$")
+
+
+def _scalar(dtype_name: str, data: Any) -> Any:
+    """The one NumPy number of this dtype whose bytes `data` spells."""
+    dtype, content = plain_dtype(dtype_name), bytes.fromhex(expect(str, data))
+    if dtype.char not in _NUMBERS or len(content) != dtype.itemsize:
+        raise ValueError(f"{dtype_name} is not the dtype of {len(content)} bytes")
+    return np.frombuffer(content, dtype)[0]
 
 
 def _escape(key: Any, path: str) -> str:

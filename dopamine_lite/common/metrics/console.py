@@ -98,13 +98,17 @@ class LineConsole(Console):
         parts = [f"{self._pace.steps()} steps"]
         for phase, name in ((_TRAIN, "train return"), (_EVAL, "eval return")):
             if summary := record.get(phase):
-                episodes = summary["episodes"]
-                plural = "" if episodes == 1 else "s"
-                parts.append(
-                    f"{name} {summary['average_return']:,.2f} ({episodes:,} episode{plural})"
-                    if episodes
-                    else f"no whole {phase} episode"
+                episodes, cut = summary["episodes"], summary.get("cut_episodes")
+                counted = (
+                    [f"{episodes:,} episode{'' if episodes == 1 else 's'}"] if episodes else []
                 )
+                counted += [f"{cut:,} cut"] if cut else []
+                result = (
+                    f"{name} {summary['average_return']:,.2f}"
+                    if episodes
+                    else (f"no whole {phase} episode")
+                )
+                parts.append(f"{result} ({', '.join(counted)})" if counted else result)
         parts += [f"{record['time']['train_steps_per_second']:,.0f} steps/s", *self._pace.left()]
         self.say(f"iteration {record['iteration'] + 1}: {', '.join(parts)}")
 
@@ -171,6 +175,7 @@ class RichConsole(Console):
                     f"{record['agent_steps']:,}",
                     _or_dash(train.get("average_return"), ",.2f"),
                     _or_dash(train.get("episodes"), ",d"),
+                    _or_dash(train.get("cut_episodes"), ",d"),
                     _or_dash(evaluation.get("average_return"), ",.2f"),
                     _or_dash(evaluation.get("episodes"), ",d"),
                     f"{record['time']['train_steps_per_second']:,.0f}",
@@ -277,11 +282,12 @@ class _Bar(Progress):
 _COLUMNS = (  # of the table of iterations, with their widths; 79 in all
     ("iteration", 9),
     ("agent steps", 13),
-    ("train return", 14),
-    ("episodes", 10),
-    ("eval return", 13),
-    ("episodes", 10),
-    ("steps/s", 10),
+    ("train return", 13),
+    ("episodes", 9),
+    ("cut", 6),
+    ("eval return", 12),
+    ("episodes", 9),
+    ("steps/s", 8),
 )
 
 

@@ -9,10 +9,13 @@ JSON has no NaN and no infinity: both are written as null.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,21 +26,35 @@ import numpy as np
 from dopamine_lite.common.checkpointing.storage import make_directory, sync_directory
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import EpisodeRecord
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.plain_files import (
+    check_directory,
+    check_regular,
+    open_to_append,
+    open_to_read,
+    separate,
+)
+from dopamine_lite.common.strict_json import expect, number, parse, whole
 from dopamine_lite.common.types import State
 
 if TYPE_CHECKING:
     from dopamine_lite.common.metrics.event_file import EventFile
 
-_ITERATIONS, _EPISODES = "iterations.jsonl", "episodes.jsonl"
+_LINES = _ITERATIONS, _EPISODES = "iterations.jsonl", "episodes.jsonl"
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)")
 _SECONDS_BETWEEN_FLUSHES = 5.0
+
+
+def _to_stderr(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 class Logbook:
     """Appends to the logs in one directory; makes none of them before its first entry.
 
-    Its state is the size of each file, on the disk. Taking a state back cuts the files to these
-    sizes, so that whatever a stopped run had logged since then is logged once, not twice.
+    Its state is the size of each file, on the disk, and the digest of each file of lines. Taking a
+    state back cuts the files to these sizes, so that whatever a stopped run had logged since then is
+    logged once, not twice; what stays has to be what was logged.
 
     Entries are buffered, and handed to the system some seconds later with a further entry, by
     `get_state` and by `close`. An OSError (the disk is full) leaves at worst a part of a last line
@@ -45,13 +62,18 @@ class Logbook:
 
     Args:
       directory: of the logs.
-      report: called with a sentence where a log is not what the state says it was.
+      report: called with a sentence where a log is missing, or events are.
+
+    Raises:
+      UserError: the directory is a link or a file.
     """
 
     def __init__(self, directory: Path, report: Callable[[str], None] = print):
+        check_directory(directory)
         self._directory = Path(directory)
         self._report = report
         self._lines: dict[str, BinaryIO] = {}
+        self._digests: dict[str, hashlib._Hash] = {}  # of what each file of lines holds
         self._events: EventFile | None = None
         self._newest_events = 0  # number of the newest event file there has been
         self._flushed = time.monotonic()
@@ -92,22 +114,43 @@ class Logbook:
         self._flush_now_and_then()
 
     def get_state(self) -> State:
-        """Returns the size in bytes of each log by its name, once all of them are on the disk."""
+        """Returns what `set_state` recognises each log by, by its name, once all are on the disk.
+
+        That is its size in bytes and, of lines, the SHA-256 of these.
+        """
         self._flush()
         for file in self._open_files():
             os.fsync(file.fileno())
         if self._directory.is_dir():
             sync_directory(self._directory)
-        return {path.name: path.stat().st_size for path in self._logs()}
+        state: State = {}
+        for path in self._logs():
+            size = path.stat().st_size
+            if path.name in _LINES:
+                state[path.name] = {"size": size, "sha256": self._digest(path).hexdigest()}
+            else:
+                state[path.name] = size
+        return state
 
     def set_state(self, state: State) -> None:
-        """Cuts the logs back to `state` and removes those that it does not know."""
+        """Cuts the logs back to `state` and removes those that it does not know.
+
+        Raises:
+          UserError: a file of lines is not the one that was saved, or something is no file at all.
+            Nothing has been changed then.
+        """
         self.close()
+        self._digests.clear()
         logs = self._logs()
+        sizes = {name: _size_and_digest(saved) for name, saved in state.items()}
+        for path in logs:
+            check_regular(path, os.lstat(path))
+            if path.name in _LINES and path.name in sizes:
+                self._digests[path.name] = _check_continued(path, *sizes[path.name])
         self._newest_events = max(map(_number, logs), default=0)
         for path in logs:
-            if path.name in state:
-                self._cut(path, state[path.name])
+            if path.name in sizes:
+                self._cut(path, sizes[path.name][0])
             else:
                 path.unlink()
         for name in sorted(state.keys() - {path.name for path in logs}):
@@ -127,9 +170,21 @@ class Logbook:
     def _append(self, name: str, record: Mapping[str, Any]) -> None:
         if name not in self._lines:
             make_directory(self._directory)
-            self._lines[name] = open(self._directory / name, "ab")  # noqa: SIM115 (stays open)
-        line = json.dumps(_json(record), allow_nan=False)
-        self._lines[name].write(line.encode() + b"\n")
+            path = self._directory / name
+            with contextlib.suppress(FileNotFoundError):
+                separate(path)
+            self._lines[name] = open_to_append(path)
+            self._digest(path)
+        line = json.dumps(_json(record), allow_nan=False).encode() + b"\n"
+        self._lines[name].write(line)
+        self._digests[name].update(line)
+
+    def _digest(self, path: Path) -> hashlib._Hash:
+        """The digest of a file of lines; read from it unless known."""
+        if path.name not in self._digests:
+            with open_to_read(path) as file:
+                self._digests[path.name] = hashlib.file_digest(file, "sha256")
+        return self._digests[path.name]
 
     def _event_file(self) -> EventFile:
         """The event file; a new one after a resume, as a file that shrank confuses TensorBoard."""
@@ -168,49 +223,139 @@ class Logbook:
         return sorted(
             path
             for path in self._directory.iterdir()
-            if path.name in (_ITERATIONS, _EPISODES) or _EVENTS.match(path.name)
+            if path.name in _LINES or _EVENTS.match(path.name)
         )
 
     def _cut(self, path: Path, size: int) -> None:
         present = path.stat().st_size
-        if present < size:
+        if present < size:  # events; missing lines have been refused
             self._report(
                 f"{path} has {present:,} bytes instead of {size:,}: the rest of what was logged "
                 "there is lost; the run itself is whole and goes on."
             )
-            size = present
-            if path.name in (_ITERATIONS, _EPISODES):  # else the next line would join half a line
-                size = path.read_bytes().rfind(b"\n") + 1
-        os.truncate(path, size)
+        elif present > size:
+            separate(path)
+            with open_to_append(path) as file:
+                file.truncate(size)
 
 
-def read_iterations(base_dir: Path) -> list[dict[str, Any]]:
-    """The records in a run's iterations.jsonl, oldest first, without a line half written.
+def read_iterations(
+    base_dir: Path, report: Callable[[str], None] = _to_stderr
+) -> list[dict[str, Any]]:
+    """The records in a run's iterations.jsonl, oldest first.
+
+    A line that is cut in the middle, as the last can be while a run writes, is left out and told.
+
+    Args:
+      base_dir: the run's directory.
+      report: called with that sentence.
 
     Raises:
-      UserError: a line is not JSON.
+      UserError: a line is not what a Logbook writes, or the file is none.
     """
-    return _read(Path(base_dir) / "logs" / _ITERATIONS)
+    return _read(Path(base_dir) / "logs" / _ITERATIONS, _check_iteration, report)
 
 
-def read_episodes(base_dir: Path) -> list[dict[str, Any]]:
+def read_episodes(
+    base_dir: Path, report: Callable[[str], None] = _to_stderr
+) -> list[dict[str, Any]]:
     """The same of episodes.jsonl."""
-    return _read(Path(base_dir) / "logs" / _EPISODES)
+    return _read(Path(base_dir) / "logs" / _EPISODES, _check_episode, report)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
+def _read(
+    path: Path, check: Callable[[Any], None], report: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UserError(f"{path.parent} is a file, where the directory of the logs belongs.")
+    try:
+        file = open_to_read(path)
+    except FileNotFoundError:
         return []
     records = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
-        if line.endswith(b"\n"):
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        require_memory(size, f"reading {path}", "it is too large for this machine")
+        for line_number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                report(
+                    f"Line {line_number} of {path} is cut in the middle: a run is writing it, or the "
+                    "file has been cut; it is left out."
+                )
+                break
             try:
-                records.append(json.loads(line))
+                record = parse(line)
+                check(record)
             except ValueError as error:
                 raise UserError(
-                    f"Line {number} of {path} is damaged ({error}): remove it to read the others."
+                    f"Line {line_number} of {path} is damaged ({error}): restore the file from a "
+                    "copy, or remove the line to read the others."
                 ) from error
+            records.append(record)
     return records
+
+
+def _check_iteration(record: Any) -> None:
+    """Raises ValueError unless `record` is that of an iteration."""
+    _check_numbers(expect(dict, record), "train")
+    for name in ("eval", "time"):
+        if name in record:
+            _check_numbers(record, name)
+    for name in ("iteration", "agent_steps"):
+        whole(_entry(record, name))
+
+
+def _check_episode(record: Any) -> None:
+    """Raises ValueError unless `record` is that of an episode."""
+    expect(dict, record)
+    for name in ("iteration", "agent_steps", "stream", "length"):
+        whole(_entry(record, name))
+    expect(str, _entry(record, "phase"))
+    number(_entry(record, "return"))
+
+
+def _check_numbers(record: dict[str, Any], name: str) -> None:
+    for value in expect(dict, _entry(record, name)).values():
+        number(value)
+
+
+def _entry(record: dict[str, Any], name: str) -> Any:
+    if name not in record:
+        raise ValueError(f"it has no {json.dumps(name)}")
+    return record[name]
+
+
+def _size_and_digest(saved: Any) -> tuple[int, str | None]:
+    """What a checkpoint knows of a log; earlier versions, as of events, only its size."""
+    try:
+        if isinstance(saved, dict):
+            return whole(saved.get("size")), expect(str, saved.get("sha256"))
+        return whole(saved), None
+    except ValueError as error:
+        raise UserError(f"The checkpoint's record of a log is damaged ({error}).") from error
+
+
+def _check_continued(path: Path, size: int, sha256: str | None) -> hashlib._Hash:
+    """The digest of the first `size` bytes; raises UserError where these are not what was logged."""
+    digest = hashlib.sha256()
+    rest, lines, last = size, 0, b"\n"
+    with open_to_read(path) as file:
+        while rest and (block := file.read(min(rest, 1 << 20))):
+            digest.update(block)
+            lines += block.count(b"\n")
+            rest -= len(block)
+            last = block[-1:]
+    if rest:
+        where = f"in the middle of line {lines + 1:,}" if last != b"\n" else f"after line {lines:,}"
+        problem = f"it ends {where}, with {size - rest:,} bytes instead of {size:,}"
+    elif last != b"\n" or sha256 not in (None, digest.hexdigest()):
+        problem = f"its first {lines:,} lines are not those that the run logged"
+    else:
+        return digest
+    raise UserError(
+        f"{path} is not the log that its checkpoint goes on with: {problem}. Put it back as it was, or "
+        "move it away to go on without what was logged there."
+    )
 
 
 def _number(path: Path) -> int:

@@ -26,7 +26,8 @@ from dopamine_lite.losses.returns import n_step_returns
 TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
 _ENDED = TERMINATED | TRUNCATED
 _BLOCK_BYTES = 64 << 20
-_MAX_REDRAWS = 1000
+_BLOCK_SLOTS = 4096  # examined at a time
+_MAX_REDRAWS = 100  # until all that can be drawn is listed
 
 
 class ReplayBatch(NamedTuple):
@@ -184,6 +185,7 @@ class CircularReplay:
         if self._frames is None:
             self._allocate()
         for block in slots.blocks(slots.first):
+            self._check_kinds(block)
             position = 0
             for column, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
                 at = self._at(column, np.arange(start, stop))
@@ -192,6 +194,13 @@ class CircularReplay:
                 position += stop - start
         self._stop[:] = slots.stop
         restore_generator(self._generator, state["generator"])
+
+    def _check_kinds(self, block: dict[str, np.ndarray]) -> None:
+        """Raises ValueError where saved slots are others than these, and would be broadcast or cast."""
+        for name, array in self._arrays().items():
+            own, saved = (array.dtype, array.shape[1:]), (block[name].dtype, block[name].shape[1:])
+            if own != saved:
+                raise ValueError(f"{name} of {saved[0]} {saved[1]} instead of {own[0]} {own[1]}")
 
     def _allocate(self) -> None:
         require_memory(
@@ -248,7 +257,25 @@ class CircularReplay:
                 return columns, slots, lengths, ages
             again = np.flatnonzero(~whole)
             columns[again], slots[again] = self._draw_slots(again.size, 1, first, ends)
-        raise RuntimeError(f"No whole transition found among the {len(self)} frames of the replay.")
+        # Of few whole transitions among many frames, as with a long horizon, draws hit none.
+        every = self._whole(first)
+        chosen = self._generator.integers(len(every), size=again.size)
+        columns[again], slots[again] = every[chosen].T
+        return columns, slots, *self._examine(columns, slots, first)[1:]
+
+    def _whole(self, first: np.ndarray) -> np.ndarray:
+        """Columns and slots [M, 2] of all that can be drawn."""
+        found = []
+        for column in self._columns:
+            slots = np.arange(first[column], self._stop[column])
+            for part in np.array_split(slots, -(-slots.size // _BLOCK_SLOTS)):
+                columns = np.full(part.size, column)
+                whole, _, _ = self._examine(columns, part, first)
+                found.append(np.stack([columns, part], axis=1)[whole])
+        every = np.concatenate(found)
+        if not len(every):
+            raise RuntimeError(f"No whole transition among the {len(self)} frames of the replay.")
+        return every
 
     def _draw_slots(
         self, num_batches: int, batch_size: int, first: np.ndarray, ends: np.ndarray

@@ -1,0 +1,181 @@
+"""Observations of several entries, a dictionary or a tuple, as one row of bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+
+_ARRAYS = (
+    gymnasium.spaces.Box,
+    gymnasium.spaces.Discrete,
+    gymnasium.spaces.MultiDiscrete,
+    gymnasium.spaces.MultiBinary,
+)
+
+
+class PackedSpace(gymnasium.Space):
+    """The entries of an observation, their bytes one after the other: [bytes] uint8.
+
+    So whatever stores observations needs to know one array only, and a picture beside a few numbers
+    takes the memory of its bytes. Networks read the entries again.
+
+    Args:
+      entries: their spaces by name, in the order of their bytes.
+      owner: the environment, for sentences.
+      stack_size: of stacks of observations, [stack, bytes]; 1: no such axis.
+
+    Attributes:
+      slices: where the bytes of each entry are.
+    """
+
+    def __init__(self, entries: dict[str, Any], owner: str, stack_size: int = 1):
+        self.entries, self.owner, self.stack_size = entries, owner, stack_size
+        self.slices: dict[str, slice] = {}
+        stop = 0
+        for name, leaf in entries.items():
+            start, stop = stop, stop + math.prod(leaf.shape) * leaf.dtype.itemsize
+            self.slices[name] = slice(start, stop)
+        self._bytes_in_all = stop
+        super().__init__((stack_size, stop) if stack_size > 1 else (stop,), np.uint8)
+
+    @classmethod
+    def of(cls, space: gymnasium.spaces.Dict | gymnasium.spaces.Tuple, owner: str) -> PackedSpace:
+        """For the entries of `space`: "outer/inner" in an inner one, "0", "1" ... in a tuple.
+
+        Boxes of float64 are kept as float32.
+
+        Raises:
+          UserError: an entry is no array.
+        """
+        leaves = _leaves(space)
+        return cls({name: _single_precision(name, leaf, owner) for name, leaf in leaves}, owner)
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """Whether Gymnasium can flatten it: no, its bytes are no numbers."""
+        return False
+
+    def stacked_entries(self) -> dict[str, Any]:
+        """The entries' spaces, in stacks where this space is of such."""
+        if self.stack_size == 1:
+            return self.entries
+        return {name: stacked(leaf, self.stack_size) for name, leaf in self.entries.items()}
+
+    def pack(self, observation: Any) -> np.ndarray:
+        """An observation as the environment returns it -> [bytes] uint8.
+
+        Raises:
+          UserError: an entry is missing, there is one too many, or one is not what its space says.
+        """
+        row = np.empty(self._bytes_in_all, np.uint8)
+        found = dict(_leaves(observation))
+        if found.keys() != self.entries.keys():
+            raise UserError(
+                f"An observation of {self.owner} has the entries {', '.join(found)}, but its space has "
+                f"{', '.join(self.entries)}: return the same as the space has."
+            )
+        for name in self.entries:
+            row[self.slices[name]] = self._bytes(name, found[name])
+        return row
+
+    def unpack(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Rows [..., bytes] -> the entries [..., *shape] by name."""
+        entries = {}
+        for name, leaf in self.entries.items():
+            own = np.ascontiguousarray(rows[..., self.slices[name]])
+            entries[name] = own.view(leaf.dtype).reshape((*rows.shape[:-1], *leaf.shape))
+        return entries
+
+    def sample(self, mask: Any = None, probability: Any = None) -> np.ndarray:
+        """The bytes of elements drawn from the entries' spaces."""
+        rows = [
+            np.concatenate(
+                [self._bytes(name, leaf.sample()) for name, leaf in self.entries.items()]
+            )
+            for _ in range(self.stack_size)
+        ]
+        return np.array(rows) if self.stack_size > 1 else rows[0]
+
+    def seed(self, seed: int | None = None) -> Any:
+        """Seeds the entries, each by itself."""
+        return [leaf.seed(seed) for leaf in self.entries.values()]
+
+    def contains(self, x: Any) -> bool:
+        """Whether these are the bytes of elements of the entries' spaces."""
+        if not isinstance(x, np.ndarray) or x.dtype != np.uint8 or x.shape != self.shape:
+            return False
+        return all(
+            self.entries[name].contains(entry)
+            for row in x.reshape(self.stack_size, -1)
+            for name, entry in self.unpack(row).items()
+        )
+
+    def _bytes(self, name: str, value: Any) -> np.ndarray:
+        """The bytes of an entry, which is in its space and loses nothing but a float's last digits.
+
+        As elsewhere, real numbers have to be finite and may be beyond their bounds.
+        """
+        space, given = self.entries[name], np.asarray(value)
+        kept = given.astype(space.dtype, copy=False) if given.shape == space.shape else None
+        if space.dtype.kind == "f":
+            inside = kept is not None and np.isfinite(kept).all()
+        else:
+            inside = kept is not None and np.array_equal(kept, given) and space.contains(kept)
+        if kept is None or not inside:
+            raise UserError(
+                f"The entry {name!r} of an observation of {self.owner} is {given!r}, which is not in "
+                f"its space {space}: return what the space says."
+            )
+        return np.ascontiguousarray(kept).reshape(-1).view(np.uint8)
+
+    def __repr__(self) -> str:
+        return f"PackedSpace({', '.join(f'{name}: {leaf}' for name, leaf in self.entries.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, PackedSpace)
+            and self.entries == other.entries
+            and self.shape == other.shape
+        )
+
+
+def stacked(space: Any, size: int) -> gymnasium.spaces.Box:
+    """The space of `size` observations of a box or of 0 and 1, some of which may be zeros."""
+    if isinstance(space, gymnasium.spaces.MultiBinary):
+        return gymnasium.spaces.Box(0, 1, (size, *space.shape), space.dtype.type)
+    low, high = np.minimum(space.low, 0), np.maximum(space.high, 0)
+    low, high = (np.repeat(bound[None], size, axis=0) for bound in (low, high))
+    return gymnasium.spaces.Box(low, high, dtype=space.dtype.type)
+
+
+def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of a space or of an observation of it, by name."""
+    inner = tree.spaces if isinstance(tree, _NESTED_SPACES) else tree
+    if isinstance(inner, tuple | list):
+        inner = {str(index): branch for index, branch in enumerate(inner)}
+    if isinstance(inner, dict):
+        for name, branch in inner.items():
+            yield from _leaves(branch, f"{prefix}{name}/")
+    else:
+        yield prefix.removesuffix("/"), inner
+
+
+_NESTED_SPACES = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
+
+
+def _single_precision(name: str, space: gymnasium.Space, owner: str) -> Any:
+    if not isinstance(space, _ARRAYS):
+        raise UserError(
+            f"The entry {name!r} of {owner}'s observations is {space}, which is no array of one shape: "
+            "leave it out or make a Box of it in a gymnasium.ObservationWrapper."
+        )
+    if isinstance(space, gymnasium.spaces.Box) and space.dtype == np.float64:
+        low, high = space.low.astype(np.float32), space.high.astype(np.float32)
+        return gymnasium.spaces.Box(low, high, dtype=np.float32)
+    return space

@@ -1,0 +1,16 @@
+"""Which axes of a picture are its rows, its columns and its channels."""
+
+from __future__ import annotations
+
+MOST_CHANNELS = 4  # of a picture that is known by its shape: red, green, blue and alpha
+
+
+def channel_axis(shape: tuple[int, ...]) -> int | None:
+    """The axis of the channels in a picture of three axes: 0, 2 or, where its shape does not say, None.
+
+    It is the first or the last, the one of at most `MOST_CHANNELS` entries where the other has more.
+    """
+    first, last = shape[0] <= MOST_CHANNELS, shape[2] <= MOST_CHANNELS
+    if first == last:
+        return None
+    return 0 if first else 2

@@ -1,0 +1,70 @@
+"""Whether two configurations describe the same experiment, settings that came later left aside."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+from gin import config as gin_config
+
+_LENGTH = "Runner.num_iterations"  # a run may be made longer
+
+
+def statements(text: str) -> dict[str, str]:
+    """A text from `operative` as a dict from binding to value; imports have the value ""."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition(" = ") for line in lines if line and not line.startswith("#"))
+    return {key: value for key, _, value in pairs}
+
+
+def without_length(text: str) -> str:
+    """A text from `operative` without the one setting that a run may change."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(f"{_LENGTH} = "))
+
+
+def differences(old: str, new: str) -> list[str]:
+    """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
+
+    `Runner.num_iterations` is left out, and so are `new_settings`.
+    """
+    then, now = statements(old), statements(new)
+    added = new_settings(old, new)
+    lines = []
+    for key in sorted(then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)):
+        if then.get(key) == now.get(key) or key == _LENGTH or key in added:
+            continue
+        if "" in (then.get(key), now.get(key)):  # an import
+            lines.append(f"{key}: {'only in this run' if key in then else 'only now'}")
+        else:
+            absent = "without it"
+            lines.append(f"{key}: this run {then.get(key, absent)}, now {now.get(key, absent)}")
+    return lines
+
+
+def new_settings(old: str, new: str) -> dict[str, str]:
+    """Settings and values that only the `new` text has, and that are defaults.
+
+    A text lists every value in force, so the old one is of a version that did not have them.
+    """
+    then = statements(old)
+    return {
+        key: value
+        for key, value in statements(new).items()
+        if key not in then and value and _is_default(key, value)
+    }
+
+
+def _is_default(key: str, value: str) -> bool:
+    """Whether `value`, as gin text, is the default of the parameter `key`."""
+    name, _, parameter = key.rpartition("/")[2].rpartition(".")
+    configurable = gin_config._REGISTRY.get_match(name) if name else None
+    if configurable is None:
+        return False
+    known = inspect.signature(configurable.wrapped).parameters.get(parameter)
+    if known is None or known.default is inspect.Parameter.empty:
+        return False
+    try:
+        return repr(ast.literal_eval(value)) == repr(known.default)
+    except (ValueError, SyntaxError):  # a reference
+        return False

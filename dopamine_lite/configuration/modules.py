@@ -1,0 +1,186 @@
+"""Which modules a configuration may import, and from where: what it executes, and by whose word."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+from dopamine_lite.common.errors import UserError
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _say_nothing(name: str, file: Path | None) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class ImportRule:
+    """What a configuration may import beside this package's modules and those that are loaded.
+
+    Attributes:
+      allowed: the modules that the user has named, each with the modules in it; None: any, for the
+        user has chosen the files that import them.
+      run_directory: of the run; nothing that lies in it is ever imported.
+      announce: called with a module's name and file (None: it has none) before it is executed.
+    """
+
+    allowed: Collection[str] | None = None
+    run_directory: Path | None = None
+    announce: Callable[[str, Path | None], None] = _say_nothing
+
+    def allows(self, name: str) -> bool:
+        """Whether the user's word covers the module `name`."""
+        return self.allowed is None or any(
+            name == allowed or name.startswith(f"{allowed}.") for allowed in self.allowed
+        )
+
+    def holds(self, path: Path) -> bool:
+        """Whether `path` is the run's directory or lies in it, links followed."""
+        directory = self.run_directory
+        return directory is not None and path.resolve().is_relative_to(directory.resolve())
+
+
+# As gin's own tables: of the configuration that is loaded.
+_rule = ImportRule()
+_imported: dict[str, bool] = {}  # by name: whether it takes the user's word
+
+
+def begin(rule: ImportRule) -> None:
+    """Puts `rule` in force for a new configuration, which has imported nothing yet."""
+    global _rule
+    _rule = rule
+    _imported.clear()
+
+
+def in_force() -> tuple[ImportRule, dict[str, bool]]:
+    """The rule and what was imported by it, for `put_in_force`."""
+    return _rule, dict(_imported)
+
+
+def put_in_force(rule: ImportRule, imported: dict[str, bool]) -> None:
+    """Takes back what `in_force` returned."""
+    begin(rule)
+    _imported.update(imported)
+
+
+def imported() -> set[str]:
+    """The modules that the configuration has imported."""
+    return set(_imported)
+
+
+def import_flags() -> str:
+    """What commands on the run need to be allowed its imports: " --import my_agent", or ""."""
+    return "".join(f" --import {name}" for name in sorted(_imported) if _imported[name])
+
+
+def import_module(name: str, importer: str) -> ModuleType:
+    """`importlib.import_module` for what a configuration names. Raises as `admit`, and ImportError."""
+    admit(name, importer)
+    return importlib.import_module(name)
+
+
+def admit(name: str, importer: str) -> None:
+    """Lets the module `name` be imported, and found in the current directory if nowhere else.
+
+    Args:
+      name: with dots, as it is written behind `import`.
+      importer: who asks, for sentences: "own.gin, line 3,".
+
+    Raises:
+      UserError: the rule in force forbids it, or it is no module's name.
+    """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UserError(f"{importer} imports {name!r}, which cannot be a module's name.")
+    if name.partition(".")[0] == _PACKAGE or name in sys.modules:  # nothing foreign is executed
+        _imported.setdefault(name, False)
+        return
+    here = _current_directory()
+    elsewhere = _specs(name)
+    specs = elsewhere or (_specs(name, here) if here else [])
+    file = _file(specs[-1]) if specs else None
+    for path in filter(None, map(_file, specs)):
+        if _rule.holds(path):
+            raise UserError(
+                f"{importer} imports {name}, which is {path} in the run's own directory: nothing in "
+                "there is executed, for a run may come from anyone. Copy what you trust into "
+                "the directory that you work in."
+            )
+    if not _rule.allows(name) or not (specs or here):
+        raise UserError(_refusal(name, importer, file, bool(specs), bool(here)))
+    if not specs:
+        return  # Python's own error tells that there is none
+    if not elsewhere:
+        sys.path.append(str(here))  # for good: the module may import its neighbours later
+    _rule.announce(name, file)
+    _imported[name] = True
+
+
+def _refusal(name: str, importer: str, file: Path | None, found: bool, here: bool) -> str:
+    word = "" if _rule.allows(name) else f" and allow it by --import {name}"
+    if found:
+        return (
+            f"{importer} imports {name}, which executes {file or 'code that is not in a file'}: if "
+            f"you trust it, allow it by --import {name} (a run may come from anyone, so that its "
+            "config alone is not enough)."
+        )
+    if here:
+        return (
+            f"{importer} imports {name}, which is neither installed nor in the current directory: "
+            f"go to the directory that it is in{word}."
+        )
+    return (
+        f"{importer} imports {name}, which is not installed, and the current directory is a run's, "
+        f"of which nothing is executed: go to the directory that {name} is in{word}."
+    )
+
+
+def _current_directory() -> Path | None:
+    """Where modules are looked up last; None: nowhere, for the run lies there or it is gone."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return None
+    return None if _rule.holds(here) else here
+
+
+def _specs(name: str, directory: Path | None = None) -> list[ModuleSpec]:
+    """What Python would load for the module `name`: each package that it is in, then itself.
+
+    Nothing is executed, so the list ends early where a package decides by code what is in it; it is
+    empty where there is not even the outermost.
+
+    Args:
+      directory: where to look alone; None: where Python looks.
+    """
+    specs: list[ModuleSpec] = []
+    inner = ""
+    for part in name.split("."):
+        outer, inner = inner, f"{inner}.{part}".lstrip(".")
+        if not outer and directory is None:
+            spec = _installed(inner)
+        else:
+            loaded = getattr(sys.modules.get(outer), "__path__", None)
+            places = loaded or (specs[-1].submodule_search_locations if specs else [str(directory)])
+            spec = PathFinder.find_spec(inner, places or [])
+        if spec is None:
+            break
+        specs.append(spec)
+    return specs
+
+
+def _installed(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except ValueError:  # it is loaded and does not say from where
+        return None
+
+
+def _file(spec: ModuleSpec) -> Path | None:
+    return Path(spec.origin) if spec.has_location and spec.origin else None

@@ -1,0 +1,289 @@
+"""What a configurable declares of its parameters, and which values are of that kind.
+
+Declared is what an annotation says. It is understood where it is made of bool, int, float, str, paths,
+None, literals, lists, dicts, callables and classes; any value is of any other kind, and of a parameter
+without annotation.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import math
+import pathlib
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gin import config as gin_config
+
+Reference: Any = gin_config.ConfigurableReference
+_LISTS = (
+    list,
+    tuple,
+    collections.abc.Sequence,
+    collections.abc.Iterable,
+    collections.abc.Collection,
+)
+_DICTS = (dict, collections.abc.Mapping)
+_BUILT_IN = (bool, int, float, str, bytes, list, tuple, dict, type(None))
+_PLURALS = {
+    bool: "True or False",
+    int: "whole numbers",
+    float: "numbers",
+    str: "texts in quotes",
+    type(None): "None",
+}
+_SINGULARS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "text in quotes",
+    type(None): "None",
+}
+
+
+def declared(configurable: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """The annotation and the default of each parameter; `Any` where there is none to be read."""
+    function = _constructor(configurable)
+    return {
+        name: (_annotation(function, name), parameter.default)
+        for name, parameter in inspect.signature(configurable).parameters.items()
+    }
+
+
+def is_of_kind(value: Any, kind: Any) -> bool:
+    """Whether `value`, its macros replaced, is what the annotation `kind` asks for."""
+    origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is typing.Annotated:
+        return is_of_kind(value, arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(is_of_kind(value, each) for each in arguments)
+    if origin is typing.Literal:
+        return any(value == each and type(value) is type(each) for each in arguments)
+    if origin is collections.abc.Callable:
+        return _makes_what_is_asked(value, arguments)
+    if not _is_class(origin):
+        return True
+    if isinstance(value, Reference):
+        made = _made_by(value.configurable.wrapped)
+        return (made is None or _conforms(made, origin)) if value.evaluate else not _checks(origin)
+    if origin is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin is float:
+        return is_finite_number(value)
+    if origin in _LISTS:
+        return isinstance(value, list | tuple) and _elements_are_of_kind(value, origin, arguments)
+    if origin in _DICTS:
+        key, content = arguments or (Any, Any)
+        return isinstance(value, dict) and all(
+            is_of_kind(name, key) and is_of_kind(each, content) for name, each in value.items()
+        )
+    if issubclass(origin, pathlib.PurePath):
+        return isinstance(value, str | origin)
+    return not _checks(origin) or _conforms(type(value), origin)
+
+
+def is_object(kind: Any) -> bool:
+    """Whether an annotation is a class whose objects only code makes."""
+    return _checks(kind) and kind not in _BUILT_IN
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether `value` is a number that a float can hold, and no boolean."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def in_words(kind: Any, default: Any) -> str:
+    """What to give for a parameter of `kind`, as in "a whole number or None"."""
+    words = list(dict.fromkeys(_in_words(each, default) for each in _alternatives(kind)))
+    if any("," in each or " or " in each for each in words):
+        # The longest last, or it runs into the next.
+        words.sort(key=len)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _constructor(configurable: Callable[..., Any]) -> Callable[..., Any]:
+    if isinstance(configurable, type):
+        configurable = gin_config._find_class_construction_fn(configurable)
+    return inspect.unwrap(configurable)
+
+
+def _annotation(function: Callable[..., Any], name: str) -> Any:
+    """The annotation of a parameter, or of what is returned."""
+    written = getattr(function, "__annotations__", {}).get(name, Any)
+    alone = types.SimpleNamespace(__annotations__={name: written})
+    try:
+        return typing.get_type_hints(alone, getattr(function, "__globals__", {}))[name]
+    except Exception:  # of a name that is imported for type checkers only, or no type at all
+        return Any
+
+
+def _alternatives(kind: Any) -> list[Any]:
+    is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return list(typing.get_args(kind)) if is_union else [kind]
+
+
+def _elements_are_of_kind(
+    value: list[Any] | tuple[Any, ...], origin: Any, arguments: tuple[Any, ...]
+) -> bool:
+    if not arguments:
+        return True
+    if origin is tuple and arguments[-1] is not ...:
+        return len(value) == len(arguments) and all(map(is_of_kind, value, arguments))
+    return all(is_of_kind(each, arguments[0]) for each in value)
+
+
+def _makes_what_is_asked(value: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether `value` can be called and then makes what Callable[`arguments`] says."""
+    given, result = arguments or (..., Any)
+    if not isinstance(value, Reference):
+        return callable(value)
+    made = _made_by(value.configurable.wrapped)
+    if made is None:
+        return True
+    if value.evaluate:
+        return "__call__" in _methods(made) and not (_checks(result) and _conforms(made, result))
+    return _conforms(made, result) and (given is ... or _takes(value.configurable.wrapped, given))
+
+
+def _made_by(configurable: Callable[..., Any]) -> type | None:
+    """The class of what a call of `configurable` gives, where that is known."""
+    if isinstance(configurable, type):
+        return configurable
+    result = _annotation(_constructor(configurable), "return")
+    made = typing.get_origin(result) or result
+    return made if _is_class(made) else None
+
+
+def _takes(configurable: Callable[..., Any], given: list[Any]) -> bool:
+    """Whether the first parameters of `configurable` are of the classes of what it is `given`."""
+    kinds = [kind for kind, _ in declared(configurable).values()]
+    pairs = zip(given, kinds, strict=False)
+    return all(
+        issubclass(each, kind) for each, kind in pairs if _is_class(each) and _is_class(kind)
+    )
+
+
+def _conforms(made: type, kind: Any) -> bool:
+    """Whether `made` is a `kind` or offers, by whatever class, the methods asked of one."""
+    if not _checks(kind) or kind in made.__mro__ or (kind is float and issubclass(made, int)):
+        return True
+    asked, offered = _asked_methods(kind), _methods(made)
+    return kind not in _BUILT_IN and (asked <= offered or "__getattr__" in offered)
+
+
+def _is_class(kind: Any) -> bool:
+    return isinstance(kind, type) and kind not in (Any, object, type)
+
+
+def _checks(kind: Any) -> bool:
+    """Whether values are held against `kind`: a built-in class, one of this package, a contract.
+
+    Of other classes nobody knows what else will do for one.
+    """
+    return _is_class(kind) and (
+        kind in _BUILT_IN
+        or kind.__module__.startswith("dopamine_lite.")
+        or inspect.isabstract(kind)
+        or getattr(kind, "_is_protocol", False)
+    )
+
+
+def _asked_methods(kind: type) -> set[str]:
+    """The public methods that a part of `kind` must have."""
+    public = {name for name in _methods(kind) if not name.startswith("_") or name == "__call__"}
+    return (
+        public & set(getattr(kind, "__abstractmethods__", ()))
+        if inspect.isabstract(kind)
+        else public
+    )
+
+
+def _methods(kind: type) -> set[str]:
+    return {
+        name
+        for base in kind.__mro__
+        if base is not object
+        for name, member in vars(base).items()
+        if callable(member) or isinstance(member, staticmethod | classmethod)
+    }
+
+
+def _in_words(kind: Any, default: Any) -> str:
+    origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin in _SINGULARS:
+        return _SINGULARS[origin]
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(repr, arguments))}"
+    if origin in _LISTS:
+        such = f", such as {default!r}" if default and isinstance(default, list | tuple) else ""
+        return f"a list{_of_elements(arguments)}{such}"
+    if origin in _DICTS:
+        return 'a dict, such as {"name": 1}'
+    if origin is collections.abc.Callable:
+        return f"a reference{_to_what_makes(arguments)}{_such_as(' or '.join, arguments, default)}"
+    if isinstance(origin, type) and issubclass(origin, pathlib.PurePath):
+        return "text in quotes"
+    name = getattr(origin, "__name__", str(origin))
+    return f"an object of the class {name}, made as @name() by code of your own"
+
+
+def _of_elements(arguments: tuple[Any, ...]) -> str:
+    if not arguments:
+        return ""
+    words = [_plural(each) for each in _alternatives(arguments[0])]
+    return f" of {' or '.join(words)}"
+
+
+def _plural(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin is tuple and arguments and set(arguments) == {arguments[0]}:
+        return f"tuples of {len(arguments)} {_plural(arguments[0])}"
+    if origin is collections.abc.Callable:
+        such_as = _such_as(lambda names: f"[{', '.join(names)}]", arguments, None)
+        return f"references{_to_what_makes(arguments)}{such_as}"
+    return _PLURALS.get(origin, str(getattr(origin, "__name__", origin)))
+
+
+def _to_what_makes(arguments: tuple[Any, ...]) -> str:
+    """A clause for Callable[`arguments`]."""
+    kind = arguments[-1] if arguments else Any
+    return f" to what makes {_article(kind.__name__)} {kind.__name__}" if _checks(kind) else ""
+
+
+def _such_as(written: Callable[[list[str]], str], arguments: tuple[Any, ...], default: Any) -> str:
+    """A clause with what can be referred to for Callable[`arguments`], the default first."""
+    given, result = arguments or (..., Any)
+    if not _checks(result):
+        return ", such as @name"
+    fitting = [
+        each
+        for each in _registered()
+        if _makes_what_is_asked(each, arguments)
+        and (given is ... or _needed(each.configurable.wrapped) <= len(given))
+    ]
+    fitting.sort(key=lambda each: (each.configurable.wrapped is not default, repr(each)))
+    return f", such as {written([repr(each) for each in fitting[:2]])}" if fitting else ""
+
+
+def _needed(configurable: Callable[..., Any]) -> int:
+    """How many parameters have no default."""
+    defaults = [default for _, default in declared(configurable).values()]
+    return defaults.count(inspect.Parameter.empty)
+
+
+def _registered() -> Iterator[Any]:
+    for selector, configurable in gin_config._REGISTRY.items():
+        if not selector.startswith("gin.") and _made_by(configurable.wrapped) is not None:
+            yield Reference(gin_config._REGISTRY.minimal_selector(selector), False)
+
+
+def _article(name: str) -> str:
+    return "an" if name[0] in "AEIOU" else "a"

@@ -1,0 +1,138 @@
+"""Bound values: of the kind that their parameters ask for, and such that a config can hold them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from gin import config as gin_config
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.bindings import MACRO, all_bindings, as_written, suppliers
+from dopamine_lite.configuration.names import did_you_mean, shortened
+from dopamine_lite.configuration.parameters import (
+    Reference,
+    declared,
+    in_words,
+    is_finite_number,
+    is_object,
+    is_of_kind,
+)
+
+_CONSTANT = "gin.constant"
+
+
+def check_values() -> None:
+    """Holds everything that is bound against what the parameters declare.
+
+    Raises:
+      UserError: a macro is not given a value, macros or references go round in a circle, a number is
+        not finite, or a value is of another kind than the annotation of its parameter.
+    """
+    _check_macros()
+    _check_circles()
+    for scope, selector, parameter in all_bindings():
+        name = as_written(scope, selector, parameter)
+        value = gin_config._CONFIG[scope, selector][parameter]
+        for number in _numbers(value):
+            if not is_finite_number(number):
+                what = "is" if number is value else "holds"
+                raise UserError(f"{name} {what} {shortened(repr(number))}: give a finite number.")
+        if selector != MACRO:
+            wrapped = gin_config._REGISTRY[selector].wrapped
+            kind, default = declared(wrapped).get(parameter, (Any, inspect.Parameter.empty))
+            _check_kind(name, value, kind, default)
+
+
+def _check_macros() -> None:
+    macros = sorted(scope for scope, selector in gin_config._CONFIG if selector == MACRO)
+    for reference in gin_config.iterate_references(gin_config._CONFIG):
+        scope, selector = reference.config_key
+        if selector == MACRO and scope not in macros:
+            raise UserError(
+                f"The macro %{scope} is used but never given a value"
+                f"{did_you_mean(scope, macros)}; add a line `{scope} = ...`."
+            )
+
+
+def _check_circles() -> None:
+    """Raises UserError where a macro or a reference in brackets is needed for its own value."""
+    done: set[tuple[str, str]] = set()
+
+    def follow(key: tuple[str, str], way: list[tuple[str, str]]) -> None:
+        if key in way:
+            circle = [*way[way.index(key) :], key]
+            raise UserError(
+                f"{_key_as_written(key)} is needed for its own value "
+                f"({' -> '.join(map(_key_as_written, circle))}): give one of them another."
+            )
+        if key in done:
+            return
+        for binding in sorted(suppliers(*key, None)):
+            scope, selector, parameter = binding
+            value = gin_config._CONFIG[scope, selector][parameter]
+            for reference in gin_config.iterate_references([value]):
+                if reference.evaluate:
+                    follow(reference.config_key, [*way, key])
+        done.add(key)
+
+    for key in list(gin_config._CONFIG):
+        follow(key, [])
+
+
+def _key_as_written(key: tuple[str, str]) -> str:
+    scope, selector = key
+    if selector == MACRO:
+        return f"%{scope}"
+    name = gin_config._REGISTRY.minimal_selector(selector)
+    return f"@{scope}/{name}()" if scope else f"@{name}()"
+
+
+def _check_kind(name: str, value: Any, kind: Any, default: Any) -> None:
+    if default is inspect.Parameter.empty and is_object(kind):
+        return  # given by whoever calls, so nothing uses the binding, which is said elsewhere
+    meant = _without_macros(value)
+    as_default = isinstance(meant, bool | int | float | str) and type(meant) is type(default)
+    if is_of_kind(meant, kind) or as_default:
+        return
+    if isinstance(meant, Reference) and meant.evaluate:
+        uncalled = Reference(meant.scoped_selector, False)
+        if is_of_kind(uncalled, kind):
+            raise UserError(
+                f"{name} is {value!r}, which calls {meant.configurable.name} too early: write "
+                f"{uncalled!r}, without the brackets."
+            )
+    written = shortened(repr(value))
+    if repr(meant) != repr(value) and " object at 0x" not in repr(meant):
+        written += f", which is {shortened(repr(meant))}"
+    if isinstance(meant, float) and meant.is_integer() and is_of_kind(int(meant), kind):
+        raise UserError(f"{name} is {written}: write {int(meant)}, a whole number.")
+    raise UserError(f"{name} is {written}: give {in_words(kind, default)}.")
+
+
+def _without_macros(value: Any) -> Any:
+    """`value` with what its macros and constants stand for in their place."""
+    if isinstance(value, Reference):
+        scope, selector = value.config_key
+        if selector == MACRO and value.evaluate:
+            return _without_macros(gin_config._CONFIG[scope, MACRO]["value"])
+        if selector == _CONSTANT and value.evaluate:
+            return gin_config._CONSTANTS[scope]
+        return value
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_macros, value))
+    if isinstance(value, dict):
+        return {key: _without_macros(each) for key, each in value.items()}
+    return value
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    """The numbers in `value`, at whatever depth."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+    elif isinstance(value, dict):
+        yield from _numbers([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _numbers(each)

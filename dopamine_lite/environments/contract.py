@@ -1,0 +1,363 @@
+"""What every environment returns, held against its spec while it is stepped.
+
+An agent that is given a reward or an observation which is not what was declared learns from it as from
+any other, and its curves look like other curves.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments.declared import described
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
+from dopamine_lite.environments.stream import where
+
+_EXACT_STEPS = 32  # so many are checked wholly, and the first that ends an episode
+_ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyond
+
+
+class Contract:
+    """Checks the arrays of an environment of N streams.
+
+    Always: rewards are N finite numbers; observations of real numbers are finite and those of a
+    `Discrete` space in it; some action is legal. At the start and at the first end: shapes, dtypes,
+    bounds, and that no array is written to after it was returned.
+
+    Args:
+      spec: what was declared.
+    """
+
+    def __init__(self, spec: EnvironmentSpec):
+        self._spec = spec
+        self._space = spec.observation_space
+        self._is_real = np.dtype(self._space.dtype).kind == "f"
+        self._shape = (spec.num_envs,)
+        self._steps = 0
+        self._began = np.zeros(spec.num_envs, int)  # `_steps` at the start of each stream's episode
+        self._saw_end = False
+        self._last: tuple[np.ndarray, np.ndarray] | None = None  # what was returned, and a copy
+        self._first_picture: tuple[int, ...] | None = None
+        self.report: Report = _ignore
+
+    def check_reset(self, observations: np.ndarray, masks: np.ndarray | None) -> None:
+        """Raises UserError where the first observations or their masks are not as declared."""
+        self._check_array(observations, "observations")
+        self._check_bounds(observations)
+        self._check_values(observations)
+        self._check_masks(masks)
+        self._remember(observations)
+
+    def checked(self, step: Step, masks: np.ndarray | None) -> Step:
+        """`step`, where it is as declared, as `masks` are, those of the actions to take next.
+
+        A truncated state without a legal action is a terminal one: nothing can follow, so that its
+        value is zero.
+
+        Raises:
+          UserError: it is not as declared.
+        """
+        self._steps += 1
+        ends = step.observations is not step.next_observations
+        exact = self._steps <= _EXACT_STEPS or (ends and not self._saw_end)
+        if exact:
+            self._check_exactly(step)
+        self._check_rewards(step.rewards)
+        self._check_values(step.next_observations)
+        if self._spec.action_masks or step.next_action_masks is not None:
+            step = self._with_masks(step)
+        if ends:
+            ended = step.terminated | step.truncated
+            self._began[ended] = self._steps
+            self._saw_end |= bool(ended.any())
+            self._check_values(step.observations)
+        if exact:
+            self._check_bounds(step.observations)
+            self._remember(step.observations)
+        if self._spec.action_masks or masks is not None:
+            self._check_masks(masks)
+        return step
+
+    def picture(self, returned: Any) -> np.ndarray:
+        """What was drawn, [height, width, 3] uint8. Raises UserError where it is no such picture."""
+        is_picture = (
+            isinstance(returned, np.ndarray)
+            and returned.dtype == np.uint8
+            and returned.ndim == 3
+            and returned.shape[2] == 3
+            and returned.size > 0
+        )
+        if not is_picture:
+            raise UserError(
+                f"{self._spec.id} drew {described(returned)}: Gymnasium's interface asks of `render` "
+                "in the mode 'rgb_array' for an array [height, width, 3] of dtype uint8."
+            )
+        if self._first_picture is None:
+            self._first_picture = returned.shape
+        if returned.shape != self._first_picture:
+            raise UserError(
+                f"{self._spec.id} drew {described(returned)} after pictures of shape "
+                f"{self._first_picture}: draw them all in one size."
+            )
+        return returned
+
+    def _check_exactly(self, step: Step) -> None:
+        self._check_array(step.observations, "observations")
+        self._check_array(step.next_observations, "next_observations")
+        self._check_bounds(step.next_observations)
+        for name, array in (("terminated", step.terminated), ("truncated", step.truncated)):
+            if not isinstance(array, np.ndarray) or array.dtype != bool:
+                raise self._other(
+                    name, array, f"return an array of shape {self._shape} and dtype bool"
+                )
+            if array.shape != self._shape:
+                raise self._other(
+                    name, array, f"return an array of shape {self._shape} and dtype bool"
+                )
+        if self._last is not None and not np.array_equal(*self._last, equal_nan=self._is_real):
+            raise UserError(
+                f"{self._spec.id} wrote to an array of observations after it had returned it: return "
+                "a new array, or a copy, from every step."
+            )
+
+    def _check_array(self, array: Any, name: str) -> None:
+        space = self._space
+        assert space.shape is not None
+        shape = (*self._shape, *space.shape)
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != space.dtype:
+            declared = f"return an array of shape {shape} and dtype {space.dtype}"
+            raise self._other(name, array, f"its spec declares {space} in each stream: {declared}")
+
+    def _check_rewards(self, rewards: np.ndarray) -> None:
+        if not isinstance(rewards, np.ndarray) or rewards.shape != self._shape:
+            remedy = f"return an array of shape {self._shape} and dtype float64"
+            raise self._other("rewards", rewards, remedy)
+        if not _all_finite(rewards):
+            stream = _first(~np.isfinite(rewards))[0]
+            raise UserError(
+                f"{self._spec.id} returned {float(rewards[stream])} as reward {self._where(stream)}: "
+                "return one finite number."
+            )
+
+    def _check_values(self, observations: np.ndarray) -> None:
+        """What must hold for every observation; for others than these it costs nothing."""
+        if self._is_real:
+            if not _all_finite(observations):
+                stream, *place = _first(~np.isfinite(observations))
+                value = float(observations[stream, *place])
+                raise self._outside(value, stream, place, "return finite numbers")
+        elif isinstance(self._space, gymnasium.spaces.Discrete):
+            first, last = int(self._space.start), int(self._space.start + self._space.n - 1)
+            if len(observations) == 1:
+                inside = first <= observations.item() <= last
+            else:
+                inside = first <= observations.min() and observations.max() <= last
+            if not inside:
+                stream = _first((observations < first) | (observations > last))[0]
+                remedy = f"return one integer from {first} to {last}"
+                raise self._outside(observations[stream], stream, [], remedy)
+
+    def _check_bounds(self, observations: np.ndarray) -> None:
+        """Raises UserError for whole numbers outside of their space; says so of real ones.
+
+        Real ones may be outside: the standard LunarLander-v3 and BipedalWalker-v3 sometimes are.
+        """
+        bounds = _bounds(self._space)
+        if bounds is None:
+            return
+        low, high = bounds
+        if self._is_real:
+            low = low - _ROUNDING * np.maximum(1, np.abs(low))
+            high = high + _ROUNDING * np.maximum(1, np.abs(high))
+        outside = (observations < low) | (observations > high)
+        if not outside.any():
+            return
+        stream, *place = _first(outside)
+        value = observations[stream, *place]
+        if not self._is_real:
+            raise self._outside(value, stream, place, "correct the observation or the space")
+        self.report(
+            f"{self._spec.id}: bounds",
+            f"{self._spec.id} returned an observation with {value:g}{_at(place)}, outside of "
+            f"{self._space}, which it declares. The run goes on; correct the space where something "
+            "relies on its bounds, as Discretise does.",
+        )
+
+    def _with_masks(self, step: Step) -> Step:
+        """`step` with terminal states where a truncated one has no legal action."""
+        masks = step.next_action_masks
+        self._check_mask_array(masks, "next_action_masks")
+        assert masks is not None
+        if masks.any(axis=1).all():
+            return step
+        stuck = ~masks.any(axis=1) & ~step.terminated
+        if not stuck.any():
+            return step
+        going_on = stuck & ~step.truncated
+        if going_on.any():
+            raise self._nothing_legal(_first(going_on)[0])
+        self.report(
+            f"{self._spec.id}: truncated",
+            f"{self._spec.id} truncated an episode in a state where no action is legal. Nothing can "
+            "follow there, so it counts as terminated and its value is zero; name the legal actions "
+            "if the episode could have gone on.",
+        )
+        return step._replace(terminated=step.terminated | stuck, truncated=step.truncated & ~stuck)
+
+    def _check_masks(self, masks: np.ndarray | None) -> None:
+        if masks is None and not self._spec.action_masks:
+            return
+        self._check_mask_array(masks, "action_masks")
+        assert masks is not None
+        legal = masks.any(axis=1)
+        if not legal.all():
+            raise self._nothing_legal(_first(~legal)[0])
+
+    def _check_mask_array(self, masks: np.ndarray | None, name: str) -> None:
+        if not self._spec.action_masks:
+            raise self._other(
+                name, masks, "its spec says that there are none: set action_masks there"
+            )
+        shape = (*self._shape, int(getattr(self._spec.action_space, "n", 0)))
+        if not isinstance(masks, np.ndarray) or masks.shape != shape or masks.dtype != bool:
+            raise self._other(name, masks, f"return an array of shape {shape} and dtype bool")
+
+    def _nothing_legal(self, stream: int) -> UserError:
+        return UserError(
+            f"{self._spec.id} names no legal action {self._where(stream)}, where one must be chosen: "
+            "end the episode there or let an action be legal."
+        )
+
+    def _outside(self, value: Any, stream: int, place: list[int], remedy: str) -> UserError:
+        with_it = (
+            f"an observation with {value}{_at(place)}" if place else f"the observation {value}"
+        )
+        return UserError(
+            f"{self._spec.id} returned {with_it} {self._where(stream)}, but declares "
+            f"{self._space}: {remedy}."
+        )
+
+    def _other(self, name: str, returned: Any, remedy: str) -> UserError:
+        when = f"step {self._steps:,}" if self._steps else "reset"
+        return UserError(
+            f"{self._spec.id} returned {described(returned)} as {name} of its {len(self._began)} "
+            f"streams in {when}: {remedy}."
+        )
+
+    def _where(self, stream: int) -> str:
+        return where(stream, int(self._steps - self._began[stream]))
+
+    def _remember(self, observations: np.ndarray) -> None:
+        self._last = observations, observations.copy()
+
+
+class CheckedEnvironment(Environment):
+    """An environment whose every answer is held against its spec; see `Contract`."""
+
+    checks_itself = True
+
+    def __init__(self, environment: Environment):
+        self._environment = environment
+        self.spec = environment.spec
+        self._contract = Contract(environment.spec)
+
+    def reset(self) -> np.ndarray:
+        observations = self._environment.reset()
+        self.action_masks = self._environment.action_masks
+        self._contract.check_reset(observations, self.action_masks)
+        return observations
+
+    def step(self, actions: np.ndarray) -> Step:
+        step = self._environment.step(actions)
+        self.action_masks = self._environment.action_masks
+        return self._contract.checked(step, self.action_masks)
+
+    def render(self) -> np.ndarray:
+        return self._contract.picture(self._environment.render())
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def report_to(self, report: Report) -> None:
+        self._contract.report = report
+        self._environment.report_to(report)
+
+
+def checked(environment: Environment) -> Environment:
+    """`environment` if it holds itself to its spec, else in what does."""
+    return environment if environment.checks_itself else CheckedEnvironment(environment)
+
+
+def introduced(
+    environment: Any, num_envs: int, max_steps_per_episode: int | None, report: Report
+) -> Environment:
+    """What `Runner.environment` made, checked; `report` is told what the user should know of it.
+
+    Args:
+      environment: as it was made.
+      num_envs: N, as it was asked for.
+      max_steps_per_episode: likewise.
+      report: called with what a sentence is about and the sentence, perhaps with the same ones again.
+
+    Raises:
+      UserError: it is no environment of N streams.
+    """
+    if not isinstance(environment, Environment):
+        raise UserError(
+            f"Runner.environment made {described(environment)}, a {type(environment).__name__}, which "
+            "is no Environment of this package: an environment of Gymnasium's is made by "
+            "@create_environment."
+        )
+    spec = environment.spec
+    if spec.num_envs != num_envs:
+        raise UserError(
+            f"{spec.id} has {spec.num_envs} streams where {num_envs} were asked for: build as many as "
+            "its argument num_envs says."
+        )
+    environment = checked(environment)
+    environment.report_to(report)
+    for note in spec.notes:
+        report(note, note)
+    if max_steps_per_episode is not None and max_steps_per_episode != spec.max_steps_per_episode:
+        own = spec.max_steps_per_episode
+        report(
+            f"{spec.id}: limit",
+            f"Runner.max_steps_per_episode is {max_steps_per_episode:,}, but the limit that holds is "
+            f"{spec.id}'s own: {f'{own:,} steps' if own else 'none'}.",
+        )
+    return environment
+
+
+def _bounds(space: gymnasium.Space) -> tuple[Any, Any] | None:
+    """The least and the greatest of each number of an observation, where they are known."""
+    if isinstance(space, gymnasium.spaces.Box):
+        return space.low, space.high
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    if isinstance(space, gymnasium.spaces.MultiBinary):
+        return 0, 1
+    return None
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    """Whether no number is infinite or NaN.
+
+    The sum of squares tells in a third of the time, unless it is too great itself.
+    """
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+
+
+def _first(where_true: Any) -> list[int]:
+    """The indices of the first true one."""
+    return [int(index) for index in np.argwhere(where_true)[0]]
+
+
+def _at(place: list[int]) -> str:
+    return f" at {place}" if place else ""
+
+
+def _ignore(about: str, sentence: str) -> None: ...

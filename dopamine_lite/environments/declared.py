@@ -1,0 +1,79 @@
+"""What an environment returns, held against the space that it declares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+
+_NUMBERS = frozenset("biuf")  # kinds of dtype: booleans, integers, reals
+_LONGEST = 60  # characters of what was returned that a sentence quotes
+
+
+def as_declared(
+    returned: Any, space: gymnasium.Space, shape: tuple[int, ...], what: str, where: str
+) -> np.ndarray:
+    """`returned` as an array of `shape`, whose conversion to the dtype of `space` changes no value.
+
+    But for rounding: float64 is fine for float32, and so are whole numbers for reals. Whether the
+    values lie in the space is another question, see `Contract`.
+
+    Args:
+      returned: what an environment returned for one stream or for N.
+      space: what it declares for one stream.
+      shape: that of `space`, with N before it for N streams.
+      what: "CartPole-v1", for the sentence.
+      where: "in step 3 of an episode", likewise.
+
+    Raises:
+      UserError: it is nothing of the kind.
+    """
+    try:
+        array = np.asarray(returned)
+    except ValueError:  # lists of several lengths
+        array = np.empty((), object)
+    dtype: Any = space.dtype
+    remedy = f"return {_wanted(space, shape)}"
+    if array.dtype.kind in _NUMBERS and array.shape == shape:
+        if dtype.kind == "f" or dtype == array.dtype:
+            return array
+        if _is_whole(array, space):
+            if np.array_equal(array.astype(dtype), array):
+                return array
+            remedy = f"return numbers that {dtype} can hold"
+    raise UserError(
+        f"{what} returned {described(returned)} as observation {where}, but declares {space}: "
+        f"{remedy}."
+    )
+
+
+def described(value: Any) -> str:
+    """A value in a few words: the value itself if it is short."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text = " ".join(repr(value).split())
+    if len(text) <= _LONGEST:
+        return text
+    return f"a {type(value).__name__}"
+
+
+def listed(value: Any) -> str:
+    """A short array or list in full, others as `described`."""
+    text = f"[{', '.join(map(str, np.asarray(value).tolist()))}]" if np.ndim(value) == 1 else ""
+    return text if text and len(text) <= _LONGEST else described(value)
+
+
+def _wanted(space: gymnasium.Space, shape: tuple[int, ...]) -> str:
+    if isinstance(space, gymnasium.spaces.Discrete) and not shape:
+        return f"one integer from {space.start} to {space.start + space.n - 1}"
+    return f"an array of shape {shape} and dtype {space.dtype}"
+
+
+def _is_whole(array: np.ndarray, space: gymnasium.Space) -> bool:
+    """Whether these are integers by type; booleans count where they stand for 0 and 1."""
+    if array.dtype.kind == "b":
+        return not isinstance(space, gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete)
+    return array.dtype.kind in "iu"

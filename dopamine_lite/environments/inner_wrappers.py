@@ -1,0 +1,82 @@
+"""What lies inside a Gymnasium environment: limits, and statistics that a run cannot keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+
+_SETTINGS = {  # of the agents, that do what such statistics are for
+    "observations": "PPOAgent.normalise_observations (or ReinforceAgent's) = True",
+    "rewards": "PPOAgent.normalise_rewards = True",
+}
+
+
+def own_limit(env: gymnasium.Env) -> int | None:
+    """The least of the limits of steps in an episode; None where there is none."""
+    limits = []
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.wrappers.TimeLimit):
+            limits.append(env._max_episode_steps)
+        env = env.env
+    return min(limits, default=None)
+
+
+def notes_on_memory(id: str, env: Any) -> tuple[str, ...]:
+    """A sentence for each wrapper whose statistics of all episodes begin anew with an environment.
+
+    That is so for every segment of a run and every evaluation, as `Environment` says.
+    """
+    notes = [
+        f"{id} has {type(layer).__name__} inside, whose running statistics begin anew in every "
+        "segment and every evaluation: the agent is evaluated with other numbers than it learned "
+        f"from. Leave it out and set {_setting(layer)}: these statistics are the agent's, saved "
+        "with it and the same in evaluation."
+        for layer in _inside(env)
+        if _has_running_statistics(layer)
+    ]
+    return tuple(dict.fromkeys(notes))
+
+
+def _inside(env: Any) -> Iterator[Any]:
+    """The environment and all that it holds, wrapped, in a vector or as it likes."""
+    waiting, seen = [env], set()
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        yield layer
+        for value in list(vars(layer).values()):
+            held = value if isinstance(value, list | tuple) else [value]
+            waiting += [
+                other
+                for other in held
+                if isinstance(other, gymnasium.Env | gymnasium.vector.VectorEnv)
+            ]
+
+
+def _has_running_statistics(layer: Any) -> bool:
+    """Whether it has moments that it goes on updating.
+
+    Gymnasium's RunningMeanStd, and its like in other packages, have a mean, a var and a count.
+    """
+    if not getattr(layer, "update_running_mean", True):
+        return False  # they are fixed, such as those of an earlier run
+    return any(
+        all(_is_data(value, name) for name in ("mean", "var", "count"))
+        for value in list(vars(layer).values())
+    )
+
+
+def _is_data(value: Any, name: str) -> bool:
+    return hasattr(value, name) and not callable(getattr(value, name))
+
+
+def _setting(layer: Any) -> str:
+    normalises_rewards = isinstance(
+        layer, gymnasium.wrappers.NormalizeReward | gymnasium.wrappers.vector.NormalizeReward
+    )
+    of_rewards = normalises_rewards or "reward" in type(layer).__name__.lower()
+    return _SETTINGS["rewards" if of_rewards else "observations"]

@@ -1,0 +1,205 @@
+"""One of Gymnasium's environments, or of a user's, held to Gymnasium's interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError, is_of_users_code
+from dopamine_lite.environments.declared import as_declared, described, listed
+
+MASK = "action_mask"  # in an info: which actions are legal, Gymnasium's convention
+
+_RESET = "`reset(self, *, seed=None, options=None)` that returns (observation, info)"
+_STEP = (
+    "`step(self, action)` that returns (observation, reward, terminated, truncated, info), the "
+    "last a dictionary"
+)
+_RENDER = "`render(self)` that returns a picture"
+_INTERFACE = {"reset": _RESET, "step": _STEP, "render": _RENDER}
+
+
+class Stream:
+    """An environment whose answers are what its spaces and Gymnasium's interface say.
+
+    A mistake inside the environment's own code stays what it is, with its traceback.
+
+    Args:
+      id: what it is called, for sentences.
+      env: the environment, not yet reset.
+      index: which of N streams it is, from 0.
+
+    Raises:
+      UserError: it has no spaces; from the methods: an answer is not as declared, or there is none.
+    """
+
+    def __init__(self, id: str, env: gymnasium.Env, index: int):
+        self._id = id
+        self._env = env
+        self._index = index
+        self.observation_space = self._space("observation_space")
+        self.action_space = self._space("action_space")
+        self._shape = self.observation_space.shape
+        self._dtype = self.observation_space.dtype
+        self._is_number = isinstance(self.observation_space, gymnasium.spaces.Discrete)
+        self._steps = 0  # of the episode
+        # Whether infos name the legal actions: what the first one said.
+        self.masked: bool | None = None
+
+    def reset(self, **seed: int) -> tuple[Any, np.ndarray | None]:
+        """Begins an episode: its first observation and, [A] bool, the legal actions."""
+        self._steps = 0
+        returned = self._asked("reset", self._env.reset, **seed)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise self._breaks("reset", f"returned {_counted(returned)}")
+        observation, info = returned
+        if not isinstance(info, Mapping):
+            raise self._breaks("reset", f"returned {described(info)} as info")
+        observation = self._held(observation)
+        if self.masked is None:
+            self.masked = MASK in info
+        return observation, self._mask(info)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, np.ndarray | None]:
+        """Observation, reward, terminated, truncated; [A] bool, the legal actions, if some are not."""
+        self._steps += 1
+        returned = self._asked("step", self._env.step, action)
+        if not isinstance(returned, tuple) or len(returned) != 5:
+            raise self._breaks("step", f"returned {_counted(returned)}")
+        observation, reward, terminated, truncated, info = returned
+        observation = self._held(observation)
+        if type(reward) is not float:
+            reward = self._number(reward)
+        if type(terminated) is not bool:
+            terminated = self._truth(terminated, "terminated")
+        if type(truncated) is not bool:
+            truncated = self._truth(truncated, "truncated")
+        if type(info) is not dict and not isinstance(info, Mapping):
+            raise self._breaks("step", f"returned {described(info)} as info")
+        return observation, reward, terminated, truncated, self._mask(info, terminated)
+
+    def render(self) -> Any:
+        return self._asked("render", self._env.render)
+
+    def close(self) -> None:
+        self._env.close()
+
+    def _asked(self, method: str, call: Callable[..., Any], *action: Any, **seed: int) -> Any:
+        """What the environment answers; a sentence where the mistake is in how it is to be called."""
+        try:
+            return call(*action, **seed)
+        except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+            if is_of_users_code(error) or not _is_of_the_interface(error):
+                raise
+            said = str(error) or type(error).__name__
+            raise self._breaks(method, f"cannot be used ({said})") from error
+
+    def _held(self, observation: Any) -> Any:
+        """`observation`, which can be stored as declared."""
+        if self._is_number:
+            if type(observation) in (int, np.int64):
+                return observation
+        elif (
+            type(observation) is np.ndarray
+            and observation.dtype is self._dtype
+            and observation.shape == self._shape
+        ):
+            return observation
+        if self._shape is None:  # a dictionary or the like, which is no environment's spec
+            return observation
+        space = self.observation_space
+        return as_declared(observation, space, self._shape, self._id, self._where())
+
+    def _number(self, reward: Any) -> float:
+        """The one number that `reward` is, whatever holds it."""
+        array = np.asarray(reward)
+        if array.size != 1 or array.dtype.kind not in "biuf":
+            raise UserError(
+                f"{self._id} returned {described(reward)} as reward {self._where()}: return one "
+                "finite number."
+            )
+        return float(array.item())
+
+    def _truth(self, flag: Any, name: str) -> bool:
+        array = np.asarray(flag)
+        if array.size != 1 or array.dtype != bool:
+            raise UserError(
+                f"{self._id} returned {described(flag)} as {name} {self._where()}: return True or "
+                "False."
+            )
+        return bool(array.item())
+
+    def _mask(self, info: Mapping[str, Any], terminated: bool = False) -> np.ndarray | None:
+        """[A] bool, a copy: an environment may write to its own again."""
+        if (MASK in info) is not self.masked:
+            return self._mask_missing(terminated)
+        if not self.masked or not isinstance(self.action_space, gymnasium.spaces.Discrete):
+            return None  # masks are for one discrete action, as `spec_of` says
+        size = int(self.action_space.n)
+        given = np.asarray(info[MASK])
+        if given.shape == (size,) and given.dtype.kind in "biuf":
+            mask = given.astype(bool)
+            if np.array_equal(mask, given):
+                return mask
+        raise UserError(
+            f"{self._id} returned {listed(info[MASK])} as info['{MASK}'] {self._where()}, but has "
+            f"{size} actions: return an array of {size} numbers, 1 where an action is legal and 0 "
+            "where it is not."
+        )
+
+    def _mask_missing(self, terminated: bool) -> np.ndarray:
+        """The mask of an end that has none; a sentence where there must be one, or none."""
+        if not self.masked:
+            raise UserError(
+                f"{self._id} names legal actions in info['{MASK}'] {self._where()}, but not at its "
+                "first reset, where illegal ones would be played: return them from reset and step."
+            )
+        if not terminated:
+            raise UserError(
+                f"{self._id} names no legal actions in info {self._where()}, but did so at its first "
+                f"reset: return info['{MASK}'] from reset and step."
+            )
+        return np.zeros(int(self.action_space.n), bool)  # nothing is chosen there any more
+
+    def _where(self) -> str:
+        return where(self._index, self._steps)
+
+    def _breaks(self, method: str, what: str) -> UserError:
+        """A sentence about `method`, which `what`, and what Gymnasium's interface asks of it."""
+        kind = type(self._env.unwrapped).__name__
+        return UserError(
+            f"{self._id}: the {method} of {kind} {what}: Gymnasium's interface asks for "
+            f"{_INTERFACE[method]}."
+        )
+
+    def _space(self, name: str) -> Any:
+        kind = type(self._env.unwrapped).__name__
+        space = getattr(self._env, name, None)
+        if not isinstance(space, gymnasium.Space):
+            raise UserError(
+                f"{self._id}: the {name} of {kind} is {described(space)}: Gymnasium's interface asks "
+                "for one of gymnasium.spaces."
+            )
+        return space
+
+
+def where(stream: int, step: int) -> str:
+    """ "in step 3 of an episode (stream 0)"; step 0 is an episode's start."""
+    when = f"in step {step:,}" if step else "at the start"
+    return f"{when} of an episode (stream {stream})"
+
+
+def _counted(returned: Any) -> str:
+    return f"{len(returned)} values" if isinstance(returned, tuple) else described(returned)
+
+
+def _is_of_the_interface(error: BaseException) -> bool:
+    """Whether `error` was raised where Gymnasium calls an environment or takes apart its answer."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = str(traceback.tb_frame.f_globals.get("__name__", "")) if traceback else ""
+    return module == __name__ or module.startswith(("gymnasium.core", "gymnasium.wrappers"))

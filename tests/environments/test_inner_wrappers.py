@@ -1,0 +1,127 @@
+"""What lies inside an environment: running statistics are told of, the lowest limit holds."""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import gymnasium
+import pytest
+from gymnasium import wrappers
+
+from dopamine_lite.agents.random_agent import RandomAgent
+from dopamine_lite.common.metrics.console import LineConsole
+from dopamine_lite.environments.contract import introduced
+from dopamine_lite.environments.factory import create_environment
+from dopamine_lite.environments.inner_wrappers import notes_on_memory
+from dopamine_lite.runner.runner import Runner
+from tests.environments.peculiar import Plain, registered
+
+
+class OwnNormalisation(wrappers.NormalizeObservation):
+    """A user's."""
+
+
+class Holder(Plain):
+    """Holds an environment without being a wrapper."""
+
+    def __init__(self, inside: Any):
+        self.inside = inside
+
+
+class OwnMoments(Plain):
+    """Normalises itself, by moments of its own making."""
+
+    def __init__(self):
+        self.moments = SimpleNamespace(mean=0.0, var=1.0, count=0)
+
+
+def fixed() -> gymnasium.Env:
+    env = wrappers.NormalizeObservation(Plain())
+    env.update_running_mean = False
+    return env
+
+
+def vector() -> gymnasium.vector.VectorEnv:
+    return wrappers.vector.NormalizeReward(gymnasium.vector.SyncVectorEnv([Plain]))
+
+
+OBSERVATIONS, REWARDS = "PPOAgent.normalise_observations", "PPOAgent.normalise_rewards"
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "setting"),
+    [
+        (lambda: wrappers.NormalizeObservation(Plain()), "NormalizeObservation", OBSERVATIONS),
+        (lambda: wrappers.NormalizeReward(Plain()), "NormalizeReward", REWARDS),
+        (lambda: OwnNormalisation(Plain()), "OwnNormalisation", OBSERVATIONS),
+        (
+            lambda: wrappers.TimeLimit(wrappers.NormalizeReward(Plain()), 3),
+            "NormalizeReward",
+            REWARDS,
+        ),
+        (lambda: Holder(fixed().env), None, None),
+        (lambda: Holder(OwnNormalisation(Plain())), "OwnNormalisation", OBSERVATIONS),
+        (OwnMoments, "OwnMoments", OBSERVATIONS),
+        (vector, "NormalizeReward", REWARDS),
+        (
+            lambda: gymnasium.vector.SyncVectorEnv([OwnMoments, OwnMoments]),
+            "OwnMoments",
+            OBSERVATIONS,
+        ),
+        (fixed, None, None),
+        (lambda: wrappers.RecordEpisodeStatistics(Plain()), None, None),
+        (lambda: wrappers.FrameStackObservation(Plain(), 2), None, None),
+        (lambda: gymnasium.make("CartPole-v1"), None, None),
+    ],
+)
+def test_running_statistics_are_told_of(make, name, setting):
+    notes = notes_on_memory("Peculiar-v0", make())
+    assert len(notes) == (name is not None)
+    if name is not None:
+        assert f"Peculiar-v0 has {name} inside, whose running statistics begin anew" in notes[0]
+        assert f"set {setting}" in notes[0]
+
+
+def test_a_run_says_it_once(tmp_path, capfd):
+    normalised = functools.partial(OwnNormalisation, Plain())
+    with registered(Normalised=normalised):
+        import sys
+
+        Runner(
+            tmp_path,
+            agent=RandomAgent,
+            environment=functools.partial(create_environment, "Normalised-v0"),
+            num_iterations=2,
+            training_steps=20,
+            evaluation_episodes=1,
+            console=LineConsole(sys.stderr),
+        ).run()
+    assert capfd.readouterr().err.count("has OwnNormalisation inside") == 1
+
+
+def reports(environment: Any, asked: int | None) -> list[str]:
+    told: list[str] = []
+    introduced(environment, 1, asked, lambda _, sentence: told.append(sentence))
+    return told
+
+
+@pytest.mark.parametrize(("asked", "told"), [(1000, 1), (501, 1), (500, 0), (20, 0), (None, 0)])
+def test_a_limit_that_cannot_be_raised_is_told_of(asked, told):
+    environment = create_environment("CartPole-v1", max_steps_per_episode=asked)
+    sentences = reports(environment, asked)
+    assert len(sentences) == told
+    if told:
+        assert sentences == [
+            f"Runner.max_steps_per_episode is {asked:,}, but the limit that holds is CartPole-v1's "
+            "own: 500 steps."
+        ]
+
+
+def test_a_limit_inside_an_environment_is_a_limit():
+    with registered(Limited=lambda: wrappers.TimeLimit(Plain(), 4)):
+        environment = create_environment("Limited-v0", max_steps_per_episode=5)
+        assert environment.spec.max_steps_per_episode == 4
+        assert environment.spec.protocol["max_steps_per_episode"] == 4
+        assert "own: 4 steps" in reports(environment, 5)[0]
