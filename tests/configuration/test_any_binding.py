@@ -66,7 +66,10 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
     "DoubleQLearningAgent": ("classics/double_q_cartpole.gin", []),
     "RandomAgent AtariEnvironment": ("random/atari.gin", []),
     "DopamineAdapter SwitchingAgent": ("classics/switching_asterix.gin", []),
-    "Crop Binarise DifferenceFrame": ("classics/reinforce_pong.gin", []),
+    "Crop Binarise DifferenceFrame": (
+        "classics/reinforce_pong.gin",
+        ["Runner.num_envs = 2"],
+    ),
     "RandomShift NatureCNN": ("rainbow/atari_100k_drq.gin", []),
     "ImpalaCNN": ("rainbow/atari_100k_drq.gin", ["RainbowAgent.torso = @ImpalaCNN"]),
     "MinAtarCNN MinAtarEnvironment": ("dqn/minatar.gin", []),
