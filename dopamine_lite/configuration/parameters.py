@@ -227,7 +227,11 @@ def _in_words(kind: Any, default: Any) -> str:
         such = f", such as {default!r}" if default and isinstance(default, list | tuple) else ""
         return f"a list{_of_elements(arguments)}{such}"
     if origin in _DICTS:
-        return 'a dict, such as {"name": 1}'
+        content = arguments[1] if arguments else Any
+        if typing.get_origin(content) is not collections.abc.Callable:
+            return 'a dict, such as {"name": 1}'
+        such_as = _such_as(lambda names: f'{{"name": {names[0]}}}', typing.get_args(content), None)
+        return f"a dict of {_plural(content).partition(',')[0]}{such_as}"
     if origin is collections.abc.Callable:
         return f"a reference{_to_what_makes(arguments)}{_such_as(' or '.join, arguments, default)}"
     if isinstance(origin, type) and issubclass(origin, pathlib.PurePath):

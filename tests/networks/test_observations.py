@@ -269,7 +269,9 @@ def test_torsos_of_entries_are_the_same_in_numpy(hidden_units):
         variable.assign(np.random.default_rng(0).normal(size=variable.shape) * 0.3)
     in_numpy = NumpyNetwork(built)
     in_numpy.load(built.flat_parameters().numpy())
-    np.testing.assert_allclose(in_numpy(rows), CompiledNetwork(built)(rows, None), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        in_numpy(rows), CompiledNetwork(built)(rows, None), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_stacks_of_entries_are_stacks_of_each():
