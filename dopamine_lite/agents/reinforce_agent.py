@@ -12,6 +12,7 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
 from dopamine_lite.common.checks import check_flag, check_fraction, check_not_negative, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
@@ -146,7 +147,9 @@ class ReinforceAgent(PolicyAgent):
         self._batch: list[Episode] = []
         self._baseline_updates = baseline_updates
         self._baseline_variables = value_variables(self._network) if baseline_updates else []
-        self._baseline_optimizer = baseline_optimizer()
+        self._baseline_optimizer = checked_part(
+            "ReinforceAgent", "baseline_optimizer", baseline_optimizer(), Optimizer
+        )
         self._baseline_optimizer.build(self._baseline_variables)
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
 from dopamine_lite.agents.exploration import Exploration
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.replay.circular_replay import CircularReplay, ReplayBatch
@@ -126,7 +127,9 @@ class ValueAgent(Agent):
         self._double = double
         self._update_horizon = update_horizon
         self._max_gradient_norm = max_gradient_norm
-        self._augmentation = augmentation() if augmentation else None
+        self._augmentation: Any = None
+        if augmentation:
+            self._augmentation = checked_part(name, "augmentation", augmentation(), Augmentation)
         self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
         assert shape is not None
@@ -141,15 +144,17 @@ class ValueAgent(Agent):
             gamma=gamma,
             mask_size=self._num_actions if spec.action_masks else None,
         )
+        checked_part(name, "replay", self._replay, CircularReplay)
         self._exploration = exploration(
             self._num_actions, min_replay_history, seeds.child("exploration")
         )
+        checked_part(name, "exploration", self._exploration, Exploration)
 
         def network() -> Network:
             own = seeds.child("network")
             return Network(
-                torso(own.child("torso")),
-                head(own.child("head"), self._num_actions),
+                checked_part(name, "torso", torso(own.child("torso")), Torso),
+                checked_part(name, "head", head(own.child("head"), self._num_actions), Head),
                 spec.observation_space,
                 spec.stack_size,
             )
@@ -173,7 +178,7 @@ class ValueAgent(Agent):
                 f"{name}.augmentation changes images, but {spec.id} has observations of shape {shape}: "
                 "bind None."
             )
-        self._optimizer = optimizer()
+        self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self._optimizer.build(self._online.variables)
         self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by number
         self._actor = Actor(self._online)

@@ -27,7 +27,7 @@ from dopamine_lite.configuration.bindings import parameters_of
 from dopamine_lite.runner.runner import Runner
 
 SEARCHED = int(os.environ.get("ANY_BINDING_EXAMPLES", 0))
-SECONDS = 120  # after which an example hangs
+SECONDS = 600  # after which an example hangs, whatever else the machine does
 
 SHORT = [
     "Runner.num_iterations = 1",
