@@ -123,7 +123,8 @@ class PackedSpace(gymnasium.Space):
         As elsewhere, real numbers have to be finite and may be beyond their bounds.
         """
         space, given = self.entries[name], np.asarray(value)
-        kept = given.astype(space.dtype, copy=False) if given.shape == space.shape else None
+        numbers = given.shape == space.shape and given.dtype.kind in "biuf"
+        kept = given.astype(space.dtype, copy=False) if numbers else None
         if space.dtype.kind == "f":
             inside = kept is not None and np.isfinite(kept).all()
         else:

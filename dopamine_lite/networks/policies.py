@@ -265,8 +265,9 @@ def _float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
     Else the highest of int32 would be 2^31, and that the lowest after a cast.
     """
     rounded = bounds.astype(np.float32)
-    missed = np.sign(end) * (bounds.astype(object) - rounded.astype(object)) > 0
-    return np.where(missed, np.nextafter(rounded, np.float32(end)), rounded)
+    found, exact = rounded.astype(object), bounds.astype(object)  # compared without a digit lost
+    missed = found < exact if end > 0 else found > exact
+    return np.where(missed.astype(bool), np.nextafter(rounded, np.float32(end)), rounded)
 
 
 class _MeansAndDeviations(keras.layers.Layer):

@@ -182,12 +182,20 @@ def test_games_are_found_by_any_usual_name(name):
         (lambda: AtariEnvironment(game="Pogn"), "no Atari game 'Pogn': did you mean Pong"),
         (lambda: create_environment("CartPole-v7"), "no environment 'CartPole-v7'"),
         (lambda: create_environment("CartPol-v1"), "did you mean CartPole-v1"),
-        (lambda: create_environment("Blackjack-v1"), "give it one array an observation"),
     ],
 )
 def test_unknown_and_unfit_environments_are_told(call, sentence):
     with pytest.raises(UserError, match=sentence):
         call()
+
+
+def test_a_tuple_of_names_comes_packed():
+    environment = create_environment("Blackjack-v1", num_envs=2, seed=1)
+    space = environment.spec.observation_space
+    assert list(space.entries) == ["0", "1", "2"]
+    observations = environment.reset()
+    assert all(space.contains(row) for row in observations)
+    assert (space.unpack(observations)["0"] >= 4).all()  # two cards of the player's
 
 
 def test_a_vector_environment_that_resets_a_step_later_is_refused():

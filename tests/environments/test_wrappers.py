@@ -269,9 +269,9 @@ def test_nothing_to_crop_is_refused(space, arguments, sentence):
 @pytest.mark.parametrize(
     ("shape", "stack_size", "kept"),
     [
-        ((4, 5, 3), 1, np.s_[:, 1:3, 1:]),  # channels last
-        ((3, 4, 5), 1, np.s_[:, :, 1:3, 1:]),
-        ((2, 4, 5, 3), 2, np.s_[:, :, 1:3, 1:]),
+        ((5, 6, 3), 1, np.s_[:, 1:4, 1:]),  # channels last
+        ((3, 5, 6), 1, np.s_[:, :, 1:4, 1:]),
+        ((2, 5, 6, 3), 2, np.s_[:, :, 1:4, 1:]),
     ],
 )
 def test_the_channels_of_a_picture_are_not_cropped(shape, stack_size, kept):
@@ -308,8 +308,8 @@ def test_grey_is_pillows():
 
 
 def test_grey_of_real_numbers():
-    space = gymnasium.spaces.Box(0, 1, (1, 5, 3), np.float32)
-    picture = np.zeros((1, 5, 3), np.float32)
+    space = gymnasium.spaces.Box(0, 1, (5, 5, 3), np.float32)
+    picture = np.zeros((5, 5, 3), np.float32)
     picture[0, :4] = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
     found = Grey(told_once(space, picture, picture)).reset()
     np.testing.assert_allclose(found[0, 0], [0.299, 0.587, 0.114, 1, 0], rtol=1e-6)

@@ -116,8 +116,14 @@ def test_the_smallest_pictures_that_are_read():
     assert network(MinAtarCNN, pictures(10, 10, 10, high=1)).prepared_shape == (10, 10, 10)
 
 
-@pytest.mark.parametrize("torso", [MLP, MinAtarCNN, SmallCNN, NatureCNN, ImpalaCNN])
-@pytest.mark.parametrize("way", ["compiled", "NumPy", "Keras"])
+@pytest.mark.parametrize(
+    ("torso", "way"),
+    [
+        *((torso, "compiled") for torso in (MLP, MinAtarCNN, SmallCNN, NatureCNN, ImpalaCNN)),
+        *((torso, "NumPy") for torso in (MLP, MinAtarCNN)),
+        *((torso, "Keras") for torso in (MLP, MinAtarCNN, SmallCNN, NatureCNN)),
+    ],
+)
 def test_every_torso_reads_bytes_as_fractions(torso, way):
     """Often wrong: 0 to 255 into layers that are initialised for numbers around 1."""
     shape = (36, 36, 1)
@@ -128,14 +134,12 @@ def test_every_torso_reads_bytes_as_fractions(torso, way):
     expected = as_numbers(as_numbers.prepare(tf.constant(observations / np.float32(255))))
     if way == "compiled":
         found = CompiledNetwork(as_bytes)(observations, None)
-    elif way == "NumPy" and NumpyNetwork.supports(as_bytes):
+    elif way == "NumPy":
         in_numpy = NumpyNetwork(as_bytes)
         in_numpy.load(as_bytes.flat_parameters().numpy())
         found = in_numpy(observations)
-    elif way == "Keras" and torso is not ImpalaCNN:
-        found = keras_model(as_bytes)(observations)
     else:
-        return
+        found = keras_model(as_bytes)(observations)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -330,6 +334,7 @@ def test_a_packed_space_holds_what_was_packed():
     ("name", "value", "sentence"),
     [
         ("gear", 0.5, "The entry 'gear' of an observation of Truck-v0 is array.0.5., .* Discrete"),
+        ("gear", "third", "The entry 'gear' .* array.'third'.* is not in its space Discrete"),
         ("picture", np.full((6, 5, 3), -1), "The entry 'picture' .* is not in its space Box"),
         ("speed", np.zeros(3), "The entry 'speed' .* is not in its space Box"),
     ],
