@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
@@ -79,9 +80,17 @@ def load_run(
     text, sentences = translated(config_text(config), str(config))
     _begin(rule or ImportRule(), functools.partial(_refuse_include, config))
     with _admitted_imports():
-        _explained(gin.parse_config, text, f"in {config}")
+        _explained(gin.parse_config, _Text(text, str(config)), f"in {config}")
         _add_bindings(gin_bindings)
     return sentences
+
+
+class _Text(io.StringIO):
+    """A text with the name of its file, which gin then tells in its errors, with the line."""
+
+    def __init__(self, text: str, name: str):
+        super().__init__(text)
+        self.name = name
 
 
 def config_text(path: Path) -> str:
@@ -193,7 +202,7 @@ def _opened(including: list[str], path: str) -> Iterator[TextIO]:
             including.pop()
 
 
-def _explained(parse: Callable[[str], Any], source: str, where: str) -> None:
+def _explained(parse: Callable[[Any], Any], source: str | _Text, where: str) -> None:
     """Parses `source` and turns every mistake that gin finds into a `UserError`."""
     try:
         parse(source)
