@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common.checks import check_flag, check_positive
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import LIMIT, ObservationNormaliser
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -76,13 +77,18 @@ class PolicyAgent(Agent):
             space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)
         own = seeds.child("network")
         self._policy = policy_for(own.child("policy"), spec.action_space, name)
+
+        def one_torso(seeds: Seeds) -> Torso:
+            return checked_part(name, "torso", torso(seeds), Torso)
+
+        body = own.child("torso")
         self._network = Network(
-            torso(own.child("torso")) if shared_torso else TwinTorso(own.child("torso"), torso),
+            one_torso(body) if shared_torso else TwinTorso(body, one_torso),
             ActorCriticHead(own.child("value"), self._policy, twin=not shared_torso),
             space,
             spec.stack_size,
         )
-        self._optimizer = optimizer()
+        self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self._optimizer.build(self._network.variables)
         self._actor = Actor(self._network)
         self._generators = {  # by whether it is in evaluation

@@ -291,8 +291,10 @@ class PPOAgent(PolicyAgent):
         assert space.shape is not None and space.dtype is not None
         grid = (self._length, self._spec.num_envs)
         size = self._length * self._spec.num_envs
+        of_decisions = 4 * (self._policy.action_size + self._policy.size + 4)
         require_memory(
-            size * int(np.prod(space.shape)) * space.dtype.itemsize,
+            size * (int(np.prod(space.shape)) * space.dtype.itemsize + of_decisions)
+            + self._network.batch_bytes(size // self._num_minibatches),
             "PPOAgent's rollout",
             "lower PPOAgent.rollout_length",
         )

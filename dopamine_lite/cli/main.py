@@ -183,7 +183,8 @@ def _parse(name: str, flag_values: flags.FlagValues, arguments: list[str]) -> No
 def _in_our_words(message: str) -> str:
     """A message of absl's as a sentence."""
     message = message.removeprefix("ERROR:: ").replace("flag --", "--", 1).rstrip(".")
-    return re.sub(r"\('(.*)', '.*'\)", r"\1", message) + "."
+    message = re.sub(r"\('(.*)', '.*'\)", r"\1", message)
+    return f"{message if len(message) < 300 else f'{message[:100]} ... {message[-100:]}'}."
 
 
 def _command(name: str) -> Command:

@@ -18,7 +18,7 @@ from dopamine_lite.configuration.bindings import (
     registered_names,
 )
 from dopamine_lite.configuration.history import name_now
-from dopamine_lite.configuration.names import did_you_mean, one_line
+from dopamine_lite.configuration.names import did_you_mean, one_line, shortened
 
 
 def original(error: BaseException) -> BaseException:
@@ -78,10 +78,10 @@ def _syntax_sentence(error: SyntaxError, where: str) -> str:
     token = re.search(r"Failed to parse token '(.*)'", error.msg)
     if token:
         return (
-            f"Cannot read the value {token[1]} {where}: put text in quotes, and @ before the "
+            f"Cannot read the value {shortened(token[1])} {where}: put text in quotes, and @ before the "
             "name of a class or function."
         )
-    written = f" at `{error.text.strip()}`" if error.text and error.text.strip() else ""
+    written = f" at `{shortened(error.text)}`" if error.text and error.text.strip() else ""
     return f"Syntax error {where}{written}: {error.msg.strip().rstrip('.')}."
 
 

@@ -34,6 +34,8 @@ def check_values() -> None:
     _check_circles()
     for scope, selector, parameter in all_bindings():
         name = as_written(scope, selector, parameter)
+        if not name:
+            raise UserError(f"{selector} is gin's own and holds no value: give a macro its name.")
         value = gin_config._CONFIG[scope, selector][parameter]
         for number in _numbers(value):
             if not is_finite_number(number):

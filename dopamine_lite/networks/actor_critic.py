@@ -88,9 +88,8 @@ class TwinTorso:
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
         """Tells both torsos of the observations."""
         for torso in self._both:
-            built_for = getattr(torso, "built_for", None)
-            if built_for:
-                built_for(space, stack_size)
+            if hasattr(torso, "built_for"):
+                torso.built_for(space, stack_size)
 
 
 def value_variables(network: Network) -> list[tf.Variable]:

@@ -128,7 +128,7 @@ TABLE = {
     ),
     "frames wanted": (
         TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.torso=@NatureCNN",
-        "NatureCNN reads stacks of frames [stack, height, width], but the observations have the shape",
+        "NatureCNN reads pictures",
     ),
     "iterations without number": (
         TRAIN + "{dqn.gin}" + BINDING + "Runner.num_iterations=None",
@@ -401,7 +401,7 @@ BINDINGS = [
     ("classics/dqn_boltzmann_cartpole.gin", "Boltzmann.temperature_train=0", "temperatures"),
     ("ppo/pendulum.gin", "GaussianPolicy.initial_log_std='0'", "is '0': give a number."),
     ("rainbow/cartpole.gin", "PrioritizedReplay.alpha=2", "PrioritizedReplay.alpha is 2"),
-    ("rainbow/cartpole.gin", "RainbowAgent.vmin=20", "vmin below its vmax"),
+    ("rainbow/cartpole.gin", "RainbowAgent.vmin=1e9", "vmin below its vmax"),
     # Text.
     ("random", "Runner.schedule=3", "Runner.schedule is 3: give text in quotes."),
     ("random", "Runner.schedule=''", "Runner.schedule is '': choose one of"),
@@ -497,5 +497,5 @@ RIGHT = [
     ("dqn", "DQNAgent.max_gradient_norm=10"),
     ("dqn", "MLP.hidden_units=[8]"),
     ("dqn", "DQNAgent.torso=@of_the_agent/MLP"),
-    ("dqn", "DQNAgent.munchausen=@Munchausen"),
+    ("dqn", "DQNAgent.munchausen=None"),
 ]

@@ -79,9 +79,7 @@ def test_bad_binding(config, binding, sentence, places, cli):
 @pytest.mark.parametrize(("config", "binding"), RIGHT)
 def test_right_binding(config, binding, places, tmp_path):
     configuration.load([places[f"{config}.gin"]], [binding])
-    configuration.construct(Runner, tmp_path / "run")
-    configuration.reject_unused_bindings()
-    configuration.reject_lost_bindings()
+    configuration.construct(Runner, tmp_path / "run")._configuration.check()
 
 
 @pytest.mark.exhaustive
