@@ -164,6 +164,7 @@ LIBRARIES = (
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("program", [installed, as_module])
 @pytest.mark.parametrize("command", ["evaluate", "plot"])
 def test_no_library_finds_its_imports_in_the_current_directory(
