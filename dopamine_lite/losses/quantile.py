@@ -10,9 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-_LEAST = float(
-    np.finfo(np.float32).tiny
-)  # below it numbers are zero to XLA and TensorFlow's kernels
+_LEAST = float(np.finfo(np.float32).tiny)  # what is smaller is zero to XLA and TensorFlow's kernels
 
 
 def midpoints(num_quantiles: int) -> tf.Tensor:
@@ -63,8 +61,8 @@ def targets(
         [(returns, "B"), (discounts, "B"), (next_quantiles, "BQA"), (next_actions, "B")]
     )
     next_values = select(next_quantiles, next_actions)
-    discounted = tf.math.multiply_no_nan(next_values, discounts[:, None])
-    return tf.stop_gradient(returns[:, None] + discounted)
+    next_values = tf.where(discounts[:, None] == 0, 0.0, next_values)  # as in `td.td_targets`
+    return tf.stop_gradient(returns[:, None] + discounts[:, None] * next_values)
 
 
 def quantile_huber(
