@@ -45,21 +45,21 @@ def test_what_a_part_lacks_is_named():
     with pytest.raises(UserError) as error:
         checked_part("DQNAgent", "torso", keras.Sequential([]), Torso)
     assert str(error.value) == (
-        "DQNAgent.torso makes an object of the class Sequential, which has no compile_update, prepare: see Torso in "
-        "dopamine_lite.networks.torsos for what is asked of one."
+        "What DQNAgent.torso makes, of the class Sequential, has no compile_update, prepare: see "
+        "Torso in dopamine_lite.networks.torsos for what is asked of one."
     )
 
 
 @pytest.mark.parametrize(
     ("agent", "id", "parts", "sentence"),
     [
-        (DQNAgent, "CartPole-v1", {"torso": lambda seeds: 3}, "DQNAgent.torso makes an object of the class int"),
-        (DQNAgent, "CartPole-v1", {"head": lambda seeds, _: MLP(seeds)}, "DQNAgent.head makes an object of the class MLP"),
-        (DQNAgent, "CartPole-v1", {"replay": lambda **_: []}, "DQNAgent.replay makes an object of the class list"),
-        (DQNAgent, "CartPole-v1", {"exploration": lambda *_: None}, "DQNAgent.exploration makes an"),
-        (PPOAgent, "CartPole-v1", {"torso": lambda _: 3}, "PPOAgent.torso makes an object of the class int"),
-        (PPOAgent, "CartPole-v1", {"optimizer": lambda: 3}, "PPOAgent.optimizer makes an object of the class int"),
-        (QLearningAgent, "CliffWalking-v1", {"exploration": lambda *_: 3}, "exploration makes an object of the class int"),
+        (DQNAgent, "CartPole-v1", {"torso": lambda seeds: 3}, "DQNAgent.torso makes, of the class int"),
+        (DQNAgent, "CartPole-v1", {"head": lambda seeds, _: MLP(seeds)}, "DQNAgent.head makes, of the class MLP"),
+        (DQNAgent, "CartPole-v1", {"replay": lambda **_: []}, "DQNAgent.replay makes, of the class list"),
+        (DQNAgent, "CartPole-v1", {"exploration": lambda *_: None}, "exploration makes, of the class NoneType"),
+        (PPOAgent, "CartPole-v1", {"torso": lambda _: 3}, "PPOAgent.torso makes, of the class int"),
+        (PPOAgent, "CartPole-v1", {"optimizer": lambda: 3}, "PPOAgent.optimizer makes, of the class int"),
+        (QLearningAgent, "CliffWalking-v1", {"exploration": lambda *_: 3}, "exploration makes, of the class int"),
     ],
 )  # fmt: skip
 def test_agents_look_at_their_parts(agent, id, parts, sentence):
