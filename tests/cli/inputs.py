@@ -256,6 +256,14 @@ TABLE = {
         "--base_dir={tmp}/b: already defined as {tmp}/a.",
     ),
     "seed twice": (TRAIN + "{random.gin} --seed 1 --seed 2", "--seed=2: already defined as 1."),
+    "too many episodes": (
+        "evaluate --base_dir {tmp}/random --episodes 9223372036854775808",
+        "--episodes=9223372036854775808",
+    ),
+    "too long a window": (
+        "plot --base_dir {tmp}/random --output {tmp}/x.png --window 9223372036854775808",
+        "--window=9223372036854775808",
+    ),
     "episodes twice": ("evaluate --base_dir {tmp}/random --episodes 1 --episodes 2", "already"),
     "a number too long": (TRAIN + "{random.gin} --seed " + 5000 * "9", "--seed=9999"),
     "seed that is no whole number": (TRAIN + "{random.gin} --seed 1.5", "--seed=1.5"),
