@@ -58,7 +58,8 @@ def build(name: str) -> Agent:
     network = built._online if hasattr(built, "_online") else built._network
     generator = np.random.default_rng(1)
     for variable in network.variables:
-        variable.assign(generator.normal(size=variable.shape) * 0.3)
+        size = 1.0 if len(variable.shape) > 1 else 0.1  # biases of more would decide every action
+        variable.assign(generator.normal(size=variable.shape) * size)
     built._actor.load(built._actor.parameters())
     return built
 
@@ -66,7 +67,7 @@ def build(name: str) -> Agent:
 def observations_and_inputs(name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     space = POLICIES[name][1]
     space.seed(0)
-    drawn = np.array([space.sample() for _ in range(9)])
+    drawn = np.array([space.sample() for _ in range(30)])
     return drawn, space.unpack(drawn) if space is ENTRIES else {"observations": drawn}
 
 

@@ -44,9 +44,8 @@ class OtherPreparation(MLP):
 
 
 class OtherPicture(MinAtarCNN):
-    @staticmethod
-    def prepare(observations: tf.Tensor) -> tf.Tensor:
-        return MinAtarCNN.prepare(observations) / 255.0
+    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
+        return super().prepare(observations) / 255.0
 
 
 class Grandchild(OtherPreparation):
