@@ -22,9 +22,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
     run_directory.define_import(flag_values)
-    flags.DEFINE_integer(
-        "episodes", 100, "how many to play", lower_bound=1, flag_values=flag_values
-    )
+    run_directory.define_count(flag_values, "episodes", 100, "how many to play")
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
         "output",

@@ -26,9 +26,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "the picture: a file that ends in .png, .svg or .pdf (required)",
         flag_values=flag_values,
     )
-    flags.DEFINE_integer(
-        "window", 100, "episodes in the running mean", lower_bound=1, flag_values=flag_values
-    )
+    run_directory.define_count(flag_values, "window", 100, "episodes in the running mean")
     flags.DEFINE_string(
         "metric",
         None,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dopamine_lite.configuration import ImportRule
     from dopamine_lite.runner.runner import Runner
 
+_MOST = 1_000_000_000  # of what is counted; arrays of NumPy hold no more than 64 bits
+
 
 def define_base_dir(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string("base_dir", None, "the run's directory (required)", flag_values=flag_values)
@@ -32,6 +34,12 @@ def define_checkpoint(flag_values: flags.FlagValues) -> None:
         "the checkpoint's agent steps; 0: the agent before it learned (default: the newest)",
         lower_bound=0,
         flag_values=flag_values,
+    )
+
+
+def define_count(flag_values: flags.FlagValues, name: str, default: int, text: str) -> None:
+    flags.DEFINE_integer(
+        name, default, text, lower_bound=1, upper_bound=_MOST, flag_values=flag_values
     )
 
 

@@ -22,8 +22,8 @@ def checked_part(owner: str, parameter: str, part: _Part, kind: type) -> _Part:
     lacking = sorted(name for name in asked if not hasattr(part, name))
     if lacking:
         raise UserError(
-            f"{owner}.{parameter} makes an object of the class {type(part).__name__}, which has no {', '.join(lacking)}: "
-            f"see {kind.__name__} in {kind.__module__} for what is asked of one."
+            f"What {owner}.{parameter} makes, of the class {type(part).__name__}, has no "
+            f"{', '.join(lacking)}: see {kind.__name__} in {kind.__module__} for what is asked of one."
         )
     return part
 

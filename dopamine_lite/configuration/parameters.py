@@ -243,7 +243,10 @@ def _to_what_makes(arguments: tuple[Any, ...]) -> str:
 
 
 def _such_as(written: Callable[[list[str]], str], arguments: tuple[Any, ...], default: Any) -> str:
-    """A clause with what can be referred to for Callable[`arguments`], the default first."""
+    """A clause with two that can be referred to for Callable[`arguments`].
+
+    The default comes first, then what comes with the package.
+    """
     given, result = arguments or (..., Any)
     if not _checks(result):
         return ", such as @name"
@@ -253,8 +256,13 @@ def _such_as(written: Callable[[list[str]], str], arguments: tuple[Any, ...], de
         if _makes_what_is_asked(each, arguments)
         and (given is ... or _needed(each.configurable.wrapped) <= len(given))
     ]
-    fitting.sort(key=lambda each: (each.configurable.wrapped is not default, repr(each)))
-    return f", such as {written([repr(each) for each in fitting[:2]])}" if fitting else ""
+
+    def rank(reference: Any) -> tuple[bool, bool, str]:
+        of_others = not reference.configurable.selector.startswith("dopamine_lite.")
+        return reference.configurable.wrapped is not default, of_others, repr(reference)
+
+    names = [repr(each) for each in sorted(fitting, key=rank)[:2]]
+    return f", such as {written(names)}" if names else ""
 
 
 def _needed(configurable: Callable[..., Any]) -> int:

@@ -256,6 +256,14 @@ TABLE = {
         "--base_dir={tmp}/b: already defined as {tmp}/a.",
     ),
     "seed twice": (TRAIN + "{random.gin} --seed 1 --seed 2", "--seed=2: already defined as 1."),
+    "too many episodes": (
+        "evaluate --base_dir {tmp}/random --episodes 9223372036854775808",
+        "--episodes=9223372036854775808",
+    ),
+    "too long a window": (
+        "plot --base_dir {tmp}/random --output {tmp}/x.png --window 9223372036854775808",
+        "--window=9223372036854775808",
+    ),
     "episodes twice": ("evaluate --base_dir {tmp}/random --episodes 1 --episodes 2", "already"),
     "a number too long": (TRAIN + "{random.gin} --seed " + 5000 * "9", "--seed=9999"),
     "seed that is no whole number": (TRAIN + "{random.gin} --seed 1.5", "--seed=1.5"),
@@ -425,7 +433,7 @@ BINDINGS = [
     ("random/atari.gin", "AtariEnvironment.game='../../etc/passwd'", "game"),
     ("random/atari.gin", "AtariEnvironment.game='a\\x00b'", "game"),
     # Parts, each in the place of another.
-    ("dqn", "DQNAgent.torso=None", "give a reference to what makes a Torso, such as @NatureCNN"),
+    ("dqn", "DQNAgent.torso=None", "give a reference to what makes a Torso, such as @"),
     (
         "dqn",
         "DQNAgent.torso=@Adam",
@@ -444,7 +452,7 @@ BINDINGS = [
     ("dqn", "DQNAgent.optimizer=0.001", "DQNAgent.optimizer is 0.001: give a reference to what"),
     ("dqn", "DQNAgent.munchausen=@EpsilonGreedy", "give None or a reference to what makes a Munch"),
     ("dqn", "DQNAgent.munchausen=True", "DQNAgent.munchausen is True: give None or a reference"),
-    ("rainbow/atari_100k_drq.gin", "RainbowAgent.augmentation=@MLP", "such as @RandomShift."),
+    ("rainbow/atari_100k_drq.gin", "RainbowAgent.augmentation=@MLP", "such as @RandomShift"),
     ("ppo/cartpole.gin", "PPOAgent.torso=@EpsilonGreedy", "what makes a Torso"),
     ("dqn", "Runner.agent=@create_environment", "what makes an Agent, such as @"),
     ("dqn", "Runner.agent=None", "Runner.agent is None: give a reference to what makes an Agent"),

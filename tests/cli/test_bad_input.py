@@ -46,15 +46,15 @@ def _fill(text, places):
     return text
 
 
-def _refused(arguments, sentence, places, cli):
-    before = files_below(places["tmp"])
+def _refused(arguments, sentence, directory, cli):
+    before = files_below(directory)
     refused = cli(*arguments)
     assert refused.status == 2
     assert refused.err.startswith("dopamine-lite: ")
     assert sentence in refused.err
     assert refused.err.count("\n") == 1 and "Traceback" not in refused.err
     assert len(refused.err) < 1000
-    assert files_below(places["tmp"]) == before
+    assert files_below(directory) == before
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -62,23 +62,19 @@ def test_bad_input(name, places, cli):
     arguments, sentence = (_fill(text, places) for text in TABLE[name])
     if " /proc/" in arguments and not Path("/proc").is_dir():
         pytest.skip("needs /proc, where nobody can make a file")
-    _refused(arguments.split(" "), sentence, places, cli)
-
-
-def _with_binding(config, binding, places):
-    file = places.get(f"{config}.gin", config)
-    return ["train", "--base_dir", places["tmp"] / "run", "--gin_files", file,
-            "--gin_bindings", binding]  # fmt: skip
+    _refused(arguments.split(" "), sentence, places["tmp"], cli)
 
 
 @pytest.mark.parametrize(("config", "binding", "sentence"), BINDINGS)
-def test_bad_binding(config, binding, sentence, places, cli):
-    _refused(_with_binding(config, binding, places), sentence, places, cli)
+def test_bad_binding(config, binding, sentence, gin_files, tmp_path, cli):
+    file = gin_files.get(config, config)
+    arguments = ["train", "--base_dir", tmp_path / "run", "--gin_files", file]
+    _refused([*arguments, "--gin_bindings", binding], sentence, tmp_path, cli)
 
 
 @pytest.mark.parametrize(("config", "binding"), RIGHT)
-def test_right_binding(config, binding, places, tmp_path):
-    configuration.load([places[f"{config}.gin"]], [binding])
+def test_right_binding(config, binding, gin_files, tmp_path):
+    configuration.load([gin_files[config]], [binding])
     configuration.construct(Runner, tmp_path / "run")._configuration.check()
 
 

@@ -181,8 +181,10 @@ def test_no_place_for_temporary_files_is_a_sentence(cli, tmp_path, monkeypatch, 
     def nowhere(*_, **__):
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/nope']")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
-    refused = cli("train", "--base_dir", tmp_path / "run", "--gin_files", gin_files["random"])
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", None)
+        patched.setattr(tempfile, "_get_default_tempdir", nowhere)
+        refused = cli("train", "--base_dir", tmp_path / "run", "--gin_files", gin_files["random"])
     assert refused.status == 2
     assert refused.err == (
         "dopamine-lite: There is no directory for temporary files: set TMPDIR to one that can be "

@@ -7,7 +7,7 @@ import pytest
 
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
+from dopamine_lite.agents.exploration import Exploration
 from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.common.contracts import asked_methods, checked_part
@@ -45,27 +45,28 @@ def test_what_a_part_lacks_is_named():
     with pytest.raises(UserError) as error:
         checked_part("DQNAgent", "torso", keras.Sequential([]), Torso)
     assert str(error.value) == (
-        "DQNAgent.torso makes an object of the class Sequential, which has no compile_update, prepare: see Torso in "
-        "dopamine_lite.networks.torsos for what is asked of one."
+        "What DQNAgent.torso makes, of the class Sequential, has no compile_update, prepare: see "
+        "Torso in dopamine_lite.networks.torsos for what is asked of one."
     )
 
 
 @pytest.mark.parametrize(
-    ("agent", "id", "parts", "sentence"),
+    ("agent", "part", "maker", "made"),
     [
-        (DQNAgent, "CartPole-v1", {"torso": lambda seeds: 3}, "DQNAgent.torso makes an object of the class int"),
-        (DQNAgent, "CartPole-v1", {"head": lambda seeds, _: MLP(seeds)}, "DQNAgent.head makes an object of the class MLP"),
-        (DQNAgent, "CartPole-v1", {"replay": lambda **_: []}, "DQNAgent.replay makes an object of the class list"),
-        (DQNAgent, "CartPole-v1", {"exploration": lambda *_: None}, "DQNAgent.exploration makes an"),
-        (PPOAgent, "CartPole-v1", {"torso": lambda _: 3}, "PPOAgent.torso makes an object of the class int"),
-        (PPOAgent, "CartPole-v1", {"optimizer": lambda: 3}, "PPOAgent.optimizer makes an object of the class int"),
-        (QLearningAgent, "CliffWalking-v1", {"exploration": lambda *_: 3}, "exploration makes an object of the class int"),
+        (DQNAgent, "torso", lambda seeds: 3, "int"),
+        (DQNAgent, "head", lambda seeds, _: MLP(seeds), "MLP"),
+        (DQNAgent, "replay", lambda **_: [], "list"),
+        (DQNAgent, "exploration", lambda *_: None, "NoneType"),
+        (PPOAgent, "torso", lambda seeds: 3, "int"),
+        (PPOAgent, "optimizer", lambda: 3, "int"),
+        (QLearningAgent, "exploration", lambda *_: 3, "int"),
     ],
-)  # fmt: skip
-def test_agents_look_at_their_parts(agent, id, parts, sentence):
-    environment = create_environment(id)
-    small = {"torso": lambda seeds: MLP(seeds, (4,))} if agent is not QLearningAgent else {}
-    if agent is DQNAgent:
-        small |= {"exploration": EpsilonGreedy}
-    with pytest.raises(UserError, match=sentence):
-        agent(environment.spec, Seeds(0), **(small | parts))
+)
+def test_agents_look_at_their_parts(agent, part, maker, made):
+    table = agent is QLearningAgent
+    spec = create_environment("CliffWalking-v1" if table else "CartPole-v1").spec
+    small = {} if table else {"torso": lambda seeds: MLP(seeds, (4,))}
+    with pytest.raises(UserError) as error:
+        agent(spec, Seeds(0), **(small | {part: maker}))
+    sentence = f"What {agent.__name__}.{part} makes, of the class {made}, has no "
+    assert str(error.value).startswith(sentence)

@@ -43,7 +43,14 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
     "DQNAgent QHead EpsilonGreedy CircularReplay Adam MLP Runner create_environment "
     "tensorflow_threads": ("dqn/cartpole.gin", [f"DQNAgent.{each}" for each in VALUE]),
     "RMSProp": ("dqn/cartpole.gin", ["DQNAgent.optimizer = @RMSProp"]),
-    "Munchausen": ("dqn/cartpole.gin", ["DQNAgent.munchausen = @Munchausen"]),
+    "Munchausen": (
+        "dqn/cartpole.gin",
+        [
+            "DQNAgent.munchausen = @Munchausen",
+            "DQNAgent.double = False",
+            "DQNAgent.update_horizon = 1",
+        ],
+    ),
     "Boltzmann": ("classics/dqn_boltzmann_cartpole.gin", []),
     "C51Agent CategoricalHead": ("c51/cartpole.gin", [f"C51Agent.{each}" for each in VALUE]),
     "QRDQNAgent QuantileHead": ("qr_dqn/cartpole.gin", [f"QRDQNAgent.{each}" for each in VALUE]),
@@ -196,7 +203,7 @@ def alarm():
 
 
 @hypothesis.settings(
-    max_examples=SEARCHED or 40,
+    max_examples=SEARCHED or 25,
     derandomize=not SEARCHED,
     database=None,
     deadline=None,
@@ -210,6 +217,14 @@ def test_any_value_for_any_parameter(alarm, bound, value):
         _try(*bound, value)
     finally:
         signal.alarm(0)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("names", BASES)
+def test_every_experiment_is_built_as_it_is(names, tmp_path):
+    file, small = BASES[names]
+    configuration.load([file], [*SHORT, *small])
+    configuration.construct(Runner, tmp_path / "run")._configuration.check()
 
 
 def test_every_parameter_of_the_package_declares_its_kind():
