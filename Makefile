@@ -34,11 +34,11 @@ test: install  ## the tests of every part, on WORKERS=2 cores
 	$(PYTEST) -m "not exhaustive and not learning"
 
 test-all: test  ## besides those every kill, config, document and combination
-	$(PYTEST) -m "exhaustive and not learning"
+	$(PYTEST) --dist worksteal -m "exhaustive and not learning"
 
-test-oracle: install  ## losses beside another implementation of them (rlax, on JAX)
-	$(BIN)/python -m pip install --quiet --editable '.[oracle]' --constraint constraints.txt
-	$(BIN)/python -m pytest tests/losses/test_against_rlax.py
+test-oracle: install  ## losses beside another implementation of them (rlax, on JAX), policies in ONNX
+	$(BIN)/python -m pip install --quiet --editable '.[oracle,onnx]' --constraint constraints.txt
+	$(BIN)/python -m pytest tests/losses/test_against_rlax.py tests/networks/test_export.py
 
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning

@@ -42,7 +42,7 @@ def _named_by_content(name: Any, graph: Any, attrs: Any, *arguments: Any, **opti
             content.update(repr([end.name for end in ends]).encode())
         content.update(repr(sorted((attrs or {}).items())).encode())
         plain = re.sub(r"_\d+$", "", tf.compat.as_str(name))
-        numbered = f"{plain}_{int(content.hexdigest()[:32], 16)}"
+        numbered = f"{plain}_{int(content.hexdigest()[:15], 16)}"  # below 2^63, as SavedModels ask
         if graph.name == name:  # a loop's, which is found by it
             graph.name = numbered
         name = numbered

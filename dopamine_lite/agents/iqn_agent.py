@@ -135,7 +135,8 @@ class IQNAgent(ValueAgent):
                 next_q = target.mean_quantiles(next_features, choice_taus)
             next_actions = tf.argmax(batch.next_legal(next_q), axis=1, output_type=tf.int32)
             next_values = target.chosen_quantiles(next_features, target_taus, next_actions)
-        targets = returns[:, None] + batch.discounts[:, None] * next_values
+        discounted = tf.math.multiply_no_nan(next_values, batch.discounts[:, None])
+        targets = returns[:, None] + discounted
 
         taus = draw(num_taus, batch.seeds.online)
         features = self._online.features(batch.states)

@@ -22,10 +22,10 @@ class Munchausen:
 
     def __init__(self, temperature: float = 0.03, alpha: float = 0.9, clip_min: float = -1.0):
         check_number("Munchausen", alpha=alpha, clip_min=clip_min, temperature=temperature)
-        if not (temperature > 0 and clip_min <= 0):
+        if not (temperature >= 1e-30 and clip_min <= 0):
             raise UserError(
                 f"Munchausen has temperature = {temperature} and clip_min = {clip_min}: the one must be "
-                "above 0, the other not above it."
+                "1e-30 or more, the other 0 or less."
             )
         self.temperature = temperature
         self.alpha = alpha

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common.checks import check_flag, check_positive
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.normalisation import LIMIT, ObservationNormaliser
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -76,13 +77,18 @@ class PolicyAgent(Agent):
             space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)
         own = seeds.child("network")
         self._policy = policy_for(own.child("policy"), spec.action_space, name)
+
+        def one_torso(seeds: Seeds) -> Torso:
+            return checked_part(name, "torso", torso(seeds), Torso)
+
+        body = own.child("torso")
         self._network = Network(
-            torso(own.child("torso")) if shared_torso else TwinTorso(own.child("torso"), torso),
+            one_torso(body) if shared_torso else TwinTorso(body, one_torso),
             ActorCriticHead(own.child("value"), self._policy, twin=not shared_torso),
             space,
             spec.stack_size,
         )
-        self._optimizer = optimizer()
+        self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self._optimizer.build(self._network.variables)
         self._actor = Actor(self._network)
         self._generators = {  # by whether it is in evaluation
@@ -90,10 +96,17 @@ class PolicyAgent(Agent):
             True: seeds.generator("actions", "eval"),
         }
         self._decision: Decision | None = None  # of the last `act` in training
+        # Compiled in the first step, whose source is the one that was started.
+        self._update: Callable[..., tuple[tf.Tensor, ...]] | None = None
 
     @abc.abstractmethod
     def _remember(self, decision: Decision, transitions: Transitions) -> None:
-        """Takes in what `decision` led to, and learns where enough has come together."""
+        """Takes in what `decision` led to, and learns by `_update` where enough has come together."""
+
+    @abc.abstractmethod
+    def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """`_update`: what is learned at a time in one call, which returns the actor's parameters and
+        metrics."""
 
     def act(
         self,
@@ -113,6 +126,8 @@ class PolicyAgent(Agent):
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
         if evaluate:
             return
+        if self._update is None:
+            self._update = self._compile_update()
         assert self._decision is not None
         self._remember(self._decision, transitions)
 

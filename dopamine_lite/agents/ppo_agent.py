@@ -195,7 +195,6 @@ class PPOAgent(PolicyAgent):
         self._rollout = self._empty_rollout()
         self._position = 0  # steps of each stream in the rollout
         self._steps = 0  # agent steps observed
-        self._update = self._compile_update()
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
 
     @property
@@ -280,6 +279,7 @@ class PPOAgent(PolicyAgent):
             np.float32(self._clip * _left(self._steps - size, self._clip_decay_period)),
             np.float32(_left(self._steps - size, self._learning_rate_decay_period)),
         )
+        assert self._update is not None
         parameters, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(observations)
@@ -291,8 +291,10 @@ class PPOAgent(PolicyAgent):
         assert space.shape is not None and space.dtype is not None
         grid = (self._length, self._spec.num_envs)
         size = self._length * self._spec.num_envs
+        of_decisions = 4 * (self._policy.action_size + self._policy.size + 4)
         require_memory(
-            size * int(np.prod(space.shape)) * space.dtype.itemsize,
+            size * (int(np.prod(space.shape)) * space.dtype.itemsize + of_decisions)
+            + self._network.batch_bytes(size // self._num_minibatches),
             "PPOAgent's rollout",
             "lower PPOAgent.rollout_length",
         )
@@ -387,8 +389,7 @@ class PPOAgent(PolicyAgent):
         """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
         policy, advantages = self._policy, samples.advantages
         if self._normalise_advantages:
-            advantages -= tf.reduce_mean(advantages)
-            advantages /= tf.math.reduce_std(advantages) + 1e-8
+            advantages = policy_gradient.normalised(advantages)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._network.variables)
             outputs, values = self._in_graph(samples.observations, masked=samples.old_outputs)

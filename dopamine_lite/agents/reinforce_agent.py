@@ -12,7 +12,9 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import State, Transitions
 from dopamine_lite.agents.policy_agent import Decision, PolicyAgent
 from dopamine_lite.common.checks import check_flag, check_fraction, check_not_negative, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import policy_gradient
@@ -128,6 +130,11 @@ class ReinforceAgent(PolicyAgent):
             sample_in_evaluation=sample_in_evaluation,
             max_gradient_norm=max_gradient_norm,
         )
+        require_memory(
+            self._network.batch_bytes(chunk_size),
+            "A chunk of ReinforceAgent's steps",
+            "lower ReinforceAgent.chunk_size",
+        )
         self._gamma = gamma
         self._batch_episodes = batch_episodes
         self._learned_baseline = learned_baseline
@@ -140,9 +147,10 @@ class ReinforceAgent(PolicyAgent):
         self._batch: list[Episode] = []
         self._baseline_updates = baseline_updates
         self._baseline_variables = value_variables(self._network) if baseline_updates else []
-        self._baseline_optimizer = baseline_optimizer()
+        self._baseline_optimizer = checked_part(
+            "ReinforceAgent", "baseline_optimizer", baseline_optimizer(), Optimizer
+        )
         self._baseline_optimizer.build(self._baseline_variables)
-        self._update = self._compile_update()
         self._recent: list[np.ndarray] = []  # metrics of the updates since they were last asked for
 
     def metrics(self) -> dict[str, float | np.ndarray]:
@@ -221,6 +229,7 @@ class ReinforceAgent(PolicyAgent):
         )
         chunks = -(-size // self._chunk_size)
         inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
+        assert self._update is not None
         parameters, metrics = self._update(*map(tf.constant, inputs))
         if self._normaliser:
             self._normaliser.moments.update(whole.observations)
@@ -295,7 +304,7 @@ class ReinforceAgent(PolicyAgent):
         log_probabilities = self._policy.log_probabilities(outputs, steps.actions)
         drawn = self._policy.log_probabilities(steps.outputs, steps.actions)
         log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)
-        ratios = tf.exp(log_ratios)  # 1 but for what an older policy drew
+        ratios = policy_gradient.ratios(log_ratios)  # 1 but for what an older policy drew
         each = (
             policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
             policy_gradient.value_loss(values, steps.returns, values, clip=None),

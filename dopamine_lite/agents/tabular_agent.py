@@ -12,6 +12,7 @@ import numpy as np
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
 from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.common.checks import check_fraction, check_number
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
@@ -72,6 +73,7 @@ class TabularAgent(Agent):
         self._tables = np.full(shape, initial_value, np.float64)
         self._entries = self._tables.reshape(-1)  # the same memory
         self._exploration = exploration(self._num_actions, 0, seeds.child("exploration"))
+        checked_part(name, "exploration", self._exploration, Exploration)
         self._num_envs = spec.num_envs
         self._generator = seeds.generator("update")  # for what an update draws
         self._steps = 0  # agent steps observed

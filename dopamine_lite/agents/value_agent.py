@@ -14,7 +14,9 @@ import tensorflow as tf
 from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
 from dopamine_lite.agents.exploration import Exploration
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.replay.circular_replay import CircularReplay, ReplayBatch
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -125,7 +127,9 @@ class ValueAgent(Agent):
         self._double = double
         self._update_horizon = update_horizon
         self._max_gradient_norm = max_gradient_norm
-        self._augmentation = augmentation() if augmentation else None
+        self._augmentation: Any = None
+        if augmentation:
+            self._augmentation = checked_part(name, "augmentation", augmentation(), Augmentation)
         self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
         shape, dtype = spec.observation_space.shape, np.dtype(spec.observation_space.dtype)
         assert shape is not None
@@ -140,15 +144,17 @@ class ValueAgent(Agent):
             gamma=gamma,
             mask_size=self._num_actions if spec.action_masks else None,
         )
+        checked_part(name, "replay", self._replay, CircularReplay)
         self._exploration = exploration(
             self._num_actions, min_replay_history, seeds.child("exploration")
         )
+        checked_part(name, "exploration", self._exploration, Exploration)
 
         def network() -> Network:
             own = seeds.child("network")
             return Network(
-                torso(own.child("torso")),
-                head(own.child("head"), self._num_actions),
+                checked_part(name, "torso", torso(own.child("torso")), Torso),
+                checked_part(name, "head", head(own.child("head"), self._num_actions), Head),
                 spec.observation_space,
                 spec.stack_size,
             )
@@ -159,17 +165,22 @@ class ValueAgent(Agent):
                 f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "
                 f"comes out of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
             )
+        due = -(-spec.num_envs // update_period)  # at most, in a step of the streams
+        sampled = due * updates_per_period * batch_size * int(np.prod(self._replay.sample_shape))
+        require_memory(
+            sampled * dtype.itemsize + self._online.batch_bytes(batch_size),
+            f"An update of {name}",
+            f"lower {name}.batch_size or {name}.updates_per_period",
+        )
         of_images = getattr(self._augmentation, "of_images", False)
         if of_images and len(self._online.prepared_shape) != 3:
             raise UserError(
                 f"{name}.augmentation changes images, but {spec.id} has observations of shape {shape}: "
                 "bind None."
             )
-        self._optimizer = optimizer()
+        self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self._optimizer.build(self._online.variables)
-        # By number of updates; compiled in the first step, whose source is the one that was started.
-        self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}
-        self._synchronise = tf.function(self._assign_target).get_concrete_function()
+        self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by number
         self._actor = Actor(self._online)
         self._noise = {  # what the head draws when acting, by whether it is in evaluation
             False: seeds.generator("noise", "train")
@@ -222,7 +233,7 @@ class ValueAgent(Agent):
         if evaluate:
             return
         if not self._update_functions:
-            self._compile_updates()
+            self._compile()
         if self._first_action:
             transitions = transitions._replace(actions=transitions.actions - self._first_action)
         self._replay.add(transitions)
@@ -337,8 +348,14 @@ class ValueAgent(Agent):
             self._replay.set_priorities(batch, priorities.numpy())
         self._updates += num_updates
 
-    def _compile_updates(self) -> None:
-        """Compiles what a step of the streams can have due: the period fits into it so many times."""
+    def _compile(self) -> None:
+        """Compiles, in the first step, all that training calls: from the source that was started, which
+        may be edited before the first of `min_replay_history` steps learns or acts by values.
+
+        A step of the streams can have as many updates due as the period fits into it.
+        """
+        self._actor.compile()
+        self._synchronise = tf.function(self._assign_target).get_concrete_function()
         fewest, rest = divmod(self._spec.num_envs, self._update_period)
         for due in {fewest, fewest + bool(rest)} - {0}:
             self._update_function(due * self._updates_per_period)

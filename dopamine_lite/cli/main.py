@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import errno
 import importlib
+import io
 import os
 import re
 import sys
@@ -100,8 +101,8 @@ class _Output:
     def __init__(self, stream: TextIO):
         self._stream = stream
         self.error: OSError | None = None  # the first that writing met
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # in whatever encoding
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # what it has no letters for
 
     def write(self, text: str) -> int:
         with self._unless_lost():
@@ -182,7 +183,8 @@ def _parse(name: str, flag_values: flags.FlagValues, arguments: list[str]) -> No
 def _in_our_words(message: str) -> str:
     """A message of absl's as a sentence."""
     message = message.removeprefix("ERROR:: ").replace("flag --", "--", 1).rstrip(".")
-    return re.sub(r"\('(.*)', '.*'\)", r"\1", message) + "."
+    message = re.sub(r"\('(.*)', '.*'\)", r"\1", message)
+    return f"{message if len(message) < 300 else f'{message[:100]} ... {message[-100:]}'}."
 
 
 def _command(name: str) -> Command:

@@ -38,13 +38,14 @@ def is_of_users_code(error: BaseException) -> bool:
     Such an error is a mistake in that code, which a traceback serves better than a sentence about
     settings; what a library raises belongs to whoever called it.
     """
-    names = [
-        str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    modules = [
+        str(frame.f_globals.get("__name__", ""))
         for frame, _ in traceback.walk_tb(error.__traceback__)
     ]
-    for name in reversed(names):
-        if name == "dopamine_lite":
+    for module in reversed(modules):
+        package = module.partition(".")[0]
+        if package == "dopamine_lite":
             return False
-        if name not in _LIBRARIES and not name.startswith("__autograph_generated"):
+        if package not in _LIBRARIES and module in sys.modules:  # no code that was generated
             return True
     return False

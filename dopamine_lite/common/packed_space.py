@@ -17,6 +17,7 @@ _ARRAYS = (
     gymnasium.spaces.MultiDiscrete,
     gymnasium.spaces.MultiBinary,
 )
+_LONGEST = 60  # characters of an entry that a sentence quotes
 
 
 class PackedSpace(gymnasium.Space):
@@ -128,8 +129,11 @@ class PackedSpace(gymnasium.Space):
         else:
             inside = kept is not None and np.array_equal(kept, given) and space.contains(kept)
         if kept is None or not inside:
+            shown = " ".join(repr(given).split())
+            if len(shown) > _LONGEST:
+                shown = f"an array of shape {given.shape}, {given.dtype}"
             raise UserError(
-                f"The entry {name!r} of an observation of {self.owner} is {given!r}, which is not in "
+                f"The entry {name!r} of an observation of {self.owner} is {shown}, which is not in "
                 f"its space {space}: return what the space says."
             )
         return np.ascontiguousarray(kept).reshape(-1).view(np.uint8)

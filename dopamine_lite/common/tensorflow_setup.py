@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import gin
 
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.machine import usable_cores
+
+_MOST_THREADS = 1_024  # it starts them all at once
 
 
 def import_tensorflow() -> None:
@@ -32,7 +35,12 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     Results repeat bit for bit at one number of `intra_op` threads only, so the number belongs to
     the run. `intra_op` None takes every usable core; small networks are fastest with 1. Of a GPU's
     memory a process takes what it needs, not all, so that several runs can share it.
+
+    Raises:
+      UserError: a number of threads that TensorFlow would abort the process for.
     """
+    check_whole("tensorflow_threads", most=_MOST_THREADS, optional=True, intra_op=intra_op)
+    check_whole("tensorflow_threads", most=_MOST_THREADS, inter_op=inter_op)
     import tensorflow as tf
 
     threads = intra_op or usable_cores()

@@ -21,7 +21,7 @@ from dopamine_lite.configuration import files, modules
 from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
 from dopamine_lite.configuration.history import translated
 from dopamine_lite.configuration.modules import ImportRule
-from dopamine_lite.configuration.names import one_line
+from dopamine_lite.configuration.names import shortened
 from dopamine_lite.configuration.sentences import (
     is_of_python,
     missing_sentence,
@@ -113,7 +113,7 @@ def _add_bindings(gin_bindings: Iterable[str]) -> None:
     from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
     referred = referred_keys()
     for binding in gin_bindings:
-        _explained(gin.parse_config, binding, f"in the binding '{one_line(binding)}'")
+        _explained(gin.parse_config, binding, f"in the binding '{shortened(binding)}'")
     forget_replaced(referred, from_files)
     check_values()
 

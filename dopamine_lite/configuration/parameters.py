@@ -18,6 +18,8 @@ from typing import Any
 
 from gin import config as gin_config
 
+from dopamine_lite.common.contracts import asked_methods, is_contract, methods
+
 Reference: Any = gin_config.ConfigurableReference
 _LISTS = (
     list,
@@ -50,6 +52,7 @@ def declared(configurable: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     return {
         name: (_annotation(function, name), parameter.default)
         for name, parameter in inspect.signature(configurable).parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
 
 
@@ -149,7 +152,7 @@ def _makes_what_is_asked(value: Any, arguments: tuple[Any, ...]) -> bool:
     if made is None:
         return True
     if value.evaluate:
-        return "__call__" in _methods(made) and not (_checks(result) and _conforms(made, result))
+        return "__call__" in methods(made) and not (_checks(result) and _conforms(made, result))
     return _conforms(made, result) and (given is ... or _takes(value.configurable.wrapped, given))
 
 
@@ -175,7 +178,7 @@ def _conforms(made: type, kind: Any) -> bool:
     """Whether `made` is a `kind` or offers, by whatever class, the methods asked of one."""
     if not _checks(kind) or kind in made.__mro__ or (kind is float and issubclass(made, int)):
         return True
-    asked, offered = _asked_methods(kind), _methods(made)
+    asked, offered = asked_methods(kind), methods(made)
     return kind not in _BUILT_IN and (asked <= offered or "__getattr__" in offered)
 
 
@@ -189,31 +192,8 @@ def _checks(kind: Any) -> bool:
     Of other classes nobody knows what else will do for one.
     """
     return _is_class(kind) and (
-        kind in _BUILT_IN
-        or kind.__module__.startswith("dopamine_lite.")
-        or inspect.isabstract(kind)
-        or getattr(kind, "_is_protocol", False)
+        kind in _BUILT_IN or kind.__module__.startswith("dopamine_lite.") or is_contract(kind)
     )
-
-
-def _asked_methods(kind: type) -> set[str]:
-    """The public methods that a part of `kind` must have."""
-    public = {name for name in _methods(kind) if not name.startswith("_") or name == "__call__"}
-    return (
-        public & set(getattr(kind, "__abstractmethods__", ()))
-        if inspect.isabstract(kind)
-        else public
-    )
-
-
-def _methods(kind: type) -> set[str]:
-    return {
-        name
-        for base in kind.__mro__
-        if base is not object
-        for name, member in vars(base).items()
-        if callable(member) or isinstance(member, staticmethod | classmethod)
-    }
 
 
 def _in_words(kind: Any, default: Any) -> str:
@@ -226,7 +206,11 @@ def _in_words(kind: Any, default: Any) -> str:
         such = f", such as {default!r}" if default and isinstance(default, list | tuple) else ""
         return f"a list{_of_elements(arguments)}{such}"
     if origin in _DICTS:
-        return 'a dict, such as {"name": 1}'
+        content = arguments[1] if arguments else Any
+        if typing.get_origin(content) is not collections.abc.Callable:
+            return 'a dict, such as {"name": 1}'
+        such_as = _such_as(lambda names: f'{{"name": {names[0]}}}', typing.get_args(content), None)
+        return f"a dict of {_plural(content).partition(',')[0]}{such_as}"
     if origin is collections.abc.Callable:
         return f"a reference{_to_what_makes(arguments)}{_such_as(' or '.join, arguments, default)}"
     if isinstance(origin, type) and issubclass(origin, pathlib.PurePath):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tokenize
+from typing import Any
 
 from gin import config as gin_config
 
@@ -17,7 +18,7 @@ from dopamine_lite.configuration.bindings import (
     registered_names,
 )
 from dopamine_lite.configuration.history import name_now
-from dopamine_lite.configuration.names import did_you_mean, one_line
+from dopamine_lite.configuration.names import did_you_mean, one_line, shortened
 
 
 def original(error: BaseException) -> BaseException:
@@ -77,10 +78,10 @@ def _syntax_sentence(error: SyntaxError, where: str) -> str:
     token = re.search(r"Failed to parse token '(.*)'", error.msg)
     if token:
         return (
-            f"Cannot read the value {token[1]} {where}: put text in quotes, and @ before the "
+            f"Cannot read the value {shortened(token[1])} {where}: put text in quotes, and @ before the "
             "name of a class or function."
         )
-    written = f" at `{error.text.strip()}`" if error.text and error.text.strip() else ""
+    written = f" at `{shortened(error.text)}`" if error.text and error.text.strip() else ""
     return f"Syntax error {where}{written}: {error.msg.strip().rstrip('.')}."
 
 
@@ -127,10 +128,12 @@ def missing_sentence(message: str) -> str | None:
         if gin_config._REGISTRY.get_match(early):
             return f"@{early}() calls {early} too early: write @{early}, without the brackets."
     name = called[1]
-    listed = re.match(
-        r"Required bindings for `.*` not provided in config: \[(.*?)\]", message
-    ) or re.match(rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*: (.*)", message)
-    missing = re.findall(r"'(\w+)'", listed[1]) if listed else []
+    if required := re.match(r"Required bindings for `(.*?)` not provided in config: \[", message):
+        name = required[1]  # which gin has not called yet
+    listed = required or re.match(
+        rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*:", message
+    )
+    missing = re.findall(r"'(\w+)'", message[listed.end() :].split("\n")[0]) if listed else []
     if not missing:
         return None
     references = gin_config.iterate_references(gin_config._CONFIG)
@@ -151,16 +154,34 @@ def not_built_sentence(error: Exception) -> str | None:
     configurable = gin_config._REGISTRY.get_match(called[1]) if called else None
     if configurable is None or not configurable.module.startswith("dopamine_lite"):
         return None
+    what = one_line(str(error).split("\n  ", 1)[0]).rstrip(".")
+    unexpected = re.fullmatch(
+        rf"{configurable.name}(?:\.__init__)?\(\) (got an unexpected .*|takes .* but .*)", what
+    )
+    if unexpected:
+        places = [
+            as_written(*binding) for binding in all_bindings() if _refers(binding, configurable)
+        ]
+        return (
+            f"{configurable.name} is not made for where it is bound ({', '.join(sorted(places))}): it "
+            f"{unexpected[1]}. Refer to something else there."
+        )
     bound = [
         as_written(*binding) for binding in all_bindings() if binding[1] == configurable.selector
     ]
     if not bound:
         return None
-    what = one_line(str(error).split("\n  In call to", 1)[0]).rstrip(".")
     return (
         f"{configurable.name} cannot be built with what is bound to it "
         f"({type(original(error)).__name__}: {what}): check {', '.join(sorted(bound))}."
     )
+
+
+def _refers(binding: tuple[str, str, str], configurable: Any) -> bool:
+    """Whether what is bound refers to `configurable`."""
+    scope, selector, parameter = binding
+    references = gin_config.iterate_references([gin_config._CONFIG[scope, selector][parameter]])
+    return any(reference.configurable is configurable for reference in references)
 
 
 def _of_another(parameter: str) -> str:

@@ -34,6 +34,8 @@ def check_values() -> None:
     _check_circles()
     for scope, selector, parameter in all_bindings():
         name = as_written(scope, selector, parameter)
+        if not name:
+            raise UserError(f"{selector} is gin's own and holds no value: give a macro its name.")
         value = gin_config._CONFIG[scope, selector][parameter]
         for number in _numbers(value):
             if not is_finite_number(number):
@@ -104,7 +106,7 @@ def _check_kind(name: str, value: Any, kind: Any, default: Any) -> None:
                 f"{uncalled!r}, without the brackets."
             )
     written = shortened(repr(value))
-    if repr(meant) != repr(value) and not repr(meant).startswith("<"):
+    if repr(meant) != repr(value) and " object at 0x" not in repr(meant):
         written += f", which is {shortened(repr(meant))}"
     if isinstance(meant, float) and meant.is_integer() and is_of_kind(int(meant), kind):
         raise UserError(f"{name} is {written}: write {int(meant)}, a whole number.")

@@ -212,7 +212,7 @@ class StackFrames(EnvironmentWrapper):
     """
 
     def __init__(self, environment: Environment, size: int = 4):
-        check_whole("StackFrames", least=2, size=size)
+        check_whole("StackFrames", least=2, most=1_000, size=size)
         spec = environment.spec
         if spec.stack_size > 1:
             raise UserError(
@@ -388,7 +388,7 @@ class Resize(EnvironmentWrapper):
     """
 
     def __init__(self, environment: Environment, height: int = 84, width: int = 84):
-        check_whole("Resize", height=height, width=width)
+        check_whole("Resize", most=4_096, height=height, width=width)
         space = _box(environment, "Resize")
         self._rows, self._columns, _ = _picture_axes(environment, "Resize")
         self._size = (width, height)
@@ -426,6 +426,8 @@ class Binarise(EnvironmentWrapper):
     """
 
     def __init__(self, environment: Environment, background: Sequence[int] = (87,)):
+        for level in background:
+            check_whole("Binarise", least=0, most=255, background=level)
         space = _box(environment, "Binarise")
         if space.dtype != np.uint8:
             raise UserError(

@@ -40,8 +40,8 @@ def values(logits: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
 def select(logits: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """logits[b, actions[b]]: [B, A, Z], [B] int32 -> [B, Z]."""
     tf.debugging.assert_shapes([(logits, "BAZ"), (actions, "B")])
-    chosen = tf.one_hot(actions, logits.shape[1], dtype=logits.dtype)
-    return tf.reduce_sum(logits * chosen[:, :, None], axis=1)
+    chosen = tf.one_hot(actions, logits.shape[1], True, False, dtype=tf.bool)
+    return tf.reduce_sum(tf.where(chosen[:, :, None], logits, 0.0), axis=1)
 
 
 def project(target_support: tf.Tensor, probabilities: tf.Tensor, support: tf.Tensor) -> tf.Tensor:

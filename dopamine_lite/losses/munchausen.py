@@ -6,6 +6,7 @@ target is R + bonus(q(s)) + d soft_values(q(s')) (eq. 2); M-IQN's has soft_quant
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.losses import td
@@ -28,7 +29,7 @@ def log_policy(q: tf.Tensor, temperature: float) -> tf.Tensor:
       ValueError: the temperature is not positive.
     """
     q.shape.assert_has_rank(2)
-    if not temperature > 0:
+    if not temperature >= np.finfo(np.float32).tiny:
         raise ValueError(f"The temperature must be positive, not {temperature}.")
     advantages = q - tf.reduce_max(q, axis=1, keepdims=True)
     normalizers = tf.reduce_logsumexp(advantages / temperature, axis=1, keepdims=True)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+_LARGEST = 60.0  # log-ratio whose ratio, times any advantage and summed, float32 can hold
+
 
 def gae(
     rewards: tf.Tensor,
@@ -37,7 +39,7 @@ def gae(
         [(tensor, "TN") for tensor in (rewards, values, next_values, terminated, truncated)]
     )
     going_on = 1.0 - tf.cast(terminated | truncated, rewards.dtype)
-    bootstrapped = next_values * (1.0 - tf.cast(terminated, rewards.dtype))
+    bootstrapped = tf.where(terminated, 0.0, next_values)
     deltas = rewards + gamma * bootstrapped - values
     advantages = tf.scan(
         lambda later, step: step[0] + gamma * gae_lambda * step[1] * later,
@@ -62,6 +64,29 @@ def policy_gradient(log_probabilities: tf.Tensor, advantages: tf.Tensor) -> tf.T
     return -tf.stop_gradient(advantages) * log_probabilities
 
 
+def normalised(advantages: tf.Tensor) -> tf.Tensor:
+    """(A - mean A) / (std A + 1e-8), [B] -> [B], with no gradient.
+
+    Where all are equal the differences are rounding alone, and the result is at most 1 whatever a
+    compiler makes of it: the deviation counts as no less than the mean of the differences, which is
+    rounding, too.
+    """
+    advantages.shape.assert_has_rank(1)
+    differences = advantages - tf.reduce_mean(advantages)
+    rounding = tf.abs(tf.reduce_mean(differences))
+    deviation = tf.maximum(tf.math.reduce_std(differences), rounding)
+    return tf.stop_gradient(differences / (deviation + 1e-8))
+
+
+def ratios(log_ratios: tf.Tensor) -> tf.Tensor:
+    """rho = exp(log rho), elementwise; beyond a log-ratio of 60 its tangent there.
+
+    At 88 exp and its derivative become infinite in float32, and zero times that is no number.
+    """
+    beyond = tf.nn.relu(log_ratios - _LARGEST)
+    return tf.exp(tf.minimum(log_ratios, _LARGEST)) * (1.0 + beyond)
+
+
 def clipped_surrogate(
     log_ratios: tf.Tensor, advantages: tf.Tensor, clip: float | tf.Tensor
 ) -> tf.Tensor:
@@ -77,10 +102,8 @@ def clipped_surrogate(
     """
     tf.debugging.assert_shapes([(log_ratios, "B"), (advantages, "B")])
     advantages = tf.stop_gradient(advantages)
-    ratios = tf.exp(log_ratios)
-    return -tf.minimum(
-        ratios * advantages, tf.clip_by_value(ratios, 1.0 - clip, 1.0 + clip) * advantages
-    )
+    rho = ratios(log_ratios)
+    return -tf.minimum(rho * advantages, tf.clip_by_value(rho, 1.0 - clip, 1.0 + clip) * advantages)
 
 
 def kl_penalised_surrogate(
@@ -101,7 +124,7 @@ def kl_penalised_surrogate(
       [B]
     """
     tf.debugging.assert_shapes([(log_ratios, "B"), (advantages, "B"), (divergences, "B")])
-    return coefficient * divergences - tf.exp(log_ratios) * tf.stop_gradient(advantages)
+    return coefficient * divergences - ratios(log_ratios) * tf.stop_gradient(advantages)
 
 
 def adapted_kl_coefficient(

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+
+_LEAST = float(
+    np.finfo(np.float32).tiny
+)  # below it numbers are zero to XLA and TensorFlow's kernels
 
 
 def midpoints(num_quantiles: int) -> tf.Tensor:
@@ -33,8 +38,8 @@ def values(quantiles: tf.Tensor) -> tf.Tensor:
 def select(quantiles: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """quantiles[b, :, actions[b]]: [B, Q, A], [B] int32 -> [B, Q]."""
     tf.debugging.assert_shapes([(quantiles, "BQA"), (actions, "B")])
-    chosen = tf.one_hot(actions, quantiles.shape[2], dtype=quantiles.dtype)
-    return tf.reduce_sum(quantiles * chosen[:, None, :], axis=2)
+    chosen = tf.one_hot(actions, quantiles.shape[2], True, False, dtype=tf.bool)
+    return tf.reduce_sum(tf.where(chosen[:, None, :], quantiles, 0.0), axis=2)
 
 
 def targets(
@@ -58,7 +63,8 @@ def targets(
         [(returns, "B"), (discounts, "B"), (next_quantiles, "BQA"), (next_actions, "B")]
     )
     next_values = select(next_quantiles, next_actions)
-    return tf.stop_gradient(returns[:, None] + discounts[:, None] * next_values)
+    discounted = tf.math.multiply_no_nan(next_values, discounts[:, None])
+    return tf.stop_gradient(returns[:, None] + discounted)
 
 
 def quantile_huber(
@@ -91,10 +97,10 @@ def quantile_huber(
     def loss(quantiles: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         errors = targets[:, :, None] - quantiles[:, None, :]  # [B, Q', Q]
         taus_of_sign = tf.where(errors < 0, 1 - taus[:, None, :], taus[:, None, :])
-        if kappa:
-            slopes = tf.clip_by_value(errors, -kappa, kappa)  # of Huber's loss
-            losses = slopes * (errors - slopes / 2) / kappa
-            slopes /= kappa
+        if kappa >= _LEAST:
+            # Of Huber's loss, over kappa; so written, nothing is lost where kappa is small.
+            slopes = tf.clip_by_value(errors / kappa, -1.0, 1.0)
+            losses = slopes * (errors - slopes * (kappa / 2))
         else:
             slopes, losses = tf.sign(errors), tf.abs(errors)
         derivatives = -tf.reduce_mean(taus_of_sign * slopes, axis=1)  # [B, Q]

@@ -17,7 +17,8 @@ def td_targets(returns: tf.Tensor, discounts: tf.Tensor, next_values: tf.Tensor)
       [B], with no gradient.
     """
     _assert_same_shape(returns, discounts, next_values, rank=1)
-    return tf.stop_gradient(returns + discounts * next_values)
+    # A discount of zero leaves nothing of a value, be it infinite.
+    return tf.stop_gradient(returns + tf.math.multiply_no_nan(next_values, discounts))
 
 
 def q_learning_values(next_q: tf.Tensor) -> tf.Tensor:
@@ -36,7 +37,8 @@ def double_q_values(next_q_target: tf.Tensor, next_q_online: tf.Tensor) -> tf.Te
 def select(values: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
     """values[b, actions[b]]: [B, A], [B] int32 -> [B]."""
     values.shape.assert_has_rank(2)
-    return tf.reduce_sum(values * tf.one_hot(actions, values.shape[1], dtype=values.dtype), axis=1)
+    chosen = tf.one_hot(actions, values.shape[1], True, False, dtype=tf.bool)
+    return tf.reduce_sum(tf.where(chosen, values, 0.0), axis=1)
 
 
 def squared(errors: tf.Tensor) -> tf.Tensor:

@@ -9,29 +9,50 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.twins import (
+    agree,
+    brings_twin,
+    example_observations,
+    telling_parameters,
+)
+
+_EXAMPLES = 8  # observations on which the two ways of computing are compared
 
 
 class Actor:
     """Computes what a network's head acts by, its `values`, for N observations.
 
-    In NumPy where the torso offers `call_numpy`, which for small layers and a handful of observations is
-    ten times faster than a call into TensorFlow; else by a compiled function.
+    In NumPy where the classes of torso and head bring a `call_numpy` of their own, which for small
+    layers and a handful of observations is ten times faster than a call into TensorFlow; else by a
+    compiled function.
 
     Args:
       network: whose parameters count. After they have changed, give `load` what `parameters` says.
+
+    Raises:
+      UserError: a `call_numpy` gives something else than what is learned.
     """
 
     def __init__(self, network: Network):
         self._network = network
         self._numpy = NumpyNetwork(network) if NumpyNetwork.supports(network) else None
-        self._outputs = self._numpy or compiled(network)
+        if self._numpy:
+            _compare(network, self._numpy)
+        self._compiled = CompiledNetwork(network)
+        self._outputs = self._numpy or self._compiled
         self.load(self.parameters())
 
     @property
     def kind(self) -> str:
         """What computes: "NumPy" or "TensorFlow"."""
         return "NumPy" if self._numpy else "TensorFlow"
+
+    def compile(self) -> None:
+        """Compiles, where that is still to be done, what acting in training and in evaluation calls."""
+        if not self._numpy:
+            self._compiled.compile()
 
     def parameters(self) -> tf.Tensor:
         """What `load` takes, usable in a graph: all parameters [P], or nothing, [0], where the compiled
@@ -52,28 +73,38 @@ class Actor:
         return self._outputs(observations, generator)
 
 
-def compiled(network: Network) -> Callable[[np.ndarray, np.random.Generator | None], np.ndarray]:
-    """`Actor` in TensorFlow."""
-    prepare = tf.function(network.prepare, jit_compile=True)
+class CompiledNetwork:
+    """`Actor` in TensorFlow. Compiled when it is first called, or by `compile`."""
 
-    @functools.cache
-    def outputs_function(drawn: bool) -> Callable[..., tf.Tensor]:
+    def __init__(self, network: Network):
+        self._network = network
+        self._prepare = tf.function(network.prepare, jit_compile=True)
+        self._function = functools.cache(self._compile)  # by whether the outputs are drawn
+
+    def compile(self) -> None:
+        head = self._network.head
+        for drawn in {head.random_in_training, head.random_in_evaluation}:
+            self._function(drawn)
+
+    def _compile(self, drawn: bool) -> Callable[..., tf.Tensor]:
+        network = self._network
+
         # Not `seed=None`: a call that leaves out a default misses the signature, which costs dearly.
         def outputs(observations: tf.Tensor, *seed: tf.Tensor) -> tf.Tensor:
-            return network.head.values(network(prepare(observations), *seed))
+            return network.head.values(network(self._prepare(observations), *seed))
 
         signature = [network.input]
         if drawn:
             signature.append(tf.TensorSpec([2], tf.int32))
         return tf.function(outputs, input_signature=signature).get_concrete_function()
 
-    def call(observations: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+    def __call__(
+        self, observations: np.ndarray, generator: np.random.Generator | None = None
+    ) -> np.ndarray:
         if generator is None:
-            return outputs_function(False)(tf.constant(observations)).numpy()
+            return self._function(False)(tf.constant(observations)).numpy()
         seed = generator.integers(2**31, size=2, dtype=np.int32)
-        return outputs_function(True)(tf.constant(observations), tf.constant(seed)).numpy()
-
-    return call
+        return self._function(True)(tf.constant(observations), tf.constant(seed)).numpy()
 
 
 class NumpyNetwork:
@@ -90,7 +121,7 @@ class NumpyNetwork:
     @staticmethod
     def supports(network: Network) -> bool:
         """Whether `network` can be computed in NumPy."""
-        return hasattr(network.torso, "call_numpy")
+        return brings_twin(network.torso) and brings_twin(network.head)
 
     def load(self, flat: np.ndarray) -> None:
         """Takes parameters [P] as `Network.flat_parameters` returned them; not copied."""
@@ -102,6 +133,40 @@ class NumpyNetwork:
     def __call__(
         self, observations: np.ndarray, generator: np.random.Generator | None = None
     ) -> np.ndarray:
+        return self.outputs(self.features(observations), generator)
+
+    def features(self, observations: np.ndarray) -> np.ndarray:
+        """The torso's [N, F]."""
         read = self._reader.call_numpy(observations)
-        features = self._torso.call_numpy(read, self._weights[: self._split])
+        return self._torso.call_numpy(read, self._weights[: self._split])
+
+    def outputs(self, features: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        """What the head acts by, of features [N, F]."""
         return self._head.call_numpy(features, self._weights[self._split :], generator)
+
+
+def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
+    """Raises UserError where `in_numpy` gives other outputs than `network`, for a few observations.
+
+    Of a head whose outputs are drawn even in evaluation nothing is said: each way draws its own.
+    """
+    observations = example_observations(network.observation_space, _EXAMPLES)
+    with telling_parameters(network.variables), tf.device("CPU"):  # which does not round factors
+        in_numpy.load(network.flat_parameters().numpy())
+        features = network.features(network.prepare(tf.constant(observations)))
+        _require_equal(network.torso, features, in_numpy.features(observations))
+        if not network.head.random_in_evaluation:
+            # Of a size at which no softmax makes much of rounding.
+            small = features / tf.maximum(tf.reduce_max(tf.abs(features)), 1.0)
+            values = network.head.values(network.head(small))
+            _require_equal(network.head, values, in_numpy.outputs(small.numpy(), None))
+
+
+def _require_equal(part: Any, expected: tf.Tensor, found: np.ndarray) -> None:
+    if not agree(expected.numpy(), found):
+        name = getattr(part, "kind", type(part).__name__)
+        raise UserError(
+            f"{name}.call_numpy, by which actions are chosen, gives other numbers than what the {name} "
+            "learns by in TensorFlow: let it compute the same, or remove it; acting then takes "
+            "TensorFlow, too."
+        )

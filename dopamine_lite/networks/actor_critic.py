@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from dopamine_lite.networks.layers import Dense, orthogonal
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.policies import Policy
 from dopamine_lite.networks.torsos import Torso
+from dopamine_lite.networks.twins import brings_twin
 
 
 class ActorCriticHead:
@@ -36,6 +36,8 @@ class ActorCriticHead:
             1, kernel_initializer=orthogonal(1.0, seeds, "value"), name="value"
         )
         self.layers: Sequence[keras.layers.Layer] = [*policy.layers, self.value_layer]
+        if brings_twin(policy):
+            self.call_numpy = self._in_numpy
 
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         own, of_value = tf.split(features, 2, axis=1) if self._twin else (features, features)
@@ -49,7 +51,7 @@ class ActorCriticHead:
         """What acting needs is all of it."""
         return outputs
 
-    def call_numpy(
+    def _in_numpy(
         self,
         features: np.ndarray,
         weights: Sequence[np.ndarray],
@@ -74,15 +76,20 @@ class TwinTorso:
         self.kind = type(first).__name__
         self._both = (first, second)
         self.prepare = first.prepare
-        if hasattr(first, "call_numpy"):
-            self.call_numpy = functools.partial(_side_by_side_in_numpy, first.call_numpy)
+        self._torsos: list[Any] = [first, second]
+        if all(map(brings_twin, self._torsos)):
+            self.call_numpy = self._in_numpy
+
+    def _in_numpy(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        half = len(weights) // 2
+        parts = zip(self._torsos, (weights[:half], weights[half:]), strict=True)
+        return np.concatenate([torso.call_numpy(observations, own) for torso, own in parts], axis=1)
 
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
         """Tells both torsos of the observations."""
         for torso in self._both:
-            built_for = getattr(torso, "built_for", None)
-            if built_for:
-                built_for(space, stack_size)
+            if hasattr(torso, "built_for"):
+                torso.built_for(space, stack_size)
 
 
 def value_variables(network: Network) -> list[tf.Variable]:
@@ -98,13 +105,3 @@ class _SideBySide(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.concat([self.first(inputs), self.second(inputs)], axis=1)
-
-
-def _side_by_side_in_numpy(
-    torso: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray],
-    observations: np.ndarray,
-    weights: Sequence[np.ndarray],
-) -> np.ndarray:
-    half = len(weights) // 2
-    parts = [torso(observations, own) for own in (weights[:half], weights[half:])]
-    return np.concatenate(parts, axis=1)

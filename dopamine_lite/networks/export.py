@@ -14,6 +14,9 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.observations import Numbers
+from dopamine_lite.networks.twins import agree, example_observations
+
+_EXAMPLES = 4  # observations on which a Keras model is compared with the network
 
 PolicyFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -53,7 +56,7 @@ def keras_model(network: Network) -> keras.Sequential:
     """The network as a Keras model of Keras's own layers: observations to its outputs.
 
     Raises:
-      UserError: it has layers that Keras does not know.
+      UserError: it has layers, or a preparation of observations, that Keras does not know.
     """
     torso: Any = network.torso
     head_layers = network.head.layers
@@ -79,6 +82,14 @@ def keras_model(network: Network) -> keras.Sequential:
         ]
     )
     model.set_weights([weight for layer in layers for weight in layer.get_weights()])
+    # A class that extends one of ours, or of Keras's, may compute something else than that.
+    observations = tf.constant(example_observations(network.observation_space, _EXAMPLES))
+    outputs = network.head.values(network(network.prepare(observations)))
+    if not agree(outputs.numpy(), model(observations).numpy()):
+        raise UserError(
+            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one computes "
+            "something else than its layers do in Keras alone: export it with --format savedmodel."
+        )
     return model
 
 

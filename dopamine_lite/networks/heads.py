@@ -34,8 +34,8 @@ from dopamine_lite.networks.layers import initializer as make_initializer
 class Head(Protocol):
     """What a network asks of its head. Built as `head(seeds, num_actions)`.
 
-    To act in NumPy beside a torso that does, it needs `call_numpy(features, weights, generator)` as
-    well: action values [B, A] for features [B, F].
+    Acting is faster where a head also brings a `call_numpy(features, weights, generator)`: action values
+    [B, A] for features [B, F] in NumPy, noise drawn from the generator (see `networks.twins`).
     """
 
     random_in_training: bool

@@ -12,7 +12,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.observations import reader_of
-from dopamine_lite.networks.torsos import Torso
+from dopamine_lite.networks.torsos import Torso, prepared_shape
 
 
 class Network:
@@ -37,16 +37,13 @@ class Network:
     ):
         self.torso = torso
         self.head: Any = head
-        space = observation_space
+        self.observation_space = space = observation_space
         assert space.shape is not None and space.dtype is not None
         self.reader = reader_of(space)
-        built_for = getattr(torso, "built_for", None)
-        if built_for:
-            built_for(space, stack_size)
+        if hasattr(torso, "built_for"):
+            torso.built_for(space, stack_size)
         self.input = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))
-        # Traced and not computed: of a transpose of bytes outside XLA, TensorFlow complains aloud.
-        prepared = tf.function(self.prepare).get_concrete_function(self.input).structured_outputs
-        self.prepared_shape = tuple(prepared.shape[1:])
+        self.prepared_shape = prepared_shape(torso, space)
         self(tf.zeros([1, *self.prepared_shape]), tf.zeros([2], tf.int32))  # builds the layers
         self.variables: list[tf.Variable] = [
             variable.value
@@ -75,6 +72,15 @@ class Network:
     @property
     def num_parameters(self) -> int:
         return sum(int(np.prod(variable.shape)) for variable in self.variables)
+
+    def batch_bytes(self, size: int) -> int:
+        """What a gradient step on `size` observations holds beside the parameters, at least.
+
+        That is observations and outputs of fully connected layers, and as much again for gradients and
+        for a target network; convolutions hold more.
+        """
+        outputs = sum(int(variable.shape[-1]) for variable in self.variables)
+        return 4 * 4 * size * (int(np.prod(self.prepared_shape)) + outputs)
 
     def flat_parameters(self) -> tf.Tensor:
         """All parameters in one vector [P], in the order of `variables`. Usable in a graph."""

@@ -20,9 +20,11 @@ from dopamine_lite.common.checks import check_number
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.losses import td
 from dopamine_lite.networks.layers import Dense, orthogonal
 
 _ILLEGAL = -1e9  # a logit that leaves its action no probability, and stays finite
+_FARTHEST = 20.0  # log deviation, up or down: float32 holds the squares of what is made of it
 _GAIN = 0.01  # of the last layer: all actions begin about equally likely
 
 
@@ -119,7 +121,7 @@ class CategoricalPolicy:
 
     def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         chosen = [
-            tf.reduce_sum(logs * tf.one_hot(actions[:, index], logs.shape[1]), axis=1)
+            td.select(logs, actions[:, index])
             for index, logs in enumerate(self._log_softmaxes(outputs))
         ]
         return tf.add_n(chosen)
@@ -209,24 +211,31 @@ class GaussianPolicy:
         means = features @ kernel + bias
         return np.concatenate([means, np.broadcast_to(log_stds, means.shape)], axis=1)
 
-    def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+    @staticmethod
+    def _parts(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The means and the logarithms of the deviations, [B, D] each, of outputs [B, 2 D]."""
         means, log_stds = tf.split(outputs, 2, axis=1)
+        return means, tf.clip_by_value(log_stds, -_FARTHEST, _FARTHEST)
+
+    def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+        means, log_stds = self._parts(outputs)
         distances = (actions - means) * tf.exp(-log_stds)
         return -tf.reduce_sum(tf.square(distances) / 2 + log_stds + np.log(2 * np.pi) / 2, axis=1)
 
     def entropies(self, outputs: tf.Tensor) -> tf.Tensor:
-        _, log_stds = tf.split(outputs, 2, axis=1)
+        _, log_stds = self._parts(outputs)
         return tf.reduce_sum(log_stds + np.log(2 * np.pi * np.e) / 2, axis=1)
 
     def divergences(self, old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-        old_means, old_logs = tf.split(old, 2, axis=1)
-        means, logs = tf.split(new, 2, axis=1)
+        old_means, old_logs = self._parts(old)
+        means, logs = self._parts(new)
         squares = tf.exp(2 * (old_logs - logs)) + tf.square((old_means - means) * tf.exp(-logs))
         return tf.reduce_sum(logs - old_logs + (squares - 1) / 2, axis=1)
 
     def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         means, log_stds = np.split(outputs, 2, axis=1)
-        return means + np.exp(log_stds) * generator.standard_normal(means.shape, np.float32)
+        stds = np.exp(np.clip(log_stds, -_FARTHEST, _FARTHEST))
+        return means + stds * generator.standard_normal(means.shape, np.float32)
 
     def mode(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return outputs[:, : self.action_size]
@@ -245,13 +254,13 @@ class GaussianPolicy:
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
         means = tf.reshape(outputs[:, : self.action_size], [-1, *self._shape])
-        if not self._whole:
-            return tf.clip_by_value(tf.cast(means, self._dtype), self._low, self._high)
-        return tf.cast(tf.round(tf.clip_by_value(means, self._low, self._high)), self._dtype)
+        low, high = _float32_towards(np.inf, self._low), _float32_towards(-np.inf, self._high)
+        inside = tf.clip_by_value(means, low, high)
+        return tf.cast(tf.round(inside) if self._whole else inside, self._dtype)
 
 
 def _float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
-    """Whole numbers in float32; those that it lacks become the next towards `end`, inside a box.
+    """Bounds in float32; those that it lacks become the next towards `end`, inside the box.
 
     Else the highest of int32 would be 2^31, and that the lowest after a cast.
     """

@@ -3,9 +3,10 @@
 A torso holds its Keras layers and tells an agent two things more: `prepare`, pure TensorFlow from
 observations to what the layers read (compiled by XLA, which does it ten times faster than TensorFlow's
 own kernels), and `compile_update`, whether XLA is faster for the whole update too. One that is small
-enough to be computed in NumPy also offers `call_numpy`. Observations come as numbers in float32: bytes
-as fractions, names as one-hot vectors (see `dopamine_lite.networks.observations`). One that needs to
-know more of them than their shape offers `built_for`, which the network calls first.
+enough to be computed in NumPy also brings `call_numpy` (see `twins`; a subclass brings its own or acts
+by TensorFlow). Observations come as numbers in float32: bytes as fractions, names as one-hot vectors
+(see `observations`). One that needs to know more of them than their shape offers `built_for`, which
+the network calls first.
 
 Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
 """
@@ -29,6 +30,8 @@ from dopamine_lite.common.pictures import MOST_CHANNELS, channel_axis
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import MOST_UNITS
 from dopamine_lite.networks.layers import initializer as _initializer
+from dopamine_lite.networks.observations import reader_of
+from dopamine_lite.networks.twins import brings_twin
 
 
 class Torso(Protocol):
@@ -42,6 +45,18 @@ class Torso(Protocol):
 
         Those of several entries come as a dictionary of such tensors.
         """
+
+
+def prepared_shape(torso: Torso, space: gymnasium.Space) -> tuple[int, ...]:
+    """[...] of what a torso prepares from observations of `space`, without the batch's axis.
+
+    Traced and not computed: of a transpose outside XLA, TensorFlow may complain aloud.
+    """
+    assert space.shape is not None and space.dtype is not None
+    reader = reader_of(space)
+    stored = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))
+    prepare = tf.function(lambda observations: torso.prepare(reader(observations)))
+    return tuple(prepare.get_concrete_function(stored).structured_outputs.shape[1:])
 
 
 def _dense(
@@ -462,13 +477,14 @@ class DictTorso:
         hidden_units: int = 128,
         initializer: str = "glorot_uniform",
     ):
+        # Sorted as in a run's config.gin, for the order of the parameters is theirs.
         self._torsos: dict[str, Any] = {
-            name: torso(seeds.child(name)) for name, torso in torsos.items()
+            name: torso(seeds.child(name)) for name, torso in sorted(torsos.items())
         }
         joint = _dense(seeds, "joint", hidden_units, initializer) if hidden_units else None
         self.layers = _EachItsOwn([torso.layers for torso in self._torsos.values()], joint)
         self.compile_update = all(torso.compile_update for torso in self._torsos.values())
-        if all(hasattr(torso, "call_numpy") for torso in self._torsos.values()):
+        if all(map(brings_twin, self._torsos.values())):
             self.call_numpy = self._call_numpy
 
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
@@ -488,16 +504,19 @@ class DictTorso:
                 f"DictTorso.torsos has {', '.join(self._torsos)}, but the entries of an observation are "
                 f"{', '.join(space.entries)}: bind one torso for each."
             )
-        for name, entry in space.stacked_entries().items():
-            built_for = getattr(self._torsos[name], "built_for", None)
-            if built_for:
-                built_for(entry, stack_size)
+        entries = space.stacked_entries()
+        for name, torso in self._torsos.items():
+            if hasattr(torso, "built_for"):
+                torso.built_for(entries[name], stack_size)
+        self.layers.shapes = [
+            prepared_shape(torso, entries[name]) for name, torso in self._torsos.items()
+        ]
 
     def prepare(self, observations: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The entries [B, ...] -> what their torsos prepare, side by side in one row [B, numbers]."""
-        prepared = [torso.prepare(observations[name]) for name, torso in self._torsos.items()]
-        self.layers.shapes = [tuple(part.shape[1:]) for part in prepared]
-        return MLP.prepare(dict(enumerate(prepared)))
+        return MLP.prepare(
+            {name: torso.prepare(observations[name]) for name, torso in self._torsos.items()}
+        )
 
     def _call_numpy(
         self, observations: Mapping[str, np.ndarray], weights: Sequence[np.ndarray]

@@ -28,6 +28,7 @@ from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_flag, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
@@ -162,7 +163,8 @@ class Runner:
             first.reset()  # what it returns is held against its spec before anything is written
             self.spec: EnvironmentSpec = first.spec
         with self._configuration.in_force():
-            self.agent = agent(self.spec, self._seeds.child("agent"))
+            made = agent(self.spec, self._seeds.child("agent"))
+        self.agent = checked_part("Runner", "agent", made, Agent)
         self.config = self._configuration.text()
         self.import_flags = self._configuration.import_flags()  # of the commands on this run
         self._experiment = experiment.identity(

@@ -65,7 +65,7 @@ def digest(agent: PolicyAgent) -> list[np.ndarray]:
 def updates_of(agent: Any) -> list[list[np.ndarray]]:
     """The inputs of each of the agent's updates from now on."""
     seen: list[list[np.ndarray]] = []
-    update = agent._update
+    update = agent._update or agent._compile_update()
 
     def spy(*inputs: Any) -> Any:
         seen.append([tensor.numpy() for tensor in inputs])

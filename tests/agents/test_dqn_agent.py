@@ -48,9 +48,9 @@ def values(agent: DQNAgent) -> np.ndarray:
     "arguments",
     [
         {},
-        {"loss": "squared"},
-        {"double": True},
-        {"update_horizon": 3},
+        pytest.param({"loss": "squared"}, marks=pytest.mark.exhaustive),
+        pytest.param({"double": True}, marks=pytest.mark.exhaustive),
+        pytest.param({"update_horizon": 3}, marks=pytest.mark.exhaustive),
         {"update_period": 8, "updates_per_period": 8},
     ],
     ids=["huber", "squared", "double", "three_steps", "eight_updates_a_call"],
@@ -100,7 +100,8 @@ def test_updates_are_counted_in_agent_steps(num_envs):
 def test_the_first_update_comes_when_it_is_said(num_envs, history, period, monkeypatch):
     agent = build(num_envs=num_envs, min_replay_history=history, update_period=period)
     updates_at = []
-    monkeypatch.setattr(agent, "_compile_updates", lambda: None)
+    monkeypatch.setattr(agent, "_compile", lambda: None)
+    monkeypatch.setattr(agent, "_synchronise", lambda: None, raising=False)
     monkeypatch.setattr(agent, "_update", lambda _: updates_at.append(agent._steps))
     Identity(num_envs).play(agent, 70 // num_envs)
     assert agent.first_update == updates_at[0]

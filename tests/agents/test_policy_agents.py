@@ -18,9 +18,12 @@ from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import NatureCNN
 from tests.agents.policies import AGENTS, build, digest, script, updates_of
 from tests.agents.tiny import Identity, spec
+from tests.core import core
+
+CORE = ("ppo", "ppo_everything", "reinforce_baseline")
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", core(AGENTS, *CORE))
 def test_learns_the_identity(name):
     agent = build(name)
     Identity(2).play(agent, 1_200)
@@ -29,7 +32,7 @@ def test_learns_the_identity(name):
         np.testing.assert_array_equal(chosen, [index, index])
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", core(AGENTS, *CORE))
 def test_a_restored_agent_goes_on_bit_for_bit(name):
     def play(agent: PolicyAgent, seed: int, steps: int) -> None:
         Identity(2, terminated=False, seed=seed).play(agent, steps)
@@ -43,7 +46,7 @@ def test_a_restored_agent_goes_on_bit_for_bit(name):
         np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", core(AGENTS, "ppo"))
 def test_ties_are_broken_at_random(name):
     """Often wrong: argmax takes the first action. Without features all logits are the same."""
     chosen = build(name).act(np.zeros((300, 3), np.float32), evaluate=True)
@@ -51,7 +54,7 @@ def test_ties_are_broken_at_random(name):
 
 
 @pytest.mark.parametrize("sampled", [False, True])
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", core(AGENTS, "ppo", "reinforce_baseline"))
 def test_evaluation_changes_nothing_in_training(name, sampled):
     """Often wrong: evaluation draws from training's generator, or is learned from."""
     undisturbed = build(name, sample_in_evaluation=sampled)
@@ -74,7 +77,7 @@ def test_evaluation_changes_nothing_in_training(name, sampled):
         assert len(set(chosen[:10])) > 1  # while it has hardly learned anything
 
 
-@pytest.mark.parametrize("name", ["ppo", "reinforce_baseline"])
+@pytest.mark.parametrize("name", core(["ppo", "reinforce_baseline"], "ppo"))
 def test_continuous_actions_are_learned(name):
     """The nearer the action to 0.5, the better; every step is an episode."""
     box = EnvironmentSpec(
@@ -120,7 +123,7 @@ class TwoLamps:
             agent.observe(Transitions(states, actions, rewards, ended, ~ended, states))
 
 
-@pytest.mark.parametrize("name", ["ppo", "reinforce_baseline"])
+@pytest.mark.parametrize("name", core(["ppo", "reinforce_baseline"], "ppo"))
 def test_several_actions_are_learned_from_states_that_are_numbers(name, tmp_path):
     """Often wrong: the number of a state read as a quantity; actions shifted by where they start."""
     agent = build(name, spec=TwoLamps.spec, optimizer=functools.partial(Adam, learning_rate=0.02))
@@ -143,7 +146,7 @@ def test_states_that_are_numbers_are_not_normalised():
         build("ppo", spec=TwoLamps.spec, normalise_observations=True)
 
 
-@pytest.mark.parametrize("name", ["ppo", "reinforce"])
+@pytest.mark.parametrize("name", core(["ppo", "reinforce"], "reinforce"))
 @pytest.mark.parametrize(
     "space",
     [gymnasium.spaces.Discrete(3, start=5), gymnasium.spaces.Box(-0.2, 0.2, (2,), np.float32)],
@@ -172,7 +175,7 @@ def test_an_update_is_given_actions_as_they_were_drawn(name, space):
         np.testing.assert_allclose(np.clip(stored, -0.2, 0.2), environment)
 
 
-@pytest.mark.parametrize("name", ["ppo", "reinforce"])
+@pytest.mark.parametrize("name", core(["ppo", "reinforce"], "ppo"))
 def test_frames_are_learned_from_through_the_nature_network(name):
     frames = EnvironmentSpec(
         "Frames-v0",
@@ -204,7 +207,7 @@ def test_tensors_are_never_turned_into_text(monkeypatch):
         Identity(2).play(build(name), 20)
 
 
-@pytest.mark.parametrize("name", ["ppo_everything", "reinforce_baseline"])
+@pytest.mark.parametrize("name", core(["ppo_everything", "reinforce_baseline"], "ppo_everything"))
 def test_an_exported_policy_acts_as_the_agent_does(name, tmp_path):
     agent = build(name)
     Identity(2).play(agent, 40)

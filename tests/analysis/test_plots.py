@@ -17,14 +17,16 @@ def test_running_mean():
 
 def test_curves_of_a_run(tmp_path):
     (tmp_path / "logs").mkdir()
+    of_all = {"iteration": 0, "stream": 0, "length": 10}
     episodes = [
-        {"phase": "train", "agent_steps": 10, "return": 1.0},
-        {"phase": "eval", "agent_steps": 20, "return": 9.0},
-        {"phase": "train", "agent_steps": 30, "return": 3.0},
+        of_all | {"phase": "train", "agent_steps": 10, "return": 1.0},
+        of_all | {"phase": "eval", "agent_steps": 20, "return": 9.0},
+        of_all | {"phase": "train", "agent_steps": 30, "return": 3.0},
     ]
+    first, second = {"iteration": 0, "agent_steps": 20}, {"iteration": 1, "agent_steps": 40}
     iterations = [
-        {"agent_steps": 20, "train": {"epsilon": 0.5}, "eval": {"average_return": 9.0}},
-        {"agent_steps": 40, "train": {"epsilon": 0.1, "loss": 2.0}},
+        first | {"train": {"epsilon": 0.5}, "eval": {"average_return": 9.0}},
+        second | {"train": {"epsilon": 0.1, "loss": 2.0}},
     ]
     for name, lines in (("episodes", episodes), ("iterations", iterations)):
         text = "".join(json.dumps(line) + "\n" for line in lines) + '{"cut": '

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from dopamine_lite.cli.main import COMMANDS
-from tests.cli.conftest import ROOT, finish, start
+from tests.cli.conftest import ROOT, Outcome, finish, start
 
 HEAVY = {"tensorflow", "keras", "numpy", "gymnasium", "gin", "rich", "imageio"}
 
@@ -65,6 +69,7 @@ def test_version(cli):
         (["train", "--base_dir=x", "--seed=-1"], "--seed=-1: -1 is not a non-negative integer."),
         (["train", "--seed"], "Missing value for --seed."),
         (["list", "--games=perhaps"], "--games=perhaps: Non-boolean argument to boolean flag."),
+        (["train", "--base_dir=x", "--base_dir=y"], "--base_dir=y: already defined as x."),
         (["list", "--nogames=1"], "--nogames=1 does not take an argument."),
     ],
 )
@@ -101,6 +106,89 @@ def test_reader_that_goes_away():
     listing.stdout = None
     ended = finish(listing)
     assert ended.status == 141 and ended.err == ""
+
+
+@pytest.mark.exhaustive
+def _in_a_shell(command: str, *directories: Path, **variables: str) -> Outcome:
+    """Runs `command`, in which $P is the program and $1, $2 ... are the directories."""
+    process = subprocess.Popen(
+        ["sh", "-c", command, "sh", *map(str, directories)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "P": f"{sys.executable} -m dopamine_lite"}
+        | variables,
+    )
+    return finish(process)
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("$P list > /dev/full", "Cannot write to standard output (No space left on device)"),
+        ("$P list >&-", "Cannot write to standard output (Bad file descriptor)"),
+        ("$P --help > /dev/full", "Cannot write to standard output (No space left on device)"),
+    ],
+)
+def test_what_cannot_be_printed_is_a_sentence(command, sentence):
+    ended = _in_a_shell(command)
+    assert ended.status == 2
+    assert ended.err == f"dopamine-lite: {sentence}: send it elsewhere.\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "sentence"),
+    [
+        (">/dev/full", "Standard output was lost (No space left on device), but the work is done."),
+        (">&-", "Standard output was lost (Bad file descriptor), but the work is done."),
+        ("2>/dev/full", ""),
+        ("<&- >&- 2>&-", ""),
+    ],
+)
+def test_work_is_done_though_nobody_can_read_of_it(redirection, sentence, runs, tmp_path):
+    output = tmp_path / "result.json"
+    ended = _in_a_shell(
+        f'$P evaluate --base_dir "$1" --episodes 2 --output "$2" {redirection}',
+        runs["random"],
+        output,
+    )
+    assert ended.status == 0
+    assert len(json.loads(output.read_text())["returns"]) == 2
+    assert sentence in ended.err and ended.err.count("\n") == bool(sentence)
+
+
+def test_nothing_is_written_into_files_for_a_closed_output(tmp_path):
+    # What is opened first would get the number of the closed output, and all that is written there.
+    (tmp_path / "prints.py").write_text(
+        "import os\nfile = open('opened', 'w')\ntry:\n    os.write(1, b'text')\n"
+        "except OSError:\n    pass\n"
+    )
+    (tmp_path / "prints.gin").write_text("import prints\n")
+    _in_a_shell('cd "$1"; $P train --base_dir run --gin_files prints.gin >&-', tmp_path)
+    assert (tmp_path / "opened").read_text() == ""
+
+
+def test_letters_that_the_output_lacks_are_escaped(runs, tmp_path):
+    run = tmp_path / "d\u00e9"
+    shutil.copytree(runs["random"], run)
+    ended = _in_a_shell('$P inspect --base_dir "$1"', run, PYTHONIOENCODING="ascii")
+    assert ended.status == 0
+    assert "d\\xe9" in ended.out
+
+
+def test_no_place_for_temporary_files_is_a_sentence(cli, tmp_path, monkeypatch, gin_files):
+    def nowhere(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/nope']")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
+    refused = cli("train", "--base_dir", tmp_path / "run", "--gin_files", gin_files["random"])
+    assert refused.status == 2
+    assert refused.err == (
+        "dopamine-lite: There is no directory for temporary files: set TMPDIR to one that can be "
+        "written to.\n"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_file_that_cannot_be_written_whole_is_a_sentence(runs, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from dopamine_lite.common import provenance
@@ -197,7 +198,7 @@ def test_a_users_own_module(cli, gin_files, tmp_path, monkeypatch):
     bound = 'create_environment.id = "own_registers:OwnCartPole-v0"'
 
     def forgotten() -> None:
-        monkeypatch.delitem(sys.modules, "own_registers")
+        del sys.modules["own_registers"], gymnasium.registry["OwnCartPole-v0"]
 
     trained = cli("train", *experiment, bound)
     assert trained.status == 0

@@ -13,6 +13,7 @@ import pytest
 
 from dopamine_lite.common.metrics.logbook import read_episodes
 from tests.cli.conftest import finish, start
+from tests.core import core
 
 
 def _iterations(directory):
@@ -38,7 +39,7 @@ def test_process_trains_from_any_directory_and_prints_the_next_commands(tmp_path
     assert "\nMLP.hidden_units = (8,)\n" in config
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", core([signal.SIGINT, signal.SIGTERM], signal.SIGTERM))
 def test_signal_stops_a_run_that_then_goes_on(number, tmp_path, gin_files, cli):
     run = tmp_path / "run"
     arguments = ["train", "--base_dir", run, "--gin_files", gin_files["random"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 
 import numpy as np
 import pytest
@@ -13,76 +12,7 @@ from hypothesis import strategies as st
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.types import Transitions
-
-GAMMA = 0.9
-
-
-@dataclasses.dataclass
-class Episode:
-    """One episode of one stream, whole: T + 1 frames and T steps."""
-
-    first_slot: int
-    frames: list[int]
-    actions: list[int] = dataclasses.field(default_factory=list)
-    rewards: list[float] = dataclasses.field(default_factory=list)
-    terminated: bool = False
-    ended: bool = False
-
-
-class Reference:
-    """Keeps everything; says which transitions can be drawn and what each must look like."""
-
-    def __init__(self, num_envs: int, length: int, stack: int, horizon: int):
-        self.length, self.stack, self.horizon = length, stack, horizon
-        self.episodes: list[list[Episode]] = [[] for _ in range(num_envs)]
-        self.stop = [0] * num_envs
-
-    def begin(self, column: int, frame: int) -> None:
-        self.episodes[column].append(Episode(self.stop[column], [frame]))
-
-    def step(
-        self, column: int, action: int, reward: float, frame: int, terminated: bool, truncated: bool
-    ) -> None:
-        episode = self.episodes[column][-1]
-        episode.actions.append(action)
-        episode.rewards.append(reward)
-        episode.frames.append(frame)
-        self.stop[column] += 1
-        if terminated or truncated:
-            episode.terminated, episode.ended = terminated, True
-            self.stop[column] += 1  # the final frame has a slot of its own
-
-    def observation(self, episode: Episode, t: int) -> list[int]:
-        return [episode.frames[i] if i >= 0 else 0 for i in range(t - self.stack + 1, t + 1)]
-
-    def transitions(self) -> dict[tuple[int, int], tuple]:
-        """(column, slot) -> (stack, action, n-step return, discount, next stack), all drawable."""
-        found = {}
-        for column, episodes in enumerate(self.episodes):
-            oldest = max(0, self.stop[column] - self.length)
-            for episode in episodes:
-                for t in range(len(episode.actions)):
-                    n = min(self.horizon, len(episode.actions) - t)
-                    # Unfinished: s' at t + n must have been acted on, so that its frame is stored.
-                    if not episode.ended and t + self.horizon >= len(episode.actions):
-                        continue
-                    slot = episode.first_slot + t
-                    earliest = max(t - self.stack + 1, 0)
-                    # Whether an episode begins here is seen in the slot before it.
-                    seen_from = episode.first_slot + earliest
-                    if self.stack > 1 and t - self.stack + 1 < 0 and seen_from > 0:
-                        seen_from -= 1
-                    if seen_from < oldest:
-                        continue
-                    ends = episode.ended and t + n == len(episode.actions)
-                    found[column, slot] = (
-                        self.observation(episode, t),
-                        episode.actions[t],
-                        sum(GAMMA**k * episode.rewards[t + k] for k in range(n)),
-                        0.0 if ends and episode.terminated else GAMMA**n,
-                        self.observation(episode, t + n),
-                    )
-        return found
+from tests.common.episodes import GAMMA, Reference, histories, play
 
 
 def build(num_envs: int, capacity: int, stack: int, horizon: int, seed: int = 0) -> CircularReplay:
@@ -96,54 +26,6 @@ def build(num_envs: int, capacity: int, stack: int, horizon: int, seed: int = 0)
         gamma=GAMMA,
         replay_capacity=capacity,
     )
-
-
-def play(replay: CircularReplay, reference: Reference, endings: list[list[int]]) -> None:
-    """Plays steps whose endings (0 none, 1 terminated, 2 truncated) are given [time][env]."""
-    num_envs = len(endings[0])
-    counter = 0
-
-    def new_frame() -> int:
-        nonlocal counter
-        counter += 1
-        return counter
-
-    current = [[0] * (reference.stack - 1) + [new_frame()] for _ in range(num_envs)]
-    for column in range(num_envs):
-        reference.begin(column, current[column][-1])
-
-    def as_observations(stacks: list[list[int]]) -> np.ndarray:
-        frames = np.array(stacks, np.int32)[..., None].repeat(2, axis=-1)
-        return frames if reference.stack > 1 else frames[:, -1]
-
-    for time, row in enumerate(endings):
-        actions = np.array([(time + column) % 5 for column in range(num_envs)])
-        rewards = np.array([float(time * 3 + column) for column in range(num_envs)])
-        following = [[*stack[1:], new_frame()] for stack in current]
-        terminated, truncated = np.array(row) == 1, np.array(row) == 2
-        replay.add(
-            Transitions(
-                as_observations(current),
-                actions,
-                rewards,
-                terminated,
-                truncated,
-                as_observations(following),
-            )
-        )
-        for column in range(num_envs):
-            reference.step(
-                column,
-                int(actions[column]),
-                float(rewards[column]),
-                following[column][-1],
-                bool(terminated[column]),
-                bool(truncated[column]),
-            )
-            if row[column]:
-                following[column] = [0] * (reference.stack - 1) + [new_frame()]
-                reference.begin(column, following[column][-1])
-        current = following
 
 
 def assert_samples_are(
@@ -165,22 +47,7 @@ def assert_samples_are(
     return seen
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[int, int, int, int, list[list[int]]]:
-    num_envs = draw(st.integers(1, 3))
-    stack = draw(st.sampled_from([1, 2, 4]))
-    horizon = draw(st.integers(1, 4))
-    length = draw(st.integers(stack + horizon + 1, 30))
-    ending = st.sampled_from([0, 0, 0, 0, 1, 2])
-    endings = draw(
-        st.lists(st.lists(ending, min_size=num_envs, max_size=num_envs), min_size=8, max_size=80)
-    )
-    return num_envs, stack, horizon, length, endings
-
-
-@settings(max_examples=150, deadline=None)
-@given(histories())
-def test_samples_are_the_whole_transitions_of_the_episodes_held(history):
+def check_samples(history) -> None:
     num_envs, stack, horizon, length, endings = history
     replay = build(num_envs, length * num_envs, stack, horizon)
     reference = Reference(num_envs, length, stack, horizon)
@@ -196,6 +63,19 @@ def test_samples_are_the_whole_transitions_of_the_episodes_held(history):
     assert seen == set(expected)
 
 
+@settings(max_examples=15, deadline=None)
+@given(histories())
+def test_samples_are_the_whole_transitions_of_a_few_histories(history):
+    check_samples(history)
+
+
+@pytest.mark.exhaustive
+@settings(max_examples=150, deadline=None)
+@given(histories())
+def test_samples_are_the_whole_transitions_of_the_episodes_held(history):
+    check_samples(history)
+
+
 @pytest.mark.parametrize("ending", [1, 2], ids=["terminated", "truncated"])
 def test_one_step_episodes_and_last_transitions_are_kept(ending):
     """Often wrong: the last transition of an episode is lost, one-step episodes vanish."""
@@ -204,6 +84,20 @@ def test_one_step_episodes_and_last_transitions_are_kept(ending):
     expected = reference.transitions()
     assert len(expected) == 10
     assert_samples_are(replay, expected, 4)
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_what_few_can_be_drawn_is_found_and_drawn_uniformly(num_envs):
+    """Of a stream's 1,003 frames three have a successor 1,000 steps later."""
+    replay = build(num_envs, 2_000 * num_envs, 1, 1_000)
+    play(replay, Reference(num_envs, 2_000, 1, 1_000), [[0] * num_envs] * 1_003)
+    batch = replay.sample(2, 3_000)
+    drawn, counts = np.unique(batch.columns * 10_000 + batch.slots, return_counts=True)
+    assert drawn.tolist() == [
+        column * 10_000 + slot for column in range(num_envs) for slot in range(3)
+    ]
+    mean = 6_000 / drawn.size
+    assert ((counts - mean) ** 2 / mean).sum() < 25
 
 
 def test_draws_are_uniform():

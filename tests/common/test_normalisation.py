@@ -1,6 +1,7 @@
 """Running statistics against those of all numbers at once."""
 
 import numpy as np
+import pytest
 
 from dopamine_lite.common.normalisation import (
     ObservationNormaliser,
@@ -74,3 +75,13 @@ def test_what_is_far_out_is_cut():
     rewards[-1] = 1e6  # 32 deviations
     assert RewardNormaliser(1, 0.0)(rewards, np.ones((1000, 1), bool)).max() == 10
     np.testing.assert_array_equal(ObservationNormaliser((1,))(np.array([[40.0]])), [[10.0]])
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-30, 0.1, -33.3, 1e6, 3e38])
+def test_a_number_that_never_changes_is_zero(value):
+    """Often wrong: rounding over a deviation of nothing."""
+    normaliser = ObservationNormaliser((2,))
+    for size in (1, 7, 128, 1000):
+        batch = np.full((size, 2), value, np.float32)
+        normaliser.moments.update(batch)
+        np.testing.assert_array_equal(normaliser(batch), 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.replay.sum_tree import SumTree
 from dopamine_lite.common.types import Transitions
+from tests.common.episodes import Reference, histories
+from tests.common.episodes import play as play_endings
 
 
 @settings(deadline=None)
@@ -62,11 +65,11 @@ def test_the_last_of_two_values_for_one_index_counts():
 
 
 def build(num_envs: int = 1, seed: int = 0, **arguments: Any) -> PrioritizedReplay:
-    settings = {"replay_capacity": 64, "alpha": 1.0, "beta": 1.0, "gamma": 0.9} | arguments
+    settings = {"replay_capacity": 64, "alpha": 1.0, "beta": 1.0, "gamma": 0.9, "stack_size": 1}
+    settings |= arguments
     return PrioritizedReplay(
         frame_shape=(1,),
         frame_dtype=np.dtype(np.float32),
-        stack_size=1,
         num_envs=num_envs,
         generator=np.random.default_rng(seed),
         **settings,
@@ -142,6 +145,108 @@ def test_every_batch_draws_once_from_each_of_its_strata():
         assert np.unique(slots).size == 16
 
 
+class Followed:
+    """A replay that may be restored at any time, beside the priorities that its tree must hold."""
+
+    def __init__(self, num_envs: int, stack: int, horizon: int, length: int):
+        self.arguments: dict[str, Any] = {
+            "num_envs": num_envs,
+            "stack_size": stack,
+            "update_horizon": horizon,
+            "replay_capacity": length * num_envs,
+        }
+        self.replay = build(**self.arguments)
+        self.reference = Reference(num_envs, length, stack, horizon)
+        self.priorities: dict[tuple[int, int], float] = {}
+        self.greatest = 1.0
+
+    def add(self, transitions: Transitions) -> None:
+        frames, following = transitions.observations, transitions.next_observations
+        self.replay.add(
+            transitions._replace(observations=frames[..., :1], next_observations=following[..., :1])
+        )
+
+    def restore(self) -> None:
+        self.check(self.replay.get_state)
+        restored = build(seed=5, **self.arguments)
+        restored.set_state(self.replay.get_state())
+        self.replay = restored
+
+    def check(self, follow: Callable[[], Any]) -> Any:
+        """What `follow` returns, which looks at the ring: what can be drawn now has its priority."""
+        self.priorities = {
+            key: self.priorities.get(key, self.greatest) for key in self.reference.transitions()
+        }
+        found = follow()
+        expected = np.zeros(self.replay._length * self.replay._num_envs)
+        for (column, slot), priority in self.priorities.items():
+            expected[self.replay._at(column, np.array(slot))] = priority
+        np.testing.assert_array_equal(self.replay._tree.get(np.arange(expected.size)), expected)
+        return found
+
+    def update(self, generator: np.random.Generator) -> None:
+        if not self.reference.transitions():
+            return
+        draw, draws = self.replay._draw_slots, []
+        self.replay._draw_slots = lambda *args: draws.append(args) or draw(*args)
+        batch = self.check(lambda: self.replay.sample(2, 3))
+        self.replay._draw_slots = draw
+        assert len(draws) == 1  # none again
+        drawn = list(zip(batch.columns.ravel(), batch.slots.ravel(), strict=True))
+        priorities = np.reshape([self.priorities[key] for key in drawn], (2, 3))
+        weights = priorities.min(axis=1, keepdims=True) / priorities  # beta is 1
+        np.testing.assert_allclose(batch.weights, weights, rtol=1e-5)
+        priorities = generator.choice([1e-3, 1.0, 1e6], size=(2, 3))
+        self.replay.set_priorities(batch, priorities)
+        held = (priorities + 1e-6).astype(np.float32).ravel().tolist()
+        self.priorities |= zip(drawn, held, strict=True)
+        self.greatest = max(self.greatest, *held)
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), st.integers(0, 2**32))
+def test_what_can_be_drawn_has_a_priority_and_nothing_else(history, seed):
+    """Often wrong: what waits for its successor has one, and draws hit nothing else."""
+    num_envs, stack, horizon, length, endings = history
+    followed, generator = Followed(num_envs, stack, horizon, length), np.random.default_rng(seed)
+
+    def after_step() -> None:
+        if generator.random() < 0.3:
+            followed.update(generator)
+        if generator.random() < 0.1:
+            followed.restore()
+
+    play_endings(followed, followed.reference, endings, after_step)
+    followed.restore()
+
+
+def test_an_outlier_that_waits_for_its_successor_stops_nothing():
+    replay = build(update_horizon=3)
+    play(replay, 20, ends_every=1000)
+    batch = replay.sample(1, 4)
+    replay.set_priorities(batch, np.array([[1e12, 1e-6, 1e-6, 1e-6]]))
+    play(replay, 3, ends_every=1000)  # three enter, three wait
+    batch = replay.sample(10, 32)
+    assert batch.slots.max() == 19
+    replay.set_priorities(batch, np.full(batch.slots.shape, 1e-6))
+    assert replay.sample(10, 32).slots.max() <= 19
+
+
+def test_a_checkpoint_of_old_that_gave_what_waits_a_priority_is_read():
+    """Its tree held every step; what cannot be drawn yet enters when it can."""
+    replay, restored = build(update_horizon=3), build(update_horizon=3)
+    play(replay, 20, ends_every=1000)
+    state = replay.get_state()
+    waiting = state["priorities"] == 0
+    assert np.flatnonzero(waiting)[:3].tolist() == [17, 18, 19]
+    state["priorities"][17:20] = 1.0
+    restored.set_state(state)
+    for both in (replay, restored):
+        play(both, 2, ends_every=1000)
+    np.testing.assert_array_equal(replay.sample(2, 16).slots, restored.sample(2, 16).slots)
+    np.testing.assert_array_equal(replay._tree._nodes, restored._tree._nodes)
+
+
 def test_beta_rises_to_one():
     replay = build(beta=0.4, beta_period=100)
     assert replay.beta == pytest.approx(0.4)
@@ -190,8 +295,8 @@ def test_a_uniform_share_reaches_what_has_no_priority():
     first = batch.slots == batch.slots.min()
     replay.set_priorities(batch, np.where(first, 1.0, 0.0))
     batch = replay.sample(1, 20_000)
-    # The newest of the 30 slots, which cannot be drawn yet, holds half of all priority.
-    chances = {"first": 0.5 * 0.5 + 0.5 / 30, "others": 28 * 0.5 / 30}
+    # Of the 30 slots the newest cannot be drawn yet.
+    chances = {"first": 0.5 + 0.5 / 30, "others": 28 * 0.5 / 30}
     share = (batch.slots == batch.slots.min()).mean()
     assert share == pytest.approx(chances["first"] / sum(chances.values()), abs=0.02)
     rare = batch.weights[batch.slots != batch.slots.min()]
@@ -229,6 +334,9 @@ def test_what_is_not_a_priority_is_refused():
         replay.set_priorities(batch, np.array([[1.0, np.nan, 1.0, 1.0]]))
     with pytest.raises(UserError, match=r"PrioritizedReplay.alpha is 2: give a number from 0 to 1"):
         build(alpha=2)
+    for period in (0, -1, 0.5):
+        with pytest.raises(UserError, match=f"beta_period is {period}: give a whole number, 1 or"):
+            build(beta_period=period)
 
 
 def test_a_priority_rounded_below_zero_is_zero():

@@ -11,7 +11,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.factory import create_environment
-from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment
+from dopamine_lite.environments.gymnasium_environment import (
+    GymnasiumEnvironment,
+    native_vector_environment,
+)
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 
 LENGTH = 3  # steps in an episode of Counter
@@ -48,9 +51,34 @@ class ReusingCounter(Counter):
 
 
 class DictCounter(Counter):
-    """The same in a dictionary."""
+    """The same in a dictionary, with the number's last bit as a name."""
 
-    observation_space = gymnasium.spaces.Dict({"count": Counter.observation_space})
+    observation_space = gymnasium.spaces.Dict(
+        {"count": Counter.observation_space, "bit": gymnasium.spaces.Discrete(2)}
+    )
+
+    def _told(self):
+        return {"count": self._observation.copy(), "bit": int(self._observation[0]) % 2}
+
+
+class OtherDictCounter(DictCounter):
+    """Leaves out what it declares."""
+
+    def _told(self):
+        return {"count": self._observation.copy()}
+
+
+class WordCounter(Counter):
+    """Declares words."""
+
+    observation_space = gymnasium.spaces.Text(9)
+
+
+class VectorDictCounter(SyncVectorEnv):
+    """Dictionary counters stepped together, by a vector implementation of their own."""
+
+    def __init__(self, num_envs, max_episode_steps=None):
+        super().__init__([DictCounter] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 class TextCounter(Counter):
@@ -102,6 +130,8 @@ def registered():
         "Counter-v0": Counter,
         "ReusingCounter-v0": ReusingCounter,
         "DictCounter-v0": DictCounter,
+        "OtherDictCounter-v0": OtherDictCounter,
+        "WordCounter-v0": WordCounter,
         "NoisyCounter-v0": NoisyCounter,
         "TextCounter-v0": TextCounter,
         "Packageless-v0": lacks_a_package,
@@ -212,10 +242,37 @@ def test_nothing_is_said_about_newer_versions():
         create_environment("CartPole-v0").close()
 
 
+def test_dictionaries_come_packed_to_the_end_of_an_episode_and_beyond():
+    environment = create_environment("DictCounter-v0", num_envs=2)
+    space = environment.spec.observation_space
+    assert list(space.entries) == ["bit", "count"]
+
+    def counts(rows):
+        assert all(space.contains(row) for row in rows)
+        entries = space.unpack(rows)
+        np.testing.assert_array_equal(entries["bit"], entries["count"][:, 0] % 2)
+        return entries["count"][:, 0].tolist()
+
+    assert counts(environment.reset()) == [0, 0]
+    for number in range(1, LENGTH):
+        assert counts(environment.step(np.zeros(2, int)).observations) == [number] * 2
+    result = environment.step(np.zeros(2, int))
+    assert result.terminated.all()
+    assert counts(result.observations) == [0, 0]
+    assert counts(result.next_observations) == [LENGTH] * 2
+    with pytest.raises(UserError, match="OtherDictCounter-v0 has the entries count, but its space"):
+        create_environment("OtherDictCounter-v0")
+
+
+def test_dictionaries_are_stepped_in_a_loop():
+    gymnasium.registry["DictCounter-v0"].vector_entry_point = VectorDictCounter
+    assert native_vector_environment("DictCounter-v0", 2, 0, None) is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"id": "DictCounter-v0"}, "give it one array an observation"),
+        ({"id": "WordCounter-v0"}, "WordCounter-v0 has observations of Text.*: give it arrays"),
         ({"id": "Countr-v0"}, "did you mean Counter-v0"),
         ({"id": "LunarLander-v2"}, "LunarLander-v3"),
         ({"id": "no_such_module:Counter-v3"}, "no environment 'no_such_module:Counter-v3'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -9,8 +10,12 @@ import gin
 import gymnasium
 import numpy as np
 import pytest
+from PIL import Image
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.packed_space import PackedSpace
+from dopamine_lite.common.replay.circular_replay import CircularReplay
+from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.atari_environment import AtariEnvironment
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.factory import create_environment
@@ -19,6 +24,10 @@ from dopamine_lite.environments.wrappers import (
     Crop,
     DifferenceFrame,
     Discretise,
+    Flatten,
+    Grey,
+    Resize,
+    StackFrames,
     wrapped_environment,
 )
 
@@ -84,6 +93,13 @@ class Told(Environment):
 
     def close(self) -> None:
         self.closed = True
+
+
+def told_once(space: gymnasium.Space, *observations: Any, stack_size: int = 1) -> Told:
+    """Shows these, one for each of two streams, and says that they are stacks if they are."""
+    told = Told(space, [observations])
+    told.spec = dataclasses.replace(told.spec, stack_size=stack_size)
+    return told
 
 
 LINE = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
@@ -159,7 +175,7 @@ def test_bins_that_are_none_are_refused(arguments, sentence):
         Discretise(Told(LINE), **arguments)
 
 
-@pytest.mark.parametrize("wrapper", [Discretise, DifferenceFrame, Crop, Binarise])
+@pytest.mark.parametrize("wrapper", [Discretise, DifferenceFrame, Crop, Binarise, Grey, Resize])
 def test_observations_that_are_no_numbers_in_a_box_are_refused(wrapper):
     told = Told(gymnasium.spaces.Discrete(3))
     with pytest.raises(UserError, match=f"{wrapper.__name__} needs observations in a box"):
@@ -250,6 +266,257 @@ def test_nothing_to_crop_is_refused(space, arguments, sentence):
         Crop(Told(space), **arguments)
 
 
+@pytest.mark.parametrize(
+    ("shape", "stack_size", "kept"),
+    [
+        ((4, 5, 3), 1, np.s_[:, 1:3, 1:]),  # channels last
+        ((3, 4, 5), 1, np.s_[:, :, 1:3, 1:]),
+        ((2, 4, 5, 3), 2, np.s_[:, :, 1:3, 1:]),
+    ],
+)
+def test_the_channels_of_a_picture_are_not_cropped(shape, stack_size, kept):
+    """Often wrong: the last two axes taken for rows and columns."""
+    space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+    told = np.array([space.sample(), space.sample()])
+    cropped = Crop(told_once(space, *told, stack_size=stack_size), top=1, bottom=1, left=1)
+    np.testing.assert_array_equal(cropped.reset(), told[kept])
+    assert cropped.spec.observation_space.shape == told[kept].shape[1:]
+
+
+COLORS = gymnasium.spaces.Box(0, 255, (2, 3, 3), np.uint8)
+
+
+def pillow(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def test_grey_is_pillows():
+    generator = np.random.default_rng(0)
+    space = gymnasium.spaces.Box(0, 255, (50, 40, 3), np.uint8)
+    told = generator.integers(0, 256, (2, 50, 40, 3), dtype=np.uint8)
+    grey = Grey(told_once(space, *told))
+    assert grey.spec.observation_space == gymnasium.spaces.Box(0, 255, (50, 40), np.uint8)
+    found = grey.reset()
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, [pillow(picture) for picture in told])
+    first = np.moveaxis(told, -1, 1)
+    channels_first = gymnasium.spaces.Box(0, 255, (3, 50, 40), np.uint8)
+    np.testing.assert_array_equal(Grey(told_once(channels_first, *first)).reset(), found)
+    stacks = gymnasium.spaces.Box(0, 255, (2, 50, 40, 3), np.uint8)
+    both = Grey(told_once(stacks, told, told, stack_size=2)).reset()
+    np.testing.assert_array_equal(both, [found, found])
+
+
+def test_grey_of_real_numbers():
+    space = gymnasium.spaces.Box(0, 1, (1, 5, 3), np.float32)
+    picture = np.zeros((1, 5, 3), np.float32)
+    picture[0, :4] = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
+    found = Grey(told_once(space, picture, picture)).reset()
+    np.testing.assert_allclose(found[0, 0], [0.299, 0.587, 0.114, 1, 0], rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_a_smaller_picture_averages_what_it_covers():
+    """4 x 4 to 2 x 2: weights 3/8, 3/8, 1/8 along a side, over seven eighths, rounded."""
+    picture = np.zeros((8, 4, 4), np.uint8)[0]
+    picture[:2, :2] = 245
+    space = gymnasium.spaces.Box(0, 255, (4, 4), np.uint8)
+    resized = Resize(told_once(space, picture, picture), height=2, width=2)
+    found = resized.reset()
+    near, far = 6 / 7, 1 / 7
+    expected = 245 * np.outer([near, far], [near, far])
+    np.testing.assert_array_equal(found[0], expected.round())
+    assert resized.spec.observation_space == gymnasium.spaces.Box(0, 255, (2, 2), np.uint8)
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("shape", "stack_size", "expected"),
+    [
+        ((12, 10, 3), 1, (6, 8, 3)),
+        ((3, 12, 10), 1, (3, 6, 8)),
+        ((12, 10), 1, (6, 8)),
+        ((2, 12, 10), 2, (2, 6, 8)),
+        ((2, 12, 10, 3), 2, (2, 6, 8, 3)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_every_plane_of_a_picture_is_resized_alone(shape, stack_size, expected, dtype):
+    space = gymnasium.spaces.Box(0, 255, shape, dtype)
+    told = np.array([space.sample(), space.sample()])
+    resized = Resize(told_once(space, *told, stack_size=stack_size), height=6, width=8)
+    found = resized.reset()
+    assert found.shape == (2, *expected) and found.dtype == dtype
+    assert resized.spec.observation_space.shape == expected
+    assert all(resized.spec.observation_space.contains(one) for one in found)
+    if len(shape) > 2 and shape[-1] == 3:
+        told, found = np.moveaxis(told, -1, 1), np.moveaxis(found, -1, 1)
+    for before, after in zip(told.reshape(-1, 12, 10), found.reshape(-1, 6, 8), strict=True):
+        by_pillow = Image.fromarray(before).resize((8, 6), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(after, by_pillow)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "space", "sentence"),
+    [
+        (Grey, PICTURE, "Grey needs pictures of red, green and blue, but Told-v0"),
+        (Grey, gymnasium.spaces.Box(0, 1, (9, 9, 4)), "Grey needs pictures of red"),
+        (Grey, LINE, "Grey needs pictures, but Told-v0 .* leave Grey out"),
+        (Resize, LINE, "Resize needs pictures, but Told-v0"),
+        (
+            Crop,
+            gymnasium.spaces.Box(0, 1, (9, 8, 7)),
+            r"the shape \(9, 8, 7\) of Told-v0's does not",
+        ),
+        (functools.partial(Resize, height=0), PICTURE, "Resize.height is 0: give a whole number"),
+    ],
+)
+def test_what_is_no_such_picture_is_refused(wrapper, space, sentence):
+    with pytest.raises(UserError, match=sentence):
+        wrapper(Told(space))
+
+
+def test_stacks_by_hand():
+    """Often wrong: a stack that reaches into the episode before. The first stream's ends at time 3."""
+    environment = StackFrames(
+        Told(
+            gymnasium.spaces.Box(5, 255, (1,), np.uint8),
+            told=[[[10], [20]], [[11], [21]], [[12], [22]], [[50], [23]], [[51], [24]]],
+            finals=[[[0], [0]]] * 3 + [[[13], [0]], [[0], [0]]],
+            ends=[[0, 0], [0, 0], [0, 0], [1, 0], [0, 0]],
+        ),
+        size=3,
+    )
+    assert environment.spec.stack_size == 3
+    assert environment.spec.observation_space == gymnasium.spaces.Box(0, 255, (3, 1), np.uint8)
+    assert environment.spec.protocol["wrappers"] == ["StackFrames(size=3)"]
+    seen = [environment.reset()]
+    assert seen[0][..., 0].tolist() == [[0, 0, 10], [0, 0, 20]]
+    for observations, following in [
+        ([[0, 10, 11], [0, 20, 21]], None),
+        ([[10, 11, 12], [20, 21, 22]], None),
+        ([[0, 0, 50], [21, 22, 23]], [[11, 12, 13], [21, 22, 23]]),
+        ([[0, 50, 51], [22, 23, 24]], None),
+    ]:
+        result = environment.step(actions())
+        assert result.observations[..., 0].tolist() == observations
+        assert result.next_observations[..., 0].tolist() == (following or observations)
+        seen.append(result.observations)
+    assert seen[0][..., 0].tolist() == [[0, 0, 10], [0, 0, 20]]  # not written to since
+
+
+def test_stacks_are_those_of_atari():
+    plain = AtariEnvironment(2, seed=5, game="Breakout", episodic_life=True)
+    stacks = StackFrames(
+        AtariEnvironment(2, seed=5, game="Breakout", stack_size=1, episodic_life=True), 4
+    )
+    generator, ended = np.random.default_rng(0), 0
+    np.testing.assert_array_equal(stacks.reset()[:, :, 0], plain.reset())
+    while ended < 2:
+        chosen = generator.integers(4, size=2)
+        expected, found = plain.step(chosen), stacks.step(chosen)
+        ended += np.count_nonzero(expected.terminated)
+        np.testing.assert_array_equal(found.observations[:, :, 0], expected.observations)
+        np.testing.assert_array_equal(found.next_observations[:, :, 0], expected.next_observations)
+
+
+def test_a_replay_holds_each_frame_of_a_stack_once_and_makes_the_stacks_again():
+    stacks = StackFrames(create_environment("CartPole-v1", num_envs=2, seed=1), 3)
+    shape = stacks.spec.observation_space.shape
+    replay = CircularReplay(
+        frame_shape=shape[1:],
+        frame_dtype=np.float32,
+        stack_size=stacks.spec.stack_size,
+        num_envs=2,
+        generator=np.random.default_rng(0),
+        replay_capacity=400,
+    )
+    assert replay.memory_bytes < 400 * 2 * np.prod(shape[1:]) * 4
+    observations, seen = stacks.reset(), []
+    for number in range(150):
+        result = stacks.step(np.full(2, number // 3 % 2))
+        step = Transitions(
+            observations,
+            np.full(2, number),
+            result.rewards,
+            result.terminated,
+            result.truncated,
+            result.next_observations,
+        )
+        replay.add(step)
+        seen.append(step)
+        observations = result.observations
+    assert sum(int(step.terminated.sum()) for step in seen) > 4
+    batch = replay.sample(1, 500)
+    for frames, action, column in zip(
+        batch.frames[0], batch.actions[0], batch.columns[0], strict=True
+    ):
+        np.testing.assert_array_equal(frames[:3], seen[action].observations[column])
+        np.testing.assert_array_equal(frames[-3:], seen[action].next_observations[column])
+
+
+def test_what_cannot_be_stacked_is_refused():
+    with pytest.raises(UserError, match="Pong's observations are stacks of 4 already"):
+        StackFrames(AtariEnvironment(game="Pong"))
+    with pytest.raises(UserError, match="StackFrames.size is 1: give a whole number, 2 or more"):
+        StackFrames(Told(LINE), 1)
+    with pytest.raises(UserError, match="those of Told-v0 have Discrete.3., which are names"):
+        StackFrames(Told(gymnasium.spaces.Discrete(3)))
+    entries = {"speed": LINE, "gear": gymnasium.spaces.Discrete(3)}
+    with pytest.raises(UserError, match="have Discrete.3. at 'gear', which are names"):
+        StackFrames(Told(PackedSpace(entries, "Told-v0")))
+
+
+FLAT = {
+    "names": gymnasium.spaces.Discrete(3, start=2),
+    "several names": gymnasium.spaces.MultiDiscrete([2, 3]),
+    "bits": gymnasium.spaces.MultiBinary((2, 2)),
+    "picture": COLORS,
+    "numbers": gymnasium.spaces.Box(-1, 1, (2, 2), np.float32),
+    "entries": gymnasium.spaces.Dict(
+        {
+            "where": gymnasium.spaces.Box(-1, 1, (2,), np.float64),
+            "who": gymnasium.spaces.Discrete(3),
+            "inner": gymnasium.spaces.Tuple([COLORS, gymnasium.spaces.MultiDiscrete([2, 3])]),
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FLAT)
+def test_flat_observations_are_gymnasiums(kind):
+    space = FLAT[kind]
+    space.seed(0)
+    drawn = [space.sample(), space.sample()]
+    told_space, told = space, drawn
+    if kind == "entries":
+        told_space = PackedSpace.of(space, "Told-v0")
+        told = [told_space.pack(one) for one in drawn]
+    environment = Flatten(told_once(told_space, *told))
+    found = environment.reset()
+    expected = np.array([gymnasium.spaces.flatten(space, one) for one in drawn])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    flat = gymnasium.spaces.flatten_space(space)
+    assert found.dtype == (np.float32 if flat.dtype == np.float64 else flat.dtype)
+    declared = environment.spec.observation_space
+    np.testing.assert_array_equal(declared.low, flat.low)
+    np.testing.assert_array_equal(declared.high, flat.high)
+    assert declared.dtype == found.dtype and environment.spec.stack_size == 1
+
+
+def test_the_frames_of_stacks_are_flattened_each():
+    environment = Flatten(StackFrames(Told(PICTURE, [np.arange(12).reshape(2, 2, 3)]), 2))
+    assert environment.spec.stack_size == 2
+    assert environment.reset().tolist() == [
+        [[0] * 6, [0, 1, 2, 3, 4, 5]],
+        [[0] * 6, [6, 7, 8, 9, 10, 11]],
+    ]
+    entries = {"speed": LINE, "lamps": gymnasium.spaces.MultiBinary(2)}
+    space = PackedSpace(entries, "Told-v0")
+    environment = Flatten(StackFrames(told_once(space, space.sample(), space.sample()), 2))
+    assert environment.reset().shape == (2, 2, 4)
+
+
 def test_binarise_by_hand():
     picture = [[0, 87, 86], [88, 255, 144]]
     environment = Binarise(Told(PICTURE, [[picture, picture]]), background=(87, 144))
@@ -294,7 +561,16 @@ def test_pong_from_pixels():
 
 
 @pytest.mark.parametrize(
-    "wrapper", [Crop, Binarise, DifferenceFrame, functools.partial(Discretise, bins=2)]
+    "wrapper",
+    [
+        Crop,
+        Binarise,
+        DifferenceFrame,
+        functools.partial(Discretise, bins=2),
+        functools.partial(Resize, height=1, width=1),
+        StackFrames,
+        Flatten,
+    ],
 )
 def test_everything_else_passes_through(wrapper):
     picture = np.arange(6).reshape(2, 3)
@@ -316,7 +592,7 @@ def test_everything_else_passes_through(wrapper):
 
 
 @pytest.mark.parametrize(
-    "wrapper", [DifferenceFrame, functools.partial(Discretise, low=-3, high=3)]
+    "wrapper", [DifferenceFrame, functools.partial(Discretise, low=-3, high=3), StackFrames]
 )
 def test_what_was_returned_is_not_written_to_later(wrapper):
     environment = wrapper(create_environment("CartPole-v1", num_envs=2))

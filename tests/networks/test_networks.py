@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.actor import NumpyNetwork, compiled
+from dopamine_lite.networks.actor import CompiledNetwork, NumpyNetwork
 from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.export import keras_model
 from dopamine_lite.networks.heads import (
@@ -227,14 +227,15 @@ def both(torso: str, head) -> tuple[Network, NumpyNetwork, np.ndarray]:
         variable.assign(generator.normal(size=variable.shape) * 0.3)
     numpy_network = NumpyNetwork(network)
     numpy_network.load(network.flat_parameters().numpy())
-    return network, numpy_network, (generator.normal(size=(5, *shape)) * 3).astype(dtype)
+    drawn = generator.normal(size=(5, *shape)) * 3
+    return network, numpy_network, (drawn if dtype is np.float32 else np.abs(drawn)).astype(dtype)
 
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("torso", TORSOS)
 def test_numpy_equals_tensorflow(torso, head):
     network, numpy_network, observations = both(torso, HEADS[head])
-    values = compiled(network)(observations, None)
+    values = CompiledNetwork(network)(observations, None)
     assert values.shape == (5, 3)
     np.testing.assert_allclose(numpy_network(observations), values, rtol=2e-4, atol=2e-4)
 
@@ -244,7 +245,7 @@ def test_implicit_quantiles_are_the_same_in_numpy():
     head = functools.partial(ImplicitQuantileHead, num_quantile_samples=20_000, hidden_units=6)
     network, numpy_network, observations = both("mlp", head)
     generator = np.random.default_rng(0)
-    values = compiled(network)(observations, generator)
+    values = CompiledNetwork(network)(observations, generator)
     np.testing.assert_allclose(numpy_network(observations, generator), values, atol=0.05)
 
 
@@ -289,7 +290,7 @@ def test_dueling_values_have_the_state_value_as_their_mean():
 
 def test_noise_is_off_without_a_seed_and_repeats_with_one():
     network, _, observations = both("mlp", HEADS["noisy"])
-    values = compiled(network)
+    values = CompiledNetwork(network)
     np.testing.assert_array_equal(values(observations, None), values(observations, None))
     first, second = (values(observations, np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)

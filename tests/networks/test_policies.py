@@ -36,7 +36,12 @@ def network(space: gymnasium.Space, twin: bool = True, seed: int = 0) -> Network
     )
 
 
-EXPORTED = SPACES | {"from -1 on": gymnasium.spaces.Discrete(3, start=-1)}
+EXPORTED = SPACES | {
+    "from -1 on": gymnasium.spaces.Discrete(3, start=-1),
+    "whole numbers": gymnasium.spaces.Box(-1, 2, (2,), np.int64),
+    "bytes": gymnasium.spaces.Box(0, 255, (2, 2), np.uint8),
+    "doubles": gymnasium.spaces.Box(-0.1, 0.1, (2,), np.float64),
+}
 
 
 @pytest.mark.parametrize("space", EXPORTED)
@@ -45,7 +50,36 @@ def test_an_exported_policy_takes_the_likeliest_action(space):
     generator = np.random.default_rng(0)
     outputs = 2 * generator.normal(size=(9, policy.size)).astype(np.float32)
     expected = policy.to_environment(policy.mode(outputs, generator))
-    np.testing.assert_allclose(policy.exported_mode(tf.constant(outputs)), expected, rtol=1e-6)
+    exported = policy.exported_mode(tf.constant(outputs)).numpy()
+    np.testing.assert_allclose(exported, expected, rtol=1e-6)
+    assert exported.dtype == expected.dtype == np.asarray(EXPORTED[space].sample()).dtype
+
+
+@pytest.mark.parametrize(
+    ("space", "drawn", "expected"),
+    [
+        (
+            gymnasium.spaces.Box(-3, 3, (6,), np.int32),
+            (-1.6, -0.7, 0.4, 0.9, 2.6, 9),
+            (-2, -1, 0, 1, 3, 3),
+        ),
+        (gymnasium.spaces.Box(0, 255, (3,), np.uint8), (-0.9, 254.6, 300), (0, 255, 255)),
+        (
+            gymnasium.spaces.Box(-(2**31), 2**31 - 1, (2,), np.int32),
+            (-3e9, 3e9),
+            (-(2**31), 2**31 - 128),
+        ),
+        (gymnasium.spaces.Box(-(2**63), 2**63 - 1, (1,), np.int64), (1e20,), (2**63 - 2**39,)),
+    ],
+)
+def test_whole_numbers_are_the_nearest_inside_the_box(space, drawn, expected):
+    """Often wrong: cut towards zero, which takes twice as many draws as its neighbors."""
+    policy = policy_for(Seeds(0), space, "PPOAgent")
+    actions = policy.to_environment(np.array([drawn], np.float32))
+    assert actions.dtype == space.dtype and actions[0].tolist() == list(expected)
+    outputs = tf.constant([[*drawn, *np.zeros(len(drawn))]], tf.float32)
+    exported = policy.exported_mode(outputs).numpy()
+    assert exported.dtype == space.dtype and exported[0].tolist() == list(expected)
 
 
 @pytest.mark.parametrize("twin", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import zipfile
@@ -17,8 +18,7 @@ from dopamine_lite.common.checkpointing.tree import PLAIN_DTYPES
 from dopamine_lite.common.plain_files import open_to_read
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-# Sizes of axes beside one of size 0, all multiplied; what has no bytes could claim any.
-_MOST_EMPTY = 10**6
+_MOST_EMPTY = 10**6  # rows of an array that has no bytes, which could claim any number of them
 
 
 def write_arrays(file: DurableWriter, arrays: Sequence[np.ndarray]) -> None:
@@ -45,16 +45,14 @@ def read_arrays(path: Path) -> list[np.ndarray]:
                 for member in members:
                     _check_member(archive, member)
                 return [_read(archive, name) for name in names]
-        except (OSError, Damaged):
-            raise
         except Exception as error:  # zipfile and NumPy have no one kind for files not their own
             raise Damaged(f"{path.name} does not hold a checkpoint's arrays ({error})") from error
 
 
 def check_shape(shape: Sequence[int], itemsize: int) -> int:
-    """The bytes that an array takes; raises ValueError where it claims much and has no bytes."""
+    """The bytes that an array takes; raises ValueError where it claims many rows and has no bytes."""
     size = math.prod(shape) * itemsize
-    if not size and math.prod(axis for axis in shape if axis) > _MOST_EMPTY:
+    if not size and math.prod(itertools.takewhile(bool, shape)) > _MOST_EMPTY:
         raise ValueError(f"an empty array of shape {tuple(shape)}")
     return size
 

@@ -111,7 +111,7 @@ def _ring(content: dict[str, Any]) -> SavedRing:
 def _segment(content: dict[str, Any]) -> Segment:
     name = expect(str, content["name"])
     if not _SEGMENT.fullmatch(name):
-        raise ValueError("a segment's name is none")
+        raise ValueError(f"{name[:40]!r} is no segment's name")
     start, stop = wholes(content["start"]), wholes(content["stop"])
     return Segment(name, whole(content["size"]), _sha256(content), start, stop)
 
@@ -119,7 +119,7 @@ def _segment(content: dict[str, Any]) -> Segment:
 def _sha256(record: dict[str, Any]) -> str:
     value: str = expect(str, record["sha256"])
     if not _SHA256.fullmatch(value):
-        raise ValueError("a digest is none")
+        raise ValueError(f"{value[:70]!r} is no digest")
     return value
 
 

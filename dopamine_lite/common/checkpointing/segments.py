@@ -198,7 +198,8 @@ def read_segment(path: Path, segment: Segment) -> Block:
                 name: _read(stream, np.empty(shape, dtype))
                 for name, (dtype, shape) in described.items()
             }
-            stream.read(1)  # nothing is left but the checksum, which is compared now
+            if stream.read(1):  # nothing is left but the checksum, which is compared now
+                raise ValueError("it holds more than its header says")
     except (OSError, EOFError, zstandard.ZstdError, NotRegular) as error:
         raise UserError(
             f"{path} has been removed or changed while its checkpoint was being read ({error}): "

@@ -26,7 +26,8 @@ from dopamine_lite.losses.returns import n_step_returns
 TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
 _ENDED = TERMINATED | TRUNCATED
 _BLOCK_BYTES = 64 << 20
-_MAX_REDRAWS = 1000
+_BLOCK_SLOTS = 4096  # examined at a time
+_MAX_REDRAWS = 100  # until all that can be drawn is listed
 
 
 class ReplayBatch(NamedTuple):
@@ -256,7 +257,25 @@ class CircularReplay:
                 return columns, slots, lengths, ages
             again = np.flatnonzero(~whole)
             columns[again], slots[again] = self._draw_slots(again.size, 1, first, ends)
-        raise RuntimeError(f"No whole transition found among the {len(self)} frames of the replay.")
+        # Of few whole transitions among many frames, as with a long horizon, draws hit none.
+        every = self._whole(first)
+        chosen = self._generator.integers(len(every), size=again.size)
+        columns[again], slots[again] = every[chosen].T
+        return columns, slots, *self._examine(columns, slots, first)[1:]
+
+    def _whole(self, first: np.ndarray) -> np.ndarray:
+        """Columns and slots [M, 2] of all that can be drawn."""
+        found = []
+        for column in self._columns:
+            slots = np.arange(first[column], self._stop[column])
+            for part in np.array_split(slots, -(-slots.size // _BLOCK_SLOTS)):
+                columns = np.full(part.size, column)
+                whole, _, _ = self._examine(columns, part, first)
+                found.append(np.stack([columns, part], axis=1)[whole])
+        every = np.concatenate(found)
+        if not len(every):
+            raise RuntimeError(f"No whole transition among the {len(self)} frames of the replay.")
+        return every
 
     def _draw_slots(
         self, num_batches: int, batch_size: int, first: np.ndarray, ends: np.ndarray

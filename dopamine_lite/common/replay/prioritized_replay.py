@@ -7,7 +7,7 @@ from typing import Any
 import gin
 import numpy as np
 
-from dopamine_lite.common.checks import check_fraction
+from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay, ReplayBatch
 from dopamine_lite.common.replay.sum_tree import SumTree
@@ -19,7 +19,9 @@ from dopamine_lite.common.types import State, Transitions
 class PrioritizedReplay(CircularReplay):
     """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
 
-    A transition enters with the greatest priority seen so far; `set_priorities` gives it its own.
+    A transition enters, once it can be drawn, with the greatest priority seen so far;
+    `set_priorities` gives it its own. What cannot be drawn, because its n-step successor is not stored
+    yet or a frame of its stack is not any more, has no priority, so that every draw finds something.
     Within a batch of B each draw comes from a B-th of the total (stratified, appendix B.2.1). The
     K batches of one `sample` are drawn by the priorities before the first of them.
 
@@ -62,6 +64,7 @@ class PrioritizedReplay(CircularReplay):
             mask_size=mask_size,
             replay_capacity=replay_capacity,
         )
+        check_whole("PrioritizedReplay", optional=True, beta_period=beta_period)
         check_fraction(
             "PrioritizedReplay",
             alpha=alpha,
@@ -74,9 +77,9 @@ class PrioritizedReplay(CircularReplay):
         self._uniform = uniform_sample_probability
         self._max_priority = 1.0  # of p^alpha
         self._steps = 0  # agent steps stored
-        # Slots written since the tree was last asked, in order, and whether each holds a step: an
-        # episode's final frame cannot be drawn.
-        self._written: list[tuple[np.ndarray, bool]] = []
+        # By column, the slot after the last that was whole when the tree was last asked: what is not
+        # whole before it never will be.
+        self._entered = np.zeros(num_envs, np.int64)
 
     @property
     def memory_bytes(self) -> int:
@@ -90,13 +93,12 @@ class PrioritizedReplay(CircularReplay):
         return linearly_decaying(self._steps, self._first_beta, 1.0, 0, self._beta_period)
 
     def add(self, transitions: Transitions) -> None:
-        self._written.append((self._at(self._columns, self._stop), True))
         super().add(transitions)
         self._steps += self._num_envs
 
     def sample(self, num_batches: int, batch_size: int) -> ReplayBatch:
         """As `CircularReplay.sample`, by priority and with importance weights."""
-        self._flush()
+        self._follow_ring()
         batch = super().sample(num_batches, batch_size)
         shares = self._tree.get(self._at(batch.columns, batch.slots)) / self._tree.total
         chances = (1 - self._uniform) * shares + self._uniform / len(self)
@@ -127,9 +129,9 @@ class PrioritizedReplay(CircularReplay):
         return {"beta": self.beta, "max_priority": self._max_priority}
 
     def get_state(self) -> State:
-        self._flush()
         if self._frames is None:
             self._allocate()
+        self._follow_ring()
         leaves = np.arange(self._length * self._num_envs)
         return super().get_state() | {
             "priorities": self._tree.get(leaves).astype(np.float32),
@@ -139,28 +141,31 @@ class PrioritizedReplay(CircularReplay):
 
     def set_state(self, state: State) -> None:
         super().set_state(state)
-        self._written.clear()
         self._tree.set(np.arange(self._length * self._num_envs), state["priorities"])
         self._max_priority = state["max_priority"]
+        # Longer ago than the horizon, everything has been decided.
+        columns, slots = _between(np.maximum(self._stop - self._horizon, self._first()), self._stop)
+        whole, _, _ = self._examine(columns, slots, self._first())
+        self._entered = _after_last(whole, columns, slots, self._stop - self._horizon)
         self._steps = state["steps"]
 
     def _allocate(self) -> None:
         super()._allocate()
         self._tree = SumTree(self._length * self._num_envs)  # over the flat arrays
 
-    def _add_final_frames(self, ended: np.ndarray, transitions: Transitions) -> None:
-        self._written.append((self._at(ended, self._stop[ended]), False))
-        super()._add_final_frames(ended, transitions)
-
-    def _flush(self) -> None:
-        if not self._written:
-            return
-        slots = np.concatenate([slots for slots, _ in self._written])
-        are_steps = np.repeat(
-            [is_step for _, is_step in self._written], [slots.size for slots, _ in self._written]
-        )
-        self._tree.set(slots, self._max_priority * are_steps)
-        self._written.clear()
+    def _follow_ring(self) -> None:
+        """Enters into the tree what has become whole, and removes what is not any more."""
+        first = self._first()
+        # The stacks of the oldest may reach back to frames that are overwritten.
+        oldest = _between(first, np.minimum(first + self._stack - 1, self._stop))
+        newest = _between(np.maximum(self._entered, first), self._stop)
+        columns, slots = np.concatenate([oldest, newest], axis=1)
+        whole, _, _ = self._examine(columns, slots, first)
+        at, new = self._at(columns, slots), slice(len(oldest[0]), None)
+        priorities = self._tree.get(at)
+        priorities[new] = self._max_priority
+        self._tree.set(at, priorities * whole)
+        self._entered = _after_last(whole[new], columns[new], slots[new], self._entered)
 
     def _draw_slots(
         self, num_batches: int, batch_size: int, first: np.ndarray, ends: np.ndarray
@@ -175,3 +180,19 @@ class PrioritizedReplay(CircularReplay):
             uniform = (self._generator.random(strata.size) < self._uniform).nonzero()[0]
             columns[uniform], slots[uniform] = super()._draw_slots(1, uniform.size, first, ends)
         return columns, slots
+
+
+def _between(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The columns and numbers [M] of the slots from `begin` to `end` [columns], in order."""
+    counts = end - begin
+    columns = np.repeat(np.arange(counts.size), counts)
+    return columns, np.arange(columns.size) + (begin - np.cumsum(counts) + counts)[columns]
+
+
+def _after_last(
+    whole: np.ndarray, columns: np.ndarray, slots: np.ndarray, otherwise: np.ndarray
+) -> np.ndarray:
+    """By column, the slot after its last whole one of `slots` [M], which are in order."""
+    after = otherwise.copy()
+    after[columns[whole]] = slots[whole] + 1
+    return after

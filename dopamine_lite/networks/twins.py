@@ -1,0 +1,70 @@
+"""Twins: what a network computes in TensorFlow to learn, computed in NumPy to act.
+
+A `call_numpy` computes what its own class builds. A subclass may build something else, so an inherited
+one does not count: a network of which a part brings no twin acts by TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+
+_FARTHEST = {"f": 3.0, "other": 255.0}  # from zero, of the numbers in an example, by their kind
+
+
+def brings_twin(part: Any) -> bool:
+    """Whether a torso, a head or a policy has a `call_numpy` of its own, not one of a parent class."""
+    own = vars(part).get("call_numpy") or vars(type(part)).get("call_numpy")
+    return own is not None
+
+
+def example_observations(space: gymnasium.Space, number: int) -> np.ndarray:
+    """[number, ...] drawn from `space`, always the same; where its bounds are far apart, near zero."""
+    if not isinstance(space, gymnasium.spaces.Box):
+        own = copy.deepcopy(space)  # whose generator nobody else draws from
+        own.seed(0)
+        return np.array([own.sample() for _ in range(number)])
+    generator = np.random.default_rng(0)
+    assert space.dtype is not None
+    real = space.dtype.kind == "f"
+    farthest = _FARTHEST["f" if real else "other"]
+    low, high = (np.clip(end.astype(float), -farthest, farthest) for end in (space.low, space.high))
+    drawn = generator.uniform(low, high if real else high + 1, (number, *space.shape))
+    return (drawn if real else np.minimum(np.floor(drawn), high)).astype(space.dtype)
+
+
+@contextlib.contextmanager
+def telling_parameters(variables: Sequence[tf.Variable]) -> Iterator[None]:
+    """Within it no variable is all zeros, ones or another number, as biases are at first: with those, a
+    computation that leaves a variable out, or takes another in its place, would give the same."""
+    generator = np.random.default_rng(0)
+    before = [(variable, variable.numpy()) for variable in variables]
+    constant = [(variable, value) for variable, value in before if np.ptp(value) == 0]
+    for variable, value in constant:
+        variable.assign(value + 0.1 * generator.standard_normal(value.shape))
+    try:
+        yield
+    finally:
+        for variable, value in constant:
+            variable.assign(value)
+
+
+def agree(expected: np.ndarray, found: np.ndarray) -> bool:
+    """Whether outputs [B, ...] of two computations are equal but for rounding in float32.
+
+    Measured in each column by its greatest number, so that a column of small numbers counts as much as
+    one of large ones. Where `expected` is not finite itself, nothing can be said against the other.
+    """
+    if expected.shape != found.shape:
+        return False
+    if not np.isfinite(expected).all():
+        return True
+    sizes = np.abs(expected)
+    tolerances = 1e-3 * sizes.max(axis=0) + 1e-5 * sizes.max()
+    return bool((np.abs(expected - found) <= tolerances).all())

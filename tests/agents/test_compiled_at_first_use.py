@@ -1,0 +1,71 @@
+"""What training calls is compiled in its first step: not where agents only act, and never later.
+
+Evaluating, recording and exporting pay for no update. And TensorFlow reads the source of what it
+compiles, which in a long run may have been edited by the time that the first update is due.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dopamine_lite.agents.agent import Agent, Transitions
+from dopamine_lite.agents.dqn_agent import DQNAgent
+from dopamine_lite.agents.ppo_agent import PPOAgent
+from dopamine_lite.agents.rainbow_agent import RainbowAgent
+from dopamine_lite.agents.reinforce_agent import ReinforceAgent
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.actor import NumpyNetwork
+from dopamine_lite.networks.torsos import MLP
+from tests.agents.tiny import spec
+
+SMALL = functools.partial(MLP, hidden_units=(4,))
+AGENTS: dict[str, tuple[Any, str]] = {  # and what is called where an update is traced
+    "ppo": (PPOAgent, "_gradient_step"),
+    "reinforce": (ReinforceAgent, "_losses"),
+    "dqn": (DQNAgent, "_gradient_step"),
+    "rainbow": (RainbowAgent, "_gradient_step"),
+}
+
+
+class Traced(Exception):
+    pass
+
+
+def step(agent: Agent, evaluate: bool = False) -> None:
+    seen, ended = np.eye(3, dtype=np.float32)[:1], np.ones(1, bool)
+    actions = agent.act(seen, evaluate)
+    agent.observe(Transitions(seen, actions, np.ones(1), ended, ~ended, seen), evaluate)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_update_is_compiled_in_the_first_step_of_training(name, monkeypatch):
+    kind, method = AGENTS[name]
+
+    def traced(*_: Any) -> None:
+        raise Traced
+
+    monkeypatch.setattr(kind, method, traced)
+    agent = kind(spec(), Seeds(0), torso=SMALL)
+    step(agent, evaluate=True)
+    with pytest.raises(Traced):
+        step(agent)
+
+
+@pytest.mark.parametrize("kind", [DQNAgent, RainbowAgent])
+def test_acting_by_values_is_compiled_with_the_update(kind, monkeypatch):
+    """It begins after the warm-up, evaluation without noise after the first iteration."""
+    monkeypatch.setattr(NumpyNetwork, "supports", lambda network: False)
+    monkeypatch.setattr(kind, "_update_function", lambda agent, number: None)
+    agent = kind(spec(), Seeds(0), torso=SMALL, min_replay_history=1_000)
+    functions = agent._actor._compiled._function.cache_info
+    assert functions().currsize == 0
+    step(agent)
+    assert functions().currsize == (2 if kind is RainbowAgent else 1)
+    compiled = functions().misses
+    for evaluate in (False, True):
+        agent._actor(np.eye(3, dtype=np.float32), agent._noise[evaluate])
+    assert functions().misses == compiled
