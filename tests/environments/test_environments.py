@@ -182,7 +182,6 @@ def test_games_are_found_by_any_usual_name(name):
         (lambda: AtariEnvironment(game="Pogn"), "no Atari game 'Pogn': did you mean Pong"),
         (lambda: create_environment("CartPole-v7"), "no environment 'CartPole-v7'"),
         (lambda: create_environment("CartPol-v1"), "did you mean CartPole-v1"),
-        (lambda: create_environment("Blackjack-v1"), "give it one array an observation"),
     ],
 )
 def test_unknown_and_unfit_environments_are_told(call, sentence):
