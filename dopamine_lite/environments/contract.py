@@ -43,6 +43,7 @@ class Contract:
         self._last: tuple[np.ndarray, np.ndarray] | None = None  # what was returned, and a copy
         self._first_picture: tuple[int, ...] | None = None
         self.report: Report = _ignore
+        self._reported: set[str] = set()
 
     def check_reset(self, observations: np.ndarray, masks: np.ndarray | None) -> None:
         """Raises UserError where the first observations or their masks are not as declared."""
@@ -76,7 +77,8 @@ class Contract:
             self._saw_end |= bool(ended.any())
             self._check_values(step.observations)
         if exact:
-            self._check_bounds(step.observations)
+            if ends:
+                self._check_bounds(step.observations)
             self._remember(step.observations)
         if self._spec.action_masks or masks is not None:
             self._check_masks(masks)
@@ -180,7 +182,7 @@ class Contract:
         value = observations[stream, *place]
         if not self._is_real:
             raise self._outside(value, stream, place, "correct the observation or the space")
-        self.report(
+        self._say(
             f"{self._spec.id}: bounds",
             f"{self._spec.id} returned an observation with {value:g}{_at(place)}, outside of "
             f"{self._space}, which it declares. The run goes on; correct the space where something "
@@ -200,7 +202,7 @@ class Contract:
         going_on = stuck & ~step.truncated
         if going_on.any():
             raise self._nothing_legal(_first(going_on)[0])
-        self.report(
+        self._say(
             f"{self._spec.id}: truncated",
             f"{self._spec.id} truncated an episode in a state where no action is legal. Nothing can "
             "follow there, so it counts as terminated and its value is zero; name the legal actions "
@@ -250,6 +252,11 @@ class Contract:
 
     def _where(self, stream: int) -> str:
         return where(stream, int(self._steps - self._began[stream]))
+
+    def _say(self, about: str, sentence: str) -> None:
+        if about not in self._reported:
+            self._reported.add(about)
+            self.report(about, sentence)
 
     def _remember(self, observations: np.ndarray) -> None:
         self._last = observations, observations.copy()

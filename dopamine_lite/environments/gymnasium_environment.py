@@ -23,12 +23,13 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
 from dopamine_lite.environments.inner_wrappers import notes_on_memory, own_limit
-from dopamine_lite.environments.stream import MASK, Stream
+from dopamine_lite.environments.stream import Stream
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 
 # What `gymnasium.make` takes for itself.
 _NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")
 _OF_ENTRIES = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
+_has_masks: dict[tuple[str, str], bool] = {}  # by id and the JSON of its options
 
 
 class GymnasiumEnvironment(Environment):
@@ -162,8 +163,8 @@ def native_vector_environment(
     """
     registered = find(id)
     options = _checked_options(kwargs)
-    if registered.vector_entry_point is None:
-        return None
+    if registered.vector_entry_point is None or _has_action_masks(id, options):
+        return None  # the loop takes masks from each environment
     limit = _lower(registered.max_episode_steps, max_steps_per_episode)
     arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
     with _clear_errors(id, options):
@@ -175,26 +176,17 @@ def native_vector_environment(
     if of_entries or not same_step:
         envs.close()
         return None
-    seeds = Seeds(seed).integer("streams")
-    try:
-        first = envs.reset(seed=seeds)
-        if MASK in first[1]:  # the loop takes them from each environment
-            envs.close()
-            return None
-        spec = spec_of(
-            id,
-            envs.single_observation_space,
-            envs.single_action_space,
-            num_envs,
-            limit,
-            options,
-            masked=False,
-            notes=notes_on_memory(id, envs),
-        )
-        return VectorEnvironment(envs, spec, seeds, first)
-    except BaseException:
-        envs.close()
-        raise
+    spec = spec_of(
+        id,
+        envs.single_observation_space,
+        envs.single_action_space,
+        num_envs,
+        limit,
+        options,
+        masked=False,
+        notes=notes_on_memory(id, envs),
+    )
+    return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
 
 
 def stream_seeds(seed: int, num_envs: int) -> np.ndarray:
@@ -243,6 +235,18 @@ def spec_of(
         protocol=protocol | ({"kwargs": options} if options else {}),
         notes=notes,
     )
+
+
+def _has_action_masks(id: str, options: dict[str, Any]) -> bool:
+    """Whether a single environment names its legal actions in `info["action_mask"]`.
+
+    Found out once for each `options`: they can switch masks on, and be needed to make one at all.
+    """
+    key = (id, json.dumps(options))
+    if key not in _has_masks:
+        with contextlib.closing(GymnasiumEnvironment(id, kwargs=options)) as single:
+            _has_masks[key] = single.spec.action_masks
+    return _has_masks[key]
 
 
 def find(id: str) -> gymnasium.envs.registration.EnvSpec:

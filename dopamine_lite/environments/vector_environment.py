@@ -21,7 +21,6 @@ class VectorEnvironment(Environment):
       envs: the vector environment; not yet reset. It must not write to arrays it has returned.
       spec: what to tell the agent; observations are handed over in the dtype it names.
       seeds: [N] one seed a stream, where the environment takes them, or one for all.
-      first: what its `reset` has returned, if it has been reset with these seeds.
     """
 
     checks_itself = True
@@ -31,14 +30,12 @@ class VectorEnvironment(Environment):
         envs: gymnasium.vector.VectorEnv,
         spec: EnvironmentSpec,
         seeds: np.ndarray | int,
-        first: Any = None,
     ):
         if envs.metadata.get("autoreset_mode") != gymnasium.vector.AutoresetMode.SAME_STEP:
             raise ValueError(f"{envs} does not reset within the step that ends an episode.")
         self.spec = spec
         self._envs: Any = envs
         self._seeds = seeds
-        self._first = first
         self._space = envs.single_observation_space
         assert self._space.shape is not None
         self._shape = (spec.num_envs, *self._space.shape)
@@ -46,7 +43,7 @@ class VectorEnvironment(Environment):
         self._contract = Contract(spec)
 
     def reset(self) -> np.ndarray:
-        returned = self._first or self._envs.reset(seed=self._seeds)
+        returned = self._envs.reset(seed=self._seeds)
         observations, self._info = self._taken_apart(returned, 2, "reset")
         observations = self._held(observations, self._shape, "at the start")
         self._contract.check_reset(observations, None)
@@ -94,8 +91,8 @@ class VectorEnvironment(Environment):
             )
         if MASK in returned[-1]:
             raise UserError(
-                f"{self.spec.id} names legal actions in info['{MASK}'] of a {method}, but not at its "
-                "first reset, where illegal ones would be played: return them from reset and step."
+                f"{self.spec.id} names legal actions in info['{MASK}'] of a {method} of its streams, "
+                "but a single environment does not at its reset: return them from both, or neither."
             )
         return returned
 

@@ -112,7 +112,7 @@ REFUSED = {
     ),
     "only two numbers": (peculiar.OnlyTwoNumbers, r"returned an array of shape \(2,\)"),
     "no seed": (peculiar.NoSeed, r"the reset of NoSeed cannot be used .* seed=None, options=None"),
-    "no options": (peculiar.NoOptions, "unexpected keyword argument 'options'"),
+    "no options": (peculiar.NoOptions, "got an unexpected keyword argument 'options'"),
     "no space": (peculiar.NoSpace, "the observation_space of NoSpace is None"),
     "no actions": (peculiar.NoActions, "the action_space of NoActions is None"),
     "no environment": (peculiar.NoEnvironment, "gives no gymnasium.Env: let its class inherit"),
@@ -144,7 +144,7 @@ def _once_legal(self: Any, step: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("entry_point", "sentence"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_as_declared_is_refused(entry_point, sentence):
-    with pytest.raises(UserError, match=f"^Peculiar-v0(:| .*)? ?{sentence}"):
+    with pytest.raises(UserError, match=f"^Peculiar-v0.* {sentence}"):
         play(entry_point)
 
 
@@ -324,7 +324,7 @@ WRONG = {
     "first": (np.zeros(3, np.float32), r"observations of its 2 streams in reset: .* \(2, 3\)"),
     "observations": (TWO.astype(np.float64), "dtype float64 as observations .* in step 1"),
     "next_observations": (TWO[:1], r"shape \(1, 3\) .* as next_observations"),
-    "rewards": (1.0, r"returned 1\.0 as rewards .* shape \(2,\)"),
+    "rewards": (1.0, r"1\.0 as rewards .* shape \(2,\)"),
     "terminated": (np.zeros(2), "as terminated .* dtype bool"),
     "truncated": (np.zeros((2, 1), bool), r"shape \(2, 1\) and dtype bool as truncated"),
     "next_action_masks": (np.ones((2, 3), bool), "its spec says that there are none"),
@@ -456,7 +456,11 @@ VECTORS: dict[str, Any] = {
     "four": (peculiar.Plain, {"size": 4}, "the step of SyncVectorEnv returned 4 values"),
     "below": (seen(-1, FOUR, 3), {}, "the observation -1 in step 3"),
     "no end": (peculiar.Plain, {"info": {}}, r"without info\['final_obs'\]"),
-    "masks": (masked(None, SOME), {}, r"names legal actions in info\['action_mask'\] of a step"),
+    "masks": (
+        masked(None, SOME),
+        {},
+        r"names legal actions in info\['action_mask'\] of a step of its streams",
+    ),
 }
 
 
