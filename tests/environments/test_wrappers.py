@@ -458,7 +458,9 @@ def test_a_replay_holds_each_frame_of_a_stack_once_and_makes_the_stacks_again():
 def test_what_cannot_be_stacked_is_refused():
     with pytest.raises(UserError, match="Pong's observations are stacks of 4 already"):
         StackFrames(AtariEnvironment(game="Pong"))
-    with pytest.raises(UserError, match="StackFrames.size is 1: give a whole number, from 2 to 1,000"):
+    with pytest.raises(
+        UserError, match="StackFrames.size is 1: give a whole number, from 2 to 1,000"
+    ):
         StackFrames(Told(LINE), 1)
     with pytest.raises(UserError, match="those of Told-v0 have Discrete.3., which are names"):
         StackFrames(Told(gymnasium.spaces.Discrete(3)))
