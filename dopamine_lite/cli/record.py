@@ -25,6 +25,7 @@ _STRIP_HEIGHT, _FONT_SIZE = 28, 18
 _ATARI_RATE, _DEFAULT_RATE = 60, 30  # frames per second
 _FEWEST_PICTURES_A_SECOND, _MOST_PICTURES_A_SECOND = 0.1, 1000.0
 _GIF_RATE = 25  # a second of an animated GIF is large
+_LONGEST_EPISODE = 100_000  # steps: an hour of film; Atari has 27,000 at most
 _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 
 
@@ -133,6 +134,11 @@ def _play(
         score += float(step.rewards[0])
         steps += 1
         ended = bool(step.episode_over[0])
+        if not ended and steps >= _LONGEST_EPISODE:
+            raise UserError(
+                f"An episode of {runner.spec.id} has not ended after {steps:,} steps, which is more than a "
+                "film can show: set Runner.max_steps_per_episode in a run that is to be filmed."
+            )
         if not ended:  # else the environment already shows the next episode's beginning
             picture = environment.render()
         film.show(picture, _caption(score, steps), last=ended)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dopamine_lite.cli import record
 from dopamine_lite.cli.record import _caption, _Film, _steps_per_second, captioned
 from dopamine_lite.cli.run_directory import written_aside
 from tests.agents.tiny import spec
@@ -105,3 +106,12 @@ def test_film_that_fails_leaves_what_was_there(tmp_path):
         raise RuntimeError
     assert film.read_text() == "an older film"
     assert list(tmp_path.iterdir()) == [film]
+
+
+def test_an_episode_without_an_end_is_no_film(runs, cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "_LONGEST_EPISODE", 3)
+    film = tmp_path / "film.gif"
+    refused = cli("record", "--base_dir", runs["random"], "--output", film)
+    assert refused.status == 2
+    assert "An episode of CartPole-v1 has not ended after 3 steps, which is more" in refused.err
+    assert list(tmp_path.iterdir()) == []
