@@ -62,9 +62,9 @@ def targets(
     tf.debugging.assert_shapes(
         [(returns, "B"), (discounts, "B"), (next_quantiles, "BQA"), (next_actions, "B")]
     )
+    next_quantiles = tf.where(discounts[:, None, None] > 0, next_quantiles, 0.0)  # be they infinite
     next_values = select(next_quantiles, next_actions)
-    discounted = tf.math.multiply_no_nan(next_values, discounts[:, None])
-    return tf.stop_gradient(returns[:, None] + discounted)
+    return tf.stop_gradient(returns[:, None] + discounts[:, None] * next_values)
 
 
 def quantile_huber(

@@ -17,8 +17,8 @@ def td_targets(returns: tf.Tensor, discounts: tf.Tensor, next_values: tf.Tensor)
       [B], with no gradient.
     """
     _assert_same_shape(returns, discounts, next_values, rank=1)
-    # A discount of zero leaves nothing of a value, be it infinite.
-    return tf.stop_gradient(returns + tf.math.multiply_no_nan(next_values, discounts))
+    next_values = tf.where(discounts > 0, next_values, 0.0)  # be it infinite
+    return tf.stop_gradient(returns + discounts * next_values)
 
 
 def q_learning_values(next_q: tf.Tensor) -> tf.Tensor:
