@@ -12,14 +12,16 @@ from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
 from dopamine_lite.common.checks import check_not_negative, check_whole
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import quantile
 from dopamine_lite.networks.heads import Head, ImplicitQuantileHead
-from dopamine_lite.networks.layers import uniform
+from dopamine_lite.networks.layers import normal, uniform
 from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.torsos import NatureCNN, Torso
+from dopamine_lite.networks.twins import agree, telling_parameters
 
 
 @gin.configurable
@@ -108,6 +110,28 @@ class IQNAgent(ValueAgent):
             double=double,
             max_gradient_norm=max_gradient_norm,
         )
+        self._check_head()
+
+    def _check_head(self) -> None:
+        """Raises UserError where the ways in which a head computes its quantiles do not agree."""
+        network, head = self._online, self._online.head
+        actions = tf.constant([0, 1, 0, 1]) % self._num_actions
+        with telling_parameters(network.variables):
+            features = network.features(normal([4, *network.prepared_shape], tf.constant([0, 1])))
+            taus = uniform([4, 5], tf.constant([2, 3]))
+            quantiles = head.quantiles(features, taus)
+            pairs = (
+                (
+                    quantile.select(quantiles, actions),
+                    head.chosen_quantiles(features, taus, actions),
+                ),
+                (quantile.values(quantiles), head.mean_quantiles(features, taus)),
+            )
+        if not all(agree(expected.numpy(), found.numpy()) for expected, found in pairs):
+            raise UserError(
+                f"A {type(head).__name__} acts by other quantiles than it learns: let its `quantiles`, "
+                "`chosen_quantiles` and `mean_quantiles` compute the same."
+            )
 
     def _loss(self, batch: Batch) -> Loss:
         num_taus, num_target_taus, num_choice_taus = self._samples
@@ -135,9 +159,7 @@ class IQNAgent(ValueAgent):
                 next_q = target.mean_quantiles(next_features, choice_taus)
             next_actions = tf.argmax(batch.next_legal(next_q), axis=1, output_type=tf.int32)
             next_values = target.chosen_quantiles(next_features, target_taus, next_actions)
-        discounts = batch.discounts[:, None]
-        next_values = tf.where(discounts == 0, 0.0, next_values)  # as in `td.td_targets`
-        targets = returns[:, None] + discounts * next_values
+        targets = returns[:, None] + batch.discounts[:, None] * next_values
 
         taus = draw(num_taus, batch.seeds.online)
         features = self._online.features(batch.states)

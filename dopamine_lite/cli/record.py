@@ -136,8 +136,8 @@ def _play(
         ended = bool(step.episode_over[0])
         if not ended and steps >= _LONGEST_EPISODE:
             raise UserError(
-                f"An episode of {runner.spec.id} has not ended after {steps:,} steps, which is more than "
-                "a film can show: set Runner.max_steps_per_episode in a run that is to be filmed."
+                f"An episode of {runner.spec.id} has not ended after {steps:,} steps, which is more "
+                "than a film can show: set Runner.max_steps_per_episode in a run that is to be filmed."
             )
         if not ended:  # else the environment already shows the next episode's beginning
             picture = environment.render()

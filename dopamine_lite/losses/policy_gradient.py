@@ -39,7 +39,8 @@ def gae(
         [(tensor, "TN") for tensor in (rewards, values, next_values, terminated, truncated)]
     )
     going_on = 1.0 - tf.cast(terminated | truncated, rewards.dtype)
-    bootstrapped = tf.where(terminated, 0.0, next_values)
+    next_values = tf.where(terminated, 0.0, next_values)  # be it infinite
+    bootstrapped = next_values * (1.0 - tf.cast(terminated, rewards.dtype))
     deltas = rewards + gamma * bootstrapped - values
     advantages = tf.scan(
         lambda later, step: step[0] + gamma * gae_lambda * step[1] * later,

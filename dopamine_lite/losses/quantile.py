@@ -60,8 +60,8 @@ def targets(
     tf.debugging.assert_shapes(
         [(returns, "B"), (discounts, "B"), (next_quantiles, "BQA"), (next_actions, "B")]
     )
+    next_quantiles = tf.where(discounts[:, None, None] > 0, next_quantiles, 0.0)  # be they infinite
     next_values = select(next_quantiles, next_actions)
-    next_values = tf.where(discounts[:, None] == 0, 0.0, next_values)  # as in `td.td_targets`
     return tf.stop_gradient(returns[:, None] + discounts[:, None] * next_values)
 
 

@@ -82,10 +82,16 @@ def keras_model(network: Network) -> keras.Sequential:
         ]
     )
     model.set_weights([weight for layer in layers for weight in layer.get_weights()])
+
+    # By XLA: of a transpose of bytes outside it, TensorFlow complains aloud.
+    @tf.function(jit_compile=True)
+    def both(observations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = network.head.values(network(network.prepare(observations)))
+        return outputs, model(observations)
+
     # A class that extends one of ours, or of Keras's, may compute something else than that.
-    observations = tf.constant(example_observations(network.observation_space, _EXAMPLES))
-    outputs = network.head.values(network(network.prepare(observations)))
-    if not agree(outputs.numpy(), model(observations).numpy()):
+    outputs, of_model = both(example_observations(network.observation_space, _EXAMPLES))
+    if not agree(outputs.numpy(), of_model.numpy()):
         raise UserError(
             f"A {type(torso).__name__} with a {type(network.head).__name__} like this one computes "
             "something else than its layers do in Keras alone: export it with --format savedmodel."

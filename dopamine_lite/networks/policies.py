@@ -20,7 +20,6 @@ from dopamine_lite.common.checks import check_number
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.losses import td
 from dopamine_lite.networks.layers import Dense, orthogonal
 
 _ILLEGAL = -1e9  # a logit that leaves its action no probability, and stays finite
@@ -121,7 +120,7 @@ class CategoricalPolicy:
 
     def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
         chosen = [
-            td.select(logs, actions[:, index])
+            tf.reduce_sum(logs * tf.one_hot(actions[:, index], logs.shape[1]), axis=1)
             for index, logs in enumerate(self._log_softmaxes(outputs))
         ]
         return tf.add_n(chosen)

@@ -224,6 +224,19 @@ def test_what_an_agent_cannot_learn_from_is_refused(arguments, sentence):
         build("iqn", **arguments)
 
 
+class SquashedHead(ImplicitQuantileHead):
+    """With a last layer that is not linear, as two of its methods take it to be."""
+
+    def __init__(self, seeds: Seeds, num_actions: int):
+        super().__init__(seeds, num_actions)
+        self._last.activation = tf.tanh
+
+
+def test_a_head_that_learns_other_quantiles_than_it_acts_by_is_refused():
+    with pytest.raises(UserError, match="A SquashedHead acts by other quantiles than it learns"):
+        build("iqn", head=SquashedHead)
+
+
 def test_images_are_augmented_and_nothing_else():
     with pytest.raises(UserError, match="RainbowAgent.augmentation changes images"):
         build("rainbow", augmentation=RandomShift)
