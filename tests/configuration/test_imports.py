@@ -10,7 +10,7 @@ from gin import config as gin_config
 
 from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration import ImportRule
+from dopamine_lite.configuration import ImportRule, modules
 from dopamine_lite.environments.gymnasium_environment import find
 
 
@@ -52,12 +52,12 @@ def test_packages(here, text):
     load(text)
     assert "own_pack.part" in sys.modules
     assert configuration.imported_modules() == ["own_pack.part"]
-    assert configuration.import_flags() == " --import own_pack.part"
+    assert modules.import_flags() == " --import own_pack.part"
 
 
 def test_this_package_and_what_is_loaded_need_no_word(here):
     load("import dopamine_lite.agents.random_agent", "import json", "import gin", allowed=())
-    assert configuration.import_flags() == ""
+    assert modules.import_flags() == ""
 
 
 def test_the_word_covers_a_module_and_what_is_in_it(here):
@@ -87,7 +87,7 @@ def test_an_environment_id_imports_as_import_does(here):
     load(allowed=["own_ids"])
     assert find("own_ids:OwnIds-v0").entry_point == "own_ids:make"
     assert configuration.imported_modules() == ["own_ids"]
-    assert configuration.import_flags() == " --import own_ids"
+    assert modules.import_flags() == " --import own_ids"
 
 
 @pytest.mark.parametrize("base", [".", "..", "link"])
@@ -133,5 +133,5 @@ def test_a_runs_config_includes_nothing(here):
     (here / "config.gin").write_text("include 'other.gin'\n")
     (here / "other.gin").write_text("import json\n")
     with pytest.raises(UserError, match=r"^config\.gin includes other\.gin: a run's config has"):
-        configuration.load(["config.gin"], rule=ImportRule(allowed=()))
+        configuration.load_run(Path("config.gin"), rule=ImportRule(allowed=()))
     configuration.load(["config.gin"])
