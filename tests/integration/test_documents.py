@@ -38,6 +38,14 @@ def name(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
 
 
+def with_flag(arguments: list[str], flag: str, value: str) -> list[str]:
+    """`arguments` with this `value` of `flag`, whether they have another or none."""
+    if flag not in arguments:
+        return [*arguments, flag, value]
+    place = arguments.index(flag) + 1
+    return [*arguments[:place], value, *arguments[place + 1 :]]
+
+
 TO_RUN = [document for document in DOCUMENTS if commands(document) or blocks(document, "python")]
 
 
@@ -59,7 +67,7 @@ def test_every_command_works(document, tmp_path, monkeypatch):
             if arguments[0] == "train":
                 arguments += shrunk(arguments[arguments.index("--gin_files") + 1])
             if arguments[0] == "evaluate":
-                arguments += ["--episodes", "2"]
+                arguments = with_flag(arguments, "--episodes", "2")
             assert main(arguments) == 0, command
         elif program == "make":
             subprocess.run(["make", "-n", "-C", ROOT, *arguments], check=True, capture_output=True)
