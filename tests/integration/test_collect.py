@@ -60,7 +60,10 @@ def make_run(tmp_path):
         (directory / "provenance.json").write_text(json.dumps(made_by))
         (directory / "config.gin").write_text("Runner.num_iterations = 2\n")
         lines = [
-            json.dumps({"agent_steps": steps} | (phases or {"train": PHASE, "eval": PHASE}))
+            json.dumps(
+                {"iteration": steps // 200 - 1, "agent_steps": steps}
+                | (phases or {"train": PHASE, "eval": PHASE})
+            )
             for steps in (200, 400)
         ]
         (directory / "logs" / "iterations.jsonl").write_text("\n".join(lines) + "\n")
