@@ -264,7 +264,10 @@ def test_games_are_found_by_any_usual_name(name, rom):
         ({"game": "Combat"}, "no Atari game 'Combat'"),  # for two players: would end the process
         ({"game": "SpaceInvader"}, "did you mean SpaceInvaders"),
         ({"game": "ALE/Pong-ram-v5"}, "did you mean Pong"),
-        ({"game": "Pong", "stack_size": 0}, "stack_size is 0: give a whole number, from 1 to 1,000"),
+        (
+            {"game": "Pong", "stack_size": 0},
+            "stack_size is 0: give a whole number, from 1 to 1,000",
+        ),
         ({"game": "Pong", "num_envs": 0}, "num_envs is 0"),
         ({"game": "Pong", "frame_skip": 2.5}, "frame_skip is 2.5"),
         ({"game": "Pong", "noop_max": -1}, "noop_max is -1: give a whole number, from 0 to 10,000"),
