@@ -166,7 +166,6 @@ def _require_equal(part: Any, expected: tf.Tensor, found: np.ndarray) -> None:
     if not agree(expected.numpy(), found):
         name = getattr(part, "kind", type(part).__name__)
         raise UserError(
-            f"{name}.call_numpy, by which actions are chosen, gives other numbers than what the {name} "
-            "learns by in TensorFlow: let it compute the same, or remove it; acting then takes "
-            "TensorFlow, too."
+            f"{name}.call_numpy, by which actions are chosen, gives other numbers than TensorFlow does "
+            "in learning: let it compute the same, or remove it, and TensorFlow chooses actions, too."
         )
