@@ -70,8 +70,8 @@ class PolicyAgent(Agent):
         if normalise_observations:
             if not isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.MultiBinary):
                 raise UserError(
-                    f"The observations of {spec.id}, {space}, are names or have several entries, which "
-                    f"have no mean: bind {name}.normalise_observations = False."
+                    f"The observations of {spec.id}, {space}, have no mean, which those of a Box and a "
+                    f"MultiBinary have: bind {name}.normalise_observations = False."
                 )
             self._normaliser = ObservationNormaliser(space.shape)
             space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)

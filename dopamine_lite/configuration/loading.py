@@ -59,8 +59,7 @@ def load(
         allowed, a syntax error, or a value that its parameter cannot be given.
     """
     paths = [str(files.find_config(str(name))) for name in gin_files]
-    _begin(rule or ImportRule(), os.path.isfile)
-    with _admitted_imports():
+    with _begun(rule or ImportRule(), os.path.isfile):
         for path in paths:
             _explained(gin.parse_config_file, path, f"in {path}")
         _add_bindings(gin_bindings)
@@ -78,8 +77,7 @@ def load_run(
       UserError: as `load`; or the file is damaged, or this version cannot do what it says.
     """
     text, sentences = translated(config_text(config), str(config))
-    _begin(rule or ImportRule(), functools.partial(_refuse_include, config))
-    with _admitted_imports():
+    with _begun(rule or ImportRule(), functools.partial(_refuse_include, config)):
         _explained(gin.parse_config, _Text(text, str(config)), f"in {config}")
         _add_bindings(gin_bindings)
     return sentences
@@ -105,16 +103,6 @@ def config_text(path: Path) -> str:
         raise UserError(
             f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
         ) from error
-
-
-def _begin(rule: ImportRule, may_read: Callable[[str], bool]) -> None:
-    """Forgets what was loaded; from here on gin imports by `rule` and reads files by `may_read`."""
-    gin.clear_config()
-    modules.begin(rule)
-    # Gin has no public way to set these two lists, only to add to them. Its second file reader
-    # looks inside Python packages and logs an error for every file that it does not find there.
-    gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
-    gin_config._FILE_READERS[:] = [(functools.partial(_opened, []), may_read)]
 
 
 def _add_bindings(gin_bindings: Iterable[str]) -> None:
@@ -162,13 +150,24 @@ class _Admitting(gin_config.ParseContext):
 
 
 @contextlib.contextmanager
-def _admitted_imports() -> Iterator[None]:
-    """While this lasts, gin imports what `modules` admits."""
+def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[None]:
+    """Forgets what was loaded; while this lasts, gin imports by `rule` and reads files by `may_read`.
+
+    Afterwards gin reads files as it did before, for a program that uses it beside this package.
+    """
+    gin.clear_config()
+    modules.begin(rule)
+    # Gin has no public way to set these, only to add to the two lists. Its second file reader looks
+    # inside Python packages and logs an error for every file that it does not find there.
+    prefixes, readers = gin_config._LOCATION_PREFIXES[:], gin_config._FILE_READERS[:]
     context = gin_config.ParseContext
+    gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
+    gin_config._FILE_READERS[:] = [(functools.partial(_opened, []), may_read)]
     gin_config.ParseContext = _Admitting
     try:
         yield
     finally:
+        gin_config._LOCATION_PREFIXES[:], gin_config._FILE_READERS[:] = prefixes, readers
         gin_config.ParseContext = context
 
 

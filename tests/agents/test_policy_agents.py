@@ -142,7 +142,7 @@ def test_several_actions_are_learned_from_states_that_are_numbers(name, tmp_path
 
 
 def test_states_that_are_numbers_are_not_normalised():
-    with pytest.raises(UserError, match="names of 6 states, which have no mean"):
+    with pytest.raises(UserError, match=r"Discrete\(6, start=-3\), have no mean"):
         build("ppo", spec=TwoLamps.spec, normalise_observations=True)
 
 

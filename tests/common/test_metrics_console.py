@@ -221,14 +221,17 @@ def test_the_iterations_are_a_table_above_the_bar(terminal, clock):
     with console:
         console.start(4000, 0)
         console.iteration(record(0, 1000))
-        console.iteration(record(1, 2000, eval={"episodes": 0, "average_return": None}))
+        train = {"episodes": 12, "average_return": 21.375, "cut_episodes": 8}
+        console.iteration(
+            record(1, 2000, train=train, eval={"episodes": 0, "average_return": None})
+        )
         console.say("A sentence [with brackets] and :smile:.")
     shown = terminal.text()
-    header = "iteration  agent steps  train return  episodes  eval return  episodes   steps/s"
+    header = "iteration  agent steps train return episodes   cut eval return episodes steps/s"
     assert shown.count(header) == 1
     for row in (
-        "        1        1,000         21.38        12        -3.00         1       100\n",
-        "        2        2,000         21.38        12            -         0       100\n",
+        "        1        1,000        21.38       12     -       -3.00        1     100\n",
+        "        2        2,000        21.38       12     8           -        0     100\n",
         "A sentence [with brackets] and :smile:.\n",
     ):
         assert row in shown
