@@ -13,6 +13,7 @@ from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.plain_files import check_directory
+from dopamine_lite.common.printable import printable
 
 SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
 _RESAMPLES = 10_000
@@ -116,5 +117,5 @@ def _show(result: dict[str, Any], output: Path) -> None:
     print(f"  mean {statistics['mean']:,.2f}{interval}")
     print("  " + ", ".join(f"{name} {statistics[name]:,.2f}" for name in ("min", "median", "max")))
     protocol = ", ".join(f"{name}={value}" for name, value in result["protocol"].items())
-    print(f"  protocol: {protocol or 'as the environment comes'}")
+    print(f"  protocol: {printable(protocol) or 'as the environment comes'}")
     print(f"  written to {output}")

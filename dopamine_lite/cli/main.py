@@ -21,6 +21,7 @@ from absl import flags
 
 import dopamine_lite
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.printable import printable
 
 COMMANDS = ("train", "evaluate", "record", "plot", "export", "inspect", "list")
 _PRINTING = ("inspect", "list")  # what these print is all they do; the others leave files
@@ -257,6 +258,8 @@ def _say(sentence: str) -> None:
     if sys.stderr is None:
         return
     try:
-        print(f"dopamine-lite: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+        print(
+            f"dopamine-lite: {printable(' '.join(sentence.split()))}", file=sys.stderr, flush=True
+        )
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

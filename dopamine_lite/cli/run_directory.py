@@ -14,6 +14,7 @@ from absl import flags
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.printable import printable
 from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def load_run(
 
     rule = import_rule(directory, imports)
     for sentence in configuration.load_run(directory / CONFIG, rule=rule):
-        print(sentence, file=sys.stderr)
+        print(printable(sentence), file=sys.stderr)
     runner = configuration.construct(Runner, directory)
     return runner, runner.load(checkpoint)
 
@@ -163,8 +164,10 @@ def import_rule(directory: Path, imports: Sequence[str]) -> ImportRule:
         then, now = provenance.last_origin(directory, name), provenance.origin(name, file)
         changed = f"; its source was {then} when the run last started and is {now} now"
         print(
-            f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
-            f"{changed if then not in (None, now) else ''}.",
+            printable(
+                f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
+                f"{changed if then not in (None, now) else ''}."
+            ),
             file=sys.stderr,
         )
 

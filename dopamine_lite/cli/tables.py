@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dopamine_lite.common.printable import printable
+
 
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
     """Prints `rows`, all of one length, under `title`."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_rich(title, rows)
     else:

@@ -10,6 +10,7 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.printable import printable
 from dopamine_lite.runner.directory import CONFIG, check_place_for_run, is_run
 
 SUMMARY = "Runs an experiment; resumes it, exactly, where its directory holds a run."
@@ -61,7 +62,7 @@ def run(flag_values: flags.FlagValues) -> int:
     else:
         rule = run_directory.import_rule(directory, flag_values["import"].value)
         for sentence in configuration.load_run(directory / CONFIG, bindings, rule):
-            print(sentence, file=sys.stderr)
+            print(printable(sentence), file=sys.stderr)
     runner = configuration.construct(Runner, directory)
     try:
         runner.run()

@@ -24,9 +24,9 @@ _ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyo
 class Contract:
     """Checks the arrays of an environment of N streams.
 
-    Always: rewards are N finite numbers; observations of real numbers are finite and those of a
-    `Discrete` space in it; some action is legal. At the start and at the first end: shapes, dtypes,
-    bounds, and that no array is written to after it was returned.
+    Always: rewards are N finite numbers; observations of real numbers are finite, those of a
+    `Discrete` or `MultiDiscrete` space in it; some action is legal. At the start and at the first
+    end: shapes, dtypes, bounds, and that no array is written to after it was returned.
 
     Args:
       spec: what was declared.
@@ -162,6 +162,10 @@ class Contract:
                 stream = _first((observations < first) | (observations > last))[0]
                 remedy = f"return one integer from {first} to {last}"
                 raise self._outside(observations[stream], stream, [], remedy)
+        elif isinstance(
+            self._space, gymnasium.spaces.MultiDiscrete
+        ):  # a name outside has no column
+            self._check_bounds(observations)
 
     def _check_bounds(self, observations: np.ndarray) -> None:
         """Raises UserError for whole numbers outside of their space; says so of real ones.

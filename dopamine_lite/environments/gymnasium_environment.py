@@ -77,7 +77,7 @@ class GymnasiumEnvironment(Environment):
             first = self._streams[0]
             # What `reset` will return of the first stream: only an info tells of masks, and there may
             # be no second environment to ask, nor a second beginning of this one.
-            self._first: Any = first.reset(seed=int(self._seeds[0]))
+            self._first: Any = first.reset(seed=int(self._seeds[0]))  # None: it has been returned
             self.spec = spec_of(
                 id,
                 first.observation_space,
@@ -100,11 +100,14 @@ class GymnasiumEnvironment(Environment):
         self._contract = Contract(self.spec)
 
     def reset(self) -> np.ndarray:
+        if self._first is None:
+            raise RuntimeError("An environment is reset once; make it anew to begin again.")
         observations = np.empty(self._shape, self._dtype)
         masks = []
         for index, (stream, seed) in enumerate(zip(self._streams, self._seeds, strict=True)):
             observations[index], mask = self._first if index == 0 else stream.reset(seed=int(seed))
             masks.append(mask)
+        self._first = None
         if self.spec.action_masks:
             self.action_masks = np.array(masks)
         self._contract.check_reset(observations, self.action_masks)

@@ -29,7 +29,7 @@ from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.contracts import checked_part
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
@@ -306,12 +306,20 @@ class Runner:
 
     @contextlib.contextmanager
     def _refusing_other_experiments(self, checkpoint: Restored) -> Iterator[None]:
-        """Turns what a state that is not this run's leads to, whatever that is, into a sentence."""
+        """Turns what a state that is not this run's leads to into a sentence.
+
+        An error of the user's own agent keeps its traceback, with a note on where the state is from.
+        """
         try:
             yield
         except UserError:
             raise
         except Exception as error:
+            if is_of_users_code(error):
+                error.add_note(
+                    f"(while {type(self.agent).__name__} took its state from {checkpoint.path})"
+                )
+                raise
             *_, last = traceback.extract_tb(error.__traceback__)
             raise UserError(
                 f"The checkpoint {checkpoint.path} is of another experiment than this "

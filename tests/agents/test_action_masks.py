@@ -161,7 +161,7 @@ def test_learns_among_legal_actions_and_takes_no_other(name):
     assert play(agent, make(seed=1), 60, evaluate=True) > 0.9
 
 
-@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("sampled", core([False, True], True))
 @pytest.mark.parametrize("name", POLICIES)
 def test_policies_learn_among_legal_actions_and_take_no_other(name, sampled):
     environment = make()

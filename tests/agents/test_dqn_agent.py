@@ -78,6 +78,7 @@ def test_learns_from_states_that_are_numbers():
     np.testing.assert_array_equal(agent.act(every, evaluate=True), every % 2)
 
 
+@pytest.mark.exhaustive
 def test_truncation_is_bootstrapped_and_termination_is_not():
     """One step of reward 1, again and again: worth 1 if it ends there, 1 / (1 - gamma) if it is cut."""
     ended, cut = build(), build()

@@ -236,6 +236,7 @@ def test_minibatches_share_every_step_of_a_pass_and_differ_between_passes():
     assert not (np.diff(orders[0, 0]) == 1).all()
 
 
+@pytest.mark.exhaustive
 def test_passes_stop_after_the_one_that_moved_the_policy_too_far():
     """Often wrong: one pass in any case, or none; another metric than the divergence."""
     divergences = []
@@ -251,6 +252,7 @@ def test_passes_stop_after_the_one_that_moved_the_policy_too_far():
         assert agent.metrics()["passes"] == expected
 
 
+@pytest.mark.exhaustive
 def test_the_kl_coefficient_adapts():
     far = build("ppo_kl", optimizer=functools.partial(Adam, learning_rate=0.1), kl_target=1e-6)
     Identity(2).play(far, 16)

@@ -38,6 +38,7 @@ EPSILON = 0.2
 EXPLORING = functools.partial(
     EpsilonGreedy, epsilon_train=EPSILON, epsilon_eval=0.0, epsilon_decay_period=0
 )
+from tests.core import core
 
 
 def spec(num_states: int, num_actions: int = 2, num_envs: int = 1, **starts: int):
@@ -281,7 +282,7 @@ def test_learns_the_values_of_dynamic_programming(name, num_envs):
         np.testing.assert_allclose(table, values_of_chain(0.8, 0.0), atol=1e-6)
 
 
-@pytest.mark.parametrize("num_envs", [1, 5])
+@pytest.mark.parametrize("num_envs", core([1, 5], 5))
 def test_sarsa_learns_the_values_of_its_own_policy(num_envs):
     """Of the policy that explores, in truncated states too; they differ from the best ones."""
     agent = build(
@@ -354,7 +355,7 @@ def trained(name: str, world: str, steps: int, **arguments: Any) -> tuple[Any, M
     return agent, model_of(gymnasium.make(world, **WORLDS[world]))
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", core(WORLDS, "GridWorld-v0"))
 @pytest.mark.parametrize("name", ["q_learning", "double_q_learning"])
 def test_learns_what_value_iteration_computes(name, world):
     steps = 400_000 if world == "CliffWalking-v1" else 100_000
@@ -366,6 +367,7 @@ def test_learns_what_value_iteration_computes(name, world):
         np.testing.assert_allclose(table[reached], expected[reached], atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_sarsa_learns_what_policy_evaluation_computes():
     agent, model = trained("sarsa", "GridWorld-v0", 800_000, gamma=0.8, learning_rate=0.005)
     randomly = np.full(model.rewards.shape, 1 / model.rewards.shape[1])

@@ -22,7 +22,13 @@ json.dump(np.asarray(actions).tolist(), sys.stdout)
 """
 
 
-@pytest.mark.parametrize(("kind", "name"), [("savedmodel", "policy"), ("keras", "policy.keras")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("savedmodel", "policy"),
+        pytest.param("keras", "policy.keras", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_the_model_acts_as_the_agent_does(runs, cli, tmp_path, kind, name):
     from dopamine_lite.cli.run_directory import load_run
 

@@ -141,8 +141,12 @@ def test_what_cannot_be_printed_is_a_sentence(command, sentence):
     ("redirection", "sentence"),
     [
         (">/dev/full", "Standard output was lost (No space left on device), but the work is done."),
-        (">&-", "Standard output was lost (Bad file descriptor), but the work is done."),
-        ("2>/dev/full", ""),
+        pytest.param(
+            ">&-",
+            "Standard output was lost (Bad file descriptor), but the work is done.",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param("2>/dev/full", "", marks=pytest.mark.exhaustive),
         ("<&- >&- 2>&-", ""),
     ],
 )
@@ -158,6 +162,7 @@ def test_work_is_done_though_nobody_can_read_of_it(redirection, sentence, runs, 
     assert sentence in ended.err and ended.err.count("\n") == bool(sentence)
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_written_into_files_for_a_closed_output(tmp_path):
     # What is opened first would get the number of the closed output, and all that is written there.
     (tmp_path / "prints.py").write_text(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from typing import Any
 
 import pytest
 
+from dopamine_lite.agents.random_agent import RandomAgent
+from dopamine_lite.environments.factory import create_environment
+from dopamine_lite.runner.runner import Runner
 from tests.cli.conftest import files_below
 from tests.common import crafted
 
@@ -61,3 +65,28 @@ def test_an_agents_own_error_keeps_its_place(runs, cli, tmp_path):
     assert ran.status == 2 and ran.err.count("\n") == 1
     assert "is of another experiment than this RandomAgent (" in ran.err
     assert "raised in " in ran.err and ", line " in ran.err
+
+
+class Forgetful(RandomAgent):
+    """A user's agent, whose state lacks what it looks for."""
+
+    def set_state(self, state):
+        self.counts = state["counts"]
+
+
+def test_a_users_own_bug_keeps_its_traceback(tmp_path):
+    def run(iterations):
+        Runner(
+            tmp_path,
+            agent=Forgetful,
+            environment=functools.partial(create_environment, "CartPole-v1"),
+            num_iterations=iterations,
+            training_steps=20,
+            schedule="continuous_train",
+        ).run()
+
+    run(1)
+    with pytest.raises(KeyError, match="counts") as raised:
+        run(2)
+    (note,) = raised.value.__notes__
+    assert note.startswith("(while Forgetful took its state from ") and "checkpoint-0" in note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -133,6 +134,23 @@ def test_showing_a_run_imports_nothing(cli, stranger, markers, tmp_path, monkeyp
     assert cli("inspect", "--base_dir", ".").status == 0
     assert cli("plot", "--base_dir", ".", "--output", tmp_path / "curves.png").status == 0
     assert list(markers.iterdir()) == []
+
+
+def test_nothing_speaks_to_the_terminal(cli, stranger, tmp_path):
+    """Escape sequences can hide lines, or type for the user."""
+    escape = "\x1b[2K\x9b31m"
+    known = json.loads((stranger / "provenance.json").read_text())
+    known["agent"]["torso"] = escape
+    (stranger / "provenance.json").write_text(json.dumps(known))
+    (stranger / f"notes{escape}").touch()
+    seen = cli("inspect", "--base_dir", stranger)
+    assert seen.status == 0 and seen.out.count(r"\x1b[2K\x9b31m") == 2
+    config = stranger / "config.gin"
+    config.write_text(config.read_text() + f"\nRunner.schedule = '{escape}'\n")
+    refused = cli("train", "--base_dir", stranger)
+    assert refused.status == 2
+    for shown in (seen.out, seen.err, refused.out, refused.err):
+        assert not set(escape[:1] + escape[4:5]) & set(shown)
 
 
 def installed(*arguments: object, **options) -> subprocess.CompletedProcess:

@@ -13,6 +13,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.types import Transitions
 from tests.common.episodes import GAMMA, Reference, histories, play
+from tests.core import core
 
 
 def build(num_envs: int, capacity: int, stack: int, horizon: int, seed: int = 0) -> CircularReplay:
@@ -86,7 +87,7 @@ def test_one_step_episodes_and_last_transitions_are_kept(ending):
     assert_samples_are(replay, expected, 4)
 
 
-@pytest.mark.parametrize("num_envs", [1, 2])
+@pytest.mark.parametrize("num_envs", core([1, 2], 2))
 def test_what_few_can_be_drawn_is_found_and_drawn_uniformly(num_envs):
     """Of a stream's 1,003 frames three have a successor 1,000 steps later."""
     replay = build(num_envs, 2_000 * num_envs, 1, 1_000)

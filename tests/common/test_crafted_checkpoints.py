@@ -22,6 +22,7 @@ from dopamine_lite.common import memory
 from dopamine_lite.common.checkpointing import Checkpointer, digest
 from dopamine_lite.common.errors import UserError
 from tests.common import crafted
+from tests.core import core
 
 MEMORY = 32 << 20  # bytes that the machine pretends to have
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -446,7 +447,7 @@ def harm(checkpoint: Path, generator: random.Random) -> None:
         crafted.change_segment(checkpoint, lambda h, data: (h, mutate_bytes(data, generator)))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", core(range(4), 0))
 def test_whatever_is_changed_it_is_loaded_or_refused_by_a_sentence(seed):
     generator = random.Random(seed)
     loaded = refused = 0

@@ -280,7 +280,8 @@ def test_a_module_in_the_package_that_no_commit_tells_of(checkout, monkeypatch):
     git(checkout, "commit", "-qm", "two")
     (directory / "mine.py").write_text("")
     monkeypatch.setattr(provenance, "__file__", str(directory / "common" / "provenance.py"))
-    monkeypatch.setattr(configuration, "imported_modules", lambda: sorted(sys.modules))
+    names = ["json", "package", "package.mine", "package.tracked", "pytest"]
+    monkeypatch.setattr(configuration, "imported_modules", lambda: names)
     own = provenance.collect(THREADS)["modules"]
     assert own["package.mine"] == "e3b0c442"
     assert "package.tracked" not in own and "package" not in own
@@ -440,6 +441,7 @@ def test_what_does_not_is_not(section, values):
     assert provenance.changes(start(), start(**{section: values})) == []
 
 
+@pytest.mark.exhaustive
 def test_the_threads_that_are_bound_are_those_in_force():
     lines = [
         "from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads",

@@ -29,6 +29,7 @@ from tests.environments.peculiar import (
     NONE,
     PICTURE,
     SOME,
+    Plain,
     drawn,
     masked,
     paid,
@@ -140,6 +141,31 @@ def _once_legal(self: Any, step: int) -> dict[str, Any]:
     """Legal actions but for the start of every episode after the first."""
     self.starts = getattr(self, "starts", 0) + (step == 0)
     return {"action_mask": NONE if step == 0 and self.starts > 1 else SOME}
+
+
+@pytest.mark.parametrize(
+    ("space", "outside"),
+    [(FOUR, -1), (spaces.MultiDiscrete([3, 4]), np.array([1, 4]))],
+    ids=["one", "several"],
+)
+def test_a_name_outside_is_noticed_however_late(space, outside):
+    class Late(Plain):
+        observation_space = space
+        steps = 0
+
+        def observation(self, step: int) -> Any:
+            self.steps += 1
+            return outside if self.steps > 200 else outside * 0
+
+    with pytest.raises(UserError, match=r"declares (Multi)?Discrete"):
+        play(Late, steps=250)
+
+
+def test_an_environment_is_reset_once():
+    environment = create_environment("CartPole-v1")
+    environment.reset()
+    with pytest.raises(RuntimeError, match="reset once"):
+        environment.reset()
 
 
 @pytest.mark.parametrize(("entry_point", "sentence"), REFUSED.values(), ids=REFUSED)

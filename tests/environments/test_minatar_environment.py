@@ -16,6 +16,7 @@ from dopamine_lite.environments.minatar_environment import (
     draw,
     find_game,
 )
+from tests.core import core
 
 FREEWAY_STEPS = 2501  # in an episode: the package ends it when its count of 2,500 is below 0
 
@@ -37,7 +38,7 @@ def play(environment: MinAtarEnvironment, steps: int, seed: int = 0) -> list[np.
     return seen
 
 
-@pytest.mark.parametrize("minimal", [True, False])
+@pytest.mark.parametrize("minimal", core([True, False], False))
 @pytest.mark.parametrize("game", GAMES)
 def test_a_stream_is_the_packages_own_game(minatar, game, minimal):
     """Driven by hand with the stream's seed: observations, rewards and ends are the same."""

@@ -418,6 +418,7 @@ def nearest_discrete(observation: np.ndarray) -> int:
     return 0 if abs(side) < 0.5 else 4 if side < 0 else 5
 
 
+@pytest.mark.exhaustive
 def test_discrete_actions_suffice_to_land():
     lander = RocketLander(continuous=False)
     flights = [fly(lander, nearest_discrete, seed) for seed in range(30)]

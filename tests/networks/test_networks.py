@@ -28,6 +28,7 @@ from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Adam, RMSProp
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, PatchConvolution
+from tests.core import core
 
 
 def space(shape: tuple[int, ...], dtype: Any) -> gymnasium.spaces.Box:
@@ -59,6 +60,7 @@ def test_nature_cnn_reads_channels_first_frames():
     np.testing.assert_allclose(prepared, frames.transpose(0, 2, 3, 1) / 255.0, rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_building_a_network_of_frames_says_nothing(capfd):
     # TensorFlow's eager transpose of bytes complains, once a process, of an AVX-512 that is there.
     code = """
@@ -298,7 +300,7 @@ def test_noise_is_off_without_a_seed_and_repeats_with_one():
     assert (first != values(observations, np.random.default_rng(4))).all()
 
 
-@pytest.mark.parametrize("way", ["tensorflow", "numpy"])
+@pytest.mark.parametrize("way", core(["tensorflow", "numpy"], "numpy"))
 def test_noise_has_the_moments_of_the_factorised_gaussian(way):
     """y - x mu_w - mu_b = (sum_i x_i f(e_i) sigma + sigma) f(e'): Var f = E|e| = sqrt(2 / pi)."""
     layer = NoisyDense(2, Seeds(0), 0.5, "noisy")
@@ -318,7 +320,7 @@ def test_noise_has_the_moments_of_the_factorised_gaussian(way):
     np.testing.assert_allclose(noise.var(axis=0), variance, rtol=0.1)
 
 
-@pytest.mark.parametrize("way", ["TensorFlow", "NumPy"])
+@pytest.mark.parametrize("way", core(["TensorFlow", "NumPy"], "NumPy"))
 def test_every_noisy_layer_has_noise_of_its_own(way):
     """Often wrong: one generator for all noisy layers."""
     head = QHead(Seeds(0), 4, dueling=True, noisy=True)

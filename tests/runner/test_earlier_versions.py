@@ -13,12 +13,13 @@ import pytest
 
 from dopamine_lite.common.metrics.logbook import read_iterations
 from dopamine_lite.configuration import history
+from tests.core import core
 
 DATA = Path(__file__).parents[1] / "data"
 RUNS = sorted(path.relative_to(DATA).as_posix() for path in DATA.glob("schema_*/*"))
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", core(RUNS, "schema_0/dqn", "schema_0/q_learning"))
 def test_a_run_of_an_earlier_version_goes_on(tmp_path, cli, name):
     run = tmp_path / "run"
     shutil.copytree(DATA / name, run)

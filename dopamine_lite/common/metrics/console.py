@@ -17,6 +17,8 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from dopamine_lite.common.printable import printable
+
 _SECONDS_BETWEEN_LINES = 60.0
 _SECONDS_BETWEEN_REFRESHES = 0.25
 _SECONDS_BETWEEN_MARKS = 0.1
@@ -116,7 +118,7 @@ class LineConsole(Console):
         self._wrote = time.monotonic()
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):  # closed, full, or nobody reads
-                print(text, file=self._stream, flush=True)
+                print(printable(text), file=self._stream, flush=True)
 
 
 class RichConsole(Console):
@@ -186,7 +188,7 @@ class RichConsole(Console):
 
     def say(self, text: str) -> None:
         with _while_it_is_there():
-            self._console.print(Text(text))
+            self._console.print(Text(printable(text)))
 
     def close(self) -> None:
         with _while_it_is_there():
