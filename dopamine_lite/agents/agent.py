@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,12 +24,17 @@ class Agent(abc.ABC):
     draws then comes from a generator of its own, so that evaluating never changes training.
     """
 
-    settings: dict[str, Any]  # what its maker gave it by name, beyond what gin did
+    settings: dict[str, Any]  # what its maker gave it, beyond spec, seeds and what gin did
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Keeps the settings: a run built in Python is told from another by them."""
         agent = super().__new__(cls)
-        agent.settings = settings
+        further = dict(enumerate(arguments[2:], start=2))
+        names = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        given = {
+            names[index] if index < len(names) else str(index): further[index] for index in further
+        }
+        agent.settings = given | settings
         return agent
 
     @abc.abstractmethod

@@ -159,7 +159,10 @@ class PolicyAgent(Agent):
 
         def greedy(observations: tf.Tensor) -> dict[str, tf.Tensor]:
             if self._normaliser:
-                centred = tf.cast(observations, tf.float32) - self._normaliser.moments.mean
+                # Whole numbers may have more digits than float32 holds.
+                wide = observations.dtype.is_integer and observations.dtype.size > 2
+                numbers = tf.cast(observations, tf.float64 if wide else tf.float32)
+                centred = tf.cast(numbers - self._normaliser.moments.mean, tf.float32)
                 scaled = centred / self._normaliser.deviation
                 observations = tf.clip_by_value(scaled, -LIMIT, LIMIT)
             outputs = network(network.prepare(observations))

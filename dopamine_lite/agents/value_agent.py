@@ -24,7 +24,7 @@ from dopamine_lite.networks.actor import Actor
 from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.export import keras_model, save_savedmodel
 from dopamine_lite.networks.heads import Head, QHead
-from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.network import Network, require_equal
 from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
 from dopamine_lite.networks.torsos import Torso
 
@@ -160,6 +160,7 @@ class ValueAgent(Agent):
             )
 
         self._online, self._target = network(), network()  # equal: the same seeds
+        require_equal(self._online, self._target)
         if not isinstance(self._online.head, self._head_kind):
             raise UserError(
                 f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "

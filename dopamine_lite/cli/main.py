@@ -14,13 +14,14 @@ import os
 import re
 import sys
 import textwrap
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TextIO, cast
 
 from absl import flags
 
 import dopamine_lite
-from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.printable import printable
 
 COMMANDS = ("train", "evaluate", "record", "plot", "export", "inspect", "list")
@@ -84,13 +85,17 @@ def _sentences(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _say("Interrupted.")
         return _SIGINT
+    except SystemExit as error:  # by somebody's code, for nothing here ends like this
+        traceback.print_exc()
+        _say(f"The code above ended the command by exit({error.code!r}), before it was done.")
+        return error.code if isinstance(error.code, int) and 0 < error.code < 256 else 1
     except OSError as error:
         cause = _original(error)
         if "No usable temporary directory" in str(cause):
             return _refuse(
                 "There is no directory for temporary files: set TMPDIR to one that can be written to."
             )
-        if not isinstance(cause, OSError) or cause.errno not in _ADVICE:
+        if not isinstance(cause, OSError) or cause.errno not in _ADVICE or is_of_users_code(error):
             raise
         what = f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
         return _refuse(f"{what}; {_ADVICE[cause.errno]}.")

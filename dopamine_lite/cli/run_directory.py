@@ -131,11 +131,27 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
 @contextlib.contextmanager
 def written_aside(output: Path) -> Iterator[Path]:
     """A path beside `output` to write to, which takes its place once the body has ended well."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own:
+    with (
+        _directory(output.parent),
+        tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own,
+    ):
         aside = Path(own, output.name)  # nobody can have put a link there
         yield aside
         aside.replace(output)
+
+
+@contextlib.contextmanager
+def _directory(path: Path) -> Iterator[None]:
+    """Makes `path` and those above it; where the body fails, what was made and is empty goes again."""
+    made = [directory for directory in (path, *path.parents) if not directory.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # it holds something by now
+            for directory in made:
+                directory.rmdir()
+        raise
 
 
 def load_run(

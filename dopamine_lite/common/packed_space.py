@@ -54,7 +54,13 @@ class PackedSpace(gymnasium.Space):
         Raises:
           UserError: an entry is no array.
         """
-        leaves = _leaves(space)
+        leaves = list(_leaves(space))
+        for name, _ in leaves:
+            if [other for other, _ in leaves].count(name) > 1:
+                raise UserError(
+                    f"{owner}'s observations have two entries that are called {name!r}, one inside of "
+                    "another: rename one."
+                )
         return cls({name: _single_precision(name, leaf, owner) for name, leaf in leaves}, owner)
 
     @property

@@ -34,6 +34,7 @@ from dopamine_lite.configuration.sentences import (
 from dopamine_lite.configuration.values import check_values
 
 _Result = TypeVar("_Result")
+_Said = tuple[set[tuple[str, str]], dict[tuple[str, str], dict[str, Any]]]  # referred to; bound
 
 
 def load(
@@ -44,8 +45,9 @@ def load(
     """Makes `gin_files` (paths or packaged names) and then `gin_bindings` gin's configuration.
 
     Whatever was loaded before is forgotten. `include` statements are looked up in the current
-    directory and then in `packaged_configs()`. Where a binding puts one part in another's place, as
-    `RainbowAgent.replay = @CircularReplay` does, what the files say of the other is forgotten too.
+    directory and then in `packaged_configs()`. Where a file or a binding puts one part in another's
+    place, as `RainbowAgent.replay = @CircularReplay` does, what the files before it, or those that it
+    includes, say of the other is forgotten too.
 
     Bindings refer to what is registered with gin, never by gin's dynamic registration, which reaches
     every function there is. `import` statements execute modules: those that are installed and, last,
@@ -59,9 +61,11 @@ def load(
         allowed, a syntax error, or a value that its parameter cannot be given.
     """
     paths = [str(files.find_config(str(name))) for name in gin_files]
-    with _begun(rule or ImportRule(), os.path.isfile):
+    with _begun(rule or ImportRule(), os.path.isfile) as said:
         for path in paths:
             _explained(gin.parse_config_file, path, f"in {path}")
+        for referred, bound in said:
+            forget_replaced(referred, bound)
         _add_bindings(gin_bindings)
 
 
@@ -107,12 +111,15 @@ def config_text(path: Path) -> str:
 
 def _add_bindings(gin_bindings: Iterable[str]) -> None:
     """Puts bindings in the place of what files have said."""
-    from_files = {key: dict(values) for key, values in gin_config._CONFIG.items()}
-    referred = referred_keys()
+    referred, from_files = referred_keys(), _bound()
     for binding in gin_bindings:
         _explained(gin.parse_config, binding, f"in the binding '{shortened(binding)}'")
     forget_replaced(referred, from_files)
     check_values()
+
+
+def _bound() -> dict[tuple[str, str], dict[str, Any]]:
+    return {key: dict(values) for key, values in gin_config._CONFIG.items()}
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
@@ -150,11 +157,15 @@ class _Admitting(gin_config.ParseContext):
 
 
 @contextlib.contextmanager
-def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[None]:
+def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[_Said]]:
     """Forgets what was loaded; while this lasts, gin imports by `rule` and reads files by `may_read`.
 
     Afterwards gin reads files as it did before, for a program that uses it beside this package.
+
+    Yields:
+      For each file that has been read, what had been said by its end.
     """
+    said: list[_Said] = []
     gin.clear_config()
     modules.begin(rule)
     # Gin has no public way to set these, only to add to the two lists. Its second file reader looks
@@ -162,10 +173,10 @@ def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[None]:
     prefixes, readers = gin_config._LOCATION_PREFIXES[:], gin_config._FILE_READERS[:]
     context = gin_config.ParseContext
     gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
-    gin_config._FILE_READERS[:] = [(functools.partial(_opened, []), may_read)]
+    gin_config._FILE_READERS[:] = [(functools.partial(_opened, [], said), may_read)]
     gin_config.ParseContext = _Admitting
     try:
-        yield
+        yield said
     finally:
         gin_config._LOCATION_PREFIXES[:], gin_config._FILE_READERS[:] = prefixes, readers
         gin_config.ParseContext = context
@@ -180,10 +191,10 @@ def _refuse_include(config: Path, path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(including: list[str], path: str) -> Iterator[TextIO]:
+def _opened(including: list[str], said: list[_Said], path: str) -> Iterator[TextIO]:
     """`open` for gin; gives a file name to the mistakes that would come without one.
 
-    `including` are the files being read, outer first.
+    `including` are the files being read, outer first; `said` gets what is bound when this one ends.
     """
     if os.path.realpath(path) in map(os.path.realpath, including):
         raise UserError(
@@ -193,6 +204,7 @@ def _opened(including: list[str], path: str) -> Iterator[TextIO]:
         including.append(path)
         try:
             yield file
+            said.append((referred_keys(), _bound()))
         except (tokenize.TokenError, IndentationError, UnicodeDecodeError) as error:
             if original(error) is not error or is_of_python(error):
                 raise  # from a module that the file imports

@@ -21,6 +21,7 @@ from dopamine_lite.configuration.parameters import (
 )
 
 _CONSTANT = "gin.constant"
+_MOST_VALUES = 100_000  # in what is bound to one parameter
 
 
 def check_values() -> None:
@@ -32,6 +33,7 @@ def check_values() -> None:
     """
     _check_macros()
     _check_circles()
+    _check_sizes()
     for scope, selector, parameter in all_bindings():
         name = as_written(scope, selector, parameter)
         if not name:
@@ -81,6 +83,28 @@ def _check_circles() -> None:
 
     for key in list(gin_config._CONFIG):
         follow(key, [])
+
+
+def _check_sizes() -> None:
+    """Raises UserError where macros of macros stand for more than anyone would write."""
+    sizes: dict[str, int] = {}
+
+    def size(value: Any) -> int:
+        if isinstance(value, Reference) and value.evaluate and value.config_key[1] == MACRO:
+            name = value.config_key[0]
+            if name not in sizes:
+                sizes[name] = size(gin_config._CONFIG[name, MACRO]["value"])
+            return sizes[name]
+        if isinstance(value, dict):
+            return size([*value.keys(), *value.values()])
+        return sum(map(size, value)) if isinstance(value, list | tuple) else 1
+
+    for scope, selector, parameter in all_bindings():
+        if size(gin_config._CONFIG[scope, selector][parameter]) > _MOST_VALUES:
+            raise UserError(
+                f"{as_written(scope, selector, parameter)} stands for more than {_MOST_VALUES:,} "
+                "values, by way of its macros: write less."
+            )
 
 
 def _key_as_written(key: tuple[str, str]) -> str:

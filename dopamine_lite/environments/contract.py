@@ -18,15 +18,17 @@ from dopamine_lite.environments.environment import Environment, EnvironmentSpec,
 from dopamine_lite.environments.stream import where
 
 _EXACT_STEPS = 32  # so many are checked wholly, and the first that ends an episode
+_NAMES = (gymnasium.spaces.MultiDiscrete, gymnasium.spaces.MultiBinary)
 _ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyond
 
 
 class Contract:
     """Checks the arrays of an environment of N streams.
 
-    Always: rewards are N finite numbers; observations of real numbers are finite, those of a
-    `Discrete` or `MultiDiscrete` space in it; some action is legal. At the start and at the first
-    end: shapes, dtypes, bounds, and that no array is written to after it was returned.
+    Always: observations are arrays as declared, of finite real numbers, or of names that their space
+    has; rewards are N finite numbers; some action is legal; no episode is longer than the limit. At the
+    start and at the first end besides: bounds, that stacks are what was seen before, and that no array
+    is written to after it was returned.
 
     Args:
       spec: what was declared.
@@ -41,6 +43,7 @@ class Contract:
         self._began = np.zeros(spec.num_envs, int)  # `_steps` at the start of each stream's episode
         self._saw_end = False
         self._last: tuple[np.ndarray, np.ndarray] | None = None  # what was returned, and a copy
+        self._remembered = -1  # the step that returned it
         self._first_picture: tuple[int, ...] | None = None
         self.report: Report = _ignore
         self._reported: set[str] = set()
@@ -51,13 +54,14 @@ class Contract:
         self._check_bounds(observations)
         self._check_values(observations)
         self._check_masks(masks)
+        self._check_beginnings(observations)
         self._remember(observations)
 
     def checked(self, step: Step, masks: np.ndarray | None) -> Step:
         """`step`, where it is as declared, as `masks` are, those of the actions to take next.
 
         A truncated state without a legal action is a terminal one: nothing can follow, so that its
-        value is zero.
+        value is zero. What is terminated is not truncated as well.
 
         Raises:
           UserError: it is not as declared.
@@ -65,6 +69,7 @@ class Contract:
         self._steps += 1
         ends = step.observations is not step.next_observations
         exact = self._steps <= _EXACT_STEPS or (ends and not self._saw_end)
+        self._check_array(step.next_observations, "next_observations")
         if exact:
             self._check_exactly(step)
         self._check_rewards(step.rewards)
@@ -72,13 +77,20 @@ class Contract:
         if self._spec.action_masks or step.next_action_masks is not None:
             step = self._with_masks(step)
         if ends:
+            self._check_array(step.observations, "observations")
             ended = step.terminated | step.truncated
+            if (step.terminated & step.truncated).any():
+                step = step._replace(truncated=step.truncated & ~step.terminated)
+            self._check_values(step.observations)
+            if exact:
+                self._check_bounds(step.observations)
+                self._check_beginnings(step.observations[ended])
+            self._check_lengths(ended)
             self._began[ended] = self._steps
             self._saw_end |= bool(ended.any())
-            self._check_values(step.observations)
+        elif self._spec.max_steps_per_episode is not None:
+            self._check_lengths(np.False_)
         if exact:
-            if ends:
-                self._check_bounds(step.observations)
             self._remember(step.observations)
         if self._spec.action_masks or masks is not None:
             self._check_masks(masks)
@@ -107,10 +119,42 @@ class Contract:
             )
         return returned
 
+    def _check_lengths(self, ended: Any) -> None:
+        """Raises UserError where an episode that has not `ended` is as long as one may be."""
+        limit = self._spec.max_steps_per_episode
+        lengths = self._steps - self._began
+        if limit is None or lengths.max() < limit:
+            return
+        going_on = (lengths >= limit) & ~ended
+        if going_on.any():
+            raise UserError(
+                f"{self._spec.id} did not end an episode {self._where(_first(going_on)[0])}, but "
+                f"declares that none has more than {limit:,} steps: truncate it there."
+            )
+
+    def _check_beginnings(self, observations: np.ndarray) -> None:
+        """Raises UserError where a stack at an episode's start holds frames from before it."""
+        size = self._spec.stack_size
+        if size > 1 and observations[:, : size - 1].any():
+            raise UserError(
+                f"{self._spec.id} begins an episode with a stack whose first {size - 1} frames are not "
+                "all zeros, as agents' replays take them to be: stack frames with StackFrames."
+            )
+
+    def _check_stacks(self, following: np.ndarray) -> None:
+        """Raises UserError where a stack is not the last one and a new frame."""
+        assert self._last is not None
+        if not np.array_equal(following[:, :-1], self._last[1][:, 1:], equal_nan=self._is_real):
+            raise UserError(
+                f"{self._spec.id} returned a stack whose first {self._spec.stack_size - 1} frames are "
+                f"not the last ones of the stack before, in step {self._steps:,}: stack frames with "
+                "StackFrames."
+            )
+
     def _check_exactly(self, step: Step) -> None:
-        self._check_array(step.observations, "observations")
-        self._check_array(step.next_observations, "next_observations")
         self._check_bounds(step.next_observations)
+        if self._spec.stack_size > 1 and self._remembered == self._steps - 1:
+            self._check_stacks(step.next_observations)
         for name, array in (("terminated", step.terminated), ("truncated", step.truncated)):
             if not isinstance(array, np.ndarray) or array.dtype != bool:
                 raise self._other(
@@ -162,9 +206,7 @@ class Contract:
                 stream = _first((observations < first) | (observations > last))[0]
                 remedy = f"return one integer from {first} to {last}"
                 raise self._outside(observations[stream], stream, [], remedy)
-        elif isinstance(
-            self._space, gymnasium.spaces.MultiDiscrete
-        ):  # a name outside has no column
+        elif isinstance(self._space, _NAMES):  # what is outside of these has no column
             self._check_bounds(observations)
 
     def _check_bounds(self, observations: np.ndarray) -> None:
@@ -263,7 +305,7 @@ class Contract:
             self.report(about, sentence)
 
     def _remember(self, observations: np.ndarray) -> None:
-        self._last = observations, observations.copy()
+        self._last, self._remembered = (observations, observations.copy()), self._steps
 
 
 class CheckedEnvironment(Environment):
@@ -278,13 +320,15 @@ class CheckedEnvironment(Environment):
 
     def reset(self) -> np.ndarray:
         observations = self._environment.reset()
-        self.action_masks = self._environment.action_masks
+        self.action_masks = _copy(self._environment.action_masks)
         self._contract.check_reset(observations, self.action_masks)
         return observations
 
     def step(self, actions: np.ndarray) -> Step:
         step = self._environment.step(actions)
-        self.action_masks = self._environment.action_masks
+        if step.next_action_masks is not None:
+            step = step._replace(next_action_masks=_copy(step.next_action_masks))
+        self.action_masks = _copy(self._environment.action_masks)
         return self._contract.checked(step, self.action_masks)
 
     def render(self) -> np.ndarray:
@@ -369,6 +413,11 @@ def _first(where_true: Any) -> list[int]:
 
 def _at(place: list[int]) -> str:
     return f" at {place}" if place else ""
+
+
+def _copy(masks: Any) -> Any:
+    """Masks that stay as they are: an environment may write to its own again."""
+    return masks.copy() if isinstance(masks, np.ndarray) else masks
 
 
 def _ignore(about: str, sentence: str) -> None: ...

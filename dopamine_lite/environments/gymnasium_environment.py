@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import inspect
 import json
@@ -77,7 +78,9 @@ class GymnasiumEnvironment(Environment):
             first = self._streams[0]
             # What `reset` will return of the first stream: only an info tells of masks, and there may
             # be no second environment to ask, nor a second beginning of this one.
-            self._first: Any = first.reset(seed=int(self._seeds[0]))  # None: it has been returned
+            observation, mask = first.reset(seed=int(self._seeds[0]))
+            # A copy, for the next stream may write to the same array. None: it has been returned.
+            self._first: Any = copy.deepcopy(observation), mask
             self.spec = spec_of(
                 id,
                 first.observation_space,
@@ -125,7 +128,10 @@ class GymnasiumEnvironment(Environment):
             terminated[index], truncated[index] = ended, cut and not ended
             next_masks.append(mask)
             if ended or cut:
-                beginnings[index], mask = stream.reset()
+                beginning, mask = stream.reset()
+                beginnings[index] = copy.copy(
+                    beginning
+                )  # before the next stream writes to the same
             masks.append(mask)
         observations = next_observations
         if beginnings:

@@ -7,6 +7,8 @@ from typing import Any
 
 import gymnasium
 
+_ENVIRONMENTS = gymnasium.Env | gymnasium.vector.VectorEnv
+_MOMENTS = {"mean", "var", "count"}
 _SETTINGS = {  # of the agents, that do what such statistics are for
     "observations": "PPOAgent.normalise_observations (or ReinforceAgent's) = True",
     "rewards": "PPOAgent.normalise_rewards = True",
@@ -50,11 +52,7 @@ def _inside(env: Any) -> Iterator[Any]:
         yield layer
         for value in list(vars(layer).values()):
             held = value if isinstance(value, list | tuple) else [value]
-            waiting += [
-                other
-                for other in held
-                if isinstance(other, gymnasium.Env | gymnasium.vector.VectorEnv)
-            ]
+            waiting += [other for other in held if isinstance(other, _ENVIRONMENTS)]
 
 
 def _has_running_statistics(layer: Any) -> bool:
@@ -64,9 +62,9 @@ def _has_running_statistics(layer: Any) -> bool:
     """
     if not getattr(layer, "update_running_mean", True):
         return False  # they are fixed, such as those of an earlier run
-    return any(
-        all(_is_data(value, name) for name in ("mean", "var", "count"))
-        for value in list(vars(layer).values())
+    held = [value for value in vars(layer).values() if not isinstance(value, _ENVIRONMENTS)]
+    return vars(layer).keys() >= _MOMENTS or any(
+        all(_is_data(value, name) for name in _MOMENTS) for value in held
     )
 
 

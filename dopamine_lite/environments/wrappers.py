@@ -13,13 +13,15 @@ import gymnasium
 import numpy as np
 from PIL import Image
 
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_number, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.one_hot import columns
 from dopamine_lite.common.packed_space import PackedSpace, stacked
 from dopamine_lite.common.pictures import channel_axis
 from dopamine_lite.environments.contract import checked
 from dopamine_lite.environments.environment import Environment, Report, Step
+
+_AS_GOOD_AS_INFINITE = float(np.finfo(np.float32).max)  # what spaces name that have no bounds
 
 
 @gin.configurable
@@ -512,7 +514,8 @@ def _bounds(
     for index, bound in enumerate(_for_each_dimension(name, given, environment)):
         if bound is not None:
             bounds[index] = bound
-        elif not np.isfinite(bounds[index]):
+            check_number("Discretise", **{name: bound})
+        elif not abs(bounds[index]) < _AS_GOOD_AS_INFINITE:
             raise UserError(
                 f"{environment.spec.id}'s observations have no finite {name} in dimension {index} of "
                 f"{len(bounds)}, counted from 0: give Discretise.{name} a number for it."

@@ -13,12 +13,15 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.twins import (
     agree,
+    agree_in_distribution,
     brings_twin,
     example_observations,
     telling_parameters,
 )
 
 _EXAMPLES = 8  # observations on which the two ways of computing are compared
+_SIZES = (3.0, 100.0)  # of the greatest real numbers in them
+_DRAWS = 32  # of a head's outputs, whose means and deviations are compared
 
 
 class Actor:
@@ -148,22 +151,30 @@ class NumpyNetwork:
 def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
     """Raises UserError where `in_numpy` gives other outputs than `network`, for a few observations.
 
-    Of a head whose outputs are drawn even in evaluation nothing is said: each way draws its own.
+    Of outputs that are drawn, each way draws its own: their means and deviations are compared.
     """
-    observations = example_observations(network.observation_space, _EXAMPLES)
+    head = network.head
     with telling_parameters(network.variables), tf.device("CPU"):  # which does not round factors
         in_numpy.load(network.flat_parameters().numpy())
-        features = network.features(network.prepare(tf.constant(observations)))
-        _require_equal(network.torso, features, in_numpy.features(observations))
-        if not network.head.random_in_evaluation:
+        for size in _SIZES:
+            observations = example_observations(network.observation_space, _EXAMPLES, size)
+            features = network.features(network.prepare(tf.constant(observations)))
+            _require(agree(features.numpy(), in_numpy.features(observations)), network.torso)
             # Of a size at which no softmax makes much of rounding.
             small = features / tf.maximum(tf.reduce_max(tf.abs(features)), 1.0)
-            values = network.head.values(network.head(small))
-            _require_equal(network.head, values, in_numpy.outputs(small.numpy(), None))
+            if not head.random_in_evaluation:
+                values = head.values(head(small)).numpy()
+                _require(agree(values, in_numpy.outputs(small.numpy(), None)), head)
+        if head.random_in_training:
+            generator = np.random.default_rng(0)
+            seeds = generator.integers(2**31, size=(_DRAWS, 2), dtype=np.int32)
+            values = np.array([head.values(head(small, tf.constant(seed))) for seed in seeds])
+            found = [in_numpy.outputs(small.numpy(), generator) for _ in range(_DRAWS)]
+            _require(agree_in_distribution(values, np.array(found)), head)
 
 
-def _require_equal(part: Any, expected: tf.Tensor, found: np.ndarray) -> None:
-    if not agree(expected.numpy(), found):
+def _require(agrees: bool, part: Any) -> None:
+    if not agrees:
         name = getattr(part, "kind", type(part).__name__)
         raise UserError(
             f"{name}.call_numpy, by which actions are chosen, gives other numbers than TensorFlow does "

@@ -44,12 +44,35 @@ class Network:
             torso.built_for(space, stack_size)
         self.input = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))
         self.prepared_shape = prepared_shape(torso, space)
-        self(tf.zeros([1, *self.prepared_shape]), tf.zeros([2], tf.int32))  # builds the layers
+        _require_no_call(torso)
+        self._build()
         self.variables: list[tf.Variable] = [
             variable.value
             for layer in (torso.layers, *head.layers)
             for variable in layer.trainable_variables
         ]
+
+    def _build(self) -> None:
+        """Builds the layers.
+
+        Raises:
+          UserError: the features are no rows of numbers, or a layer holds what is not trained.
+        """
+        features = self.features(tf.zeros([1, *self.prepared_shape]))
+        if len(features.shape) != 2:
+            raise UserError(
+                f"The layers of {_name(self.torso)} make features of shape "
+                f"{('B', *features.shape[1:])}, where a head reads [B, F]: end them with a "
+                "keras.layers.Flatten."
+            )
+        self.head(features, tf.zeros([2], tf.int32))
+        for part, layers in ((self.torso, [self.torso.layers]), (self.head, self.head.layers)):
+            for weight in (each for layer in layers for each in layer.non_trainable_weights):
+                raise UserError(
+                    f"{_name(part)} has {weight.path}, which is not trained, so that it would neither "
+                    "be saved nor reach the target network: make it trainable, or a constant drawn "
+                    "from `seeds`."
+                )
 
     def __call__(self, prepared: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Outputs of the head for what `prepare` returned. Differentiable.
@@ -104,3 +127,28 @@ class Network:
     def set_state(self, state: State) -> None:
         for index, variable in enumerate(self.variables):
             variable.assign(state[f"{index}"])
+
+
+def require_equal(first: Network, second: Network) -> None:
+    """Raises UserError where two networks that were made alike differ, as only their seeds can tell."""
+    for one, other in zip(first.variables, second.variables, strict=True):
+        if not np.array_equal(one.numpy(), other.numpy()):
+            raise UserError(
+                f"{_name(first.torso)} or {_name(first.head)} begins with other numbers each time it is "
+                f"made with the same seeds ({one.name}), so that no run could be repeated: draw the "
+                "initial parameters by initializers that take their seed from `seeds`."
+            )
+
+
+def _require_no_call(torso: Torso) -> None:
+    """Raises UserError where a torso has a method that looks as if it computed the features."""
+    for name in ("call", "__call__"):
+        if any(name in vars(kind) for kind in type(torso).__mro__):
+            raise UserError(
+                f"{_name(torso)}.{name} would never be called: a torso is no layer but holds its "
+                "`layers`, so put what it computes into these, or into `prepare`."
+            )
+
+
+def _name(part: Any) -> str:
+    return str(getattr(part, "kind", type(part).__name__))

@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-_FARTHEST = {"f": 3.0, "other": 255.0}  # from zero, of the numbers in an example, by their kind
+_FARTHEST = 255.0  # from zero, of the whole numbers in an example
 
 
 def brings_twin(part: Any) -> bool:
@@ -24,8 +24,8 @@ def brings_twin(part: Any) -> bool:
     return own is not None
 
 
-def example_observations(space: gymnasium.Space, number: int) -> np.ndarray:
-    """[number, ...] drawn from `space`, always the same; where its bounds are far apart, near zero."""
+def example_observations(space: gymnasium.Space, number: int, farthest: float = 3.0) -> np.ndarray:
+    """[number, ...] drawn from `space`, always the same; real numbers at most `farthest` from zero."""
     if not isinstance(space, gymnasium.spaces.Box):
         own = copy.deepcopy(space)  # whose generator nobody else draws from
         own.seed(0)
@@ -33,7 +33,7 @@ def example_observations(space: gymnasium.Space, number: int) -> np.ndarray:
     generator = np.random.default_rng(0)
     assert space.dtype is not None
     real = space.dtype.kind == "f"
-    farthest = _FARTHEST["f" if real else "other"]
+    farthest = farthest if real else _FARTHEST
     low, high = (np.clip(end.astype(float), -farthest, farthest) for end in (space.low, space.high))
     drawn = generator.uniform(low, high if real else high + 1, (number, *space.shape))
     return (drawn if real else np.minimum(np.floor(drawn), high)).astype(space.dtype)
@@ -68,3 +68,20 @@ def agree(expected: np.ndarray, found: np.ndarray) -> bool:
     sizes = np.abs(expected)
     tolerances = 1e-3 * sizes.max(axis=0) + 1e-5 * sizes.max()
     return bool((np.abs(expected - found) <= tolerances).all())
+
+
+def agree_in_distribution(expected: np.ndarray, found: np.ndarray) -> bool:
+    """Whether outputs [D, B, ...] that two computations drew D times have the same means and deviations.
+
+    As far as so many tell: means within six standard errors, deviations within a factor of three.
+    """
+    if expected.shape != found.shape:
+        return False
+    if not np.isfinite(expected).all():
+        return True
+    least = 1e-5 * np.abs(expected).max()
+    deviations = [outputs.std(axis=0).mean(axis=0) + least for outputs in (expected, found)]
+    apart = np.abs(expected.mean(axis=0) - found.mean(axis=0))
+    error = np.sqrt((expected.var(axis=0) + found.var(axis=0)) / len(expected)) + least
+    ratio = deviations[0] / deviations[1]
+    return bool((apart <= 6 * error).all() and (ratio < 3).all() and (ratio > 1 / 3).all())

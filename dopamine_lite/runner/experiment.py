@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from dopamine_lite.common.types import State
 from dopamine_lite.environments.environment import EnvironmentSpec
 
 _SHOWN = 5
+_DEEPEST = 4  # levels of what holds what, beyond which only the kind is told
 _OF_VERSIONS = ("ale_py",)  # in a protocol; provenance tells when one changes, and the run goes on
 
 
@@ -75,6 +77,9 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
     own, _ = configuration.translated(saved["config"], str(checkpoint))
     present, _ = configuration.translated(now["config"], "the configuration")
     different = configuration.differences(own, present)
+    remedy = "put back the config.gin that belongs to these checkpoints, or give another --base_dir"
+    if not different:
+        remedy = "build the same agent and environment, or give another base_dir"
     for part in ("agent", "environment"):
         before, after = saved[part], now[part]
         # A later version may say more of a protocol; what an agent is given is the maker's affair.
@@ -88,7 +93,7 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
     _refuse(
         different,
         f"The checkpoint {checkpoint} is of another experiment than the configuration",
-        "put back the config.gin that belongs to these checkpoints, or give another --base_dir",
+        remedy,
     )
 
 
@@ -99,14 +104,57 @@ def _refuse(different: list[str], what: str, remedy: str) -> None:
         raise UserError(f"{what} ({shown}): {remedy}.")
 
 
-def _named(value: object) -> str:
-    """`value` in words that are the same in every process."""
-    if isinstance(value, functools.partial):
-        given = [_named(argument) for argument in value.args]
-        given += [f"{name}={_named(argument)}" for name, argument in value.keywords.items()]
-        return f"{_named(value.func)}({', '.join(given)})"
-    if callable(value):
-        return str(getattr(value, "__name__", type(value).__name__))
-    if value is None or isinstance(value, bool | int | float | str | list | tuple | dict):
+def _named(value: object, depth: int = 0) -> str:
+    """`value` in words that are the same in every process.
+
+    A function of a module and a class are known by their names; what has no name of its own, a lambda,
+    a function made in another or an object, by what it holds as well.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
-    return type(value).__name__
+    if depth == _DEEPEST:
+        return type(value).__name__
+
+    def inner(*values: object) -> list[str]:
+        return [_named(each, depth + 1) for each in values]
+
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({', '.join(inner(*value))})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(sorted(': '.join(inner(*item)) for item in value.items()))}}}"
+    if isinstance(value, functools.partial):
+        given = inner(*value.args) + _by_name(value.keywords, inner)
+        return f"{_named(value.func, depth)}({', '.join(given)})"
+    if isinstance(value, types.MethodType):
+        return f"{_named(value.__self__, depth)}.{value.__name__}"
+    if isinstance(value, types.FunctionType):
+        return value.__name__ + _without_name(value, inner)
+    if callable(value) and hasattr(value, "__name__"):
+        return str(value.__name__)
+    held = {name: each for name, each in getattr(value, "__dict__", {}).items() if name[0] != "_"}
+    return f"{type(value).__name__}({', '.join(_by_name(held, inner))})"
+
+
+def _by_name(values: Mapping[str, Any], inner: Callable[..., list[str]]) -> list[str]:
+    return [f"{name}={inner(values[name])[0]}" for name in sorted(values)]
+
+
+def _without_name(function: types.FunctionType, inner: Callable[..., list[str]]) -> str:
+    """What a lambda, or a function made in another, does: the names and constants in it, and what it
+    has from around it. Nothing for a function of a module."""
+    if "<" not in function.__qualname__:
+        return ""
+    held = [cell.cell_contents for cell in function.__closure__ or ()]
+    words = _words(function.__code__) + inner(*held, *(function.__defaults__ or ()))
+    return f"({', '.join(words + _by_name(function.__kwdefaults__ or {}, inner))})"
+
+
+def _words(code: types.CodeType) -> list[str]:
+    """The names and constants of a function, and of those that it makes."""
+    words = list(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            words += _words(constant)
+        elif isinstance(constant, bool | int | float | str):
+            words.append(repr(constant))
+    return words

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import gin
+import gymnasium
 import numpy as np
 
 from dopamine_lite import configuration
@@ -41,7 +42,9 @@ from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_it
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.strict_json import whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
+from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.contract import introduced
+from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.runner import directory, experiment
 
@@ -116,6 +119,12 @@ class Runner:
         console: Console | None = None,
     ):
         for name, value in (("agent", agent), ("environment", environment)):
+            if isinstance(value, type) and issubclass(value, gymnasium.Env):
+                raise UserError(
+                    f"Runner.{name} is {value.__name__}, a class of Gymnasium's environments: register "
+                    "it with gymnasium.register, and let @create_environment make it by its id, "
+                    "docs/your_own_environment.md."
+                )
             if not callable(value):
                 raise UserError(
                     f"Runner.{name} is {value!r}: refer to what makes it, such as @DQNAgent or "
@@ -137,7 +146,8 @@ class Runner:
         self._check_settings()
         check_flag("Runner", clip_rewards=clip_rewards)
         self._clip_rewards = clip_rewards
-        self.base_dir = Path(base_dir)
+        self.base_dir = Path(base_dir).absolute()  # wherever an environment's code may go
+        self._base_dir_as_given = Path(base_dir)
         self._console = console or make_console()
         self._said: set[str] = set()  # what the user has been told about the environment
         self._seeds = Seeds(seed)
@@ -203,7 +213,7 @@ class Runner:
             "seed": self.seed,
             "environment": self.spec.id,
             "num_envs": self.num_envs,
-            "agent": self.agent.describe(),
+            "agent": {"agent": type(self.agent).__name__} | self.agent.describe(),
             "protocol": dict(self.spec.protocol),
         }
 
@@ -241,6 +251,7 @@ class Runner:
         Raises:
           UserError: an episode does not end.
         """
+        check_whole("Runner.evaluate", episodes=episodes)
         num_envs = min(self.num_envs, episodes)
         left = np.full(num_envs, episodes // num_envs)
         left[: episodes % num_envs] += 1
@@ -284,6 +295,13 @@ class Runner:
 
     def _get_state(self) -> State:
         """The whole run as one value, between two segments."""
+        state = self.agent.get_state()
+        if not isinstance(state, dict):
+            raise UserError(
+                f"{type(self.agent).__name__}.get_state returned {described(state)}: return a "
+                "dictionary of everything that decides what the agent does next, "
+                "docs/your_own_agent.md."
+            )
         return {
             "iteration": self._iteration,
             "segment": self._segment,
@@ -292,7 +310,7 @@ class Runner:
             "seed": self.seed,
             "experiment": self._experiment,
             "statistics": self._statistics.get_state(),
-            "agent": self.agent.get_state(),
+            "agent": state,
             "logs": self._logbook.get_state(),
         }
 
@@ -552,8 +570,10 @@ class Runner:
         observations, masks = environment.reset(), environment.action_masks
         statistics.begin_segment(len(observations))
         act, observe, step = self.agent.act, self.agent.observe, environment.step
+        check = ActionContract(environment.spec, type(self.agent).__name__).check
         for tick in itertools.count(1):
             actions = act(observations, evaluate, masks)
+            check(actions, masks)
             result = step(actions)
             finished = statistics.step(result.rewards, result.episode_over)
             last = is_last(tick, finished)
@@ -595,6 +615,11 @@ class Runner:
 
     def _log_metrics(self, histograms: bool = False) -> None:
         values = self.agent.metrics()
+        if not isinstance(values, dict):
+            raise UserError(
+                f"{type(self.agent).__name__}.metrics returned {described(values)}: return a "
+                "dictionary of numbers by name."
+            )
         scalars = {name: float(value) for name, value in values.items() if np.ndim(value) == 0}
         for name, value in scalars.items():
             if not np.isfinite(value):
@@ -660,7 +685,7 @@ class Runner:
 
     def _stop(self) -> None:
         assert self._signal is not None
-        place = shlex.quote(str(self.base_dir))
+        place = shlex.quote(str(self._base_dir_as_given))
         raise Stopped(
             self._signal,
             f"Stopped by {signal.Signals(self._signal).name} at agent step {self._agent_steps:,}. "

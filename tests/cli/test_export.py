@@ -68,3 +68,10 @@ def test_mistakes(runs, cli, tmp_path):
         ran = cli("export", "--base_dir", runs[arguments[0]], *arguments[1:])
         assert ran.status == 2 and sentence in ran.err
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_refused_export_leaves_no_directory(runs, cli, tmp_path):
+    output = tmp_path / "deep" / "er" / "policy"
+    refused = cli("export", "--base_dir", runs["random"], "--output", output)
+    assert refused.status == 2
+    assert list(tmp_path.iterdir()) == []

@@ -212,3 +212,40 @@ def test_file_that_cannot_be_written_whole_is_a_sentence(runs, tmp_path):
     assert ended.err.startswith("dopamine-lite: File too large")
     assert ended.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+EXITING = """\
+import gymnasium, sys
+class Exiting(gymnasium.Env):
+    observation_space = gymnasium.spaces.Discrete(2)
+    action_space = gymnasium.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        return 0, {{}}
+    def step(self, action):
+        {statement}
+gymnasium.register("Exiting-v0", Exiting)
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "status", "said"),
+    [
+        ("sys.exit(0)", 1, "ended the command by exit(0), before it was done"),
+        ("sys.exit(7)", 7, "ended the command by exit(7)"),
+        ("raise OSError(28, 'no room')", 1, "exiting.py"),
+    ],
+)
+def test_what_a_users_code_raises_is_not_taken_for_ours(tmp_path, statement, status, said):
+    (tmp_path / "exiting.py").write_text(EXITING.format(statement=statement))
+    bindings = [
+        "Runner.agent = @RandomAgent",
+        "Runner.environment = @create_environment",
+        "create_environment.id = 'Exiting-v0'",
+        "Runner.evaluation_episodes = 1",
+    ]
+    imports = ["exiting", "dopamine_lite.agents.random_agent", "dopamine_lite.environments.factory"]
+    text = [f"import {module}" for module in imports] + bindings
+    (tmp_path / "own.gin").write_text("\n".join([*text, ""]))
+    ended = _in_a_shell('cd "$1"; $P train --base_dir run --gin_files own.gin', tmp_path)
+    assert ended.status == status
+    assert "Traceback" in ended.err and said in ended.err

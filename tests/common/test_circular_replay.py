@@ -166,3 +166,20 @@ def test_a_million_atari_frames_fit_in_7_1_gigabytes():
         replay_capacity=1_000_000,
     )
     assert replay.memory_bytes < 7.1e9
+
+
+def test_a_reward_that_single_precision_cannot_hold_is_refused():
+    replay = CircularReplay(
+        frame_shape=(1,),
+        frame_dtype=np.float32,
+        stack_size=1,
+        num_envs=2,
+        generator=np.random.default_rng(0),
+        update_horizon=1,
+        gamma=0.9,
+        replay_capacity=10,
+    )
+    frames, no = np.zeros((2, 1), np.float32), np.zeros(2, bool)
+    rewards = np.array([1.0, -1e39])
+    with pytest.raises(UserError, match=r"A reward of -1e\+39 is beyond 3.4e\+38"):
+        replay.add(Transitions(frames, np.zeros(2, int), rewards, no, no, frames))

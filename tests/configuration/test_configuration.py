@@ -9,6 +9,7 @@ from pathlib import Path
 import gin
 import numpy as np
 import pytest
+from gin import config as gin_config
 
 from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError
@@ -394,3 +395,36 @@ def test_imports_neither_tensorflow_nor_gins_tensorflow_part():
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+BASE = """\
+include "dqn/cartpole.gin"
+"""
+
+
+def test_a_file_can_put_another_part_in_place_of_an_included_one(tmp_path):
+    """The included file binds MLP.hidden_units, which then nothing uses."""
+    (tmp_path / "own.gin").write_text(BASE + "DQNAgent.torso = @SmallCNN\n")
+    configuration.load([tmp_path / "own.gin"])
+    assert not [key for key in gin_config._CONFIG if key[1].endswith("MLP")]
+
+
+def test_so_can_a_later_file(tmp_path):
+    (tmp_path / "own.gin").write_text("DQNAgent.torso = @SmallCNN\n")
+    configuration.load(["dqn/cartpole.gin", tmp_path / "own.gin"])
+    assert not [key for key in gin_config._CONFIG if key[1].endswith("MLP")]
+
+
+def test_what_a_file_binds_of_the_part_that_it_replaces_stays(tmp_path):
+    """It is a mistake, and said to be one when nothing has used it."""
+    own = "DQNAgent.torso = @SmallCNN\nMLP.hidden_units = (5,)\n"
+    (tmp_path / "own.gin").write_text(BASE + own)
+    configuration.load([tmp_path / "own.gin"])
+    assert gin.query_parameter("MLP.hidden_units") == (5,)
+
+
+def test_gin_reads_files_as_before_afterwards(tmp_path):
+    (tmp_path / "own.gin").write_text(BASE)
+    before = list(gin_config._FILE_READERS), list(gin_config._LOCATION_PREFIXES)
+    configuration.load([tmp_path / "own.gin"])
+    assert before == (gin_config._FILE_READERS, gin_config._LOCATION_PREFIXES)

@@ -226,3 +226,12 @@ def test_what_a_config_can_hold(value):
     configuration.load([], text.splitlines())
     Landscape()
     assert configuration.operative() == text
+
+
+def test_macros_of_macros_have_an_end(tmp_path):
+    """A few lines could stand for more than fits into any memory."""
+    lines = ["m0 = [1, 2]"] + [f"m{i} = [{', '.join([f'%m{i - 1}'] * 10)}]" for i in range(1, 9)]
+    config = tmp_path / "bomb.gin"
+    config.write_text("\n".join([*lines, "create_environment.kwargs = {'a': %m8}", ""]))
+    with pytest.raises(UserError, match="stands for more than 100,000 values"):
+        configuration.load([config])

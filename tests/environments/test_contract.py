@@ -145,8 +145,12 @@ def _once_legal(self: Any, step: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("space", "outside"),
-    [(FOUR, -1), (spaces.MultiDiscrete([3, 4]), np.array([1, 4]))],
-    ids=["one", "several"],
+    [
+        (FOUR, -1),
+        (spaces.MultiDiscrete([3, 4]), np.array([1, 4])),
+        (spaces.MultiBinary(2), np.array([0, 2], np.int8)),
+    ],
+    ids=["one", "several", "yes or no"],
 )
 def test_a_name_outside_is_noticed_however_late(space, outside):
     class Late(Plain):
@@ -157,7 +161,7 @@ def test_a_name_outside_is_noticed_however_late(space, outside):
             self.steps += 1
             return outside if self.steps > 200 else outside * 0
 
-    with pytest.raises(UserError, match=r"declares (Multi)?Discrete"):
+    with pytest.raises(UserError, match=r"declares (Multi)?(Discrete|Binary)"):
         play(Late, steps=250)
 
 
@@ -567,3 +571,119 @@ def test_the_contract_says_which_step_of_the_episode_it_was():
         with pytest.raises(UserError, match=rf"in step {age} of an episode \(stream {stream}\)"):
             contract.checked(Step(same, rewards, no, no, same), None)
         contract._steps -= 1
+
+
+class Direct(Environment):
+    """An environment of one's own that returns the steps that it was given, in turn."""
+
+    def __init__(self, spec: EnvironmentSpec, first: np.ndarray, steps: list[Step]):
+        self.spec, self._first, self._steps = spec, first, iter(steps)
+
+    def reset(self) -> np.ndarray:
+        return self._first
+
+    def step(self, actions: np.ndarray) -> Step:
+        return next(self._steps)
+
+    def close(self) -> None: ...
+
+
+def reals(*shape: int) -> np.ndarray:
+    return np.zeros((1, *shape), np.float32)
+
+
+def step_to(following: np.ndarray, observations: np.ndarray | None = None, **ends: bool) -> Step:
+    ended = {name: np.array([ends.get(name, False)]) for name in ("terminated", "truncated")}
+    observations = following if observations is None else observations
+    return Step(observations, np.ones(1), **ended, next_observations=following)
+
+
+def directly(shape: tuple[int, ...], first: np.ndarray, *steps: Step, **spec: Any) -> list[Step]:
+    """Steps an environment of one's own to its last step."""
+    box = spaces.Box(-np.inf, np.inf, shape, np.float32)
+    declared = EnvironmentSpec("Own", box, spaces.Discrete(2), 1, **spec)
+    environment = CheckedEnvironment(Direct(declared, first, list(steps)))
+    environment.reset()
+    return [environment.step(np.zeros(1, int)) for _ in steps]
+
+
+def test_what_is_terminated_is_not_truncated_as_well():
+    (step,) = directly((2,), reals(2), step_to(reals(2), reals(2), terminated=True, truncated=True))
+    assert step.terminated.tolist() == [True] and step.truncated.tolist() == [False]
+
+
+def test_no_episode_is_longer_than_its_limit():
+    steps = [step_to(reals(2)) for _ in range(3)]
+    ending = [*steps[:2], step_to(reals(2), reals(2), truncated=True), *steps[:2]]
+    directly((2,), reals(2), *ending, max_steps_per_episode=3)
+    with pytest.raises(UserError, match="did not end an episode in step 3 of an episode .* than 3"):
+        directly((2,), reals(2), *steps, max_steps_per_episode=3)
+
+
+def test_a_shape_that_changes_is_noticed_however_late():
+    steps = [step_to(reals(2)) for _ in range(100)]
+    with pytest.raises(UserError, match=r"shape \(1, 3\) .* in step 101"):
+        directly((2,), reals(2), *steps, step_to(reals(3)))
+
+
+def stack(*frames: float) -> np.ndarray:
+    return np.array(frames, np.float32).reshape(1, -1, 1)
+
+
+STACKS = {
+    "before the episode": ((stack(1, 1),), "begins an episode with a stack"),
+    "another frame": ((stack(0, 1), step_to(stack(0, 2))), "not the last ones of the stack before"),
+    "a second beginning": (
+        (stack(0, 1), step_to(stack(1, 2), stack(2, 3), terminated=True)),
+        "begins an episode with a stack",
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "sentence"), STACKS.values(), ids=STACKS)
+def test_stacks_are_what_was_seen(steps, sentence):
+    with pytest.raises(UserError, match=sentence):
+        directly((2, 1), *steps, stack_size=2)
+
+
+def test_stacks_that_are_what_was_seen():
+    ending = step_to(stack(2, 3), stack(0, 4), terminated=True)
+    directly((2, 1), stack(0, 1), step_to(stack(1, 2)), ending, step_to(stack(4, 5)), stack_size=2)
+
+
+def test_masks_stay_as_they_were_returned():
+    class Refilled(Direct):
+        action_masks = np.array([[True, False]])
+
+        def step(self, actions: np.ndarray) -> Step:
+            self.action_masks[:] = ~self.action_masks
+            return step_to(reals(2))._replace(next_action_masks=self.action_masks)
+
+    box = spaces.Box(-1, 1, (2,), np.float32)
+    spec = EnvironmentSpec("Own", box, spaces.Discrete(2), 1, action_masks=True)
+    environment = CheckedEnvironment(Refilled(spec, reals(2), []))
+    environment.reset()
+    before = environment.action_masks
+    step = environment.step(np.zeros(1, int))
+    environment.step(np.zeros(1, int))
+    assert before.tolist() == [[True, False]]
+    assert step.next_action_masks.tolist() == [[False, True]]
+
+
+def test_streams_that_write_to_one_array_see_their_own_observations():
+    shared = np.zeros(3, np.float32)
+
+    class Shared(Plain):
+        def reset(self, *, seed=None, options=None):
+            _, info = super().reset(seed=seed)
+            shared[:] = self.np_random.random()
+            return shared, info
+
+    with registered(Shared=Shared):
+        together = create_environment("Shared-v0", 3)
+        alone = [create_environment("Shared-v0", size) for size in (1, 2)]
+    observations = together.reset()
+    assert len(np.unique(observations[:, 0])) == 3
+    for environment in alone:
+        first = environment.reset()
+        np.testing.assert_array_equal(first, observations[: len(first)])

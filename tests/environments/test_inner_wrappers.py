@@ -125,3 +125,20 @@ def test_a_limit_inside_an_environment_is_a_limit():
         assert environment.spec.max_steps_per_episode == 4
         assert environment.spec.protocol["max_steps_per_episode"] == 4
         assert "own: 4 steps" in reports(environment, 5)[0]
+
+
+def test_a_wrapper_with_moments_of_its_own_is_named():
+    class Centred(gymnasium.ObservationWrapper):
+        mean, var, count = 0.0, 1.0, 0
+
+        def __init__(self, env):
+            super().__init__(env)
+            self.mean, self.var, self.count = 0.0, 1.0, 0
+
+        def observation(self, observation):
+            return observation
+
+    (note,) = notes_on_memory(
+        "Own-v0", gymnasium.wrappers.OrderEnforcing(Centred(gymnasium.make("CartPole-v1")))
+    )
+    assert note.startswith("Own-v0 has Centred inside")

@@ -619,3 +619,30 @@ def test_the_arguments_of_a_run_go_to_the_environment():
     wrapped = wrapped_environment(environment, [Discretise], **run)
     assert asked == run
     assert isinstance(wrapped, Discretise)
+
+
+def test_bounds_that_are_none_are_not_taken_for_bins():
+    """Of old versions of Gymnasium: the greatest number in single precision, for no bound."""
+    space = gymnasium.spaces.Box(
+        -np.finfo(np.float32).max, np.finfo(np.float32).max, (2,), np.float32
+    )
+
+    class Wide(gymnasium.Env):
+        observation_space, action_space = space, gymnasium.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(2, np.float32), {}
+
+    gymnasium.register("Wide-v0", Wide)
+    with pytest.raises(UserError, match="have no finite low in dimension 0"):
+        Discretise(create_environment("Wide-v0"))
+    with pytest.raises(UserError, match=r"Discretise.low is -inf"):
+        Discretise(create_environment("Wide-v0"), low=-np.inf, high=1.0)
+    del gymnasium.registry["Wide-v0"]
+
+
+def test_entries_of_one_name_are_refused():
+    spaces = gymnasium.spaces
+    inner = spaces.Dict({"b": spaces.Discrete(2)})
+    with pytest.raises(UserError, match="two entries that are called 'a/b'"):
+        PackedSpace.of(spaces.Dict({"a/b": spaces.Discrete(3), "a": inner}), "Own-v0")

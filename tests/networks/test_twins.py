@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.actor import Actor
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.export import keras_model
@@ -282,3 +284,90 @@ def test_parameters_that_tell_nothing_are_replaced_for_a_while():
 )
 def test_outputs_agree_but_for_rounding(found, expected):
     assert agree(np.array([[1.0, 100.0], [0.5, 100.0]]), np.array(found)) == expected
+
+
+class Calling(MLP):
+    """Computes in a method that nothing calls."""
+
+    def __init__(self, seeds: Seeds):
+        super().__init__(seeds, (5,))
+
+    def call(self, observations: tf.Tensor) -> tf.Tensor:
+        return 2 * self.layers(observations)
+
+
+class Untrained(MLP):
+    def __init__(self, seeds: Seeds):
+        super().__init__(seeds, (5,))
+        fixed = keras.layers.Dense(6, trainable=False, name="fixed")
+        self.layers = keras.Sequential([fixed, *self.layers.layers])
+
+
+class Rows(MLP):
+    def __init__(self, seeds: Seeds):
+        super().__init__(seeds, (6,))
+        self.layers = keras.Sequential([*self.layers.layers, keras.layers.Reshape((2, 3))])
+
+
+WRONG_TORSOS = {
+    Calling: "Calling.call would never be called",
+    Untrained: "Untrained has .*fixed.*, which is not trained",
+    Rows: r"Rows make features of shape \('B', 2, 3\)",
+}
+
+
+@pytest.mark.parametrize(("torso", "sentence"), WRONG_TORSOS.items())
+def test_a_torso_that_would_do_something_else_is_refused(torso, sentence):
+    with pytest.raises(UserError, match=sentence):
+        network(torso)
+
+
+def test_initial_parameters_come_from_the_seeds():
+    class Unseeded(MLP):
+        def __init__(self, seeds: Seeds):
+            super().__init__(seeds, (5,))
+            self.layers = keras.Sequential([keras.layers.Dense(5)])
+
+    box, actions = gymnasium.spaces.Box(-1, 1, (4,), np.float32), gymnasium.spaces.Discrete(2)
+    with pytest.raises(UserError, match="Unseeded or QHead begins with other numbers"):
+        DQNAgent(EnvironmentSpec("Own", box, actions, 1), Seeds(0), torso=Unseeded)
+
+
+def drawing(head: Any, way: str) -> Any:
+    """`head` with a twin that is wrong in one `way`."""
+
+    class Wrong(head):  # type: ignore[misc, valid-type]
+        def call_numpy(self, features, weights, generator):
+            right = head.call_numpy(self, features, weights, generator)
+            if generator is None or way == "right":
+                return right
+            mean = np.mean(
+                [head.call_numpy(self, features, weights, generator) for _ in range(64)], 0
+            )
+            return {"sign": -right, "mean": right + 0.5 * np.abs(right).max(), "mute": mean}[way]
+
+    return functools.partial(Wrong, **({"noisy": True} if head is QHead else {}))
+
+
+@pytest.mark.parametrize("way", ["sign", "mean", "mute", "right"])
+@pytest.mark.parametrize("head", [QHead, ImplicitQuantileHead])
+def test_what_a_twin_draws_is_distributed_alike(head, way):
+    net = network(head=drawing(head, way))
+    if way == "right":
+        assert Actor(net).kind == "NumPy"
+    else:
+        with pytest.raises(UserError, match="Wrong.call_numpy, by which actions are chosen"):
+            Actor(net)
+
+
+def test_twins_are_compared_on_large_numbers_too():
+    class Bounded(MLP):
+        def __init__(self, seeds: Seeds):
+            super().__init__(seeds, (5,))
+            self.layers = keras.Sequential([*self.layers.layers, keras.layers.Activation("relu6")])
+
+        def call_numpy(self, observations: np.ndarray, weights: Any) -> np.ndarray:
+            return super().call_numpy(observations, weights)
+
+    with pytest.raises(UserError, match=r"Bounded\.call_numpy"):
+        Actor(network(Bounded))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.random_agent import RandomAgent
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
 from dopamine_lite.environments.environment import Environment, Step
+from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.runner.runner import Runner
 from tests.agents.tiny import spec
 
@@ -178,3 +183,62 @@ def test_a_run_without_a_checkpoint_says_that_it_begins_anew(tmp_path: Path, cap
         shutil.rmtree(tmp_path / "checkpoints")
     assert "There is no checkpoint yet: the run begins anew, its logs with it." in said
     assert len(read_episodes(tmp_path)) == 3
+
+
+class Forgetful(RandomAgent):
+    """Forgets to return what it was asked for."""
+
+    def get_state(self):
+        super().get_state()
+
+
+class Unmeasured(RandomAgent):
+    def metrics(self):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("agent", "sentence"),
+    [
+        (Forgetful, "Forgetful.get_state returned None: return a dictionary"),
+        (Unmeasured, "Unmeasured.metrics returned None: return a dictionary"),
+    ],
+)
+def test_what_an_agent_forgets_to_return_is_noticed_at_once(tmp_path: Path, agent, sentence):
+    run = Runner(
+        tmp_path,
+        agent=agent,
+        environment=functools.partial(create_environment, "CartPole-v1"),
+        num_iterations=1,
+        training_steps=20,
+        evaluation_episodes=1,
+    )
+    with pytest.raises(UserError, match=sentence):
+        run.run()
+
+
+def test_a_class_of_gymnasiums_is_no_environment(tmp_path: Path):
+    with pytest.raises(UserError, match="register it with gymnasium.register"):
+        Runner(tmp_path, agent=RandomAgent, environment=gymnasium.Env)
+
+
+def test_a_run_stays_where_it_was_begun(tmp_path: Path, monkeypatch):
+    class Wandering(gymnasium.Wrapper):
+        def reset(self, **options):
+            os.chdir(tmp_path / "elsewhere")
+            return super().reset(**options)
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    gymnasium.register("Wandering-v0", lambda **_: Wandering(gymnasium.make("CartPole-v1")))
+    Runner(
+        "run",
+        agent=RandomAgent,
+        environment=functools.partial(create_environment, "Wandering-v0"),
+        num_iterations=1,
+        training_steps=20,
+        evaluation_episodes=1,
+    ).run()
+    del gymnasium.registry["Wandering-v0"]
+    assert (tmp_path / "run" / "config.gin").is_file()
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from dopamine_lite import configuration
+from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.agents.ppo_agent import PPOAgent  # noqa: F401  # known to gin, unused here
 from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.runner.runner import Runner
 from tests.cli.conftest import files_below
@@ -192,3 +194,69 @@ def test_the_checkpoints_of_another_run_are_refused(tmp_path, two_runs, cli, com
     refused = cli(name, "--base_dir", run, *flags)
     assert refused.status == 2
     assert "(Runner.seed: this run 1, now 0)" in refused.err
+
+
+class Factory:
+    """What makes environments, with a setting."""
+
+    def __init__(self, id: str):
+        self.id = id
+        self._made = 0
+
+    def __call__(self, **settings: Any) -> Environment:
+        self._made += 1
+        return create_environment(self.id, **settings)
+
+
+def by_rate(rate: float) -> Any:
+    return lambda spec, seeds: QLearningAgent(spec, seeds, learning_rate=rate)
+
+
+def by_epsilon(epsilon: float) -> Any:
+    return functools.partial(EpsilonGreedy, epsilon_train=epsilon)
+
+
+PAIRS = {
+    "a constant": (
+        {
+            "agent": functools.partial(
+                QLearningAgent, exploration=lambda *a: EpsilonGreedy(*a, epsilon_train=0.1)
+            )
+        },
+        {
+            "agent": functools.partial(
+                QLearningAgent, exploration=lambda *a: EpsilonGreedy(*a, epsilon_train=0.2)
+            )
+        },
+    ),
+    "what is around": ({"agent": by_rate(0.1)}, {"agent": by_rate(0.5)}),
+    "an attribute": (
+        {"environment": Factory("CliffWalking-v1")},
+        {"environment": Factory("Taxi-v4")},
+    ),
+    "by position": (
+        {"agent": lambda spec, seeds: Positional(spec, seeds, 0.9)},
+        {"agent": lambda spec, seeds: Positional(spec, seeds, 0.1)},
+    ),
+}
+
+
+class Positional(QLearningAgent):
+    def __init__(self, spec: EnvironmentSpec, seeds: Any, rate: float):
+        super().__init__(spec, seeds, learning_rate=rate)
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS.values(), ids=PAIRS)
+def test_what_has_no_name_is_known_by_what_it_holds(tmp_path, first, second):
+    runner(tmp_path, **first).run()
+    runner(tmp_path, num_iterations=2, **first).run()
+    with pytest.raises(UserError, match="another experiment .*build the same agent"):
+        runner(tmp_path, num_iterations=3, **second).run()
+
+
+def test_the_order_of_a_dictionary_is_no_difference(tmp_path):
+    options = {"is_slippery": True, "desc": ["SFF", "FHF", "FFG"]}
+    for iterations, names in ((1, options), (2, reversed(options))):
+        kwargs = {name: options[name] for name in names}
+        lake = functools.partial(create_environment, id="FrozenLake-v1", kwargs=kwargs)
+        runner(tmp_path, num_iterations=iterations, environment=lake).run()

@@ -27,6 +27,7 @@ TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
 _ENDED = TERMINATED | TRUNCATED
 _BLOCK_BYTES = 64 << 20
 _BLOCK_SLOTS = 4096  # examined at a time
+_GREATEST = float(np.finfo(np.float32).max)  # reward that can be stored
 _MAX_REDRAWS = 100  # until all that can be drawn is listed
 
 
@@ -128,7 +129,7 @@ class CircularReplay:
         at = (self._stop % self._length) * self._num_envs + self._columns
         self._frames[at] = self._newest(transitions.observations)
         self._actions[at] = transitions.actions
-        self._rewards[at] = transitions.rewards
+        self._rewards[at] = _in_single_precision(transitions.rewards)
         self._kinds[at] = kinds
         if self._masks is not None:
             self._masks[at] = transitions.action_masks
@@ -341,3 +342,13 @@ class CircularReplay:
             block = {name: array[at] for name, array in self._arrays().items()}
             yield block | {"start": start, "stop": stop}
             start = stop
+
+
+def _in_single_precision(rewards: np.ndarray) -> np.ndarray:
+    """Raises UserError where a reward is too large to be stored."""
+    if np.abs(rewards).max() > _GREATEST:
+        raise UserError(
+            f"A reward of {rewards[np.abs(rewards).argmax()]:g} is beyond {_GREATEST:.3g}, the "
+            "greatest number in single precision: scale the rewards, or set Runner.clip_rewards."
+        )
+    return rewards
