@@ -67,29 +67,23 @@ class Contract:
           UserError: it is not as declared.
         """
         self._steps += 1
-        ends = step.observations is not step.next_observations
+        self._check_arrays(step)
+        ended = step.terminated | step.truncated
+        ends = bool(ended.any())
         exact = self._steps <= _EXACT_STEPS or (ends and not self._saw_end)
-        self._check_array(step.next_observations, "next_observations")
         if exact:
-            self._check_exactly(step)
+            self._check_exactly(step, ended)
         self._check_rewards(step.rewards)
         self._check_values(step.next_observations)
         if self._spec.action_masks or step.next_action_masks is not None:
             step = self._with_masks(step)
         if ends:
-            self._check_array(step.observations, "observations")
-            ended = step.terminated | step.truncated
-            if (step.terminated & step.truncated).any():
-                step = step._replace(truncated=step.truncated & ~step.terminated)
+            step = step._replace(truncated=step.truncated & ~step.terminated)
             self._check_values(step.observations)
-            if exact:
-                self._check_bounds(step.observations)
-                self._check_beginnings(step.observations[ended])
-            self._check_lengths(ended)
+        self._check_lengths(ended)
+        if ends:
             self._began[ended] = self._steps
-            self._saw_end |= bool(ended.any())
-        elif self._spec.max_steps_per_episode is not None:
-            self._check_lengths(np.False_)
+            self._saw_end = True
         if exact:
             self._remember(step.observations)
         if self._spec.action_masks or masks is not None:
@@ -151,24 +145,34 @@ class Contract:
                 "StackFrames."
             )
 
-    def _check_exactly(self, step: Step) -> None:
-        self._check_bounds(step.next_observations)
-        if self._spec.stack_size > 1 and self._remembered == self._steps - 1:
-            self._check_stacks(step.next_observations)
+    def _check_arrays(self, step: Step) -> None:
+        self._check_array(step.next_observations, "next_observations")
+        if step.observations is not step.next_observations:
+            self._check_array(step.observations, "observations")
         for name, array in (("terminated", step.terminated), ("truncated", step.truncated)):
-            if not isinstance(array, np.ndarray) or array.dtype != bool:
-                raise self._other(
-                    name, array, f"return an array of shape {self._shape} and dtype bool"
-                )
-            if array.shape != self._shape:
-                raise self._other(
-                    name, array, f"return an array of shape {self._shape} and dtype bool"
-                )
+            is_flags = isinstance(array, np.ndarray) and array.dtype == bool
+            if not is_flags or array.shape != self._shape:
+                remedy = f"return an array of shape {self._shape} and dtype bool"
+                raise self._other(name, array, remedy)
+
+    def _check_exactly(self, step: Step, ended: np.ndarray) -> None:
+        self._check_bounds(step.next_observations)
         if self._last is not None and not np.array_equal(*self._last, equal_nan=self._is_real):
             raise UserError(
                 f"{self._spec.id} wrote to an array of observations after it had returned it: return "
                 "a new array, or a copy, from every step."
             )
+        if self._spec.stack_size > 1 and self._remembered == self._steps - 1:
+            self._check_stacks(step.next_observations)
+        if step.observations is not step.next_observations:
+            self._check_bounds(step.observations)
+            seen, following = step.observations[~ended], step.next_observations[~ended]
+            if not np.array_equal(seen, following, equal_nan=self._is_real):
+                raise UserError(
+                    f"{self._spec.id} returned observations that differ from next_observations in "
+                    f"step {self._steps:,} of a stream whose episode had not ended: only an end has two."
+                )
+            self._check_beginnings(step.observations[ended])
 
     def _check_array(self, array: Any, name: str) -> None:
         space = self._space

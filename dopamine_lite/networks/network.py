@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -56,8 +57,14 @@ class Network:
         """Builds the layers.
 
         Raises:
-          UserError: the features are no rows of numbers, or a layer holds what is not trained.
+          UserError: the torso has no layers, the features are no rows of numbers, or a layer holds what
+            is not trained.
         """
+        if not isinstance(self.torso.layers, keras.layers.Layer):
+            raise UserError(
+                f"{_name(self.torso)}.layers is a {type(self.torso.layers).__name__}: make it one layer "
+                "of Keras, such as a keras.Sequential."
+            )
         features = self.features(tf.zeros([1, *self.prepared_shape]))
         if len(features.shape) != 2:
             raise UserError(

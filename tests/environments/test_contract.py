@@ -626,6 +626,13 @@ def test_a_shape_that_changes_is_noticed_however_late():
         directly((2,), reals(2), *steps, step_to(reals(3)))
 
 
+def test_only_an_end_has_two_observations():
+    with pytest.raises(
+        UserError, match="differ from next_observations in step 1 of a stream whose"
+    ):
+        directly((2,), reals(2), step_to(reals(2), reals(2) + 1))
+
+
 def stack(*frames: float) -> np.ndarray:
     return np.array(frames, np.float32).reshape(1, -1, 1)
 

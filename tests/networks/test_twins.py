@@ -309,7 +309,14 @@ class Rows(MLP):
         self.layers = keras.Sequential([*self.layers.layers, keras.layers.Reshape((2, 3))])
 
 
+class Layerless(MLP):
+    def __init__(self, seeds: Seeds):
+        super().__init__(seeds, (6,))
+        self.layers = None
+
+
 WRONG_TORSOS = {
+    Layerless: "Layerless.layers is a NoneType: make it one layer of Keras",
     Calling: "Calling.call would never be called",
     Untrained: "Untrained has .*fixed.*, which is not trained",
     Rows: r"Rows make features of shape \('B', 2, 3\)",
