@@ -9,7 +9,6 @@ from dopamine_lite.configuration import find_config
 _RUNNER = {
     "Runner.num_iterations": 2,
     "Runner.training_steps": 320,
-    "Runner.checkpoint_every_steps": 160,
     "Runner.log_every_steps": 100,
     "Runner.max_steps_per_episode": 10,  # an agent that has learned nothing may play for ever
 }
@@ -27,6 +26,8 @@ def shrunk(config: str) -> list[str]:
     """Flags for `train` that shorten the packaged experiment `config`."""
     text = _with_includes(config)
     bindings: dict[str, object] = dict(_RUNNER)
+    num_envs = [1, *map(int, re.findall(r"^Runner.num_envs = (\d+)", text, re.MULTILINE))][-1]
+    bindings["Runner.checkpoint_every_steps"] = max(160 // num_envs, 1)  # two segments
     if "Runner.evaluation_episodes" in text:
         bindings["Runner.evaluation_episodes"] = 1
     else:

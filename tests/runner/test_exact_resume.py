@@ -48,13 +48,14 @@ FAST = {  # a run needs more steps to be killed; tables the most
 
 
 def command(agent: str, steps: int, evaluation_episodes: int = 3) -> Command:
-    """Trains `agent` in `steps` steps an iteration; a replay wraps round."""
+    """Trains `agent` in `steps` steps an iteration, four segments; a replay wraps round."""
+    num_envs = 1 if agent == "dopamine_style" else 2
     bindings = [
         "Runner.num_iterations = 3",
         f"Runner.training_steps = {steps}",
-        f"Runner.checkpoint_every_steps = {steps // 4}",
+        f"Runner.checkpoint_every_steps = {steps // 4 // num_envs}",
         f"Runner.evaluation_episodes = {evaluation_episodes}",
-        f"Runner.num_envs = {1 if agent == 'dopamine_style' else 2}",
+        f"Runner.num_envs = {num_envs}",
     ]
     if agent in VALUE_AGENTS:
         replay = "PrioritizedReplay" if agent == "rainbow" else "CircularReplay"
@@ -80,10 +81,16 @@ def newest_checkpoint(base_dir: Path) -> int:
     return max((int(path.name[-12:]) for path in paths), default=-1)
 
 
-def wait(process: subprocess.Popen, sign: Callable[[], bool], seconds: float = 120) -> None:
-    """Returns at the sign, after `seconds`, or when the process has ended."""
-    end = time.monotonic() + seconds
-    while process.poll() is None and not sign() and time.monotonic() < end:
+def wait(process: subprocess.Popen, sign: Callable[[], bool], seconds: float | None = None) -> None:
+    """Returns at the sign, after `seconds`, or when the process has ended.
+
+    Without `seconds` the sign must come.
+    """
+    end = time.monotonic() + (120 if seconds is None else seconds)
+    while process.poll() is None and not sign():
+        if time.monotonic() > end:
+            assert seconds is not None, "the sign has not come"
+            return
         time.sleep(0.005)
 
 
