@@ -47,13 +47,13 @@ class ThreeSteps(Environment):
 
 
 class Lives(ThreeSteps):
-    """A life every three steps, a game every six. Observations count the steps, successors down."""
+    """A life every three steps, a game every six. Observations count the steps, last ones down."""
 
     def step(self, actions: np.ndarray) -> Step:
         step, taken = super().step(actions), self._steps
         return step._replace(
             observations=step.observations + taken,
-            next_observations=step.next_observations - taken,
+            next_observations=step.next_observations + (taken if taken % 3 else -taken),
             game_over=np.full(len(actions), taken % 6 == 0),
         )
 
@@ -136,7 +136,7 @@ def test_the_agent_is_given_true_successors_and_games_count_as_episodes(tmp_path
     runner.run()
     seen = runner.agent.seen[False]
     assert [step.observations[0, 0] for step in seen] == list(range(8))
-    assert [step.next_observations[0, 0] for step in seen] == [-n for n in range(1, 9)]
+    assert [step.next_observations[0, 0] for step in seen] == [1, 2, -3, 4, 5, -6, 7, 8]
     assert [bool(step.terminated[0]) for step in seen] == [n % 3 == 0 for n in range(1, 9)]
     assert [bool(step.truncated[0]) for step in seen] == [False] * 7 + [True]
     episodes = [episode["return"] for episode in read_episodes(tmp_path)]
