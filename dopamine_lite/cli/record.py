@@ -122,12 +122,16 @@ def _play(
     runner: Runner, environment: Environment, observations: np.ndarray, film: _Film
 ) -> tuple[np.ndarray, float, int]:
     """Films one episode; returns the next one's first observations, the score and the steps."""
+    from dopamine_lite.environments.actions import ActionContract
+
     score, steps, ended = 0.0, 0, False
+    check = ActionContract(environment.spec, type(runner.agent).__name__).check
     picture = environment.render()
     film.show(picture, _caption(score, steps))
     while not ended:
         masks = environment.action_masks
         actions = runner.agent.act(observations, True, masks)
+        check(actions, masks)
         step = environment.step(actions)
         runner.agent.observe(runner.transitions(observations, masks, actions, step), evaluate=True)
         observations = step.observations

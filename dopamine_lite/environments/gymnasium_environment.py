@@ -129,9 +129,8 @@ class GymnasiumEnvironment(Environment):
             next_masks.append(mask)
             if ended or cut:
                 beginning, mask = stream.reset()
-                beginnings[index] = copy.copy(
-                    beginning
-                )  # before the next stream writes to the same
+                # A copy, for the next stream may write to the same array.
+                beginnings[index] = copy.copy(beginning)
             masks.append(mask)
         observations = next_observations
         if beginnings:

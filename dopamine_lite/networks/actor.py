@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.network import Network, part_name
 from dopamine_lite.networks.twins import (
     agree,
     agree_in_distribution,
@@ -175,8 +175,8 @@ def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
 
 def _require(agrees: bool, part: Any) -> None:
     if not agrees:
-        name = getattr(part, "kind", type(part).__name__)
         raise UserError(
-            f"{name}.call_numpy, by which actions are chosen, gives other numbers than TensorFlow does "
-            "in learning: let it compute the same, or remove it, and TensorFlow chooses actions, too."
+            f"{part_name(part)}.call_numpy, by which actions are chosen, gives other numbers than "
+            "TensorFlow does in learning: let it compute the same, or remove it, and TensorFlow chooses "
+            "actions, too."
         )

@@ -62,13 +62,13 @@ class Network:
         """
         if not isinstance(self.torso.layers, keras.layers.Layer):
             raise UserError(
-                f"{_name(self.torso)}.layers is a {type(self.torso.layers).__name__}: make it one layer "
-                "of Keras, such as a keras.Sequential."
+                f"{part_name(self.torso)}.layers is a {type(self.torso.layers).__name__}: make it one "
+                "layer of Keras, such as a keras.Sequential."
             )
         features = self.features(tf.zeros([1, *self.prepared_shape]))
         if len(features.shape) != 2:
             raise UserError(
-                f"The layers of {_name(self.torso)} make features of shape "
+                f"The layers of {part_name(self.torso)} make features of shape "
                 f"{('B', *features.shape[1:])}, where a head reads [B, F]: end them with a "
                 "keras.layers.Flatten."
             )
@@ -76,8 +76,8 @@ class Network:
         for part, layers in ((self.torso, [self.torso.layers]), (self.head, self.head.layers)):
             for weight in (each for layer in layers for each in layer.non_trainable_weights):
                 raise UserError(
-                    f"{_name(part)} has {weight.path}, which is not trained, so that it would neither "
-                    "be saved nor reach the target network: make it trainable, or a constant drawn "
+                    f"{part_name(part)} has {weight.path}, which is not trained, so that it would "
+                    "neither be saved nor reach the target network: make it trainable, or a constant drawn "
                     "from `seeds`."
                 )
 
@@ -141,8 +141,8 @@ def require_equal(first: Network, second: Network) -> None:
     for one, other in zip(first.variables, second.variables, strict=True):
         if not np.array_equal(one.numpy(), other.numpy()):
             raise UserError(
-                f"{_name(first.torso)} or {_name(first.head)} begins with other numbers each time it is "
-                f"made with the same seeds ({one.name}), so that no run could be repeated: draw the "
+                f"{part_name(first.torso)} or {part_name(first.head)} begins with other numbers "
+                f"each time it is made with the same seeds ({one.name}), so that no run could be repeated: draw the "
                 "initial parameters by initializers that take their seed from `seeds`."
             )
 
@@ -152,10 +152,11 @@ def _require_no_call(torso: Torso) -> None:
     for name in ("call", "__call__"):
         if any(name in vars(kind) for kind in type(torso).__mro__):
             raise UserError(
-                f"{_name(torso)}.{name} would never be called: a torso is no layer but holds its "
+                f"{part_name(torso)}.{name} would never be called: a torso is no layer but holds its "
                 "`layers`, so put what it computes into these, or into `prepare`."
             )
 
 
-def _name(part: Any) -> str:
+def part_name(part: Any) -> str:
+    """What to call a torso or a head in a sentence: of two torsos side by side, the kind of both."""
     return str(getattr(part, "kind", type(part).__name__))
