@@ -77,8 +77,8 @@ class Network:
             for weight in (each for layer in layers for each in layer.non_trainable_weights):
                 raise UserError(
                     f"{part_name(part)} has {weight.path}, which is not trained, so that it would "
-                    "neither be saved nor reach the target network: make it trainable, or a constant drawn "
-                    "from `seeds`."
+                    "neither be saved nor reach the target network: make it trainable, or a constant "
+                    "drawn from `seeds`."
                 )
 
     def __call__(self, prepared: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -142,8 +142,9 @@ def require_equal(first: Network, second: Network) -> None:
         if not np.array_equal(one.numpy(), other.numpy()):
             raise UserError(
                 f"{part_name(first.torso)} or {part_name(first.head)} begins with other numbers "
-                f"each time it is made with the same seeds ({one.name}), so that no run could be repeated: draw the "
-                "initial parameters by initializers that take their seed from `seeds`."
+                f"each time it is made with the same seeds ({one.name}), so that no run could be "
+                "repeated: draw the initial parameters by initializers that take their seed "
+                "from `seeds`."
             )
 
 
