@@ -312,7 +312,7 @@ class PPOAgent(PolicyAgent):
     def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
         """All epochs and minibatches of one rollout in one call."""
         size = self._length * self._spec.num_envs
-        prepare = tf.function(self._network.prepare, jit_compile=True)
+        prepare = tf.function(self._network.prepare, jit_compile=True, autograph=False)
 
         def update(
             observations: tf.Tensor,
@@ -385,6 +385,7 @@ class PPOAgent(PolicyAgent):
             ],
         ).get_concrete_function()
 
+    @tf.autograph.experimental.do_not_convert  # it would take longer than tracing does
     def _gradient_step(self, samples: Samples, clip: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
         """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
         policy, advantages = self._policy, samples.advantages

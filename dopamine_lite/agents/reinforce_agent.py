@@ -238,7 +238,7 @@ class ReinforceAgent(PolicyAgent):
 
     def _compile_update(self) -> Callable[..., tuple[tf.Tensor, ...]]:
         """One gradient step on any number of chunks of steps, [chunks, chunk_size, ...] each."""
-        prepare = tf.function(self._network.prepare, jit_compile=True)
+        prepare = tf.function(self._network.prepare, jit_compile=True, autograph=False)
         joint = (1.0, self._value_coefficient, -self._entropy_coefficient)
         baseline = (0.0, 1.0, 0.0)
 
@@ -281,6 +281,7 @@ class ReinforceAgent(PolicyAgent):
             ],
         ).get_concrete_function()
 
+    @tf.autograph.experimental.do_not_convert  # it would take longer than tracing does
     def _chunk_gradients(
         self,
         steps: Steps,

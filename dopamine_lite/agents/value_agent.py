@@ -356,7 +356,9 @@ class ValueAgent(Agent):
         A step of the streams can have as many updates due as the period fits into it.
         """
         self._actor.compile()
-        self._synchronise = tf.function(self._assign_target).get_concrete_function()
+        self._synchronise = tf.function(
+            self._assign_target, autograph=False
+        ).get_concrete_function()
         fewest, rest = divmod(self._spec.num_envs, self._update_period)
         for due in {fewest, fewest + bool(rest)} - {0}:
             self._update_function(due * self._updates_per_period)
@@ -369,7 +371,7 @@ class ValueAgent(Agent):
     def _compile_update(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
         """`num_updates` gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3 or 4]."""
         compile_all = self._online.torso.compile_update
-        prepare = tf.function(self._prepare_batch, jit_compile=True)
+        prepare = tf.function(self._prepare_batch, jit_compile=True, autograph=False)
         prioritized = self._replay.prioritized
 
         def update(
@@ -410,6 +412,7 @@ class ValueAgent(Agent):
             return self._online.prepare(frames[:, 0]), self._online.prepare(frames[:, 1])
         return self._online.prepare(frames[:, :stack]), self._online.prepare(frames[:, -stack:])
 
+    @tf.autograph.experimental.do_not_convert  # it would take longer than tracing does
     def _gradient_step(
         self,
         prepared: tuple[tf.Tensor, tf.Tensor],

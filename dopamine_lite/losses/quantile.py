@@ -109,4 +109,4 @@ def quantile_huber(
 
 
 # The same in XLA wherever it is called: the B x Q x Q' differences cost TensorFlow thrice as much.
-compiled_quantile_huber = tf.function(quantile_huber, jit_compile=True)
+compiled_quantile_huber = tf.function(quantile_huber, jit_compile=True, autograph=False)

@@ -81,7 +81,7 @@ class CompiledNetwork:
 
     def __init__(self, network: Network):
         self._network = network
-        self._prepare = tf.function(network.prepare, jit_compile=True)
+        self._prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
         self._function = functools.cache(self._compile)  # by whether the outputs are drawn
 
     def compile(self) -> None:
@@ -99,7 +99,9 @@ class CompiledNetwork:
         signature = [network.input]
         if drawn:
             signature.append(tf.TensorSpec([2], tf.int32))
-        return tf.function(outputs, input_signature=signature).get_concrete_function()
+        return tf.function(
+            outputs, input_signature=signature, autograph=False
+        ).get_concrete_function()
 
     def __call__(
         self, observations: np.ndarray, generator: np.random.Generator | None = None

@@ -44,7 +44,7 @@ def save_savedmodel(
     if isinstance(observation_space, PackedSpace):
         entries = observation_space.stacked_entries()
         inputs = {name: _batch_of(space, name) for name, space in entries.items()}
-    module.policy = tf.function(policy, input_signature=[inputs])
+    module.policy = tf.function(policy, input_signature=[inputs], autograph=False)
     tf.saved_model.save(module, str(path), signatures=module.policy.get_concrete_function())
 
 
@@ -84,7 +84,7 @@ def keras_model(network: Network) -> keras.Sequential:
     model.set_weights([weight for layer in layers for weight in layer.get_weights()])
 
     # By XLA: of a transpose of bytes outside it, TensorFlow complains aloud.
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def both(observations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = network.head.values(network(network.prepare(observations)))
         return outputs, model(observations)

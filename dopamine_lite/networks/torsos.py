@@ -55,7 +55,7 @@ def prepared_shape(torso: Torso, space: gymnasium.Space) -> tuple[int, ...]:
     assert space.shape is not None and space.dtype is not None
     reader = reader_of(space)
     stored = tf.TensorSpec([None, *space.shape], tf.as_dtype(space.dtype))
-    prepare = tf.function(lambda observations: torso.prepare(reader(observations)))
+    prepare = tf.function(lambda observations: torso.prepare(reader(observations)), autograph=False)
     return tuple(prepare.get_concrete_function(stored).structured_outputs.shape[1:])
 
 

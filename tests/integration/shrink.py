@@ -10,9 +10,9 @@ _RUNNER = {
     "Runner.num_iterations": 2,
     "Runner.training_steps": 320,
     "Runner.log_every_steps": 100,
-    "Runner.max_steps_per_episode": 10,  # an agent that has learned nothing may play for ever
+    "Runner.max_steps_per_episode": 40,  # an agent that has learned nothing may play for ever
 }
-_VALUE_AGENT = {"min_replay_history": 40, "update_period": 16, "updates_per_period": 2}
+_VALUE_AGENT = {"min_replay_history": 40, "update_period": 80, "updates_per_period": 2}
 _AGENTS: dict[str, dict[str, object]] = {
     **dict.fromkeys(
         ("DQNAgent", "C51Agent", "QRDQNAgent", "IQNAgent", "RainbowAgent"), _VALUE_AGENT

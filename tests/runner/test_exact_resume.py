@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, digest
 from dopamine_lite.common.metrics.logbook import read_iterations
+from tests.processes import start
 
 pytestmark = pytest.mark.exhaustive
 
@@ -40,11 +41,13 @@ CONFIGS = {
     "double_q_learning": "classics/double_q_cartpole.gin",  # in a wrapper
     "dopamine_style": "classics/switching_asterix.gin",  # in the adapter, on Atari
 }
-FAST = {  # a run needs more steps to be killed; tables the most
-    "ppo": 6_000,
-    "reinforce": 6_000,
-    "dopamine_style": 2_000,
+STEPS = {  # of an iteration: enough for a run to be killed on its way
+    **dict.fromkeys(VALUE_AGENTS, 1_200),
+    "ppo": 4_000,
+    "reinforce": 4_000,
+    "dopamine_style": 1_200,
 }
+TABLE_STEPS = 6_000
 
 
 def command(agent: str, steps: int, evaluation_episodes: int = 3) -> Command:
@@ -61,13 +64,28 @@ def command(agent: str, steps: int, evaluation_episodes: int = 3) -> Command:
         replay = "PrioritizedReplay" if agent == "rainbow" else "CircularReplay"
         bindings += [
             f"{VALUE_AGENTS[agent]}.min_replay_history = 500",
+            f"{VALUE_AGENTS[agent]}.batch_size = 8",
             f"{replay}.replay_capacity = {steps}",
         ]
     return lambda base_dir: [
-        *(sys.executable, "-m", "dopamine_lite", "train", f"--base_dir={base_dir}"),
-        *(f"--gin_files={CONFIGS[agent]}", "--seed=3"),
+        *("train", f"--base_dir={base_dir}", f"--gin_files={CONFIGS[agent]}", "--seed=3"),
         *(f"--gin_bindings={binding}" for binding in bindings),
     ]
+
+
+def begin(command: Command, base_dir: Path) -> BaseProcess:
+    return start(command(base_dir), printed(base_dir))
+
+
+def printed(base_dir: Path) -> Path:
+    return base_dir.with_suffix(".txt")
+
+
+def end(process: BaseProcess, base_dir: Path, *statuses: int) -> int:
+    """Waits for the process, whose exit status must be among `statuses`; returns it."""
+    process.join(timeout=180)
+    assert process.exitcode in statuses, printed(base_dir).read_text()
+    return process.exitcode
 
 
 def starts(base_dir: Path) -> int:
@@ -81,21 +99,21 @@ def newest_checkpoint(base_dir: Path) -> int:
     return max((int(path.name[-12:]) for path in paths), default=-1)
 
 
-def wait(process: subprocess.Popen, sign: Callable[[], bool], seconds: float | None = None) -> None:
+def wait(process: BaseProcess, sign: Callable[[], bool], seconds: float | None = None) -> None:
     """Returns at the sign, after `seconds`, or when the process has ended.
 
     Without `seconds` the sign must come.
     """
     end = time.monotonic() + (120 if seconds is None else seconds)
-    while process.poll() is None and not sign():
+    while process.is_alive() and not sign():
         if time.monotonic() > end:
             assert seconds is not None, "the sign has not come"
             return
         time.sleep(0.005)
 
 
-DQN = command("dqn", 4_000, evaluation_episodes=60)  # which last about as long as a segment
-LAST_SEGMENTS = (3_000, 7_000, 11_000)  # where that of each iteration begins
+DQN = command("dqn", 2_000, evaluation_episodes=30)  # which last about as long as a segment
+LAST_SEGMENTS = (1_500, 3_500, 5_500)  # where that of each iteration begins
 
 
 def run_killed_at_random(
@@ -113,7 +131,7 @@ def run_killed_at_random(
     trained = 0
     for number in range(kills + 1):
         started, saved = starts(base_dir), newest_checkpoint(base_dir)
-        process = subprocess.Popen(DQN(base_dir), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = begin(DQN, base_dir)
         if number < kills:
             wait(process, lambda before=started: starts(base_dir) > before)
             if number % 2:
@@ -123,13 +141,11 @@ def run_killed_at_random(
             else:
                 seconds = generator.uniform(0, 4)
                 wait(process, lambda before=saved: newest_checkpoint(base_dir) > before, seconds)
-            process.send_signal(kill)
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode in (0, -kill, 128 + kill), errors.decode()
-        if process.returncode == 0:
+            os.kill(process.pid, kill)
+        if end(process, base_dir, 0, -kill, 128 + kill) == 0:
             return trained
         trained += newest_checkpoint(base_dir) > saved
-    raise AssertionError(errors.decode())
+    raise AssertionError(printed(base_dir).read_text())
 
 
 def digest_of(base_dir: Path) -> str:
@@ -155,7 +171,7 @@ def assert_equal_runs(first: Path, second: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     base_dir = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run(DQN(base_dir), check=True, capture_output=True)
+    end(begin(DQN, base_dir), base_dir, 0)
     return base_dir
 
 
@@ -172,15 +188,14 @@ def test_a_killed_run_is_the_run_never_stopped(whole, tmp_path, kill, kills):
 
 @pytest.mark.parametrize("agent", [agent for agent in CONFIGS if agent != "dqn"])
 def test_every_agent_resumes_exactly(agent, tmp_path):
-    train = command(agent, 1_200 if agent in VALUE_AGENTS else FAST.get(agent, 20_000))
-    killed = tmp_path / "run"
-    with subprocess.Popen(train(tmp_path / "whole"), stderr=subprocess.DEVNULL) as whole:
-        process = subprocess.Popen(train(killed), stderr=subprocess.DEVNULL)
-        # The first of twelve checkpoints, or one after updates and in a replay that has wrapped round.
-        wait(process, lambda: newest_checkpoint(killed) >= (1_500 if agent in VALUE_AGENTS else 1))
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        again = subprocess.run(train(killed), check=True, capture_output=True, text=True)
-        assert "Resuming at agent step" in again.stderr
-    assert whole.returncode == 0
-    assert_equal_runs(killed, tmp_path / "whole")
+    train = command(agent, STEPS.get(agent, TABLE_STEPS))
+    whole, killed = tmp_path / "whole", tmp_path / "run"
+    never_stopped, process = begin(train, whole), begin(train, killed)
+    # The first of twelve checkpoints, or one after updates and in a replay that has wrapped round.
+    wait(process, lambda: newest_checkpoint(killed) >= (1_500 if agent in VALUE_AGENTS else 1))
+    process.kill()
+    end(process, killed, -signal.SIGKILL)
+    end(begin(train, killed), killed, 0)
+    assert "Resuming at agent step" in printed(killed).read_text()
+    end(never_stopped, whole, 0)
+    assert_equal_runs(killed, whole)
