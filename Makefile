@@ -31,14 +31,14 @@ demo: install  ## trains DQN on CartPole, evaluates it over 100 episodes and fil
 	@echo "Its curves: $(BIN)/tensorboard --logdir $(RUN)/logs"
 
 test: install  ## the tests of every part, on WORKERS=2 cores
-	$(PYTEST) -m "not exhaustive and not learning"
+	$(PYTEST) -m "not exhaustive and not oracle and not learning"
 
 test-all: test  ## besides those every kill, config, document and combination
-	$(PYTEST) --dist worksteal -m "exhaustive and not learning"
+	$(PYTEST) --dist loadgroup -m "exhaustive and not learning"
 
 test-oracle: install  ## losses beside another implementation of them (rlax, on JAX), policies in ONNX
 	$(BIN)/python -m pip install --quiet --editable '.[oracle,onnx]' --constraint constraints.txt
-	$(BIN)/python -m pytest tests/losses/test_against_rlax.py tests/networks/test_export.py
+	$(PYTEST) --dist load -m oracle
 
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning

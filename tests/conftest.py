@@ -10,6 +10,14 @@ from tests.compile_once import compile_once
 compile_once()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Tests of agents share what is compiled for them: a file's stay in one process."""
+    for item in items:
+        if item.path.parent.name == "agents":
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture(autouse=True)
 def nothing_bound():
     """Bindings and rules of imports that an earlier test has loaded would be this one's too."""

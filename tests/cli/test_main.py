@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,7 @@ def test_interrupt_outside_a_run_ends_with_130(cli, tmp_path, monkeypatch):
     assert stopped.err == "dopamine-lite: Interrupted.\n"
 
 
+@pytest.mark.exhaustive
 def test_modules_in_the_current_directory_are_found(tmp_path):
     (tmp_path / "my_module.py").write_text("open('imported', 'w').close()\n")
     (tmp_path / "own.gin").write_text("import my_module\n")
@@ -108,7 +110,6 @@ def test_reader_that_goes_away():
     assert ended.status == 141 and ended.err == ""
 
 
-@pytest.mark.exhaustive
 def _in_a_shell(command: str, *directories: Path, **variables: str) -> Outcome:
     """Runs `command`, in which $P is the program and $1, $2 ... are the directories."""
     process = subprocess.Popen(
@@ -147,7 +148,7 @@ def test_what_cannot_be_printed_is_a_sentence(command, sentence):
             marks=pytest.mark.exhaustive,
         ),
         pytest.param("2>/dev/full", "", marks=pytest.mark.exhaustive),
-        ("<&- >&- 2>&-", ""),
+        pytest.param("<&- >&- 2>&-", "", marks=pytest.mark.exhaustive),
     ],
 )
 def test_work_is_done_though_nobody_can_read_of_it(redirection, sentence, runs, tmp_path):
@@ -198,6 +199,7 @@ def test_no_place_for_temporary_files_is_a_sentence(cli, tmp_path, monkeypatch, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.exhaustive
 def test_file_that_cannot_be_written_whole_is_a_sentence(runs, tmp_path):
     def limit_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
@@ -227,25 +229,48 @@ gymnasium.register("Exiting-v0", Exiting)
 """
 
 
+@pytest.fixture
+def exiting(tmp_path, monkeypatch) -> Callable[[str], list[str]]:
+    """Arguments of a training in whose environment a step is this statement."""
+
+    def arguments(statement: str) -> list[str]:
+        module = f"exiting_{abs(hash(statement))}"
+        (tmp_path / f"{module}.py").write_text(EXITING.format(statement=statement))
+        monkeypatch.syspath_prepend(tmp_path)
+        bindings = [
+            "Runner.agent = @RandomAgent",
+            "Runner.environment = @create_environment",
+            "create_environment.id = 'Exiting-v0'",
+            "Runner.evaluation_episodes = 1",
+        ]
+        parts = ["dopamine_lite.agents.random_agent", "dopamine_lite.environments.factory"]
+        text = [f"import {name}" for name in [module, *parts]] + bindings
+        (tmp_path / "own.gin").write_text("\n".join([*text, ""]))
+        return [
+            "train",
+            "--base_dir",
+            str(tmp_path / "run"),
+            "--gin_files",
+            str(tmp_path / "own.gin"),
+        ]
+
+    return arguments
+
+
 @pytest.mark.parametrize(
     ("statement", "status", "said"),
     [
         ("sys.exit(0)", 1, "ended the command by exit(0), before it was done"),
         ("sys.exit(7)", 7, "ended the command by exit(7)"),
-        ("raise OSError(28, 'no room')", 1, "exiting.py"),
     ],
 )
-def test_what_a_users_code_raises_is_not_taken_for_ours(tmp_path, statement, status, said):
-    (tmp_path / "exiting.py").write_text(EXITING.format(statement=statement))
-    bindings = [
-        "Runner.agent = @RandomAgent",
-        "Runner.environment = @create_environment",
-        "create_environment.id = 'Exiting-v0'",
-        "Runner.evaluation_episodes = 1",
-    ]
-    imports = ["exiting", "dopamine_lite.agents.random_agent", "dopamine_lite.environments.factory"]
-    text = [f"import {module}" for module in imports] + bindings
-    (tmp_path / "own.gin").write_text("\n".join([*text, ""]))
-    ended = _in_a_shell('cd "$1"; $P train --base_dir run --gin_files own.gin', tmp_path)
+def test_an_exit_by_a_users_code_is_no_success(cli, exiting, statement, status, said):
+    ended = cli(*exiting(statement))
     assert ended.status == status
-    assert "Traceback" in ended.err and said in ended.err
+    assert "Traceback" in ended.err and "exiting_" in ended.err and said in ended.err
+
+
+def test_what_the_system_refused_a_users_code_is_not_taken_for_ours(cli, exiting):
+    with pytest.raises(OSError, match="no room") as caught:
+        cli(*exiting("raise OSError(28, 'no room')"))
+    assert any("exiting_" in str(entry.path) for entry in caught.traceback)

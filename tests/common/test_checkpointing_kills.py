@@ -47,11 +47,11 @@ def state_at(number: int) -> dict:
         while (start < stop).any():
             end = np.minimum(start + 4, stop)
             slots = np.concatenate([np.arange(start[c], end[c]) + 1000 * c for c in (0, 1)])
-            frames = np.random.default_rng(1).integers(0, 256, 1 << 14, np.uint8)
+            frames = np.random.default_rng(1).integers(0, 256, 1 << 11, np.uint8)
             yield {"start": start, "stop": end, "frames": frames ^ slots[:, None].astype(np.uint8)}
             start = end
 
-    weights = np.random.default_rng(number).standard_normal(20_000)
+    weights = np.random.default_rng(number).standard_normal(2_000)
     return {"number": number, "weights": weights, "replay": RingSlots(first, stop, blocks)}
 
 

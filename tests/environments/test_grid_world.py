@@ -19,6 +19,7 @@ from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.environments.grid_world import GridWorld, GridWorldVector
 from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment
 from dopamine_lite.environments.vector_environment import VectorEnvironment
+from tests.core import core
 
 UP, RIGHT, DOWN, LEFT = range(4)
 MAGIC = {18: 54, 63: 14}
@@ -123,7 +124,7 @@ def test_gymnasiums_checker_has_no_complaint(render_mode, monkeypatch):
         check_env(gymnasium.make("GridWorld-v0", render_mode=render_mode).unwrapped)
 
 
-@pytest.mark.parametrize("limit", [None, 13])
+@pytest.mark.parametrize("limit", core([None, 13], 13))
 @pytest.mark.parametrize(
     "options", [{}, {"magic_squares": MAGIC}, {"rows": 2, "columns": 3}, {"rows": 1, "columns": 14}]
 )

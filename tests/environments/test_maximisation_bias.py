@@ -48,6 +48,7 @@ def test_two_actions_are_the_least():
         MaximisationBias(num_actions=1)
 
 
+@pytest.mark.exhaustive
 def test_double_q_learning_goes_left_less(tmp_path):
     """The first 50 episodes of ten runs each, where the example's figure has the widest gap."""
     left = {}

@@ -10,7 +10,6 @@ _RUNNER = {
     "Runner.num_iterations": 2,
     "Runner.training_steps": 320,
     "Runner.log_every_steps": 100,
-    "Runner.max_steps_per_episode": 40,  # an agent that has learned nothing may play for ever
 }
 _VALUE_AGENT = {"min_replay_history": 40, "update_period": 80, "updates_per_period": 2}
 _AGENTS: dict[str, dict[str, object]] = {
@@ -27,7 +26,10 @@ def shrunk(config: str) -> list[str]:
     text = _with_includes(config)
     bindings: dict[str, object] = dict(_RUNNER)
     num_envs = [1, *map(int, re.findall(r"^Runner.num_envs = (\d+)", text, re.MULTILINE))][-1]
-    bindings["Runner.checkpoint_every_steps"] = max(160 // num_envs, 1)  # two segments
+    segment = max(160 // num_envs, 1)  # steps of each stream, of which there are two an iteration
+    bindings["Runner.checkpoint_every_steps"] = segment
+    # An agent that has learned nothing may play for ever.
+    bindings["Runner.max_steps_per_episode"] = min(segment // 2 or 1, 40)
     if "Runner.evaluation_episodes" in text:
         bindings["Runner.evaluation_episodes"] = 1
     else:

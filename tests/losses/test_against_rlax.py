@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 rlax = pytest.importorskip("rlax")
+pytestmark = pytest.mark.oracle
 import jax
 
 from dopamine_lite.losses import categorical, munchausen, policy_gradient, quantile, td

@@ -24,6 +24,7 @@ from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.torsos import MLP, DictTorso, SmallCNN
+from tests.core import core
 
 spaces = gymnasium.spaces
 SMALL = functools.partial(MLP, hidden_units=(8,))
@@ -71,7 +72,7 @@ def observations_and_inputs(name: str) -> tuple[np.ndarray, dict[str, np.ndarray
     return drawn, space.unpack(drawn) if space is ENTRIES else {"observations": drawn}
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", core(POLICIES, "pictures", "names", "real numbers"))
 def test_a_savedmodel_and_tensorflow_lite_take_the_agents_actions(name, tmp_path):
     """Often wrong: sizes of 64 bits that do not convert, whole numbers as fractions."""
     agent = build(name)
@@ -108,6 +109,7 @@ def test_quantiles_that_are_drawn_do_not_convert(tmp_path):
     assert converter.convert()
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("name", POLICIES)
 def test_onnx_takes_the_agents_actions(name, tmp_path):
     pytest.importorskip("tf2onnx")

@@ -175,6 +175,7 @@ def whole(tmp_path_factory) -> Path:
     return base_dir
 
 
+@pytest.mark.xdist_group("of the whole run")
 @pytest.mark.parametrize(
     ("kill", "kills"), [(signal.SIGKILL, 4), (signal.SIGTERM, 2)], ids=["SIGKILL", "SIGTERM"]
 )

@@ -16,6 +16,7 @@ from dopamine_lite.environments.environment import Environment, Step
 from dopamine_lite.runner import runner as runner_module
 from dopamine_lite.runner.runner import Runner
 from tests.agents.tiny import spec
+from tests.core import core
 
 
 class TwoLengths(Environment):
@@ -97,7 +98,7 @@ def test_an_evaluation_plays_what_has_begun_to_its_end(tmp_path, num_envs, steps
     assert line["eval"]["average_return"] == pytest.approx(np.mean(lengths))
 
 
-@pytest.mark.parametrize("num_envs", [1, 8, 32])
+@pytest.mark.parametrize("num_envs", core([1, 8, 32], 8))
 def test_evaluation_and_training_agree_for_any_number_of_streams(tmp_path, num_envs):
     """By steps and by episodes, 105 within three standard errors; nothing but short ones was 10."""
     settings = {"num_envs": num_envs, "training_steps": 6_400 * num_envs}
