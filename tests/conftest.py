@@ -1,5 +1,7 @@
 """What every test begins with."""
 
+import os
+
 import gin
 import pytest
 
@@ -8,6 +10,7 @@ from dopamine_lite.configuration import modules
 from tests.compile_once import compile_once
 
 compile_once()
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # processes share one GPU
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -9,10 +9,17 @@ import pytest
 
 
 def core(cases: Iterable[Any], *names: Any) -> list[Any]:
-    """All `cases`; those that are not among `names` are marked as exhaustive."""
+    """All `cases`; those that are not among `names` are marked as exhaustive.
+
+    A tuple holds the values of several parameters.
+    """
     cases = list(cases)
     assert set(names) <= set(cases), "a name that no case has"
     return [
-        case if case in names else pytest.param(case, marks=pytest.mark.exhaustive)
+        case if case in names else _exhaustive(*(case if isinstance(case, tuple) else (case,)))
         for case in cases
     ]
+
+
+def _exhaustive(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.exhaustive)

@@ -152,7 +152,7 @@ def play(agent: Agent, environment: GymnasiumEnvironment, steps: int, evaluate: 
     return total / steps / len(observations)
 
 
-@pytest.mark.parametrize("name", core(AGENTS, "dqn", "c51"))
+@pytest.mark.parametrize("name", core(AGENTS, "dqn"))
 def test_learns_among_legal_actions_and_takes_no_other(name):
     """An illegal action raises: in the warm-up, in the epsilon branch, in the greedy choice."""
     environment = make()

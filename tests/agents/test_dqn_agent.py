@@ -21,6 +21,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP, NatureCNN
 from tests.agents.tiny import Identity, spec
+from tests.core import core
 
 
 def build(seed: int = 0, num_envs: int = 1, **arguments: Any) -> DQNAgent:
@@ -51,7 +52,7 @@ def values(agent: DQNAgent) -> np.ndarray:
         pytest.param({"loss": "squared"}, marks=pytest.mark.exhaustive),
         pytest.param({"double": True}, marks=pytest.mark.exhaustive),
         pytest.param({"update_horizon": 3}, marks=pytest.mark.exhaustive),
-        {"update_period": 8, "updates_per_period": 8},
+        pytest.param({"update_period": 8, "updates_per_period": 8}, marks=pytest.mark.exhaustive),
     ],
     ids=["huber", "squared", "double", "three_steps", "eight_updates_a_call"],
 )
@@ -88,7 +89,7 @@ def test_truncation_is_bootstrapped_and_termination_is_not():
     np.testing.assert_allclose(np.diag(values(cut)), 2.0, atol=0.2)
 
 
-@pytest.mark.parametrize("num_envs", [1, 3, 4])
+@pytest.mark.parametrize("num_envs", core([1, 3, 4], 3))
 def test_updates_are_counted_in_agent_steps(num_envs):
     agent = build(num_envs=num_envs, min_replay_history=12, update_period=4, updates_per_period=2)
     Identity(num_envs).play(agent, 60 // num_envs)

@@ -18,6 +18,7 @@ from dopamine_lite.networks.optimizers import Adam
 from tests.agents import policies
 from tests.agents.policies import Recorder, digest, script, updates_of
 from tests.agents.tiny import Identity
+from tests.core import core
 
 
 def build(name: str, **arguments: Any) -> ReinforceAgent:
@@ -128,7 +129,7 @@ def test_returns_begin_anew_at_each_reward_where_they_should():
     np.testing.assert_allclose(updates[0][4][0], [0.5, 1, 0.5, 1, -1])
 
 
-@pytest.mark.parametrize("name", ["reinforce", "reinforce_baseline"])
+@pytest.mark.parametrize("name", core(["reinforce", "reinforce_baseline"], "reinforce_baseline"))
 def test_the_size_of_a_chunk_changes_no_update(name):
     """What fills up the last chunk counts for nothing."""
     agents = [build(name, chunk_size=size) for size in (5, 512)]

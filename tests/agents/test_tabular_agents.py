@@ -270,7 +270,7 @@ def values_of_chain(gamma: float, epsilon: float) -> np.ndarray:
     return q
 
 
-@pytest.mark.parametrize("num_envs", [1, 5])
+@pytest.mark.parametrize("num_envs", core([1, 5], 5))
 @pytest.mark.parametrize("name", ["q_learning", "double_q_learning"])
 def test_learns_the_values_of_dynamic_programming(name, num_envs):
     exploration = functools.partial(EXPLORING, epsilon_train=0.5)
@@ -356,9 +356,9 @@ def trained(name: str, world: str, steps: int, **arguments: Any) -> tuple[Any, M
 
 
 @pytest.mark.parametrize("world", core(WORLDS, "GridWorld-v0"))
-@pytest.mark.parametrize("name", ["q_learning", "double_q_learning"])
+@pytest.mark.parametrize("name", core(["q_learning", "double_q_learning"], "double_q_learning"))
 def test_learns_what_value_iteration_computes(name, world):
-    steps = 400_000 if world == "CliffWalking-v1" else 100_000
+    steps = 200_000 if world == "CliffWalking-v1" else 100_000
     agent, model = trained(name, world, steps, gamma=0.9, learning_rate=1.0)
     expected = action_values(model, value_iteration(model, 0.9), 0.9)
     reached = (agent._tables != 0).any(axis=(0, 2))

@@ -144,8 +144,10 @@ def test_evaluation_changes_nothing_in_training(name):
     assert plain.get_state()["steps"] == evaluated.get_state()["steps"] == 200
 
 
-@pytest.mark.parametrize("acting", ["NumPy", "TensorFlow"])
-@pytest.mark.parametrize("name", core(AGENTS, "iqn"))
+@pytest.mark.parametrize(
+    ("name", "acting"),
+    core([("iqn", "NumPy"), *((name, "TensorFlow") for name in AGENTS)], ("iqn", "NumPy")),
+)
 def test_tensors_are_never_turned_into_text(name, acting, monkeypatch):
     """TensorFlow does that, for five times the cost of an update, when a call misses its signature."""
 
@@ -168,7 +170,7 @@ def test_noise_is_off_in_evaluation():
     assert agent._noise[False] is not None
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", core(PARTS, "without_dueling", "without_prioritized"))
 def test_each_part_of_rainbow_is_really_taken_away(part):
     """Often wrong: prioritized replay silently off. Weights, replay and target show what is active."""
     whole, without = build("rainbow"), build(part)

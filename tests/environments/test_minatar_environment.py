@@ -39,7 +39,7 @@ def play(environment: MinAtarEnvironment, steps: int, seed: int = 0) -> list[np.
 
 
 @pytest.mark.parametrize("minimal", core([True, False], False))
-@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("game", core(GAMES, "breakout", "seaquest"))
 def test_a_stream_is_the_packages_own_game(minatar, game, minimal):
     """Driven by hand with the stream's seed: observations, rewards and ends are the same."""
     environment = MinAtarEnvironment(2, seed=5, game=game, minimal_action_set=minimal)

@@ -23,6 +23,7 @@ from dopamine_lite.environments.rocket_lander import (
     heuristic,
     potential,
 )
+from tests.core import core
 
 ID = "RocketLander-v0"
 OFF = np.array([-1, 0, 0], np.float32)
@@ -83,7 +84,7 @@ def until_the_end(lander: RocketLander, steps: int = 400) -> tuple[int, float, s
     raise AssertionError(f"no end within {steps} steps")
 
 
-@pytest.mark.parametrize("continuous", [True, False])
+@pytest.mark.parametrize("continuous", core([True, False], True))
 def test_gymnasiums_checker_finds_nothing(registered, continuous):
     environment = gymnasium.make(ID, continuous=continuous)
     with warnings.catch_warnings():

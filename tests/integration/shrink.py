@@ -10,6 +10,7 @@ _RUNNER = {
     "Runner.num_iterations": 2,
     "Runner.training_steps": 320,
     "Runner.log_every_steps": 100,
+    "Runner.max_steps_per_episode": 40,  # an agent that has learned nothing may play for ever
 }
 _VALUE_AGENT = {"min_replay_history": 40, "update_period": 80, "updates_per_period": 2}
 _AGENTS: dict[str, dict[str, object]] = {
@@ -26,10 +27,8 @@ def shrunk(config: str) -> list[str]:
     text = _with_includes(config)
     bindings: dict[str, object] = dict(_RUNNER)
     num_envs = [1, *map(int, re.findall(r"^Runner.num_envs = (\d+)", text, re.MULTILINE))][-1]
-    segment = max(160 // num_envs, 1)  # steps of each stream, of which there are two an iteration
-    bindings["Runner.checkpoint_every_steps"] = segment
-    # An agent that has learned nothing may play for ever.
-    bindings["Runner.max_steps_per_episode"] = min(segment // 2 or 1, 40)
+    bindings["Runner.num_envs"] = min(num_envs, 2)
+    bindings["Runner.checkpoint_every_steps"] = 160 // min(num_envs, 2)  # two segments
     if "Runner.evaluation_episodes" in text:
         bindings["Runner.evaluation_episodes"] = 1
     else:

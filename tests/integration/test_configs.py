@@ -87,7 +87,7 @@ def assert_learned(name: str, base_dir: Path) -> None:
     "name", core([name for name in EXPERIMENTS if name not in RESUMED or name in CORE], *CORE)
 )
 def test_runs(name, tmp_path):
-    assert train(name, tmp_path / "run") == 0
+    assert train(name, tmp_path / "run", "Runner.checkpoint_every_steps = None") == 0
     assert_learned(name, tmp_path / "run")
 
 

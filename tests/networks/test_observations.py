@@ -21,6 +21,7 @@ from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import MLP, DictTorso, ImpalaCNN, MinAtarCNN, NatureCNN, SmallCNN
+from tests.core import core
 
 spaces = gymnasium.spaces
 
@@ -51,7 +52,7 @@ def numbered(*shape: int) -> np.ndarray:
         ((2, 3, 5, 6), 2, lambda x: x.reshape(1, 6, 5, 6).transpose(0, 2, 3, 1)),
     ],
 )
-@pytest.mark.parametrize("torso", [SmallCNN, ImpalaCNN])
+@pytest.mark.parametrize("torso", core([SmallCNN, ImpalaCNN], SmallCNN))
 def test_rows_and_columns_come_first_and_the_channels_of_all_frames_last(
     torso, shape, stack_size, moved
 ):
