@@ -38,7 +38,7 @@ test-all: test  ## besides those every kill, config, document and combination
 
 test-oracle: install  ## losses beside another implementation of them (rlax, on JAX), policies in ONNX
 	$(BIN)/python -m pip install --quiet --editable '.[oracle,onnx]' --constraint constraints.txt
-	$(PYTEST) --dist load -m oracle
+	$(PYTEST) --dist load -m oracle tests/losses tests/networks
 
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning

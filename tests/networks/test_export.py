@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -126,6 +125,10 @@ def test_onnx_takes_the_agents_actions(name, tmp_path):
 
 
 def convert(savedmodel: Path, output: Path) -> None:
-    command = [sys.executable, "-m", "tf2onnx.convert", "--opset", "18"]
-    arguments = ["--saved-model", str(savedmodel), "--output", str(output)]
-    subprocess.run([*command, *arguments], check=True, capture_output=True)
+    """What `python -m tf2onnx.convert` does, in this process."""
+    from tf2onnx import convert
+
+    arguments = ["--opset", "18", "--saved-model", str(savedmodel), "--output", str(output)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["tf2onnx.convert", *arguments])
+        convert.main()
