@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorflow.python.autograph.impl import api
 
 from dopamine_lite.agents.agent import Agent, Transitions
 from dopamine_lite.agents.dqn_agent import DQNAgent
@@ -53,6 +54,22 @@ def test_the_update_is_compiled_in_the_first_step_of_training(name, monkeypatch)
     step(agent, evaluate=True)
     with pytest.raises(Traced):
         step(agent)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_layers_are_traced_as_they_stand(name, monkeypatch):
+    """AutoGraph took longer to rewrite them than tracing them takes, and Keras rewrites none."""
+    rewritten, convert = set(), api._convert_actual
+
+    def converted(function: Any, context: Any) -> Any:
+        rewritten.add(function.__module__)
+        return convert(function, context)
+
+    monkeypatch.setattr(api, "_convert_actual", converted)
+    step(AGENTS[name][0](spec(), Seeds(0), torso=SMALL))
+    assert any(module.startswith("dopamine_lite.agents.") for module in rewritten)  # loops are
+    parts = ("heads", "layers", "torsos")
+    assert not rewritten & {f"dopamine_lite.networks.{part}" for part in parts}
 
 
 @pytest.mark.parametrize("kind", [DQNAgent, RainbowAgent])

@@ -74,6 +74,18 @@ def test_a_group_over_its_limit_leaves_nothing(group):
         memory.require_memory(10_000_000, "A buffer", "take a smaller one")
 
 
+def test_little_is_not_asked_about(monkeypatch):
+    """The answer takes a millisecond, and a checkpoint has thousands of small arrays."""
+
+    def ask() -> int:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(memory, "available_memory", ask)
+    memory.require_memory(1 << 20, "An array", "take a smaller one")
+    with pytest.raises(AssertionError, match="asked"):
+        memory.require_memory((1 << 20) + 1, "An array", "take a smaller one")
+
+
 def test_where_there_are_no_control_groups_it_is_the_machines(monkeypatch):
     monkeypatch.setattr(memory, "_PROCESS", Path("/nowhere"))
     assert memory.available_memory() == pytest.approx(psutil.virtual_memory().available, rel=0.2)
