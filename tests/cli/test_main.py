@@ -234,7 +234,7 @@ def exiting(tmp_path, monkeypatch) -> Callable[[str], list[str]]:
     """Arguments of a training in whose environment a step is this statement."""
 
     def arguments(statement: str) -> list[str]:
-        module = f"exiting_{abs(hash(statement))}"
+        module = f"exiting_{tmp_path.name}"
         (tmp_path / f"{module}.py").write_text(EXITING.format(statement=statement))
         monkeypatch.syspath_prepend(tmp_path)
         bindings = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -81,7 +82,7 @@ def printed(base_dir: Path) -> Path:
     return base_dir.with_suffix(".txt")
 
 
-def end(process: BaseProcess, base_dir: Path, *statuses: int) -> int:
+def finish(process: BaseProcess, base_dir: Path, *statuses: int) -> int:
     """Waits for the process, whose exit status must be among `statuses`; returns it."""
     process.join(timeout=180)
     assert process.exitcode in statuses, printed(base_dir).read_text()
@@ -141,8 +142,9 @@ def run_killed_at_random(
             else:
                 seconds = generator.uniform(0, 4)
                 wait(process, lambda before=saved: newest_checkpoint(base_dir) > before, seconds)
-            os.kill(process.pid, kill)
-        if end(process, base_dir, 0, -kill, 128 + kill) == 0:
+            with contextlib.suppress(ProcessLookupError):  # it has ended before
+                os.kill(process.pid, kill)
+        if finish(process, base_dir, 0, -kill, 128 + kill) == 0:
             return trained
         trained += newest_checkpoint(base_dir) > saved
     raise AssertionError(printed(base_dir).read_text())
@@ -171,7 +173,7 @@ def assert_equal_runs(first: Path, second: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     base_dir = tmp_path_factory.mktemp("whole") / "run"
-    end(begin(DQN, base_dir), base_dir, 0)
+    finish(begin(DQN, base_dir), base_dir, 0)
     return base_dir
 
 
@@ -195,8 +197,8 @@ def test_every_agent_resumes_exactly(agent, tmp_path):
     # The first of twelve checkpoints, or one after updates and in a replay that has wrapped round.
     wait(process, lambda: newest_checkpoint(killed) >= (1_500 if agent in VALUE_AGENTS else 1))
     process.kill()
-    end(process, killed, -signal.SIGKILL)
-    end(begin(train, killed), killed, 0)
+    finish(process, killed, -signal.SIGKILL)
+    finish(begin(train, killed), killed, 0)
     assert "Resuming at agent step" in printed(killed).read_text()
-    end(never_stopped, whole, 0)
+    finish(never_stopped, whole, 0)
     assert_equal_runs(killed, whole)
