@@ -385,7 +385,7 @@ class PPOAgent(PolicyAgent):
             ],
         ).get_concrete_function()
 
-    @tf.autograph.experimental.do_not_convert  # it would take longer than tracing does
+    @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(self, samples: Samples, clip: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
         """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
         policy, advantages = self._policy, samples.advantages

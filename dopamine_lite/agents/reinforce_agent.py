@@ -281,7 +281,7 @@ class ReinforceAgent(PolicyAgent):
             ],
         ).get_concrete_function()
 
-    @tf.autograph.experimental.do_not_convert  # it would take longer than tracing does
+    @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _chunk_gradients(
         self,
         steps: Steps,

@@ -412,7 +412,7 @@ class ValueAgent(Agent):
             return self._online.prepare(frames[:, 0]), self._online.prepare(frames[:, 1])
         return self._online.prepare(frames[:, :stack]), self._online.prepare(frames[:, -stack:])
 
-    @tf.autograph.experimental.do_not_convert  # it would take longer than tracing does
+    @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(
         self,
         prepared: tuple[tf.Tensor, tf.Tensor],
