@@ -31,14 +31,18 @@ demo: install  ## trains DQN on CartPole, evaluates it over 100 episodes and fil
 	@echo "Its curves: $(BIN)/tensorboard --logdir $(RUN)/logs"
 
 test: install  ## the tests of every part, on WORKERS=2 cores
-	$(PYTEST) -m "not exhaustive and not oracle and not learning"
+	$(PYTEST) -m "not exhaustive and not oracle and not extras and not learning"
 
 test-all: test  ## besides those every kill, config, document and combination
-	$(PYTEST) --dist loadgroup -m "exhaustive and not learning"
+	$(PYTEST) --dist loadgroup -m "exhaustive and not extras and not learning"
 
 test-oracle: install  ## losses beside another implementation of them (rlax, on JAX), policies in ONNX
 	$(BIN)/python -m pip install --quiet --editable '.[oracle,onnx]' --constraint constraints.txt
 	$(PYTEST) --dist load -m oracle tests/losses tests/networks
+
+test-extras: install  ## Ray, Optuna, Weights & Biases, MLflow; the report in a browser
+	$(BIN)/python -m pip install --quiet --editable '.[mlflow,optuna,ray,wandb]' --constraint constraints.txt
+	$(PYTEST) --dist loadfile -m extras
 
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning
@@ -60,5 +64,5 @@ format: install  ## puts the code into its format
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-all test-oracle test-learning bench lint format clean
+.PHONY: help install demo test test-all test-oracle test-extras test-learning bench lint format clean
 .DEFAULT_GOAL := help
