@@ -1,9 +1,64 @@
-"""Config-driven reinforcement-learning experiments on TensorFlow 2 and Gymnasium."""
+"""Config-driven reinforcement-learning experiments on TensorFlow 2 and Gymnasium.
 
+    from dopamine_lite import Experiment
+
+    run = Experiment("dqn/cartpole.gin", seed=1).run("runs/cartpole")
+    print(run.evaluate(episodes=100).summary())
+
+The names below are imported when they are asked for; TensorFlow, when something is built.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dopamine_lite.agents.agent import Agent, Transitions
+    from dopamine_lite.common.errors import UserError
+    from dopamine_lite.common.seeding import Seeds
+    from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
+    from dopamine_lite.experiment import Evaluation, Experiment, Run
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "Environment",
+    "EnvironmentSpec",
+    "Evaluation",
+    "Experiment",
+    "Run",
+    "Seeds",
+    "Step",
+    "Transitions",
+    "UserError",
+]
+
+_MODULES = {
+    "Agent": "agents.agent",
+    "Environment": "environments.environment",
+    "EnvironmentSpec": "environments.environment",
+    "Evaluation": "experiment",
+    "Experiment": "experiment",
+    "Run": "experiment",
+    "Seeds": "common.seeding",
+    "Step": "environments.environment",
+    "Transitions": "agents.agent",
+    "UserError": "common.errors",
+}
 
 # Before NumPy is imported: its threads and TensorFlow's would fight for the cores (measured: two
 # training processes side by side fall to a third of their speed). Set it yourself to overrule this.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from dopamine_lite.cli import run_directory
-from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.plain_files import check_directory
 from dopamine_lite.common.printable import printable
 
 SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
-_RESAMPLES = 10_000
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
     run_directory.define_import(flag_values)
+    flags.DEFINE_multi_string(
+        "gin_bindings",
+        [],
+        "a binding to evaluate otherwise than the run was trained, such as "
+        "EpsilonGreedy.epsilon_eval=0.05 or another game; the result tells it",
+        flag_values=flag_values,
+    )
     run_directory.define_count(flag_values, "episodes", 100, "how many to play")
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
@@ -35,63 +40,30 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def run(flag_values: flags.FlagValues) -> None:
-    from dopamine_lite.common import provenance
-
     directory = run_directory.existing_run(flag_values)
     evaluations = directory / "evaluations"
     named = user_path(flag_values.output) if flag_values.output else None
     if named is None:
         check_directory(evaluations)
     run_directory.check_output(named or evaluations / "result.json")
-    runner, checkpoint = run_directory.load_run(
-        directory, flag_values.checkpoint, flag_values["import"].value
-    )
-    seed = flag_values.seed
-    episodes = runner.evaluate(flag_values.episodes, seed)
-    returns = [episode.episode_return for episode in episodes]
-    if not math.isfinite(sum(each * each for each in returns)):
-        raise UserError(
-            f"The returns of {runner.spec.id}, up to {max(map(abs, returns))}, are too great for a mean "
-            "and a deviation: give it smaller rewards."
-        )
-    result: dict[str, Any] = {
-        "environment": runner.spec.id,
-        "protocol": dict(runner.spec.protocol),
-        "checkpoint": checkpoint,
-        "seed": seed,
-        "versions": provenance.versions(),
-        "summary": summary(returns),
-        "returns": returns,
-        "lengths": [episode.length for episode in episodes],
-    }
-    name = f"checkpoint-{checkpoint}-episodes-{len(episodes)}-seed-{seed}.json"
-    output = named or evaluations / name
+    opened = run_directory.open_run(flag_values, directory, flag_values.gin_bindings)
+    result = opened.evaluate(flag_values.episodes, flag_values.seed).as_json()
+    output = named or evaluations / _name(result)
     run_directory.check_output(output)
     _write(output, result)
     _show(result, output)
 
 
-def summary(returns: list[float]) -> dict[str, Any]:
-    """Statistics of the `returns` of one agent's episodes.
-
-    The 95 % interval of the mean is the percentile bootstrap (Efron 1979) over episodes; it and
-    the standard deviation are None for a single episode.
-    """
-    import numpy as np
-
-    values = np.array(returns)
-    generator = np.random.default_rng(0)
-    means = [generator.choice(values, len(values)).mean() for _ in range(_RESAMPLES)]
-    several = len(values) > 1
-    return {
-        "episodes": len(values),
-        "mean": float(values.mean()),
-        "standard_deviation": float(values.std(ddof=1)) if several else None,
-        "interval_95": np.percentile(means, [2.5, 97.5]).tolist() if several else None,
-        "min": float(values.min()),
-        "median": float(np.median(values)),
-        "max": float(values.max()),
-    }
+def _name(result: dict[str, Any]) -> str:
+    """A file's name that no other evaluation of the run has."""
+    name = (
+        f"checkpoint-{result['checkpoint']}-episodes-{result['summary']['episodes']}"
+        f"-seed-{result['seed']}"
+    )
+    if "changed" in result:
+        settings = json.dumps(result["changed"], sort_keys=True).encode()
+        name += f"-changed-{hashlib.sha256(settings).hexdigest()[:8]}"
+    return f"{name}.json"
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
@@ -116,6 +88,8 @@ def _show(result: dict[str, Any], output: Path) -> None:
         )
     print(f"  mean {statistics['mean']:,.2f}{interval}")
     print("  " + ", ".join(f"{name} {statistics[name]:,.2f}" for name in ("min", "median", "max")))
+    for name, each in result.get("changed", {}).items():
+        print(printable(f"  {name}: {each['evaluated']} here, {each['trained']} in training"))
     protocol = ", ".join(f"{name}={value}" for name, value in result["protocol"].items())
     print(f"  protocol: {printable(protocol) or 'as the environment comes'}")
     print(f"  written to {output}")

@@ -42,12 +42,10 @@ def run(flag_values: flags.FlagValues) -> None:
         output = run_directory.output_file(flag_values.output, (".keras",), "policy.keras")
     else:
         output = _new_directory(flag_values.output)
-    runner, checkpoint = run_directory.load_run(
-        directory, flag_values.checkpoint, flag_values["import"].value
-    )
+    opened = run_directory.open_run(flag_values, directory)
     with run_directory.written_aside(output) as aside:
-        runner.agent.export(aside, as_keras)
-    print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
+        opened.agent.export(aside, as_keras)
+    print(f"{opened.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
 
 
 def _new_directory(output: str | None) -> Path:

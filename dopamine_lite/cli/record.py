@@ -56,9 +56,8 @@ def run(flag_values: flags.FlagValues) -> None:
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
     if flag_values.fps is not None and math.isnan(flag_values.fps):
         raise UserError("--fps=nan is no number: give pictures a second.")
-    runner, checkpoint = run_directory.load_run(
-        directory, flag_values.checkpoint, flag_values["import"].value
-    )
+    opened = run_directory.open_run(flag_values, directory)
+    runner = opened.runner
     named_rate = flag_values.fps or _steps_per_second(runner.spec)
     rate = named_rate or _DEFAULT_RATE
     environment = _environment(runner, flag_values.seed)
@@ -71,7 +70,7 @@ def run(flag_values: flags.FlagValues) -> None:
         for episode in range(1, flag_values.episodes + 1):
             observations, score, steps = _play(runner, environment, observations, film)
             print(f"episode {episode}: score {_readable(score)} in {steps:,} steps")
-    print(f"{runner.spec.id}, checkpoint {checkpoint:,}: written to {output}")
+    print(f"{runner.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
     if named_rate is None:
         print(
             f"  {rate} pictures a second, for {runner.spec.id} names none as render_fps in the metadata "

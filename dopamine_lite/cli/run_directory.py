@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,12 +13,10 @@ from absl import flags
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
-from dopamine_lite.common.printable import printable
 from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 
 if TYPE_CHECKING:
-    from dopamine_lite.configuration import ImportRule
-    from dopamine_lite.runner.runner import Runner
+    from dopamine_lite.experiment import Run
 
 _MOST = 1_000_000_000  # of what is counted; arrays of NumPy hold no more than 64 bits
 
@@ -154,37 +151,12 @@ def _directory(path: Path) -> Iterator[None]:
         raise
 
 
-def load_run(
-    directory: Path, checkpoint: int | None, imports: Sequence[str] = ()
-) -> tuple[Runner, int]:
-    """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number.
+def open_run(
+    flag_values: flags.FlagValues, directory: Path, gin_bindings: Sequence[str] = ()
+) -> Run:
+    """The run in `directory`, as --checkpoint and --import say."""
+    from dopamine_lite.experiment import Run
 
-    `imports` are the modules that the run's config may import, beside this package's.
-    """
-    from dopamine_lite import configuration
-    from dopamine_lite.runner.runner import Runner
-
-    rule = import_rule(directory, imports)
-    for sentence in configuration.load_run(directory / CONFIG, rule=rule):
-        print(printable(sentence), file=sys.stderr)
-    runner = configuration.construct(Runner, directory)
-    return runner, runner.load(checkpoint)
-
-
-def import_rule(directory: Path, imports: Sequence[str]) -> ImportRule:
-    """For the config of the run in `directory`: it imports what --import named, and says so."""
-    from dopamine_lite import configuration
-    from dopamine_lite.common import provenance
-
-    def announce(name: str, file: Path | None) -> None:
-        then, now = provenance.last_origin(directory, name), provenance.origin(name, file)
-        changed = f"; its source was {then} when the run last started and is {now} now"
-        print(
-            printable(
-                f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
-                f"{changed if then not in (None, now) else ''}."
-            ),
-            file=sys.stderr,
-        )
-
-    return configuration.ImportRule(frozenset(imports), directory, announce)
+    return Run.open(
+        directory, flag_values.checkpoint, gin_bindings, imports=flag_values["import"].value
+    )

@@ -10,8 +10,7 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.printable import printable
-from dopamine_lite.runner.directory import CONFIG, check_place_for_run, is_run
+from dopamine_lite.runner.directory import check_place_for_run, is_run
 
 SUMMARY = "Runs an experiment; resumes it, exactly, where its directory holds a run."
 
@@ -40,9 +39,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues) -> int:
     directory = run_directory.base_dir(flag_values)
     check_place_for_run(directory)
-    bindings = list(flag_values.gin_bindings)
-    if flag_values.seed is not None:
-        bindings.append(f"Runner.seed = {flag_values.seed}")
+    bindings = flag_values.gin_bindings
     if not flag_values.gin_files and not is_run(directory):
         raise UserError(
             f"There is no run in {directory} to resume: name an experiment with --gin_files, such as "
@@ -50,20 +47,17 @@ def run(flag_values: flags.FlagValues) -> int:
         )
 
     from dopamine_lite import configuration
-
-    for name in flag_values.gin_files:
-        configuration.find_config(str(name))  # before the seconds that an import takes
-    from dopamine_lite.runner.runner import Runner, Stopped
+    from dopamine_lite.experiment import Experiment
 
     if flag_values.gin_files:
-        configuration.load(
-            flag_values.gin_files, bindings, configuration.ImportRule(run_directory=directory)
-        )
+        rule = configuration.ImportRule(run_directory=directory)
+        experiment = Experiment(flag_values.gin_files, bindings, seed=flag_values.seed, rule=rule)
     else:
-        rule = run_directory.import_rule(directory, flag_values["import"].value)
-        for sentence in configuration.load_run(directory / CONFIG, bindings, rule):
-            print(printable(sentence), file=sys.stderr)
-    runner = configuration.construct(Runner, directory)
+        imports = flag_values["import"].value
+        experiment = Experiment.of_run(directory, bindings, seed=flag_values.seed, imports=imports)
+    runner = experiment.runner(directory)
+    from dopamine_lite.runner.runner import Stopped
+
     try:
         runner.run()
     except Stopped as stopped:

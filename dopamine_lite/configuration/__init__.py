@@ -8,6 +8,7 @@ from dopamine_lite.configuration.bindings import (
     unused_bindings,
 )
 from dopamine_lite.configuration.comparison import (
+    changes,
     differences,
     new_settings,
     statements,
@@ -17,13 +18,15 @@ from dopamine_lite.configuration.files import all_configs, find_config, packaged
 from dopamine_lite.configuration.history import translated, with_header
 from dopamine_lite.configuration.loading import config_text, construct, load, load_run
 from dopamine_lite.configuration.modules import ImportRule, import_module
-from dopamine_lite.configuration.record import Record
+from dopamine_lite.configuration.record import Loaded, Record
 from dopamine_lite.configuration.sentences import original
 
 __all__ = [
     "ImportRule",
+    "Loaded",
     "Record",
     "all_configs",
+    "changes",
     "config_text",
     "construct",
     "differences",

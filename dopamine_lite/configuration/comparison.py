@@ -23,22 +23,34 @@ def without_length(text: str) -> str:
     return "".join(line for line in lines if not line.startswith(f"{_LENGTH} = "))
 
 
+def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
+    """The settings in which two texts from `operative` differ, with both values.
+
+    `Runner.num_iterations` is left out, and so are `new_settings`; what one text lacks is "without it".
+    An import has the value "".
+    """
+    then, now = statements(old), statements(new)
+    added, absent = new_settings(old, new), "without it"
+    return {
+        key: (then.get(key, absent), now.get(key, absent))
+        for key in sorted(
+            then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)
+        )
+        if then.get(key) != now.get(key) and key != _LENGTH and key not in added
+    }
+
+
 def differences(old: str, new: str) -> list[str]:
     """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
 
     `Runner.num_iterations` is left out, and so are `new_settings`.
     """
-    then, now = statements(old), statements(new)
-    added = new_settings(old, new)
     lines = []
-    for key in sorted(then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)):
-        if then.get(key) == now.get(key) or key == _LENGTH or key in added:
-            continue
-        if "" in (then.get(key), now.get(key)):  # an import
-            lines.append(f"{key}: {'only in this run' if key in then else 'only now'}")
+    for key, (then, now) in changes(old, new).items():
+        if "" in (then, now):  # an import
+            lines.append(f"{key}: {'only in this run' if then == '' else 'only now'}")
         else:
-            absent = "without it"
-            lines.append(f"{key}: this run {then.get(key, absent)}, now {now.get(key, absent)}")
+            lines.append(f"{key}: this run {then}, now {now}")
     return lines
 
 

@@ -1,10 +1,14 @@
-"""What gin knew when a Runner was built: a configuration that no later `load` changes."""
+"""Configurations as values: what gin knew at a time, kept beside what it is told later.
+
+Gin has one configuration a process. Here it is exchanged: a block of code runs with the one that is
+put in force, and after it gin knows again what it knew before.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from gin import config as gin_config
 
@@ -19,6 +23,36 @@ from dopamine_lite.configuration.bindings import (
 _Table = dict[tuple[str, str], dict[str, Any]]
 
 
+class _Knowledge(NamedTuple):
+    """What gin knows: copies, which nobody else changes."""
+
+    bound: _Table
+    used: _Table
+    imports: set[Any]
+    singletons: dict[str, Any]  # objects that gin's `singleton` has made
+    modules: tuple[modules.ImportRule, dict[str, bool]]
+
+
+class Loaded:
+    """A configuration of its own: what `load` loads, which gin forgets again.
+
+    Args:
+      load: called with gin's tables empty; it and the block of `in_force` alone see what it loads.
+    """
+
+    def __init__(self, load: Callable[[], object]):
+        with _kept():
+            load()
+            self._knowledge = _known()._replace(used={}, singletons={})
+
+    @contextlib.contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Gin knows this configuration, and no other, in the block."""
+        with _kept():
+            _learn(self._knowledge)
+            yield
+
+
 class Record:
     """The bindings that are loaded now, and what of them is used `in_force`.
 
@@ -30,31 +64,29 @@ class Record:
 
     def __init__(self, owners: Iterable[str], settings: Mapping[str, Any]):
         names = set(owners)
-        self._bound = _copied(gin_config._CONFIG)
-        self._imports = set(gin_config._IMPORTS)
-        self._modules = modules.in_force()
-        self._used = {
+        known = _known()
+        used = {
             key: values
-            for key, values in _copied(gin_config._OPERATIVE_CONFIG).items()
+            for key, values in known.used.items()
             if key[1] == MACRO or key[1].rpartition(".")[2] in names
         }
-        for key, values in self._used.items():
+        for key, values in used.items():
             if key[1] != MACRO:
                 values.update(settings)
+        self._knowledge = known._replace(used=used)
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
         """Gin knows this configuration and no other in the block, and records here what it uses."""
-        bound, used = _copied(gin_config._CONFIG), _copied(gin_config._OPERATIVE_CONFIG)
-        imports, imported = set(gin_config._IMPORTS), modules.in_force()
-        _install(self._bound, self._used, self._imports)
-        modules.put_in_force(*self._modules)
-        try:
-            yield
-        finally:
-            self._used, self._modules = _copied(gin_config._OPERATIVE_CONFIG), modules.in_force()
-            _install(bound, used, imports)
-            modules.put_in_force(*imported)
+        with _kept():
+            _learn(self._knowledge)
+            try:
+                yield
+            finally:
+                now = _known()
+                self._knowledge = self._knowledge._replace(
+                    used=now.used, singletons=now.singletons, modules=now.modules
+                )
 
     def text(self) -> str:
         """`operative` of this configuration."""
@@ -73,14 +105,39 @@ class Record:
             reject_lost_bindings()
 
 
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """After the block gin knows what it knew before it."""
+    before = _known()
+    try:
+        yield
+    finally:
+        _learn(before)
+
+
+def _known() -> _Knowledge:
+    return _Knowledge(
+        _copied(gin_config._CONFIG),
+        _copied(gin_config._OPERATIVE_CONFIG),
+        set(gin_config._IMPORTS),
+        dict(gin_config._SINGLETONS),
+        modules.in_force(),
+    )
+
+
+def _learn(knowledge: _Knowledge) -> None:
+    """Gin's tables are emptied and filled, not replaced: its own functions hold on to them."""
+    tables = (
+        (gin_config._CONFIG, _copied(knowledge.bound)),
+        (gin_config._OPERATIVE_CONFIG, _copied(knowledge.used)),
+        (gin_config._SINGLETONS, knowledge.singletons),
+        (gin_config._IMPORTS, knowledge.imports),
+    )
+    for table, content in tables:
+        table.clear()
+        table.update(content)
+    modules.put_in_force(*knowledge.modules)
+
+
 def _copied(table: _Table) -> _Table:
     return {key: dict(values) for key, values in table.items()}
-
-
-def _install(bound: _Table, used: _Table, imports: set[Any]) -> None:
-    """Gin's tables are emptied and filled, not replaced: its own functions hold on to them."""
-    for table, content in ((gin_config._CONFIG, bound), (gin_config._OPERATIVE_CONFIG, used)):
-        table.clear()
-        table.update(_copied(content))
-    gin_config._IMPORTS.clear()
-    gin_config._IMPORTS.update(imports)

@@ -46,7 +46,7 @@ from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.contract import introduced
 from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
-from dopamine_lite.runner import directory, experiment
+from dopamine_lite.runner import directory, identity
 
 import_tensorflow()  # before an agent's module does, and with its banner
 
@@ -177,7 +177,7 @@ class Runner:
         self.agent = checked_part("Runner", "agent", made, Agent)
         self.config = self._configuration.text()
         self.import_flags = self._configuration.import_flags()  # of the commands on this run
-        self._experiment = experiment.identity(
+        self._experiment = identity.identity(
             self.config, agent, getattr(self.agent, "settings", {}), environment, self.spec
         )
         self._statistics = IterationStatistics()
@@ -229,15 +229,37 @@ class Runner:
                 int(parts.get("memory_bytes", 0)), parts.get("agent", "The agent"), remedy
             )
 
-    def load(self, checkpoint: int | None = None) -> int:
+    @property
+    def agent_steps(self) -> int:
+        """So many have been trained, over all streams."""
+        return self._agent_steps
+
+    def load(self, checkpoint: int | None = None, trained: str | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.
 
         Checkpoint 0 is the agent before its first step, of which no file is needed.
+
+        Args:
+          checkpoint: the number.
+          trained: the configuration that the run was trained by, where this Runner's is another on
+            purpose, as to evaluate elsewhere; None: they are the same.
+
+        Raises:
+          UserError: there is no such checkpoint, it is damaged or of another experiment; the agent does
+            not fit it; or nothing uses a binding that is not of `trained`.
         """
+        if trained is not None:
+            self._configuration.check()
         if checkpoint == 0:
             return 0
         loaded = Checkpointer(self.base_dir / "checkpoints").load(checkpoint)
-        self._take_agent(loaded)
+        if trained is None:
+            self._take_agent(loaded)
+            return loaded.number
+        identity.check_trained_by(loaded.path, loaded.state.get("experiment"), trained)
+        remedy = f"what it is bound to here, or {self.spec.id}, does not fit what it learned"
+        with self._refusing_other_experiments(loaded, remedy):
+            self.agent.set_state(loaded.state["agent"])
         return loaded.number
 
     def evaluate(
@@ -275,9 +297,18 @@ class Runner:
           UserError: the run cannot be resumed, written or go on.
           Stopped: SIGINT or SIGTERM arrived.
         """
+        with self._caught_signals():
+            for _ in self.iterations():
+                pass
+
+    def iterations(self) -> Iterator[dict[str, Any]]:
+        """`run`, an iteration at a time: yields the record of each, its checkpoint saved.
+
+        Between two of them signals do what they do elsewhere.
+        """
         self._configuration.check()
         directory.check_place_for_run(self.base_dir)
-        self._new_settings = experiment.check_same_config(
+        self._new_settings = identity.check_same_config(
             self.base_dir / directory.CONFIG, self.config
         )
         self.check_memory()
@@ -286,12 +317,14 @@ class Runner:
         with (
             contextlib.closing(self._checkpointer),
             contextlib.closing(self._logbook),
-            self._caught_signals(),
             self._console,
         ):
-            self._start()
+            with self._caught_signals():
+                self._start()
             while self._iteration < self.num_iterations:
-                self._run_iteration()
+                with self._caught_signals():
+                    record = self._run_iteration()
+                yield record
 
     def _get_state(self) -> State:
         """The whole run as one value, between two segments."""
@@ -316,14 +349,16 @@ class Runner:
 
     def _take_agent(self, checkpoint: Restored) -> None:
         """Gives the agent its state; raises UserError where that is of another experiment."""
-        experiment.check_same_experiment(
+        identity.check_same_experiment(
             checkpoint.path, checkpoint.state.get("experiment"), self._experiment
         )
         with self._refusing_other_experiments(checkpoint):
             self.agent.set_state(checkpoint.state["agent"])
 
     @contextlib.contextmanager
-    def _refusing_other_experiments(self, checkpoint: Restored) -> Iterator[None]:
+    def _refusing_other_experiments(
+        self, checkpoint: Restored, remedy: str = "give the run its own --base_dir"
+    ) -> Iterator[None]:
         """Turns what a state that is not this run's leads to into a sentence.
 
         An error of the user's own agent keeps its traceback, with a note on where the state is from.
@@ -342,7 +377,7 @@ class Runner:
             raise UserError(
                 f"The checkpoint {checkpoint.path} is of another experiment than this "
                 f"{type(self.agent).__name__} ({type(error).__name__}: {error}, raised in "
-                f"{last.filename}, line {last.lineno}): give the run its own --base_dir."
+                f"{last.filename}, line {last.lineno}): {remedy}."
             ) from error
 
     def _set_state(self, state: State) -> None:
@@ -403,7 +438,17 @@ class Runner:
 
     def _warnings(self) -> list[str]:
         """Sentences on what is allowed and seldom meant."""
-        return [*self._nothing_learned(), *self._short_segments()]
+        return [*self._other_threads(), *self._nothing_learned(), *self._short_segments()]
+
+    def _other_threads(self) -> list[str]:
+        asked = configuration.statements(self.config).get("tensorflow_threads.intra_op", "None")
+        present = self._threads["intra_op"]
+        if asked in ("None", str(present)):
+            return []
+        return [
+            f"tensorflow_threads.intra_op is {asked}, but TensorFlow has begun with {present} in this "
+            f"process and keeps to that: for the numbers of {asked} start another process."
+        ]
 
     def _nothing_learned(self) -> list[str]:
         steps = self.num_iterations * self._whole_steps(self.training_steps)
@@ -443,7 +488,7 @@ class Runner:
         whole = self.checkpoint_every_steps * self.num_envs
         return whole if left >= 2 * whole else max(left, 0)
 
-    def _run_iteration(self) -> None:
+    def _run_iteration(self) -> dict[str, Any]:
         while steps := self._segment_steps():
             self._train_segment(steps)
             self._segment += 1
@@ -473,6 +518,7 @@ class Runner:
         self._train_seconds = 0.0
         self._statistics = IterationStatistics()
         self._save()
+        return record
 
     def _train_segment(self, steps: int) -> None:
         start = time.perf_counter()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dopamine_lite.cli import evaluate
-from dopamine_lite.cli.evaluate import summary
+from dopamine_lite.experiment.evaluation import summary
 
 
 @pytest.fixture

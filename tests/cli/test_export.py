@@ -30,7 +30,7 @@ json.dump(np.asarray(actions).tolist(), sys.stdout)
     ],
 )
 def test_the_model_acts_as_the_agent_does(runs, cli, tmp_path, kind, name):
-    from dopamine_lite.cli.run_directory import load_run
+    from dopamine_lite import Run
 
     output = tmp_path / name
     ran = cli("export", "--base_dir", runs["dqn"], "--format", kind, "--output", output)
@@ -45,8 +45,8 @@ def test_the_model_acts_as_the_agent_does(runs, cli, tmp_path, kind, name):
         check=True,
         cwd=tmp_path,
     )
-    runner, _ = load_run(runs["dqn"], None)
-    expected = [int(runner.agent.act(row[None], evaluate=True)[0]) for row in OBSERVATIONS]
+    agent = Run.open(runs["dqn"]).agent
+    expected = [int(agent.act(row[None], evaluate=True)[0]) for row in OBSERVATIONS]
     assert json.loads(loaded.stdout) == expected
     assert len(set(expected)) == 2
 

@@ -74,12 +74,11 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
     """
     if saved is None:
         return
-    own, _ = configuration.translated(saved["config"], str(checkpoint))
     present, _ = configuration.translated(now["config"], "the configuration")
-    different = configuration.differences(own, present)
-    remedy = "put back the config.gin that belongs to these checkpoints, or give another --base_dir"
-    if not different:
-        remedy = "build the same agent and environment, or give another base_dir"
+    different = _other_settings(checkpoint, saved, present)
+    remedy = (
+        _PUT_BACK if different else "build the same agent and environment, or give another base_dir"
+    )
     for part in ("agent", "environment"):
         before, after = saved[part], now[part]
         # A later version may say more of a protocol; what an agent is given is the maker's affair.
@@ -90,11 +89,23 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
             for name in sorted(names)
             if before.get(name) != after.get(name)
         ]
-    _refuse(
-        different,
-        f"The checkpoint {checkpoint} is of another experiment than the configuration",
-        remedy,
-    )
+    _refuse(different, _OF_ANOTHER.format(checkpoint), remedy)
+
+
+def check_trained_by(checkpoint: Path, saved: State | None, config: str) -> None:
+    """Raises UserError where a checkpoint was not trained by `config`, whatever it is to do now."""
+    if saved is not None:
+        different = _other_settings(checkpoint, saved, config)
+        _refuse(different, _OF_ANOTHER.format(checkpoint), _PUT_BACK)
+
+
+_OF_ANOTHER = "The checkpoint {} is of another experiment than the configuration"
+_PUT_BACK = "put back the config.gin that belongs to these checkpoints, or give another --base_dir"
+
+
+def _other_settings(checkpoint: Path, saved: State, config: str) -> list[str]:
+    own, _ = configuration.translated(saved["config"], str(checkpoint))
+    return configuration.differences(own, config)
 
 
 def _refuse(different: list[str], what: str, remedy: str) -> None:

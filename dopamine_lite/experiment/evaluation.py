@@ -1,0 +1,82 @@
+"""What whole episodes said of one agent, with everything that the number hangs on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from dopamine_lite.common import provenance
+from dopamine_lite.common.errors import UserError
+
+_RESAMPLES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Whole episodes of one agent, their raw returns and lengths in agent steps.
+
+    Raises:
+      UserError: the returns are too great for a mean and a deviation.
+    """
+
+    environment: str
+    protocol: dict[str, Any]
+    checkpoint: int  # the agent's, by its agent steps
+    seed: int  # of the environments
+    changed: dict[str, tuple[str, str]]  # as in Run
+    returns: list[float]
+    lengths: list[int]
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(sum(each * each for each in self.returns)):
+            raise UserError(
+                f"The returns of {self.environment}, up to {max(map(abs, self.returns))}, are too great "
+                "for a mean and a deviation: give it smaller rewards."
+            )
+
+    def summary(self) -> dict[str, Any]:
+        """`summary` of the returns."""
+        return summary(self.returns)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, with the versions that played, in what JSON has."""
+        result: dict[str, Any] = {
+            "environment": self.environment,
+            "protocol": self.protocol,
+            "checkpoint": self.checkpoint,
+            "seed": self.seed,
+            "versions": provenance.versions(),
+            "summary": self.summary(),
+            "returns": self.returns,
+            "lengths": self.lengths,
+        }
+        if self.changed:
+            result["changed"] = {
+                name: {"trained": then, "evaluated": now}
+                for name, (then, now) in self.changed.items()
+            }
+        return result
+
+
+def summary(returns: list[float]) -> dict[str, Any]:
+    """Statistics of the `returns` of one agent's episodes.
+
+    The 95 % interval of the mean is the percentile bootstrap (Efron 1979) over episodes; it and
+    the standard deviation are None for a single episode.
+    """
+    import numpy as np
+
+    values = np.array(returns)
+    generator = np.random.default_rng(0)
+    means = [generator.choice(values, len(values)).mean() for _ in range(_RESAMPLES)]
+    several = len(values) > 1
+    return {
+        "episodes": len(values),
+        "mean": float(values.mean()),
+        "standard_deviation": float(values.std(ddof=1)) if several else None,
+        "interval_95": np.percentile(means, [2.5, 97.5]).tolist() if several else None,
+        "min": float(values.min()),
+        "median": float(np.median(values)),
+        "max": float(values.max()),
+    }

@@ -1,0 +1,176 @@
+"""An experiment: what gin files and bindings describe, apart from every other one in the process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dopamine_lite import configuration
+from dopamine_lite.common import provenance
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.printable import printable
+from dopamine_lite.runner.directory import CONFIG, is_run
+
+if TYPE_CHECKING:
+    from dopamine_lite.common.metrics.console import Console
+    from dopamine_lite.experiment.run import Run
+    from dopamine_lite.runner.runner import Runner
+
+
+def to_stderr(sentence: str) -> None:
+    print(printable(sentence), file=sys.stderr)
+
+
+class Experiment:
+    """What gin files and bindings describe, to be run in a directory.
+
+        experiment = Experiment("dqn/cartpole.gin", ["DQNAgent.gamma = 0.95"], seed=1)
+        run = experiment.run("runs/cartpole")  # trains, or resumes exactly
+        print(run.evaluate(episodes=100).summary())
+
+    Experiments in one process know nothing of each other, nor do they touch what gin was told
+    elsewhere. As TensorFlow's threads belong to the process, they are as its first run sets them; a
+    run that asks for another number says so. Gin is not made for several threads: build and run
+    experiments in one.
+
+    Args:
+      gin_files: a path or a packaged name such as "dqn/cartpole.gin", or several, read in this order.
+      gin_bindings: replace what the files say.
+      seed: the same as the binding Runner.seed.
+      rule: of what may be imported; None: the files are the user's own and may import anything.
+
+    Raises:
+      UserError: as `configuration.load`.
+    """
+
+    def __init__(
+        self,
+        gin_files: str | Path | Iterable[str | Path],
+        gin_bindings: Iterable[str] = (),
+        *,
+        seed: int | None = None,
+        rule: configuration.ImportRule | None = None,
+    ):
+        files = [gin_files] if isinstance(gin_files, str | Path) else list(gin_files)
+        bindings = [*gin_bindings, *_seed_binding(seed)]
+        for name in files:
+            configuration.find_config(str(name))  # before the seconds that an import takes
+        _import_runner()
+        self._loaded = configuration.Loaded(lambda: configuration.load(files, bindings, rule))
+
+    @classmethod
+    def of_run(
+        cls,
+        base_dir: str | Path,
+        gin_bindings: Iterable[str] = (),
+        *,
+        seed: int | None = None,
+        imports: Sequence[str] = (),
+        report: Callable[[str], None] = to_stderr,
+    ) -> Experiment:
+        """The experiment that a run's directory keeps, whichever version wrote it.
+
+        Args:
+          base_dir: the run's directory.
+          gin_bindings: replace what its config says.
+          seed: the same as the binding Runner.seed.
+          imports: the modules that its config may import, beside this package's: they are executed.
+          report: called with a sentence for each module that is imported, and for each setting that
+            is called otherwise now or means something else.
+
+        Raises:
+          UserError: as `configuration.load_run`; or there is no run.
+        """
+        directory = Path(base_dir)
+        if not is_run(directory):
+            raise UserError(
+                f"There is no run in {directory} (no {CONFIG}): name a run's directory."
+            )
+        rule = _rule_of_run(directory, imports, report)
+        bindings = [*gin_bindings, *_seed_binding(seed)]
+
+        def load() -> None:
+            for sentence in configuration.load_run(directory / CONFIG, bindings, rule):
+                report(sentence)
+
+        _import_runner()
+        experiment = cls.__new__(cls)
+        experiment._loaded = configuration.Loaded(load)
+        return experiment
+
+    def runner(self, base_dir: str | Path, console: Console | None = None) -> Runner:
+        """Agent and environments, built; nothing is written.
+
+        Args:
+          base_dir: the directory of the run that it would make, or resume.
+          console: where progress is shown; None: on standard error.
+
+        Raises:
+          UserError: something that is needed is not bound, or cannot be built.
+        """
+        with self._loaded.in_force():
+            return configuration.construct(_import_runner(), base_dir, console=console)
+
+    def run(self, base_dir: str | Path, console: Console | None = None) -> Run:
+        """Trains to the last iteration; where the directory holds this experiment's run, resumes it.
+
+        The result is that of a run that was never stopped, bit for bit.
+
+        Returns:
+          The run, its agent as in the newest checkpoint.
+
+        Raises:
+          UserError: something is wrong with the configuration, a binding is used by nothing, the
+            directory holds another experiment, another process is at work in it, or the run diverged.
+          Stopped: SIGINT or SIGTERM arrived; the same call goes on.
+        """
+        from dopamine_lite.experiment.run import Run
+
+        runner = self.runner(base_dir, console)
+        runner.run()
+        number = runner.agent_steps
+
+        def build() -> Runner:
+            again = self.runner(base_dir, console)
+            again.load(number)
+            return again
+
+        return Run(runner.base_dir, number, build)
+
+    def iterations(
+        self, base_dir: str | Path, console: Console | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """`run`, an iteration at a time: yields the record of each once its checkpoint is saved.
+
+        Whoever stops asking for more leaves a run that resumes exactly.
+        """
+        yield from self.runner(base_dir, console).iterations()
+
+
+def _import_runner() -> type[Runner]:
+    """TensorFlow comes with it; gin knows the name only then."""
+    from dopamine_lite.runner.runner import Runner
+
+    return Runner
+
+
+def _seed_binding(seed: int | None) -> list[str]:
+    return [] if seed is None else [f"Runner.seed = {seed}"]
+
+
+def _rule_of_run(
+    directory: Path, imports: Sequence[str], report: Callable[[str], None]
+) -> configuration.ImportRule:
+    """For the config of the run in `directory`: it imports what `imports` names, and says so."""
+
+    def announce(name: str, file: Path | None) -> None:
+        then, now = provenance.last_origin(directory, name), provenance.origin(name, file)
+        changed = f"; its source was {then} when the run last started and is {now} now"
+        report(
+            f"dopamine-lite: Importing {name} from {file or 'nowhere on the disk'}"
+            f"{changed if then not in (None, now) else ''}."
+        )
+
+    return configuration.ImportRule(frozenset(imports), directory, announce)

@@ -1,0 +1,135 @@
+"""A run: a directory that an experiment was trained in, with its agent to be played and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dopamine_lite import configuration
+from dopamine_lite.agents.agent import Agent
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.experiment.evaluation import Evaluation
+from dopamine_lite.experiment.experiment import Experiment, to_stderr
+from dopamine_lite.runner.directory import CONFIG
+
+if TYPE_CHECKING:
+    from dopamine_lite.runner.runner import Runner
+
+
+class Run:
+    """A run and its agent as in one of its checkpoints; made by `Experiment.run` or `Run.open`.
+
+    Attributes:
+      directory: of the run.
+      checkpoint: the agent steps at which the agent was saved.
+      changed: the settings that `open` was told to take otherwise than the run had them, by name: its
+        own value and the present one, as gin text.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        checkpoint: int,
+        build: Callable[[], Runner],
+        changed: dict[str, tuple[str, str]] | None = None,
+    ):
+        """`build` makes what trains and plays, its agent as in the checkpoint."""
+        self.directory = directory
+        self.checkpoint = checkpoint
+        self.changed = changed or {}
+        self._build = build
+        self._runner: Runner | None = None
+        self._has_played = False
+
+    @classmethod
+    def open(
+        cls,
+        base_dir: str | Path,
+        checkpoint: int | None = None,
+        gin_bindings: Iterable[str] = (),
+        *,
+        imports: Sequence[str] = (),
+        report: Callable[[str], None] = to_stderr,
+    ) -> Run:
+        """The run in `base_dir`, to be evaluated; nothing of it is changed.
+
+        Args:
+          base_dir: the run's directory.
+          checkpoint: the number of one of its checkpoints; None: the newest; 0: the agent before it
+            learned.
+          gin_bindings: what is to be otherwise than in training, such as another environment or
+            "EpsilonGreedy.epsilon_eval = 0.05"; evaluations tell it.
+          imports: the modules that its config may import, beside this package's: they are executed.
+          report: as in `Experiment.of_run`.
+
+        Raises:
+          UserError: there is no such run or checkpoint, it is damaged, or the agent does not fit what
+            `gin_bindings` make of its surroundings.
+        """
+        bindings = list(gin_bindings)
+        experiment = Experiment.of_run(base_dir, bindings, imports=imports, report=report)
+        own = trained_config(Path(base_dir)) if bindings else None
+        runner = experiment.runner(base_dir)
+        number = runner.load(checkpoint, own)
+        run = cls(
+            runner.base_dir,
+            number,
+            lambda: _loaded(experiment.runner(base_dir), number, own),
+            configuration.changes(own, runner.config) if own else {},
+        )
+        run._runner = runner
+        return run
+
+    @property
+    def runner(self) -> Runner:
+        """What trains and plays, its agent as in the checkpoint or as it was left."""
+        if self._runner is None:
+            self._runner = self._build()
+        return self._runner
+
+    @property
+    def agent(self) -> Agent:
+        return self.runner.agent
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        return self.runner.spec
+
+    def evaluate(
+        self, episodes: int = 100, seed: int = 0, on_episode: Callable[[], None] = lambda: None
+    ) -> Evaluation:
+        """Plays whole episodes by the evaluation policy; learns and writes nothing.
+
+        Args:
+          episodes: how many.
+          seed: of the environments; the same seed gives the same episodes, whatever was played before.
+          on_episode: called after each.
+
+        Raises:
+          UserError: an episode does not end, or the returns are too great for a mean.
+        """
+        if self._has_played:  # what the agent draws would go on from there
+            self._runner = self._build()
+        runner, self._has_played = self.runner, True
+        records = runner.evaluate(episodes, seed, on_episode)
+        return Evaluation(
+            environment=runner.spec.id,
+            protocol=dict(runner.spec.protocol),
+            checkpoint=self.checkpoint,
+            seed=seed,
+            changed=self.changed,
+            returns=[record.episode_return for record in records],
+            lengths=[record.length for record in records],
+        )
+
+
+def trained_config(directory: Path) -> str:
+    """The configuration that the run in `directory` was trained by, in today's names."""
+    path = directory / CONFIG
+    return configuration.translated(configuration.config_text(path), str(path))[0]
+
+
+def _loaded(runner: Runner, checkpoint: int, trained: str | None = None) -> Runner:
+    runner.load(checkpoint, trained)
+    return runner
