@@ -81,6 +81,17 @@ class Agent(abc.ABC):
         which is enough to evaluate.
         """
 
+    def start_from(self, state: State) -> None:
+        """Takes the weights, and nothing else, of an agent that returned `state`, before the first step.
+
+        That may be of another experiment; of its replay nothing is read.
+
+        Raises:
+          UserError: this agent has no weights that another could give it.
+          KeyError, ValueError: these do not fit.
+        """
+        raise UserError(f"A {type(self).__name__} cannot start from the weights of another run.")
+
     def export(self, path: Path, as_keras: bool) -> None:
         """Writes the evaluation policy to `path`, as a SavedModel or as a Keras model.
 

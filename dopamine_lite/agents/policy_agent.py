@@ -148,6 +148,15 @@ class PolicyAgent(Agent):
             self._normaliser.moments.set_state(state["normaliser"])
         self._actor.load(self._actor.parameters())
 
+    def start_from(self, state: State) -> None:
+        """As `Agent.start_from`; the running statistics of observations belong to the weights."""
+        if (self._normaliser is None) != (state["normaliser"] is None):
+            raise ValueError("one of the two agents normalises observations, the other does not")
+        self._network.set_state(state["network"])
+        if self._normaliser:
+            self._normaliser.moments.set_state(state["normaliser"])
+        self._actor.load(self._actor.parameters())
+
     def export(self, path: Path, as_keras: bool) -> None:
         """As `Agent.export`: the likeliest actions, the policy's outputs and the state's value."""
         if as_keras:

@@ -126,6 +126,11 @@ class TabularAgent(Agent):
         self._exploration.set_state(state["exploration"])
         restore_generator(self._generator, state["generator"])
 
+    def start_from(self, state: State) -> None:
+        if state["tables"].shape != self._tables.shape:
+            raise ValueError(f"tables {state['tables'].shape} instead of {self._tables.shape}")
+        self._tables[:] = state["tables"]
+
     def describe(self) -> dict[str, Any]:
         return {
             "agent": type(self).__name__,

@@ -291,6 +291,11 @@ class ValueAgent(Agent):
             self._replay.set_state(state["replay"])
         self._actor.load(self._actor.parameters())
 
+    def start_from(self, state: State) -> None:
+        for network in (self._online, self._target):
+            network.set_state(state["online"])
+        self._actor.load(self._actor.parameters())
+
     def export(self, path: Path, as_keras: bool) -> None:
         """As `Agent.export`: action values, and in a SavedModel the greedy actions besides."""
         space, network = self._spec.observation_space, self._online

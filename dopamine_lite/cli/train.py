@@ -33,13 +33,22 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed", None, "the same as the binding Runner.seed", lower_bound=0, flag_values=flag_values
     )
+    flags.DEFINE_string(
+        "from_run",
+        None,
+        "the directory of a run whose agent's weights the new run begins with; D@400: as they were "
+        "at agent step 400. The same as the binding Runner.from_run",
+        flag_values=flag_values,
+    )
     run_directory.define_import(flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
     directory = run_directory.base_dir(flag_values)
     check_place_for_run(directory)
-    bindings = flag_values.gin_bindings
+    bindings = list(flag_values.gin_bindings)
+    if flag_values.from_run is not None:
+        bindings.append(f"Runner.from_run = {flag_values.from_run!r}")
     if not flag_values.gin_files and not is_run(directory):
         raise UserError(
             f"There is no run in {directory} to resume: name an experiment with --gin_files, such as "

@@ -72,6 +72,7 @@ def collect(
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(),
+        "config": {name: list(each) for name, each in configuration.sources()._asdict().items()},
         "commits": _commits(base_dir),
         "imported": _imported(),
         "modules": _modules(),

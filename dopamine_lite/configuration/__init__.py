@@ -20,6 +20,7 @@ from dopamine_lite.configuration.loading import config_text, construct, load, lo
 from dopamine_lite.configuration.modules import ImportRule, import_module
 from dopamine_lite.configuration.record import Loaded, Record
 from dopamine_lite.configuration.sentences import original
+from dopamine_lite.configuration.sources import sources
 
 __all__ = [
     "ImportRule",
@@ -41,6 +42,7 @@ __all__ = [
     "packaged_configs",
     "reject_lost_bindings",
     "reject_unused_bindings",
+    "sources",
     "statements",
     "translated",
     "unused_bindings",

@@ -18,7 +18,7 @@ from gin import config_parser
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.plain_files import open_to_read
-from dopamine_lite.configuration import files, modules
+from dopamine_lite.configuration import files, modules, sources
 from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
 from dopamine_lite.configuration.history import translated
 from dopamine_lite.configuration.modules import ImportRule
@@ -60,13 +60,15 @@ def load(
       UserError: a file, module, name or parameter that does not exist, an import that is not
         allowed, a syntax error, or a value that its parameter cannot be given.
     """
-    paths = [str(files.find_config(str(name))) for name in gin_files]
+    names, gin_bindings = tuple(map(str, gin_files)), tuple(gin_bindings)
+    paths = [str(files.find_config(name)) for name in names]
     with _begun(rule or ImportRule(), os.path.isfile) as said:
         for path in paths:
             _explained(gin.parse_config_file, path, f"in {path}")
         for referred, bound in said:
             forget_replaced(referred, bound)
         _add_bindings(gin_bindings)
+    sources.put_in_force(sources.Sources(names, gin_bindings))
 
 
 def load_run(
@@ -81,9 +83,11 @@ def load_run(
       UserError: as `load`; or the file is damaged, or this version cannot do what it says.
     """
     text, sentences = translated(config_text(config), str(config))
+    gin_bindings = tuple(gin_bindings)
     with _begun(rule or ImportRule(), functools.partial(_refuse_include, config)):
         _explained(gin.parse_config, _Text(text, str(config)), f"in {config}")
         _add_bindings(gin_bindings)
+    sources.put_in_force(sources.Sources((config.name,), gin_bindings))
     return sentences
 
 
@@ -166,6 +170,7 @@ def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[_
       For each file that has been read, what had been said by its end.
     """
     said: list[_Said] = []
+    sources.put_in_force(sources.Sources())
     gin.clear_config()
     modules.begin(rule)
     # Gin has no public way to set these, only to add to the two lists. Its second file reader looks

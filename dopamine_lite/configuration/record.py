@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gin import config as gin_config
 
-from dopamine_lite.configuration import modules
+from dopamine_lite.configuration import modules, sources
 from dopamine_lite.configuration.bindings import (
     MACRO,
     operative,
@@ -30,6 +30,7 @@ class _Knowledge(NamedTuple):
     used: _Table
     imports: set[Any]
     singletons: dict[str, Any]  # objects that gin's `singleton` has made
+    sources: sources.Sources
     modules: tuple[modules.ImportRule, dict[str, bool]]
 
 
@@ -121,6 +122,7 @@ def _known() -> _Knowledge:
         _copied(gin_config._OPERATIVE_CONFIG),
         set(gin_config._IMPORTS),
         dict(gin_config._SINGLETONS),
+        sources.sources(),
         modules.in_force(),
     )
 
@@ -136,6 +138,7 @@ def _learn(knowledge: _Knowledge) -> None:
     for table, content in tables:
         table.clear()
         table.update(content)
+    sources.put_in_force(knowledge.sources)
     modules.put_in_force(*knowledge.modules)
 
 

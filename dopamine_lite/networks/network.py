@@ -132,6 +132,8 @@ class Network:
         return state
 
     def set_state(self, state: State) -> None:
+        if len(state) != len(self.variables):
+            raise ValueError(f"{len(state)} arrays of parameters instead of {len(self.variables)}")
         for index, variable in enumerate(self.variables):
             variable.assign(state[f"{index}"])
 

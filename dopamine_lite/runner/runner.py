@@ -46,7 +46,7 @@ from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.contract import introduced
 from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
-from dopamine_lite.runner import directory, identity
+from dopamine_lite.runner import directory, identity, warm_start
 
 import_tensorflow()  # before an agent's module does, and with its banner
 
@@ -96,6 +96,9 @@ class Runner:
         a training phase.
       log_every_steps: agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
+      from_run: the directory of a run, whose agent's weights this run's begins with, and nothing else
+        of it; with "@400" behind it as they were at agent step 400, else as they are at the newest
+        checkpoint when this run begins.
       console: where progress is shown.
     """
 
@@ -116,6 +119,7 @@ class Runner:
         checkpoint_every_steps: int | None = None,
         log_every_steps: int = 1_000,
         schedule: str = "continuous_train_and_eval",
+        from_run: str | None = None,
         console: Console | None = None,
     ):
         for name, value in (("agent", agent), ("environment", environment)):
@@ -143,6 +147,7 @@ class Runner:
         )
         self.log_every_steps = log_every_steps
         self.schedule = schedule
+        self._from_run = from_run
         self._check_settings()
         check_flag("Runner", clip_rewards=clip_rewards)
         self._clip_rewards = clip_rewards
@@ -165,6 +170,7 @@ class Runner:
                 "checkpoint_every_steps": checkpoint_every_steps,
                 "log_every_steps": log_every_steps,
                 "schedule": schedule,
+                "from_run": from_run,
             },
         )
         with self._configuration.in_force():
@@ -186,6 +192,7 @@ class Runner:
         self._agent_steps = 0
         self._train_seconds = 0.0
         self._signal: int | None = None
+        self._origin: dict[str, Any] = {}  # of the weights that it began with, for provenance
 
     def create_environment(
         self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
@@ -215,6 +222,7 @@ class Runner:
             "num_envs": self.num_envs,
             "agent": {"agent": type(self.agent).__name__} | self.agent.describe(),
             "protocol": dict(self.spec.protocol),
+            **self._origin,
         }
 
     def check_memory(self) -> None:
@@ -250,6 +258,11 @@ class Runner:
         """
         if trained is not None:
             self._configuration.check()
+        if checkpoint == 0 and self._from_run is not None:
+            raise UserError(
+                f"This run began with weights of another, {self._from_run}, and does not keep them: "
+                "name a later checkpoint, or open that run."
+            )
         if checkpoint == 0:
             return 0
         loaded = Checkpointer(self.base_dir / "checkpoints").load(checkpoint)
@@ -312,6 +325,7 @@ class Runner:
             self.base_dir / directory.CONFIG, self.config
         )
         self.check_memory()
+        self._beginning = self._begin_with_weights()
         self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=self._console.say)
         self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
         with (
@@ -406,7 +420,7 @@ class Runner:
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
         changes = provenance.record_start(self.base_dir, start, self.describe())
-        for sentence in (*changes, *self._new_settings, *self._warnings()):
+        for sentence in (*changes, *self._new_settings, *self._warnings(), *self._beginning):
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))
         done = f"{self._iteration} of {self.num_iterations} iterations"
@@ -419,6 +433,15 @@ class Runner:
         self._console.start(
             self.num_iterations * self._whole_steps(self.training_steps), self._agent_steps
         )
+
+    def _begin_with_weights(self) -> list[str]:
+        """Of another run, where this one is to begin, and from such; returns a sentence on it."""
+        if self._from_run is None or Checkpointer(self.base_dir / "checkpoints").numbers():
+            return []
+        self._origin, sentence = warm_start.begin(
+            self.agent, self._from_run, self.base_dir, self.config
+        )
+        return [sentence]
 
     def _miss_checkpoints(self) -> None:
         """Raises UserError where the logs tell of checkpoints and none is there any more."""

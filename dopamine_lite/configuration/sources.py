@@ -1,0 +1,24 @@
+"""What the loaded configuration was read from, for provenance."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Sources(NamedTuple):
+    """Gin files as they were named, and bindings as they were written, in the order of reading."""
+
+    gin_files: tuple[str, ...] = ()
+    gin_bindings: tuple[str, ...] = ()
+
+
+_sources = Sources()  # as gin's own tables: of the configuration that is loaded
+
+
+def sources() -> Sources:
+    return _sources
+
+
+def put_in_force(sources: Sources) -> None:
+    global _sources
+    _sources = sources

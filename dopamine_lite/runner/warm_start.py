@@ -1,0 +1,91 @@
+"""A run that begins with the weights of another run's agent, and with nothing else of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from dopamine_lite import configuration
+from dopamine_lite.agents.agent import Agent
+from dopamine_lite.common import provenance
+from dopamine_lite.common.checkpointing import Checkpointer, Restored
+from dopamine_lite.common.errors import UserError, is_of_users_code
+from dopamine_lite.common.paths import user_path
+from dopamine_lite.runner.directory import is_run
+
+_AT_A_CHECKPOINT = re.compile(r"(?P<run>.+)@(?P<checkpoint>\d+)", re.DOTALL)
+_KEY = "from_run"  # in provenance
+_SHOWN = 5
+
+
+def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[str, Any], str]:
+    """Gives `agent` the weights of another run's.
+
+    Args:
+      agent: before its first step.
+      source: `Runner.from_run`.
+      base_dir: of the run that begins; where it has begun before, without coming to a checkpoint, it
+        begins with the same weights.
+      config: of the run that begins.
+
+    Returns:
+      For provenance, which run and checkpoint they are from; and a sentence for the user.
+
+    Raises:
+      UserError: there is no such run or checkpoint, or its weights do not fit.
+    """
+    match = _AT_A_CHECKPOINT.fullmatch(source)
+    directory = user_path(match["run"] if match else source)
+    if not is_run(directory):
+        raise UserError(
+            f"Runner.from_run is {source!r}, but there is no run in {directory}: name the directory of "
+            "a run, and with @ behind it one of its checkpoints."
+        )
+    before = (provenance.read(base_dir) or {}).get(_KEY)
+    number = int(match["checkpoint"]) if match else before["checkpoint"] if before else None
+    loaded = Checkpointer(directory / "checkpoints").load(number)
+    origin = {
+        "run": str(directory),
+        "checkpoint": loaded.number,
+        "manifest_sha256": hashlib.sha256((loaded.path / "manifest.json").read_bytes()).hexdigest(),
+    }
+    if before and before["manifest_sha256"] != origin["manifest_sha256"]:
+        raise UserError(
+            f"Checkpoint {loaded.number} of {directory} is not the one that this run began with: put "
+            "that back, or give another --base_dir."
+        )
+    _hand_over(agent, loaded, directory)
+    return {_KEY: origin}, _told(loaded, directory, config)
+
+
+def _hand_over(agent: Agent, loaded: Restored, directory: Path) -> None:
+    try:
+        agent.start_from(loaded.state["agent"])
+    except UserError:
+        raise
+    except Exception as error:
+        if is_of_users_code(error):
+            raise
+        raise UserError(
+            f"The weights of {directory} at checkpoint {loaded.number} do not fit this "
+            f"{type(agent).__name__} ({type(error).__name__}: {error}): begin with those of an agent "
+            "that has the same network and the same observations and actions."
+        ) from error
+
+
+def _told(loaded: Restored, directory: Path, config: str) -> str:
+    sentence = f"Beginning with the weights of {directory} at agent step {loaded.number:,}"
+    saved = loaded.state.get("experiment")
+    own = configuration.translated(saved["config"], str(loaded.path))[0] if saved else config
+    changes = [
+        f"{name}: there {then}, here {now}"
+        for name, (then, now) in configuration.changes(own, config).items()
+        if name not in ("Runner.from_run", "Runner.seed")
+    ]
+    if not changes:
+        return f"{sentence}."
+    more = len(changes) - _SHOWN
+    shown = "; ".join(changes[:_SHOWN]) + f"; and {more} more" * (more > 0)
+    return f"{sentence}, which was trained otherwise ({shown})."
