@@ -95,9 +95,9 @@ def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd
                 "numbers by different protocols do not compare. Leave one out, or say "
                 "--across_protocols to have them side by side, named."
             )
-        names, sentence = _protocol_names(differing, parts)
+        called, sentence = _protocol_names(differing, parts)
         for run, text in zip(known["run"], known["protocol"], strict=True):
-            groups[run] = f"{groups[run]} [{names[text]}]"
+            groups[run] = f"{groups[run]} [{called[text]}]"
         report(
             f"Protocols in {environment} differ, and numbers by them do not compare as they stand: "
             f"{sentence}."
