@@ -5,7 +5,7 @@
     table = scores(chosen)                   # a number a run
     aggregate(table)                         # interquartile mean, mean, median, 95 % intervals
     improvement(table)                       # how probable it is that one group's run beats another's
-    figures.draw_curves(curves(chosen))      # a matplotlib figure
+    draw_curves(curves(chosen))              # a matplotlib figure
 
 Nothing here imports TensorFlow, executes anything of a run's, or touches matplotlib's backend.
 """
@@ -16,38 +16,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dopamine_lite.analysis.comparison import (
-        aggregate as aggregate,
+    from dopamine_lite.analysis.comparison import aggregate, curves, improvement, profiles, scores
+    from dopamine_lite.analysis.figures import (
+        draw_curves,
+        draw_improvement,
+        draw_intervals,
+        draw_profiles,
     )
-    from dopamine_lite.analysis.comparison import (
-        curves as curves,
+    from dopamine_lite.analysis.groups import group_names
+    from dopamine_lite.analysis.published import (
+        human_scores,
+        load_reference,
+        normalized,
+        references,
     )
-    from dopamine_lite.analysis.comparison import (
-        improvement as improvement,
-    )
-    from dopamine_lite.analysis.comparison import (
-        profiles as profiles,
-    )
-    from dopamine_lite.analysis.comparison import (
-        scores as scores,
-    )
-    from dopamine_lite.analysis.groups import group_names as group_names
-    from dopamine_lite.analysis.runs import Runs as Runs
-    from dopamine_lite.analysis.runs import load_runs as load_runs
-    from dopamine_lite.analysis.selection import select as select
+    from dopamine_lite.analysis.runs import Runs, load_runs
+    from dopamine_lite.analysis.selection import select
 
 _HOMES = {  # of the public names, imported when they are asked for
-    "Runs": "runs",
-    "aggregate": "comparison",
-    "curves": "comparison",
+    **dict.fromkeys(("aggregate", "curves", "improvement", "profiles", "scores"), "comparison"),
+    **dict.fromkeys(
+        ("draw_curves", "draw_improvement", "draw_intervals", "draw_profiles"), "figures"
+    ),
     "group_names": "groups",
-    "improvement": "comparison",
-    "load_runs": "runs",
-    "profiles": "comparison",
-    "scores": "comparison",
+    **dict.fromkeys(("human_scores", "load_reference", "normalized", "references"), "published"),
+    **dict.fromkeys(("Runs", "load_runs"), "runs"),
     "select": "selection",
 }
-__all__ = sorted(_HOMES)
+__all__ = [
+    "Runs",
+    "aggregate",
+    "curves",
+    "draw_curves",
+    "draw_improvement",
+    "draw_intervals",
+    "draw_profiles",
+    "group_names",
+    "human_scores",
+    "improvement",
+    "load_reference",
+    "load_runs",
+    "normalized",
+    "profiles",
+    "references",
+    "scores",
+    "select",
+]
 
 
 def __getattr__(name: str) -> Any:
