@@ -98,8 +98,8 @@ def normalized(scores: pd.DataFrame, bounds: pd.DataFrame | None = None) -> pd.D
     missing = sorted(set(scores["environment"]) - set(scale.index))
     if missing:
         raise UserError(
-            f"There are no bounds to normalize {', '.join(missing)} by: human scores are of 57 Atari games; "
-            "for others give a table with the columns environment, low and high."
+            f"There are no bounds to normalize {', '.join(missing)} by: human scores are of 57 Atari "
+            "games; for others give a table with the columns environment, low and high."
         )
     low = scores["environment"].map(scale["low"]).astype(float)
     high = scores["environment"].map(scale["high"]).astype(float)

@@ -87,6 +87,9 @@ def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd
         parts = {text: _parts(text) for text in known["protocol"].unique()}
         names = sorted({name for each in parts.values() for name in each})
         differing = [name for name in names if len({each.get(name) for each in parts.values()}) > 1]
+        if any(EVALUATION[0] not in each for each in parts.values()):
+            # A table of runs does not tell how they were evaluated.
+            differing = [name for name in differing if name not in EVALUATION]
         if not differing:
             continue
         if not allowed:
