@@ -1,1 +1,74 @@
-"""From run directories to pictures, and exact solutions to hold what agents learn against."""
+"""From run directories to numbers, intervals and pictures; and exact solutions to hold agents against.
+
+    runs = load_runs("runs")                 # data frames: runs, iterations, episodes
+    chosen = select(runs)                    # finished, each seed once, one protocol; groups named
+    table = scores(chosen)                   # a number a run
+    aggregate(table)                         # interquartile mean, mean, median, 95 % intervals
+    improvement(table)                       # how probable it is that one group's run beats another's
+    draw_curves(curves(chosen))              # a matplotlib figure
+
+Nothing here imports TensorFlow, executes anything of a run's, or touches matplotlib's backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dopamine_lite.analysis.comparison import aggregate, curves, improvement, profiles, scores
+    from dopamine_lite.analysis.figures import (
+        draw_curves,
+        draw_improvement,
+        draw_intervals,
+        draw_profiles,
+    )
+    from dopamine_lite.analysis.groups import group_names
+    from dopamine_lite.analysis.published import (
+        human_scores,
+        load_reference,
+        normalized,
+        references,
+    )
+    from dopamine_lite.analysis.runs import Runs, load_runs
+    from dopamine_lite.analysis.selection import select
+
+_HOMES = {  # of the public names, imported when they are asked for
+    **dict.fromkeys(("aggregate", "curves", "improvement", "profiles", "scores"), "comparison"),
+    **dict.fromkeys(
+        ("draw_curves", "draw_improvement", "draw_intervals", "draw_profiles"), "figures"
+    ),
+    "group_names": "groups",
+    **dict.fromkeys(("human_scores", "load_reference", "normalized", "references"), "published"),
+    **dict.fromkeys(("Runs", "load_runs"), "runs"),
+    "select": "selection",
+}
+__all__ = [
+    "Runs",
+    "aggregate",
+    "curves",
+    "draw_curves",
+    "draw_improvement",
+    "draw_intervals",
+    "draw_profiles",
+    "group_names",
+    "human_scores",
+    "improvement",
+    "load_reference",
+    "load_runs",
+    "normalized",
+    "profiles",
+    "references",
+    "scores",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,427 @@
+"""Seeds to statistics: scores of runs, learning curves with bands, aggregates, who beats whom."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dopamine_lite.analysis import statistics
+from dopamine_lite.analysis.runs import Runs, to_stderr
+from dopamine_lite.analysis.selection import Report, select
+from dopamine_lite.common import strict_json
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.names import did_you_mean
+
+SCORES = ("eval", "train", "evaluations")
+X = {"steps": "agent_steps", "frames": "frames", "time": "seconds"}
+_GRID = 100  # points of curves whose runs have no x in common
+_EVALUATION = re.compile(r"checkpoint-(\d+)-episodes-(\d+)-seed-(\d+)\.json")
+_ALL = "all"
+
+
+def scores(
+    runs: Runs,
+    score: str = "eval",
+    metric: str = "average_return",
+    last: int = 1,
+    report: Report = to_stderr,
+) -> pd.DataFrame:
+    """One number a run, and one for its whole curve.
+
+    Args:
+      runs: of `load_runs`; or of `select`, which is called where there is no column `group` yet.
+      score: "eval": the mean of `metric` in the last iteration's evaluation phase; "train": in its
+        training phase; "evaluations": the mean return in the file that `dopamine-lite evaluate` wrote
+        of the last checkpoint, with equal numbers of episodes for all runs.
+      metric: what iterations log, such as average_return; with "evaluations" only that.
+      last: the mean over so many of the last iterations.
+      report: called with a sentence where runs are left out.
+
+    Returns:
+      A row a run: group, environment, seed, run, agent_steps, `score`, and `area`: the mean of the
+      same metric over the agent steps of the whole run, by the trapezoid rule from its first point to
+      its last; NaN where a point is missing.
+
+    Raises:
+      UserError: no run has such a number.
+    """
+    if score not in SCORES:
+        raise UserError(f"There is no score {score!r}: choose one of {', '.join(SCORES)}.")
+    chosen = _selected(runs, report)
+    column = f"{'eval' if score == 'evaluations' else score}_{metric}"
+    if score == "evaluations":
+        if metric != "average_return" or last != 1:
+            raise UserError(
+                "--score evaluations takes the mean return of the last checkpoint, "
+                "neither another metric nor more iterations."
+            )
+        final: Mapping[Any, float] = _evaluated(chosen.runs)
+    else:
+        _check_column(chosen, column)
+        final = _final(chosen.iterations, column, last)
+    table = chosen.runs[["group", "environment", "seed", "run", "agent_steps"]].copy()
+    table["score"] = table["run"].map(final).astype(float)
+    areas = (
+        {run: _area(points, column) for run, points in chosen.iterations.groupby("run")}
+        if column in chosen.iterations
+        else {}
+    )
+    table["area"] = table["run"].map(areas).astype(float)
+    missing = table["score"].isna()
+    if missing.all():
+        raise UserError(_nothing(score, metric))
+    if missing.any():
+        some = ", ".join(table[missing]["run"][:3])
+        report(
+            f"{missing.sum()} of {len(table)} runs left out, which have no {column} at their end: {some}"
+            f"{' and others' * (missing.sum() > 3)}. What is left may flatter their groups."
+        )
+    return table[~missing].reset_index(drop=True)
+
+
+def curves(
+    runs: Runs,
+    metric: str = "eval_average_return",
+    x: str = "steps",
+    statistic: str = "mean",
+    resamples: int = 2_000,
+    seed: int = 0,
+    report: Report = to_stderr,
+) -> pd.DataFrame:
+    """Each group's curve over its seeds, with a pointwise 95 % band by the bootstrap over seeds.
+
+    Points are at what all runs of the group in an environment have logged; where their x differ, as
+    wall times do, each run is interpolated linearly between what all have reached. A point that a
+    run lacks is NaN for its group: a mean over the others would be of other runs from point to point.
+
+    Args:
+      runs: as of `scores`.
+      metric: a column of `Runs.iterations`, such as "train_average_return".
+      x: "steps" (agent steps), "frames" or "time" (seconds of training).
+      statistic: "mean", "iqm" or "median" over seeds.
+      resamples, seed: of the bootstrap.
+      report: called with a sentence where points are missing.
+
+    Returns:
+      A row a point: environment, group, `x`, seeds, value, low, high; the ends are NaN where the
+      group has fewer than three seeds.
+
+    Raises:
+      UserError: no run has such a metric, or such an x.
+    """
+    chosen = _selected(runs, report)
+    _check_column(chosen, metric)
+    along = X[x]
+    parts = []
+    for (environment, group), rows in _cells(chosen.runs):
+        lines = [
+            chosen.iterations[chosen.iterations["run"] == run][[along, metric]].to_numpy(float)
+            for run in rows["run"]
+        ]
+        points, values = _on_common_points(lines)  # [T], [T, seeds]
+        if not np.isfinite(points).all():
+            raise UserError(
+                f"Runs of {group} in {environment} have no {along}: choose another --x."
+            )
+        gaps = np.isnan(values).any(1)
+        if gaps.any():
+            report(
+                f"{gaps.sum()} of {len(gaps)} points of {group} in {environment} have no {metric} of "
+                "every run and are not drawn."
+            )
+        value, low, high = _band(values, statistics.STATISTICS[statistic], resamples, seed)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "environment": environment,
+                    "group": group,
+                    "x": points,
+                    "seeds": values.shape[1],
+                    "value": value,
+                    "low": low,
+                    "high": high,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def aggregate(
+    table: pd.DataFrame,
+    column: str = "score",
+    across: bool = False,
+    resamples: int = statistics.RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Interquartile mean, mean and median of each group, with 95 % intervals (Agarwal et al. 2021).
+
+    The intervals are percentiles of the stratified bootstrap: seeds are drawn within each environment.
+    They tell how the number would vary with other seeds of the same few environments.
+
+    Args:
+      table: of `scores`; across environments, of `normalized`, for raw returns of different
+        environments have no common scale.
+      column: "score" or "area".
+      across: whether to take the environments that all groups have together; else each by itself.
+      resamples, seed: of the bootstrap.
+
+    Returns:
+      A row a group, environment and statistic: environment ("all" across), environments (how many),
+      group, seeds (the fewest in an environment), statistic ("iqm", "mean", "median"), value, low,
+      high, and `why` there is no interval, or None.
+
+    Raises:
+      UserError: across environments, where groups have none in common.
+    """
+    rows = []
+    for environment, group, arrays in _arrays(table, column, across):
+        seeds = min(map(len, arrays))
+        for name, statistic in statistics.STATISTICS.items():
+            found = statistics.estimate(statistic, arrays, resamples, seed)
+            rows.append(
+                {
+                    "environment": environment,
+                    "environments": len(arrays),
+                    "group": group,
+                    "seeds": seeds,
+                    "statistic": name,
+                    **found._asdict(),
+                    "why": _why(seeds),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def improvement(
+    table: pd.DataFrame, resamples: int = statistics.RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """How probable it is that a run of one group scores higher than one of another.
+
+    The mean over the environments that both have of Mann and Whitney's U / (n m), with its interval
+    (`statistics.probability_of_improvement`). It uses ranks, so scores need no common scale.
+
+    Returns:
+      A row a pair of groups with an environment in common: group, over, environments, seeds and
+      seeds_over (the fewest in an environment), value, low, high, why.
+    """
+    cells = {key: rows["score"].to_numpy(float) for key, rows in _cells(table)}
+    rows = []
+    for group, over in itertools.combinations(table["group"].unique(), 2):
+        shared = [name for name, other in cells if other == group and (name, over) in cells]
+        if not shared:
+            continue
+        of_group = [cells[name, group] for name in shared]
+        of_over = [cells[name, over] for name in shared]
+        found = statistics.probability_of_improvement(of_group, of_over, resamples, seed)
+        seeds, seeds_over = min(map(len, of_group)), min(map(len, of_over))
+        rows.append(
+            {
+                "group": group,
+                "over": over,
+                "environments": len(shared),
+                "seeds": seeds,
+                "seeds_over": seeds_over,
+                **found._asdict(),
+                "why": _why(min(seeds, seeds_over)),
+            }
+        )
+    return pd.DataFrame(
+        rows,
+        columns=[
+            *("group", "over", "environments", "seeds", "seeds_over"),
+            *("value", "low", "high", "why"),
+        ],
+    )
+
+
+def profiles(
+    table: pd.DataFrame,
+    thresholds: Sequence[float] | np.ndarray | None = None,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Performance profiles: the share of runs that score above each threshold, by group.
+
+    Args:
+      table: of `normalized` scores of several environments.
+      thresholds: of scores; None: 101 from the lowest to the highest.
+      resamples, seed: of the bootstrap of the band, pointwise and stratified.
+
+    Returns:
+      A row a group and threshold: group, threshold, environments, seeds, value, low, high.
+    """
+    if thresholds is None:
+        thresholds = np.linspace(table["score"].min(), table["score"].max(), 101)
+    at = np.asarray(thresholds, float)
+    parts = []
+    for _, group, arrays in _arrays(table, "score", across=True):
+        value, low, high = statistics.profile(arrays, at, resamples, seed)
+        about = {"group": group, "environments": len(arrays), "seeds": min(map(len, arrays))}
+        points = {"threshold": at, "value": value, "low": low, "high": high}
+        parts.append(pd.DataFrame(about | points))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _selected(runs: Runs, report: Report) -> Runs:
+    return runs if "group" in runs.runs else select(runs, report=report)
+
+
+def _check_column(runs: Runs, column: str) -> None:
+    if column in runs.iterations and runs.iterations[column].notna().any():
+        return
+    logged = [
+        name
+        for name in map(str, runs.iterations)
+        if name.startswith(("train_", "eval_")) and runs.iterations[name].notna().any()
+    ]
+    if column == "eval_average_return" and not any(name.startswith("eval_") for name in logged):
+        raise UserError(_nothing("eval", "average_return"))
+    raise UserError(
+        f"No run logs {column}{did_you_mean(column, logged)}: there are {', '.join(sorted(logged))}."
+    )
+
+
+def _nothing(score: str, metric: str) -> str:
+    if score == "eval":
+        return (
+            f"No run has evaluated {metric} at its end: compare training returns with --score train, or "
+            "`dopamine-lite evaluate` each run and give --score evaluations."
+        )
+    return f"No run has {metric} at its end: its last iteration had no whole episode."
+
+
+def _final(iterations: pd.DataFrame, column: str, last: int) -> dict[Any, float]:
+    """Each run's mean over its `last` iterations; NaN where one of them has none."""
+    if last < 1:
+        raise UserError(f"--last is {last}: give the number of iterations, 1 or more.")
+    ends = iterations.groupby("run", sort=False)[column]
+    if last > ends.size().min():
+        raise UserError(f"--last is {last}, and a run has {ends.size().min()} iterations only.")
+    return {run: float(values.iloc[-last:].mean(skipna=False)) for run, values in ends}
+
+
+def _area(points: pd.DataFrame, column: str) -> float:
+    return statistics.area_under(
+        points["agent_steps"].to_numpy(float), points[column].to_numpy(float)
+    )
+
+
+def _evaluated(table: pd.DataFrame) -> dict[str, float]:
+    """The mean return of each run's last checkpoint as `evaluate` wrote it."""
+    found = {
+        str(run): _evaluations(Path(run), steps)
+        for run, steps in zip(table["run"], table["agent_steps"], strict=True)
+    }
+    common = set.intersection(*(set(each) for each in found.values())) if found else set()
+    if not common:
+        without = [run for run, each in found.items() if not each]
+        if without:
+            raise UserError(
+                f"{without[0]} has no evaluation of its last checkpoint: `dopamine-lite evaluate "
+                f"--base_dir {without[0]}` makes it; --score evaluations takes one of every run."
+            )
+        raise UserError(
+            "The runs' evaluations are of different numbers of episodes or seeds: "
+            "`dopamine-lite evaluate` each with the same --episodes and --seed."
+        )
+    most = max(common)
+    return {run: each[most] for run, each in found.items()}
+
+
+def _evaluations(directory: Path, steps: int) -> dict[tuple[int, int], float]:
+    """Mean returns of the checkpoint at `steps` by (episodes, minus the seed)."""
+    found = {}
+    for path in sorted((directory / "evaluations").glob(f"checkpoint-{steps}-episodes-*.json")):
+        match = _EVALUATION.fullmatch(path.name)
+        if not match:
+            continue
+        try:
+            returns = strict_json.expect(list, strict_json.read(path)["returns"])
+            found[int(match[2]), -int(match[3])] = float(np.mean([float(each) for each in returns]))
+        except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}): evaluate the run again, or remove the file."
+            ) from error
+    return found
+
+
+def _on_common_points(lines: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The x [T] that all runs have and their values [T, runs], from [points, (x, value)] of each."""
+    shared = lines[0][:, 0]
+    for line in lines[1:]:
+        shared = np.intersect1d(shared, line[:, 0])
+    shortest = min(len(line) for line in lines)
+    if len(shared) == shortest:  # the longer ones only go on
+        at = [line[np.isin(line[:, 0], shared), 1] for line in lines]
+        return shared, np.stack(at, axis=1)
+    first, last = max(line[0, 0] for line in lines), min(line[-1, 0] for line in lines)
+    points = np.linspace(first, last, _GRID)
+    return points, np.stack([np.interp(points, *line.T) for line in lines], axis=1)
+
+
+def _band(
+    values: np.ndarray, statistic: Callable[..., np.ndarray], resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The statistic over seeds [T, seeds] at each point, and the ends of its interval: [T] each."""
+    value, low, high = (np.full(len(values), np.nan) for _ in range(3))
+    whole = ~np.isnan(values).any(1)
+    if whole.any():
+        value[whole] = statistic(values[whole])
+        if statistics.has_interval([values]):
+            low[whole], high[whole] = statistics.interval(
+                statistic, [values[whole]], resamples, seed
+            )
+    return value, low, high
+
+
+def _cells(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    for (environment, group), rows in table.groupby(["environment", "group"], sort=False):
+        yield (str(environment), str(group)), rows
+
+
+def _arrays(
+    table: pd.DataFrame, column: str, across: bool
+) -> Iterator[tuple[str, str, list[np.ndarray]]]:
+    """Environment, group and its scores by environment: one, or across all that groups share."""
+    cells = {key: _known(rows[column]) for key, rows in _cells(table)}
+    cells = {key: values for key, values in cells.items() if len(values)}
+    if not across:
+        for (environment, group), values in cells.items():
+            yield environment, group, [values]
+        return
+    groups = list(dict.fromkeys(group for _, group in cells))
+    shared = common_environments(table)
+    if not shared:
+        raise UserError("The groups have no environment in common, so nothing is over all of them.")
+    for group in groups:
+        yield _ALL, group, [cells[name, group] for name in shared]
+
+
+def common_environments(table: pd.DataFrame) -> list[str]:
+    """The environments in which every group of `table` has runs, in its order."""
+    groups = table["group"].nunique()
+    counts = table.groupby("environment", sort=False)["group"].nunique()
+    return [str(name) for name, number in counts.items() if number == groups]
+
+
+def _known(values: pd.Series) -> np.ndarray:
+    return values.dropna().to_numpy(float)
+
+
+def _why(seeds: int) -> str | None:
+    if seeds >= statistics.FEWEST_SEEDS:
+        return None
+    return f"fewer than {statistics.FEWEST_SEEDS} seeds"
+
+
+def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON has them: null for NaN."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows

@@ -1,0 +1,156 @@
+"""Which runs are of one group, and what to call it: what differs between groups, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dopamine_lite.analysis.runs import LENGTH, SEED
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.names import did_you_mean
+
+# Settings that say where a run plays and how long, not what plays there.
+_PLACES = ("AtariEnvironment.game", "MinAtarEnvironment.game", "create_environment.id")
+_NOT_OF_A_GROUP = (SEED, LENGTH, *_PLACES)
+_COLUMNS = ("config", "agent", "environment", "protocol", "commit", "processor", "agent_steps")
+_MOST_NAMED = 4  # settings in a name; a group that differs in more is named by some and a number
+
+
+def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
+    """The name of each run's group: [M] texts, in the order of `runs` (`Runs.runs`).
+
+    Runs are of one group where they have the same config, agent and settings, the seed, the number of
+    iterations and the game or environment left aside; or, with `by`, the same values of what it names:
+    columns of `runs` or settings such as "DQNAgent.learning_rate".
+
+    Raises:
+      UserError: `by` names what no run has.
+    """
+    if by:
+        for name in by:
+            _check_known(name, runs)
+        keys = [_chosen(row, by) for row in runs.to_dict("records")]
+    else:
+        keys = [_whole(row) for row in runs.to_dict("records")]
+    different = list({tuple(sorted(key.items())): key for key in keys}.values())
+    names = _chosen_names(different, by) if by else _names(different)
+    found = {tuple(sorted(key.items())): name for key, name in zip(different, names, strict=True)}
+    return pd.Series(
+        [found[tuple(sorted(key.items()))] for key in keys], index=runs.index, dtype="str"
+    )
+
+
+def differing_settings(runs: pd.DataFrame) -> list[str]:
+    """The settings that differ among `runs`, but for seed, length and place; sorted."""
+    return _differing([_whole(row) for row in runs.to_dict("records")])
+
+
+def short_agent(name: str | None) -> str:
+    """ "DQN" for "DQNAgent"."""
+    return (name or "unknown").removesuffix("Agent") or "Agent"
+
+
+def _whole(row: Mapping[Any, Any]) -> dict[str, str]:
+    """What a run's group has in common."""
+    settings = {
+        name: value for name, value in row["settings"].items() if name not in _NOT_OF_A_GROUP
+    }
+    return settings | {"agent": short_agent(row["agent"]), "config": row["config"] or ""}
+
+
+def _chosen(row: Mapping[Any, Any], by: Sequence[str]) -> dict[str, str]:
+    return {name: _value(row, name) for name in by}
+
+
+def _value(row: Mapping[Any, Any], name: str) -> str:
+    if name == "agent":
+        return short_agent(row["agent"])
+    if name in _COLUMNS:
+        return "unknown" if row[name] is None else str(row[name])
+    return str(row["settings"].get(name, "none"))
+
+
+def _check_known(name: str, runs: pd.DataFrame) -> None:
+    settings = {setting for row in runs["settings"] for setting in row}
+    if name in _COLUMNS or name in settings:
+        return
+    if name in (SEED, "seed"):
+        raise UserError("Seeds are what a group's statistics are over: groups are not by the seed.")
+    known = [*_COLUMNS, *sorted(settings)]
+    raise UserError(
+        f"No run has a setting {name}{did_you_mean(name, known)}: give a setting as config.gin names "
+        f"it, or one of {', '.join(_COLUMNS)}."
+    )
+
+
+def _chosen_names(keys: list[dict[str, str]], by: Sequence[str]) -> list[str]:
+    """Values alone where they speak for themselves, else with their names."""
+    return [
+        " ".join(
+            key[name] if name in _COLUMNS else f"{_short(name, by)}={_unquoted(key[name])}"
+            for name in by
+        )
+        for key in keys
+    ]
+
+
+def _names(keys: list[dict[str, str]]) -> list[str]:
+    """Agents where these tell the groups apart, else configs, else both with what differs."""
+    for parts in (("agent",), ("config",)):
+        names = [" ".join(key[part] for part in parts) for key in keys]
+        if all(names) and len(set(names)) == len(keys):
+            return names
+    bases = [key["config"] or key["agent"] for key in keys]
+    names = []
+    for key, base in zip(keys, bases, strict=True):
+        others = [other for other, theirs in zip(keys, bases, strict=True) if theirs == base]
+        names.append(f"{base} {_distinction(key, others)}".strip())
+    return names if len(set(names)) == len(names) else _numbered(names)
+
+
+def _distinction(key: dict[str, str], others: list[dict[str, str]]) -> str:
+    """What differs between `key` and the `others`, in a few words; nothing where it is alone."""
+    differing = _differing(others)
+    kept = differing
+    if len(differing) > _MOST_NAMED:
+        kept = _enough(differing, others)
+    words = [f"{_short(name, differing)}={_unquoted(key.get(name, 'none'))}" for name in kept]
+    left_out = len(differing) - len(kept)
+    return " ".join([*words, f"(and {left_out} more settings)"] if left_out else words)
+
+
+def _differing(keys: list[dict[str, str]]) -> list[str]:
+    settings = sorted({name for key in keys for name in key})
+    return [name for name in settings if len({key.get(name) for key in keys}) > 1]
+
+
+def _enough(differing: list[str], keys: list[dict[str, str]]) -> list[str]:
+    """Some of the settings that still tell all `keys` apart; as few as taking one by one finds."""
+    chosen: list[str] = []
+    apart = 1
+    while apart < len(keys):
+        counts = {
+            name: len({tuple(key.get(part) for part in [*chosen, name]) for key in keys})
+            for name in differing
+        }
+        best = max(counts, key=lambda name: counts[name])
+        chosen.append(best)
+        apart = counts[best]
+    return chosen
+
+
+def _short(name: str, among: Sequence[str]) -> str:
+    """The last part of a setting's name, unless another has the same."""
+    last = name.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else name
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value.lstrip("@")
+
+
+def _numbered(names: list[str]) -> list[str]:
+    return [f"{name} #{names[: index + 1].count(name)}" for index, name in enumerate(names)]

@@ -1,0 +1,429 @@
+"""Run directories as data frames: a row a run, a row an iteration, a row an episode."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dopamine_lite import configuration
+from dopamine_lite.common import provenance
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
+from dopamine_lite.common.printable import printable
+from dopamine_lite.common.strict_json import expect
+from dopamine_lite.runner.directory import CONFIG, is_run
+
+SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
+_PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
+EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
+_COMMIT_DIGITS = 12
+_COLUMNS = {  # of `Runs.runs`, with their dtypes
+    "run": "str",
+    "config": "object",
+    "agent": "object",
+    "environment": "object",
+    "seed": "Int64",
+    "agent_steps": "int64",
+    "iterations": "int64",
+    "planned_iterations": "Int64",
+    "finished": "bool",
+    "stopped": "object",
+    "protocol": "object",
+    "commit": "object",
+    "processor": "object",
+    "started": "object",
+    "settings": "object",
+}
+_EPISODES = {
+    "run": "str",
+    "iteration": "int64",
+    "phase": "str",
+    "agent_steps": "int64",
+    "stream": "int64",
+    "return": "float64",
+    "length": "int64",
+}
+
+
+class Runs(NamedTuple):
+    """What runs tell of themselves; `run`, the path of its directory, is a run's name in all three.
+
+    runs: a row a run. `config` is the gin file's name where the command that began the run tells it,
+      `settings` a dict from each binding in force to its value as gin text, without the seed;
+      `protocol` one text for the environment's protocol and the evaluation's. `finished` is whether
+      all planned iterations are there, or a callback ended the run as it should; `stopped` is what
+      that callback said. What a run does not tell is None.
+    iterations: a row an iteration: `run`, `iteration`, `agent_steps`, `frames` (agent steps times the
+      protocol's frame skip; NaN where there is none), `seconds` (of training, from the run's
+      beginning), and every number that was logged, `train_...` and `eval_...`; NaN where missing.
+    episodes: a row a whole episode: `run`, `iteration`, `phase` ("train" or "eval"), `agent_steps`,
+      `stream`, `return` (raw) and `length` (agent steps).
+    """
+
+    runs: pd.DataFrame
+    iterations: pd.DataFrame
+    episodes: pd.DataFrame
+
+
+def to_stderr(sentence: str) -> None:
+    print(printable(sentence), file=sys.stderr)
+
+
+def load_runs(
+    paths: str | Path | Iterable[str | Path],
+    episodes: bool = True,
+    report: Callable[[str], None] = to_stderr,
+) -> Runs:
+    """The runs in the directories `paths` and below them, in the order of their paths.
+
+    A directory with a config.gin is a run; nothing inside it is looked for further, links are not
+    followed, and nothing of the runs is executed. A table that was collected from runs, as
+    baselines/curves.csv, is read as well.
+
+    Args:
+      paths: of directories or of such tables.
+      episodes: whether to read the episodes, of which there may be millions.
+      report: called with a sentence where a log ends in the middle of a line.
+
+    Raises:
+      UserError: there is no run in or below one of the paths, or what one has logged is damaged.
+    """
+    given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not given:
+        raise UserError("Name at least one directory with runs.")
+    parts: list[Runs] = []
+    seen: set[Path] = set()
+    for path in given:
+        if path.is_file():
+            parts.append(read_collected(path))
+            continue
+        found = list(find_runs(path))
+        if not found:
+            raise UserError(_no_run(path))
+        for directory in found:
+            if directory.resolve() not in seen:
+                seen.add(directory.resolve())
+                parts.append(_read_run(directory, episodes, report))
+    return joined(parts)
+
+
+def find_runs(path: Path) -> Iterator[Path]:
+    """The run directories at or below `path`, sorted; links and hidden directories are passed by."""
+    for parent, directories, _ in os.walk(path, onerror=_refuse):
+        if is_run(Path(parent)):
+            directories.clear()
+            yield Path(parent)
+        directories[:] = sorted(
+            name
+            for name in directories
+            if not name.startswith(".") and not Path(parent, name).is_symlink()
+        )
+
+
+def joined(parts: Iterable[Runs]) -> Runs:
+    """All rows of `parts`."""
+    listed = list(parts)
+    frames = [pd.concat(tables, ignore_index=True) for tables in zip(*listed, strict=True)]
+    return Runs(*frames)
+
+
+def read_collected(path: Path) -> Runs:
+    """The runs of a table such as baselines/curves.csv, a row an iteration, with no episodes.
+
+    Their columns are config, environment, bindings, seed, agent_steps, train_episodes, train_return,
+    eval_episodes and eval_return. Protocols are those of a final.csv beside it, where there is one.
+
+    Raises:
+      UserError: it is no such table.
+    """
+    table = read_csv(path)
+    if "seed" in table and not pd.api.types.is_integer_dtype(table["seed"]):
+        raise UserError(f"{path} has a seed that is no whole number.")
+    needed = ["config", "environment", "bindings", "seed", "agent_steps", "train_return"]
+    missing = [name for name in [*needed, "eval_return"] if name not in table]
+    if missing:
+        raise UserError(
+            f"{path} is no table of runs such as baselines/curves.csv: it has no column {missing[0]}."
+        )
+    key = ["config", "environment", "bindings", "seed"]
+    final = _final_beside(path, key)
+    runs, iterations = [], []
+    for values, points in table.fillna({"bindings": ""}).groupby(key, sort=False):
+        config, environment, bindings, seed = map(str, values)
+        name = " ".join(filter(None, [config, environment, bindings, f"seed={seed}"]))
+        known = final.get(tuple(map(str, values)), {})
+        runs.append(
+            {
+                "run": name,
+                "config": config,
+                "agent": _agent_of_config(config),
+                "environment": environment,
+                "seed": int(seed),
+                "agent_steps": int(points["agent_steps"].max()),
+                "iterations": len(points),
+                "planned_iterations": len(points),
+                "finished": True,
+                "protocol": known.get("protocol"),
+                "commit": known.get("commit"),
+                "settings": _bound(bindings),
+            }
+        )
+        iterations.append(
+            pd.DataFrame(
+                {
+                    "run": name,
+                    "iteration": np.arange(len(points)),
+                    "agent_steps": points["agent_steps"].to_numpy(np.int64),
+                    "frames": points["agent_steps"].to_numpy(float)
+                    * (_frame_skip(known.get("protocol")) or np.nan),
+                    "seconds": np.nan,
+                    "train_average_return": points["train_return"].to_numpy(float),
+                    "eval_average_return": points["eval_return"].to_numpy(float),
+                    "train_episodes": _column(points, "train_episodes"),
+                    "eval_episodes": _column(points, "eval_episodes"),
+                }
+            )
+        )
+    return Runs(
+        _frame(runs, _COLUMNS), pd.concat(iterations, ignore_index=True), _frame([], _EPISODES)
+    )
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file; raises UserError where it is none."""
+    try:
+        return pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no CSV file ({' '.join(str(error).split())}).") from error
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as dicts; None where there is nothing."""
+    rows: list[dict[Any, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
+    return rows
+
+
+def was_pruned(stopped: object) -> bool:
+    """Whether a run ended because a search gave it up, so that its end is no result."""
+    return isinstance(stopped, str) and stopped.casefold().startswith(_PRUNED)
+
+
+def _refuse(error: OSError) -> None:
+    if isinstance(error, FileNotFoundError):
+        return  # no run there, as is said
+    raise error
+
+
+def _no_run(path: Path) -> str:
+    if not path.exists():
+        return f"There is no {path}: name a directory with runs."
+    return (
+        f"There is no run in or below {path} (no {CONFIG}): "
+        f"`dopamine-lite train --base_dir {shlex.quote(str(path))} --gin_files ...` makes one."
+    )
+
+
+def _read_run(directory: Path, episodes: bool, report: Callable[[str], None]) -> Runs:
+    settings = configuration.statements(configuration.config_text(directory / CONFIG))
+    made = provenance.read(directory) or {}
+    lines = read_iterations(directory, report)
+    protocol = made.get("protocol")
+    if protocol is not None:
+        try:
+            expect(dict, protocol)
+        except ValueError as error:
+            raise UserError(
+                f"{directory / provenance.FILE} is damaged (its protocol: {error}): "
+                "restore it from a copy."
+            ) from error
+    row = {"run": str(directory)} | _about(directory, settings, made, lines)
+    ended = read_episodes(directory, report) if episodes else []
+    return Runs(
+        _frame([row], _COLUMNS),
+        _iterations(str(directory), lines, (protocol or {}).get("frame_skip")),
+        _frame([{"run": str(directory)} | line for line in ended], _EPISODES),
+    )
+
+
+def _about(
+    directory: Path,
+    settings: Mapping[str, str],
+    made: Mapping[str, Any],
+    lines: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The row of a run, but for its name."""
+    started = made.get("started", {})
+    planned = _whole(settings.get(LENGTH))
+    stopped = lines[-1].get("stopped") if lines else None
+    stopped = None if stopped is None else printable(str(stopped))
+    seed = made.get("seed", settings.get(SEED))
+    agent = made.get("agent", {}).get("agent") or settings.get("Runner.agent", "").lstrip("@")
+    commit = started.get("commits", {}).get("dopamine_lite")
+    return {
+        "config": _config(started.get("command")),
+        "agent": _text(agent) or None,
+        "environment": _text(made.get("environment")),
+        "seed": _whole(seed),
+        "agent_steps": lines[-1]["agent_steps"] if lines else 0,
+        "iterations": len(lines),
+        "planned_iterations": planned,
+        "finished": bool(lines) and (len(lines) == planned or _ended_well(stopped)),
+        "stopped": stopped,
+        "protocol": _protocol(made.get("protocol"), settings),
+        "commit": _short(_text(commit)),
+        "processor": _text(started.get("machine", {}).get("processor")),
+        "started": _text(started.get("time")),
+        "settings": {
+            name: value for name, value in settings.items() if name != SEED and value != ""
+        },
+    }
+
+
+def _ended_well(stopped: str | None) -> bool:
+    return stopped is not None and not was_pruned(stopped)
+
+
+def _protocol(protocol: Any, settings: Mapping[str, str]) -> str | None:
+    """One text of the environment's protocol and how the run evaluates; None: not known."""
+    if not protocol:
+        return None
+    parts = [f"{name} {_value(value)}" for name, value in protocol.items()]
+    for name in EVALUATION:
+        value = settings.get(f"Runner.{name}", "None")
+        if value != "None":
+            parts.append(f"{name} {value.strip(chr(39))}")
+    return printable("; ".join(parts))
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)
+
+
+def _iterations(run: str, lines: list[dict[str, Any]], frame_skip: Any) -> pd.DataFrame:
+    rows = []
+    seconds = 0.0
+    for line in lines:
+        taken = line.get("time", {}).get("train_seconds")
+        seconds += np.nan if taken is None else taken
+        row = {
+            "run": run,
+            "iteration": line["iteration"],
+            "agent_steps": line["agent_steps"],
+            "frames": line["agent_steps"] * frame_skip if type(frame_skip) is int else np.nan,
+            "seconds": seconds,
+        }
+        for phase in ("train", "eval"):
+            for name, value in line.get(phase, {}).items():
+                row[f"{phase}_{name}"] = np.nan if value is None else float(value)
+        rows.append(row)
+    columns = ["run", "iteration", "agent_steps", "frames", "seconds"]
+    return pd.DataFrame(rows, columns=None if rows else columns).astype(
+        {"run": "str", "iteration": "int64", "agent_steps": "int64", "frames": "float64"}
+    )
+
+
+def _config(command: Any) -> str | None:
+    """The gin files that a command names, each by its name and its directory's; None: it names none."""
+    try:
+        words = shlex.split(command) if isinstance(command, str) else []
+    except ValueError:
+        return None
+    names = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in ("--gin_files", "-gin_files"):
+            names.append(value if equals else following)
+    return printable(" + ".join(map(_config_name, names))) if names and all(names) else None
+
+
+def _config_name(name: str) -> str:
+    path = Path(name)
+    return "/".join(path.with_suffix(path.suffix or ".gin").parts[-2:])
+
+
+def _short(commit: str | None) -> str | None:
+    """Twelve digits, and what follows where the run's code differed."""
+    if commit is None:
+        return None
+    digits, plus, changes = commit.partition("+")
+    return digits[:_COMMIT_DIGITS] + plus + changes
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else printable(str(value))
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number that may be written as text; None: it is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """`rows` under `columns` of these dtypes; what a row lacks is None."""
+    data = {
+        name: pd.Series([row.get(name) for row in rows], dtype=dtype)
+        for name, dtype in columns.items()
+    }
+    return pd.DataFrame(data)
+
+
+def _final_beside(path: Path, key: list[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What final.csv beside a curves.csv tells of each run: protocol and commit."""
+    beside = path.with_name("final.csv")
+    if path.name != "curves.csv" or not beside.is_file():
+        return {}
+    table = read_csv(beside).fillna({"bindings": ""})
+    if not {*key, "protocol", "commit"} <= set(table):
+        return {}
+    return {tuple(str(row[name]) for name in key): row for row in records(table)}
+
+
+def _agent_of_config(config: str) -> str | None:
+    """The agent of a packaged config, by its text; a table names no agent."""
+    packaged = configuration.packaged_configs()
+    path = (packaged / config).resolve()
+    if not (path.is_relative_to(packaged.resolve()) and path.is_file()):
+        return None  # a table's word opens no other file
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name.strip() == "Runner.agent":
+            return value.strip().lstrip("@")
+        if line.startswith("include "):
+            included = _agent_of_config(line.removeprefix("include ").strip().strip("\"'"))
+            if included:
+                return included
+    return None
+
+
+def _bound(bindings: str) -> dict[str, str]:
+    """The column "bindings" of a table as a dict."""
+    pairs = (part.partition("=") for part in bindings.split("; ") if part)
+    return {
+        name.strip(): value.strip()
+        for name, _, value in pairs
+        if name.strip() not in (SEED, LENGTH)
+    }
+
+
+def _frame_skip(protocol: Any) -> int | None:
+    """The frame skip that a table's protocol tells."""
+    for part in str(protocol or "").split("; "):
+        name, _, value = part.partition(" ")
+        if name == "frame_skip":
+            return _whole(value)
+    return None
+
+
+def _column(points: pd.DataFrame, name: str) -> np.ndarray:
+    return points[name].to_numpy(float) if name in points else np.full(len(points), np.nan)

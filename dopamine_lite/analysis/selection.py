@@ -1,0 +1,206 @@
+"""Which runs count: finished ones, each seed once, of one protocol; and sentences on the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dopamine_lite.analysis.groups import differing_settings, group_names
+from dopamine_lite.analysis.runs import EVALUATION, Runs, records, to_stderr, was_pruned
+from dopamine_lite.analysis.statistics import FEWEST_SEEDS
+from dopamine_lite.common.errors import UserError
+
+_MOST_TOLD = 3  # of runs or values in a sentence; the rest as a number
+_LONGEST_NAME = 40  # letters of a protocol's name in a group's; a longer one gets a letter
+Report = Callable[[str], None]
+
+
+def select(
+    runs: Runs,
+    by: Sequence[str] = (),
+    across_protocols: bool = False,
+    report: Report = to_stderr,
+) -> Runs:
+    """The runs that statistics are made of, with a column `group` (see `group_names`).
+
+    Left out, with a sentence, is what has not finished, what a search has pruned, and what does not
+    tell its environment or seed. A run that ended early as its own callback meant it to, by
+    EarlyStopping, counts as finished.
+
+    Args:
+      runs: of `load_runs`.
+      by: what makes a group, instead of everything that differs.
+      across_protocols: whether runs by different protocols may stand side by side; their groups are
+        kept apart then, and named by what differs.
+      report: called with sentences on what is left out and what else a reader should know.
+
+    Raises:
+      UserError: no run is left; a seed is there twice in a group; protocols differ.
+    """
+    table = runs.runs
+    for why, chosen in _unusable(table):
+        if chosen.any():
+            report(
+                f"{_count(int(chosen.sum()), 'run')} left out, {why}: {_some(table[chosen]['run'])}."
+            )
+            table = table[~chosen]
+    if table.empty:
+        raise UserError(
+            "No run is left to compare: let one finish, or look at one with `dopamine-lite plot`."
+        )
+    table = table.assign(group=group_names(table, by))
+    table = _apart_by_protocol(table, across_protocols, report)
+    _refuse_seeds_twice(table)
+    for sentence in _to_know(table):
+        report(sentence)
+    kept = set(table["run"])
+    return Runs(
+        table.reset_index(drop=True),
+        *(frame[frame["run"].isin(kept)].reset_index(drop=True) for frame in runs[1:]),
+    )
+
+
+def _unusable(table: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+    pruned = table["stopped"].map(was_pruned).astype(bool)
+    yield "pruned by a search, so that their ends are no results", pruned
+    yield "not finished", ~table["finished"] & ~pruned
+    unknown = table["environment"].isna() | table["seed"].isna()
+    yield (
+        "for they do not tell their environment or seed (no provenance.json)",
+        unknown & (table["finished"] & ~pruned),
+    )
+
+
+def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd.DataFrame:
+    """Refuses different protocols in one environment; or names groups by them."""
+    groups = dict(zip(table["run"], table["group"], strict=True))
+    for environment, rows in table.groupby("environment", sort=False):
+        known = rows[rows["protocol"].notna()]
+        unknown = len(rows) - len(known)
+        if unknown and len(known):
+            report(
+                f"The protocol of {_count(unknown, 'run')} in {environment} is not known: "
+                "compare with care."
+            )
+        parts = {text: _parts(text) for text in known["protocol"].unique()}
+        names = sorted({name for each in parts.values() for name in each})
+        differing = [name for name in names if len({each.get(name) for each in parts.values()}) > 1]
+        if any(EVALUATION[0] not in each for each in parts.values()):
+            # A table of runs does not tell how they were evaluated.
+            differing = [name for name in differing if name not in EVALUATION]
+        if not differing:
+            continue
+        if not allowed:
+            raise UserError(
+                f"The protocols in {environment} differ in {_differences(differing, parts, known)}: "
+                "numbers by different protocols do not compare. Leave one out, or say "
+                "--across_protocols to have them side by side, named."
+            )
+        called, sentence = _protocol_names(differing, parts)
+        for run, text in zip(known["run"], known["protocol"], strict=True):
+            groups[run] = f"{groups[run]} [{called[text]}]"
+        report(
+            f"Protocols in {environment} differ, and numbers by them do not compare as they stand: "
+            f"{sentence}."
+        )
+    return table.assign(group=table["run"].map(groups))
+
+
+def _parts(protocol: str) -> dict[str, str]:
+    pairs = (part.partition(" ") for part in protocol.split("; "))
+    return {name: value for name, _, value in pairs}
+
+
+def _protocol_names(
+    differing: list[str], parts: dict[str, dict[str, str]]
+) -> tuple[dict[str, str], str]:
+    """What to call each protocol, and a text that tells what they are."""
+    said = {
+        text: ", ".join(f"{name} {each.get(name, 'none')}" for name in differing)
+        for text, each in parts.items()
+    }
+    if max(map(len, said.values())) <= _LONGEST_NAME and len(set(said.values())) == len(said):
+        return said, "; ".join(said.values())
+    letters = {text: f"protocol {_letter(index)}" for index, text in enumerate(said)}
+    return letters, "; ".join(f"{letters[text]} has {said[text]}" for text in said)
+
+
+def _letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else str(index + 1)
+
+
+def _differences(
+    differing: list[str], parts: dict[str, dict[str, str]], known: pd.DataFrame
+) -> str:
+    """ "frame_skip (4 in runs/a, 5 in runs/b)" for each."""
+    words = []
+    for name in differing[:_MOST_TOLD]:
+        examples = {parts[row["protocol"]].get(name, "none"): row["run"] for row in records(known)}
+        said = ", ".join(f"{value} in {run}" for value, run in list(examples.items())[:_MOST_TOLD])
+        words.append(f"{name} ({said})")
+    rest = len(differing) - _MOST_TOLD
+    return "; ".join(words) + (f"; and {', '.join(differing[_MOST_TOLD:])}" if rest > 0 else "")
+
+
+def _refuse_seeds_twice(table: pd.DataFrame) -> None:
+    for (group, environment, seed), rows in _by(table, "group", "environment", "seed"):
+        if len(rows) > 1:
+            others = differing_settings(rows)
+            remedy = (
+                f"they differ in {_some(others)}, which --by can name as well"
+                if others
+                else "leave one out"
+            )
+            raise UserError(
+                f"Seed {seed} is there {len(rows)} times in the group {group} in {environment}: "
+                f"{_some(rows['run'])}. A seed counts once; {remedy}."
+            )
+
+
+def _to_know(table: pd.DataFrame) -> Iterator[str]:
+    """Sentences on what may mislead in what is kept."""
+    cells = {
+        f"{group} in {where}": rows for (group, where), rows in _by(table, "group", "environment")
+    }
+    lengths = {cell: _range(rows["agent_steps"]) for cell, rows in cells.items()}
+    if unequal := [f"{cell} ({length})" for cell, length in lengths.items() if " to " in length]:
+        yield f"Runs of unequal length in agent steps, each counts by its own end: {_some(unequal)}."
+    for cell, rows in cells.items():
+        if others := differing_settings(rows):
+            yield f"Runs of {cell} differ in {_some(others)} and are taken as one group."
+    if mixed := [cell for cell, rows in cells.items() if rows["commit"].nunique() > 1]:
+        yield f"Runs of one group are of different commits of dopamine_lite: {_some(mixed)}."
+    if few := [f"{cell} ({len(rows)})" for cell, rows in cells.items() if len(rows) < FEWEST_SEEDS]:
+        yield (
+            f"No interval with fewer than {FEWEST_SEEDS} seeds, which tell too little of how runs vary: "
+            f"{_some(few)}."
+        )
+    ends = table.groupby(["environment", "group"], sort=False)["agent_steps"].max()
+    ranges = {str(name): _range(steps) for name, steps in ends.groupby("environment", sort=False)}
+    if unequal := [f"{name} ({length})" for name, length in ranges.items() if " to " in length]:
+        yield (
+            "Groups end at different agent steps, so their final scores are of different lengths of "
+            f"training: {_some(unequal)}."
+        )
+
+
+def _range(steps: pd.Series) -> str:
+    low, high = steps.min(), steps.max()
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _by(table: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    yield from table.groupby(list(columns), sort=False)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _some(names: Iterable[object]) -> str:
+    """A few of `names`, and how many more there are."""
+    listed = [str(name) for name in names]
+    rest = len(listed) - _MOST_TOLD
+    return ", ".join(listed[:_MOST_TOLD]) + (f" and {rest:,} more" if rest > 0 else "")
