@@ -1,6 +1,7 @@
 """Gin configs: finding and loading them, sentences for every mistake, and what was really used."""
 
 from dopamine_lite.configuration.bindings import (
+    bound,
     imported_modules,
     operative,
     reject_lost_bindings,
@@ -24,6 +25,7 @@ __all__ = [
     "ImportRule",
     "Record",
     "all_configs",
+    "bound",
     "config_text",
     "construct",
     "differences",
