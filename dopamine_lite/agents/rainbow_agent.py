@@ -56,7 +56,7 @@ class RainbowAgent(ValueAgent):
       vmin: the least atom.
       vmax: the greatest atom.
       sigma0: initial noise (`NoisyDense`).
-      initializer: of the head's layers that are not noisy.
+      initializer: of the head's layers that are not noisy, as `QHead` has them.
       max_gradient_norm: gradients of a greater global norm are scaled down to it.
       augmentation: of the images an update learns from, such as `@RandomShift`; None: none.
     """

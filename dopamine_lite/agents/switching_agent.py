@@ -13,7 +13,13 @@ from dopamine_lite.common.seeding import generator_state, restore_generator
 
 @gin.configurable
 class SwitchingAgent:
-    """Repeats an action for 1 / `switch_prob` steps on average. Learns nothing."""
+    """Repeats an action for 1 / `switch_prob` steps on average. Learns nothing.
+
+    Args:
+      num_actions: of the environment.
+      seed: of its draws.
+      switch_prob: chance, in each step, of drawing the action anew.
+    """
 
     def __init__(self, num_actions: int, seed: int, switch_prob: float = 0.1):
         check_fraction("SwitchingAgent", switch_prob=switch_prob)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from dopamine_lite.runner.directory import CONFIG
 if TYPE_CHECKING:
     from dopamine_lite.common.checkpointing import Checkpointer
 
-SUMMARY = "Shows a run: experiment, progress, checkpoints (status 3: damaged), provenance."
+SUMMARY = "Shows a run: settings, progress, checkpoints (status 3: damaged), provenance."
 _DAMAGED = 3  # the exit status
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -37,6 +38,7 @@ def run(flag_values: flags.FlagValues) -> int:
         print(json.dumps(report, indent=1))
         return status
     report["disk_use"] = {name: _readable(size) for name, size in report["disk_use"].items()}
+    report["provenance"] = _with_resumes_in_words(report["provenance"])
     for section, content in report.items():
         rows = _rows(content)
         if rows:
@@ -64,11 +66,73 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
         },
         "experiment": {key: config[key] for key in config if key.startswith("Runner.")},
         "agent": agent,
+        **_settings(config),
         "checkpoints": checkpoints,
         "last_iteration": iterations[-1] if iterations else {},
         "disk_use": {path.name: _size(path) for path in sorted(directory.iterdir())},
         "provenance": known,
     }
+
+
+def _settings(config: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What is bound on the agent and its parts, on the environment and its, and elsewhere."""
+    left = {key: value for key, value in config.items() if value and not _is_of("Runner", key)}
+    sections = {}
+    for section in ("agent", "environment"):
+        names = _referred_to(config.get(f"Runner.{section}", ""), left)
+        own = {key: left[key] for name in names for key in left if _is_of(name, key)}
+        left = {key: value for key, value in left.items() if key not in own}
+        sections[f"{section}_settings"] = own
+    return {**sections, "other_settings": left}
+
+
+def _referred_to(value: str, config: dict[str, str]) -> list[str]:
+    """The parts that a value refers to, then those that their settings refer to, and so on."""
+    names: list[str] = []
+    waiting = [value]
+    while waiting:
+        for name in re.findall(r"@([\w./]+)", waiting.pop(0)):
+            if name not in names:
+                names.append(name)
+                waiting += [config[key] for key in config if _is_of(name, key)]
+    return names
+
+
+def _is_of(name: str, key: str) -> bool:
+    """Whether the binding `key` is of the part `name`, in a scope or not."""
+    return key.rpartition(".")[0] == name
+
+
+def _with_resumes_in_words(known: dict[str, Any]) -> dict[str, Any]:
+    """Provenance with a line for each resume, and one for what had changed, instead of all of it."""
+    from dopamine_lite.common import provenance
+
+    if "resumed" not in known:
+        return known
+    before, lines = known["started"], {}
+    for number, start in enumerate(known["resumed"], start=1):
+        lines[str(number)] = _start_in_words(start)
+        for index, sentence in enumerate(provenance.changes(before, start), start=1):
+            lines[f"{number}.change_{index}"] = sentence
+        before = start
+    count = len(known["resumed"])
+    times = {0: "never", 1: "once"}.get(count, f"{count} times")
+    # Last, for the lines are long and may be many.
+    rest = {name: value for name, value in known.items() if name != "resumed"}
+    return rest | {"resumed": times} | {f"resumed.{name}": line for name, line in lines.items()}
+
+
+def _start_in_words(start: dict[str, Any]) -> str:
+    """ "2026-11-27 10:02 UTC at agent step 20,000 by commit 1a2b3c4"."""
+    date, _, clock = str(start.get("time", "at an unknown time")).partition("T")
+    words = f"{date} {clock[:5]} UTC" if clock else date
+    steps = start.get("agent_steps")  # earlier versions did not keep it
+    if isinstance(steps, int):
+        words += f" at agent step {steps:,}"
+    commit, _, changes = str(start.get("commits", {}).get("dopamine_lite") or "").partition("+")
+    if commit:
+        words += f" by commit {commit[:7]}{' and changes' if changes else ''}"
+    return words
 
 
 def _checkpoints(directory: Path) -> dict[str, Any]:
@@ -130,8 +194,13 @@ def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     for name, value in content.items():
         if isinstance(value, dict):
             rows += _rows(value, f"{prefix}{name}.")
-        elif isinstance(value, bool) or not isinstance(value, int | float):
-            rows.append((prefix + name, str(value)))
         else:
-            rows.append((prefix + name, f"{value:,}"))
+            rows.append((prefix + name, str(value) if name == "seed" else _in_digits(value)))
     return rows
+
+
+def _in_digits(value: Any) -> str:
+    """A number with as many digits as one reads; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{6 if abs(value) < 1e6 else 15}g}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
 
 from dopamine_lite.cli.tables import print_table
 
-SUMMARY = "Shows the agents, environments and configs that come with the package."
+SUMMARY = "Shows the agents, all other parts and the configs that come with the package."
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -25,11 +23,12 @@ def run(flag_values: flags.FlagValues) -> None:
         print("\n".join(_atari_games()))
         return
     from dopamine_lite import configuration
+    from dopamine_lite.configuration import catalogue
 
-    package = Path(__file__).resolve().parent.parent
-    print_table("Agents (Runner.agent = @...)", list(_agents(package)))
-    print_table("Environments (Runner.environment = @...)", list(_environments(package)))
-    print_table("Wrappers (wrapped_environment.wrappers = [@...])", list(_wrappers(package)))
+    for kind in catalogue.KINDS:
+        rows = [(part.name, part.summary) for part in catalogue.parts() if part.kind is kind]
+        if rows:
+            print_table(f"{kind.title} ({kind.bound})" if kind.bound else kind.title, rows)
     configs = configuration.packaged_configs()
     print_table(
         "Configs (--gin_files=...)",
@@ -38,50 +37,7 @@ def run(flag_values: flags.FlagValues) -> None:
             for path in configuration.all_configs()
         ],
     )
-
-
-def _agents(package: Path) -> Iterator[tuple[str, str, str]]:
-    """What `Runner.agent` can be: name, module to import, first line of its docstring."""
-    for module, node in _configurables(package / "agents"):
-        if isinstance(node, ast.ClassDef) and any(
-            ast.unparse(base).endswith("Agent") for base in node.bases
-        ):
-            yield node.name, module, _summary(node)
-
-
-def _environments(package: Path) -> Iterator[tuple[str, str, str]]:
-    """What `Runner.environment` can be, likewise."""
-    for module, node in _configurables(package / "environments"):
-        if not _is_wrapper(node):
-            yield node.name, module, _summary(node)
-
-
-def _wrappers(package: Path) -> Iterator[tuple[str, str, str]]:
-    """What `wrapped_environment.wrappers` can hold, likewise."""
-    for module, node in _configurables(package / "environments"):
-        if _is_wrapper(node):
-            yield node.name, module, _summary(node)
-
-
-def _is_wrapper(node: ast.ClassDef | ast.FunctionDef) -> bool:
-    return isinstance(node, ast.ClassDef) and any(
-        ast.unparse(base) == "EnvironmentWrapper" for base in node.bases
-    )
-
-
-def _configurables(directory: Path) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:
-    """The classes and functions in a package's `directory` that gin can refer to."""
-    for path in sorted(directory.glob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef) and any(
-                ast.unparse(decorator).startswith("gin.configurable")
-                for decorator in node.decorator_list
-            ):
-                yield f"dopamine_lite.{directory.name}.{path.stem}", node
-
-
-def _summary(node: ast.ClassDef | ast.FunctionDef) -> str:
-    return (ast.get_docstring(node) or "").partition("\n")[0]
+    print("`dopamine-lite describe NAME` tells what can be set of a part, or what a config sets.")
 
 
 def _first_comment(path: Path) -> str:

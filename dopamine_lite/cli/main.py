@@ -25,8 +25,12 @@ import dopamine_lite
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.printable import printable
 
-COMMANDS = ("train", "evaluate", "record", "plot", "compare", "export", "inspect", "list")
-_PRINTING = ("inspect", "list")  # what these print is all they do; the others leave files
+COMMANDS = (
+    *("train", "evaluate", "record", "plot", "compare", "export"),
+    *("inspect", "list", "describe", "check-environment"),
+)
+# What these print is all they do; the others leave files.
+_PRINTING = ("inspect", "list", "describe", "check-environment")
 _HELP = ("--help", "-help", "-h")
 _USER_ERROR = 2  # the exit status of a mistake that the user can mend
 _SIGINT, _SIGPIPE = 128 + 2, 128 + 13  # as a shell reports a process that a signal ended

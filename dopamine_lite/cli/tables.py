@@ -32,6 +32,8 @@ def _print_rich(title: str, rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    for _ in rows[0]:
+        table.add_column(overflow="fold")  # what is too long for a line is read on the next
     for row in rows:
         # Text, because brackets in a configuration are not rich's markup.
         table.add_row(*map(Text, row))

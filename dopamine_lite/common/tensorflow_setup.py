@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from types import ModuleType
 
 import gin
 
@@ -21,11 +23,16 @@ def import_tensorflow() -> None:
 
     What it wrote is shown after all if the import fails.
     """
+    import_quietly("tensorflow")
+
+
+def import_quietly(module: str) -> ModuleType:
+    """`importlib.import_module`, as quiet as `import_tensorflow` where this imports that."""
     if "tensorflow" in sys.modules:
-        return
+        return importlib.import_module(module)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _held_back_stderr():
-        import tensorflow  # noqa: F401
+        return importlib.import_module(module)
 
 
 @gin.configurable
@@ -33,8 +40,12 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     """Fixes TensorFlow's threads, before its first operation; returns what is in force.
 
     Results repeat bit for bit at one number of `intra_op` threads only, so the number belongs to
-    the run. `intra_op` None takes every usable core; small networks are fastest with 1. Of a GPU's
-    memory a process takes what it needs, not all, so that several runs can share it.
+    the run. Of a GPU's memory a process takes what it needs, not all, so that several runs can share it.
+
+    Args:
+      intra_op: threads within an operation; None: one for every usable core. Small networks are fastest
+        with 1.
+      inter_op: operations side by side.
 
     Raises:
       UserError: a number of threads that TensorFlow would abort the process for.

@@ -1,6 +1,7 @@
 """Gin configs: finding and loading them, sentences for every mistake, and what was really used."""
 
 from dopamine_lite.configuration.bindings import (
+    bound,
     imported_modules,
     operative,
     reject_lost_bindings,
@@ -27,6 +28,7 @@ __all__ = [
     "Loaded",
     "Record",
     "all_configs",
+    "bound",
     "changes",
     "config_text",
     "construct",

@@ -94,6 +94,11 @@ def imported_modules() -> list[str]:
     return sorted({statement.module for statement in gin_config._IMPORTS} | modules.imported())
 
 
+def bound(name: str, parameter: str) -> Any:
+    """What is bound to a parameter, a reference as what it refers to; None where nothing is."""
+    return gin_config.get_bindings(name).get(parameter)
+
+
 def all_bindings() -> list[_Binding]:
     return [
         (scope, selector, parameter)

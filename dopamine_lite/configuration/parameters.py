@@ -19,8 +19,10 @@ from typing import Any
 from gin import config as gin_config
 
 from dopamine_lite.common.contracts import asked_methods, is_contract, methods
+from dopamine_lite.configuration import catalogue
 
 Reference: Any = gin_config.ConfigurableReference
+_EXAMPLES = 2  # parts that a sentence names
 _LISTS = (
     list,
     tuple,
@@ -103,13 +105,49 @@ def is_finite_number(value: Any) -> bool:
         return False
 
 
-def in_words(kind: Any, default: Any) -> str:
-    """What to give for a parameter of `kind`, as in "a whole number or None"."""
-    words = list(dict.fromkeys(_in_words(each, default) for each in _alternatives(kind)))
+def in_words(kind: Any, default: Any, examples: int = _EXAMPLES) -> str:
+    """What to give for a parameter of `kind`, as in "a whole number or None".
+
+    So many parts are named, at most, where a reference is asked for.
+    """
+    words = list(dict.fromkeys(_in_words(each, default, examples) for each in _alternatives(kind)))
     if any("," in each or " or " in each for each in words):
         # The longest last, or it runs into the next.
         words.sort(key=len)
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    if len(words) == 1:
+        return words[0]
+    comma = "," if " or " in words[-1] else ""
+    return f"{', '.join(words[:-1])}{comma} or {words[-1]}"
+
+
+def fitting(kind: Any, default: Any = None) -> list[str]:
+    """What can be referred to where `kind` is asked for, each as "@name", of what is registered.
+
+    The default comes first, then what comes with the package; empty where no reference is asked for,
+    or one to anything.
+    """
+    names: list[str] = []
+    for each in _alternatives(kind):
+        origin, arguments = typing.get_origin(each) or each, typing.get_args(each)
+        if origin is collections.abc.Callable:
+            names += _fitting(arguments, default)
+        elif arguments and (origin in _LISTS or origin in _DICTS):
+            names += fitting(arguments[-1] if origin in _DICTS else arguments[0], default)
+    return list(dict.fromkeys(names))
+
+
+def asked_classes(kind: Any) -> list[type]:
+    """The classes and contracts of which `kind` asks for references to what makes one."""
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is collections.abc.Callable:
+        return [arguments[1]] if _checks(arguments[1]) else []
+    return [each for argument in arguments for each in asked_classes(argument)]
+
+
+def makes(configurable: Callable[..., Any], kind: type) -> bool:
+    """Whether a call of `configurable` is known to give something of the class or contract `kind`."""
+    made = _made_by(configurable)
+    return made is not None and _conforms(made, kind)
 
 
 def _constructor(configurable: Callable[..., Any]) -> Callable[..., Any]:
@@ -196,7 +234,7 @@ def _checks(kind: Any) -> bool:
     )
 
 
-def _in_words(kind: Any, default: Any) -> str:
+def _in_words(kind: Any, default: Any, most: int) -> str:
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin in _SINGULARS:
         return _SINGULARS[origin]
@@ -204,34 +242,37 @@ def _in_words(kind: Any, default: Any) -> str:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin in _LISTS:
         such = f", such as {default!r}" if default and isinstance(default, list | tuple) else ""
-        return f"a list{_of_elements(arguments)}{such}"
+        return f"a list{_of_elements(arguments, most)}{such}"
     if origin in _DICTS:
         content = arguments[1] if arguments else Any
         if typing.get_origin(content) is not collections.abc.Callable:
             return 'a dict, such as {"name": 1}'
-        such_as = _such_as(lambda names: f'{{"name": {names[0]}}}', typing.get_args(content), None)
-        return f"a dict of {_plural(content).partition(',')[0]}{such_as}"
+        such_as = _such_as(
+            lambda names: f'{{"name": {names[0]}}}', typing.get_args(content), None, most
+        )
+        return f"a dict of {_plural(content, 0).partition(',')[0]}{such_as}"
     if origin is collections.abc.Callable:
-        return f"a reference{_to_what_makes(arguments)}{_such_as(' or '.join, arguments, default)}"
+        such_as = _such_as(_or, arguments, default, most)
+        return f"a reference{_to_what_makes(arguments)}{such_as}"
     if isinstance(origin, type) and issubclass(origin, pathlib.PurePath):
         return "text in quotes"
     name = getattr(origin, "__name__", str(origin))
     return f"an object of the class {name}, made as @name() by code of your own"
 
 
-def _of_elements(arguments: tuple[Any, ...]) -> str:
+def _of_elements(arguments: tuple[Any, ...], most: int) -> str:
     if not arguments:
         return ""
-    words = [_plural(each) for each in _alternatives(arguments[0])]
+    words = [_plural(each, most) for each in _alternatives(arguments[0])]
     return f" of {' or '.join(words)}"
 
 
-def _plural(kind: Any) -> str:
+def _plural(kind: Any, most: int) -> str:
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is tuple and arguments and set(arguments) == {arguments[0]}:
-        return f"tuples of {len(arguments)} {_plural(arguments[0])}"
+        return f"tuples of {len(arguments)} {_plural(arguments[0], most)}"
     if origin is collections.abc.Callable:
-        such_as = _such_as(lambda names: f"[{', '.join(names)}]", arguments, None)
+        such_as = _such_as(lambda names: f"[{', '.join(names)}]", arguments, None, most)
         return f"references{_to_what_makes(arguments)}{such_as}"
     return _PLURALS.get(origin, str(getattr(origin, "__name__", origin)))
 
@@ -242,27 +283,59 @@ def _to_what_makes(arguments: tuple[Any, ...]) -> str:
     return f" to what makes {_article(kind.__name__)} {kind.__name__}" if _checks(kind) else ""
 
 
-def _such_as(written: Callable[[list[str]], str], arguments: tuple[Any, ...], default: Any) -> str:
-    """A clause with two that can be referred to for Callable[`arguments`].
+def _such_as(
+    written: Callable[[list[str]], str],
+    arguments: tuple[Any, ...],
+    default: Any,
+    most: int = _EXAMPLES,
+) -> str:
+    """A clause with at most so many that can be referred to for Callable[`arguments`]."""
+    if not _checks(arguments[1] if arguments else Any):
+        return ", such as @name"
+    names = _fitting(arguments, default)[:most]
+    return f", such as {written(names)}" if names else ""
+
+
+def _or(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _fitting(arguments: tuple[Any, ...], default: Any) -> list[str]:
+    """What can be referred to for Callable[`arguments`].
 
     The default comes first, then what comes with the package.
     """
     given, result = arguments or (..., Any)
     if not _checks(result):
-        return ", such as @name"
+        return []
     fitting = [
         each
         for each in _registered()
         if _makes_what_is_asked(each, arguments)
         and (given is ... or _needed(each.configurable.wrapped) <= len(given))
+        and _is_called_so(each.configurable.selector, given, result)
     ]
 
     def rank(reference: Any) -> tuple[bool, bool, str]:
         of_others = not reference.configurable.selector.startswith("dopamine_lite.")
         return reference.configurable.wrapped is not default, of_others, repr(reference)
 
-    names = [repr(each) for each in sorted(fitting, key=rank)[:2]]
-    return f", such as {written(names)}" if names else ""
+    return [repr(each) for each in sorted(fitting, key=rank)]
+
+
+def _is_called_so(selector: str, given: Any, result: type) -> bool:
+    """Whether a part is made for a call with what is `given`, as far as the catalogue knows.
+
+    A wrapper is an environment, too, but not where one is made of nothing.
+    """
+    part = next((each for each in catalogue.parts() if each.selector == selector), None)
+    if part is None or part.kind is catalogue.OTHER:
+        return True
+    if given is not ...:
+        return len(part.kind.given) == len(given)
+    contract = f"{result.__module__}.{result.__qualname__}"
+    return part.kind.contract == contract or contract not in catalogue.CONTRACTS
 
 
 def _needed(configurable: Callable[..., Any]) -> int:

@@ -17,7 +17,7 @@ from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
 from dopamine_lite.environments.stream import where
 
-_EXACT_STEPS = 32  # so many are checked wholly, and the first that ends an episode
+_EXACT_STEPS = 32  # of a run's every segment
 _NAMES = (gymnasium.spaces.MultiDiscrete, gymnasium.spaces.MultiBinary)
 _ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyond
 
@@ -32,10 +32,12 @@ class Contract:
 
     Args:
       spec: what was declared.
+      exact_steps: so many are checked wholly, and the first that ends an episode.
     """
 
-    def __init__(self, spec: EnvironmentSpec):
+    def __init__(self, spec: EnvironmentSpec, exact_steps: int = _EXACT_STEPS):
         self._spec = spec
+        self._exact_steps = exact_steps
         self._space = spec.observation_space
         self._is_real = np.dtype(self._space.dtype).kind == "f"
         self._shape = (spec.num_envs,)
@@ -70,7 +72,7 @@ class Contract:
         self._check_arrays(step)
         ended = step.terminated | step.truncated
         ends = bool(ended.any())
-        exact = self._steps <= _EXACT_STEPS or (ends and not self._saw_end)
+        exact = self._steps <= self._exact_steps or (ends and not self._saw_end)
         if exact:
             self._check_exactly(step, ended)
         self._check_rewards(step.rewards)
@@ -317,10 +319,10 @@ class CheckedEnvironment(Environment):
 
     checks_itself = True
 
-    def __init__(self, environment: Environment):
+    def __init__(self, environment: Environment, exact_steps: int = _EXACT_STEPS):
         self._environment = environment
         self.spec = environment.spec
-        self._contract = Contract(environment.spec)
+        self._contract = Contract(environment.spec, exact_steps)
 
     def reset(self) -> np.ndarray:
         observations = self._environment.reset()

@@ -33,7 +33,15 @@ def create_environment(
     `AtariEnvironment`, whatever the version says. Every other id is Gymnasium's: its own vector
     implementation where there is one that fits (see `native_vector_environment`), else a loop.
 
-    `kwargs` are options of the environment, passed to `gymnasium.make`: {"rows": 5, "columns": 5}.
+    Args:
+      id: such as "CartPole-v1", or "module:id" for one that the module registers.
+      num_envs: N.
+      seed: each stream gets a seed of its own from it.
+      max_steps_per_episode: agent steps after which an episode is truncated, if the environment's
+        own limit is not lower.
+      render: draw stream 0.
+      evaluate: play by the protocol of evaluation.
+      kwargs: options of the environment, passed to `gymnasium.make`: {"rows": 5, "columns": 5}.
     """
     if id.startswith("ALE/"):
         if kwargs:

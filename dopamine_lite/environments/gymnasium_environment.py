@@ -197,6 +197,11 @@ def native_vector_environment(
     return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
 
 
+def single_stream(id: str, kwargs: dict[str, Any] | None) -> Stream:
+    """One environment as it is inside a `GymnasiumEnvironment`, not yet reset. Raises as that."""
+    return Stream(id, _make(id, None, False, _checked_options(kwargs)), 0)
+
+
 def stream_seeds(seed: int, num_envs: int) -> np.ndarray:
     """One seed for each of N streams, independent of N: [N] int32."""
     seeds = Seeds(seed)

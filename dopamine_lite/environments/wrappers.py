@@ -37,6 +37,10 @@ def wrapped_environment(
     """Any environment in wrappers: `@create_environment` in `[@Crop, @DifferenceFrame]`, inner first.
 
     Whatever else it is called with goes to the environment.
+
+    Args:
+      environment: what makes it, such as `@create_environment`.
+      wrappers: what goes around it, inner first.
     """
     wrapped = checked(  # here too, for a wrapper can hide what is not as declared
         environment(

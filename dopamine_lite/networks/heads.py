@@ -65,7 +65,8 @@ class _Streams:
       dueling: V(s) + A(s, a) - mean_a A(s, a), for each output (Wang et al. 2016, eq. 9).
       noisy: the layers are `NoisyDense`: drawn in training, at their mean in evaluation.
       hidden_units: of a ReLU layer before the last one of each stream; 0: none.
-      initializer: of layers that are not noisy.
+      initializer: of layers that are not noisy; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
       sigma0: initial noise, see `NoisyDense`.
     """
 
@@ -163,7 +164,7 @@ class _Streams:
 
 @gin.configurable
 class QHead(_Streams):
-    """Action values [B, A], one output each (arguments: see `_Streams`)."""
+    """Action values [B, A], one output each. Its arguments are those of `_Streams`."""
 
     def __init__(
         self,
@@ -325,7 +326,7 @@ class ImplicitQuantileHead:
       num_quantile_samples: K, fractions drawn for acting.
       hidden_units: of a ReLU layer after the product; 0: none. The paper's network ends its torso
         with the convolutions and has 512 units here.
-      initializer: see `layers.initializer`.
+      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 
     random_in_training = random_in_evaluation = True

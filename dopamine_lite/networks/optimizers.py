@@ -19,7 +19,12 @@ def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Seque
 
 
 class Optimizer(abc.ABC):
-    """Slots beside variables and a learning rate that may fall. `build`, then `apply` in a graph."""
+    """Slots beside variables and a learning rate that may fall. `build`, then `apply` in a graph.
+
+    Args:
+      learning_rate: of the first step.
+      decay_updates: gradient steps in which it falls linearly to zero; None: it stays.
+    """
 
     _slot_names: tuple[str, ...]
 
@@ -70,7 +75,12 @@ class Adam(Optimizer):
 
     theta -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon). In the form with
     corrected moments, Optax's and PyTorch's, the same step has epsilon / sqrt(1 - beta2^t) for epsilon.
-    With `decay_updates` the learning rate falls linearly to zero over so many updates.
+
+    Args:
+      learning_rate: lr, of the first step.
+      beta1: of the running mean m of gradients.
+      beta2: of the running mean v of their squares.
+      epsilon: added to the square root of v.
     """
 
     _slot_names = ("m", "v")
@@ -135,7 +145,13 @@ class RMSProp(Optimizer):
 
     Centred, as in Mnih et al. (2015), V is E[g^2] - E[g]^2. That paper sums gradients over its
     batch of 32 and has epsilon 0.01; with the batch's mean, as here, the same steps need epsilon
-    0.01 / 32^2, the default. `decay_updates` as in `Adam`.
+    0.01 / 32^2, the default.
+
+    Args:
+      decay: of the running means, which keep so much of themselves in a step.
+      momentum: of the steps.
+      epsilon: added to V.
+      centred: whether the square of the mean gradient is subtracted from the mean of squares.
     """
 
     def __init__(

@@ -173,7 +173,15 @@ class PictureTorso:
 
 
 class ConvolutionalTorso(PictureTorso):
-    """Convolutions with ReLUs and 'valid' padding, then a layer on all that they found."""
+    """Convolutions with ReLUs and 'valid' padding, then a layer on all that they found.
+
+    Args:
+      seeds: of the initial parameters.
+      hidden_units: of the layer after the convolutions; 0: none, for a head that has its own.
+      convolutions: filters, kernel and stride of each.
+      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
+      channels: see `PictureTorso`.
+    """
 
     compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
 
@@ -206,14 +214,8 @@ class ConvolutionalTorso(PictureTorso):
 class NatureCNN(ConvolutionalTorso):
     """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
 
-    Reads pictures of at least 36 x 36, in stacks or not; gives features [B, hidden_units].
-
-    Args:
-      seeds: of the initial parameters.
-      hidden_units: of the layer after the convolutions; 0: none, for a head that has its own.
-      convolutions: filters, kernel and stride of each.
-      initializer: see `dopamine_lite.networks.layers`.
-      channels: see `PictureTorso`.
+    Reads pictures of at least 36 x 36, in stacks or not; gives features [B, hidden_units]. The arguments
+    are `ConvolutionalTorso`'s.
     """
 
     def __init__(
@@ -232,7 +234,7 @@ class SmallCNN(ConvolutionalTorso):
     """Two convolutions of 3 x 3, the second of stride 2, and a layer: for small pictures.
 
     Reads pictures of at least 5 x 5, in stacks or not; gives features [B, hidden_units]. The arguments
-    are `NatureCNN`'s.
+    are `ConvolutionalTorso`'s.
     """
 
     def __init__(
@@ -274,7 +276,14 @@ class ImpalaCNN(PictureTorso):
     """The residual torso of Espeholt et al. (2018), figure 3, right: 15 convolutions.
 
     Reads pictures of any size, in stacks or not; gives features [B, hidden_units] or, with 0, those of
-    the convolutions. `nn_scale` multiplies the filters 16, 32, 32; `channels` as in `PictureTorso`.
+    the convolutions.
+
+    Args:
+      seeds: of the initial parameters.
+      nn_scale: multiplies the filters 16, 32, 32.
+      hidden_units: of the layer after the convolutions; 0: none.
+      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
+      channels: see `PictureTorso`.
     """
 
     compile_update = False
@@ -340,6 +349,11 @@ class MinAtarCNN(PictureTorso):
 
     Reads pictures [height, width, channels] of at least 3 x 3, MinAtar's 10 x 10 or others, in stacks or
     not; gives features [B, hidden_units], or those of the convolution with 0.
+
+    Args:
+      seeds: of the initial parameters.
+      hidden_units: of the layer after the convolution; 0: none.
+      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 
     compile_update = True
@@ -404,7 +418,7 @@ class MLP:
     Args:
       seeds: of the initial parameters.
       hidden_units: of each layer.
-      initializer: see `dopamine_lite.networks.layers`.
+      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
       activation: "relu" or "tanh".
     """
 
@@ -467,7 +481,7 @@ class DictTorso:
       torsos: by the entries' names, such as {"picture": @NatureCNN, "speed": @MLP}; an entry of an inner
         dictionary is called "outer/inner", those of a tuple "0", "1" and so on.
       hidden_units: of the layer that joins them.
-      initializer: of this layer, see `dopamine_lite.networks.layers`.
+      initializer: of this layer; "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 
     def __init__(

@@ -419,6 +419,7 @@ class Runner:
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
+        start["agent_steps"] = self._agent_steps  # that it goes on from
         changes = provenance.record_start(self.base_dir, start, self.describe())
         for sentence in (*changes, *self._new_settings, *self._warnings(), *self._beginning):
             self._console.say(sentence)

@@ -1,0 +1,271 @@
+"""`dopamine-lite check-environment`: does an environment keep to what is asked of one? What fits it?
+
+The exit status is 0 where it does, with or without warnings; 2 where it does not.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from dopamine_lite.cli import run_directory
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.printable import printable
+
+if TYPE_CHECKING:
+    from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+    from dopamine_lite.runner.environment_check import EnvironmentCheck, Played
+    from dopamine_lite.runner.fitting import Fit
+
+SUMMARY = "Plays an environment at random and says whether it keeps to the rules, and what fits it."
+POSITIONAL = (
+    "[ID]: such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for one that a module of yours "
+    "registers (its code is executed); not with --gin_files"
+)
+_WIDEST = 100
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_multi_string(
+        "gin_files",
+        [],
+        "a gin file, whose environment is checked as a run would make it: a path or a packaged name",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "gin_bindings",
+        [],
+        "a binding, such as create_environment.kwargs={'rows': 5}",
+        flag_values=flag_values,
+    )
+    run_directory.define_count(
+        flag_values, "steps", 1_000, "agent steps of each of its plays, over all streams"
+    )
+    run_directory.define_count(flag_values, "num_envs", 1, "streams stepped together")
+    run_directory.define_seed(flag_values)
+
+
+def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) > 1 or bool(arguments) == bool(flag_values.gin_files):
+        raise UserError(
+            "check-environment takes one ID, such as `dopamine-lite check-environment CartPole-v1`, or "
+            "--gin_files: give one of them."
+        )
+    from dopamine_lite import configuration
+    from dopamine_lite.runner.environment_check import EnvironmentCheck
+
+    make, limit = _environment(arguments, flag_values.gin_files, flag_values.gin_bindings)
+    check = EnvironmentCheck(make, flag_values.num_envs, flag_values.steps, flag_values.seed, limit)
+    spec = configuration.construct(check.spec)
+    _say(_title(spec, flag_values.steps, flag_values.seed))
+    for sentence in _declared(spec):
+        _say(sentence)
+    played = check.play()
+    for sentence in (*_seen(played), *_repeated(check, played), *_unwrapped(check)):
+        _say(sentence)
+    _say(_drawn(check))
+    for sentence in _fitting(spec):
+        _say(sentence)
+    print()
+    for warning in check.warnings:
+        _say(f"Warning: {warning}")
+    count = len(check.warnings)
+    warnings = f"{count} warning{'s' * (count > 1)}" if count else "no warning"
+    print(f"It keeps to what is asked of an environment: no violation, {warnings}.")
+
+
+def _environment(
+    ids: Sequence[str], gin_files: Sequence[str], gin_bindings: Sequence[str]
+) -> tuple[Callable[..., Environment], int | None]:
+    """What makes the environment, and `Runner.max_steps_per_episode`."""
+    from dopamine_lite import configuration
+
+    if ids:
+        from dopamine_lite.environments.factory import create_environment
+
+        configuration.load([], gin_bindings)
+        return functools.partial(create_environment, id=ids[0]), None
+    from dopamine_lite.common.tensorflow_setup import import_quietly
+
+    for name in gin_files:
+        configuration.find_config(str(name))  # before the seconds that an import takes
+    import_quietly("dopamine_lite.runner.runner")
+    configuration.load(gin_files, gin_bindings)
+    make = configuration.bound("Runner", "environment")
+    if not callable(make):
+        raise UserError(
+            f"{' and '.join(gin_files)} bind no Runner.environment: name a whole experiment, or an ID."
+        )
+    return make, configuration.bound("Runner", "max_steps_per_episode")
+
+
+def _title(spec: EnvironmentSpec, steps: int, seed: int) -> str:
+    streams = f"{spec.num_envs} streams" if spec.num_envs > 1 else "1 stream"
+    return f"{spec.id}, {streams}, plays of {steps:,} agent steps of random legal actions, seed {seed}:"
+
+
+def _declared(spec: EnvironmentSpec) -> Iterator[str]:
+    stack = f", stacks of {spec.stack_size} frames" if spec.stack_size > 1 else ""
+    yield f"- Observations are {_in_words(spec.observation_space)}{stack}."
+    yield f"- Actions are {_in_words(spec.action_space)}."
+    limit = spec.max_steps_per_episode
+    yield (
+        f"- An episode has at most {limit:,} agent steps."
+        if limit
+        else ("- Nothing limits the length of an episode.")
+    )
+
+
+def _seen(played: Played) -> Iterator[str]:
+    from dopamine_lite.common.iteration_statistics import summarise
+
+    if played.spec.action_masks:
+        yield f"- {played.legal:.0%} of the actions were legal, on average."
+    else:
+        yield "- Every action is always legal: there are no action masks."
+    low, high = f"{played.lowest:,g}", f"{played.highest:,g}"
+    rewards = f"every reward {low}" if low == high else f"rewards of {low} to {high}"
+    if not played.episodes:
+        yield f"- No episode ended; {rewards}."
+        return
+    found = summarise(played.episodes)
+    lengths = [episode.length for episode in played.episodes]
+    count = f"{found['episodes']:,} episodes" if found["episodes"] > 1 else "1 episode"
+    returns = f"returns of {_range(found['min_return'], found['max_return'])}"
+    if found["min_return"] < found["max_return"]:
+        returns += f", {found['average_return']:,.4g} on average"
+    yield f"- {count} ended, of {_range(min(lengths), max(lengths))} steps; {returns}; {rewards}."
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:,g}" if low == high else f"{low:,g} to {high:,g}"
+
+
+def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
+    """What the seed decides, and how fast it was."""
+    from dopamine_lite.runner.environment_check import first_difference
+
+    again = check.again()
+    speed = again.steps / max(again.seconds, 1e-9)
+    difference = first_difference(played, again)
+    if difference is None:
+        yield "- Made anew with the same seed and given the same actions, it shows the same again."
+        if first_difference(played, check.other_seed()) is None:
+            yield "- Another seed changes nothing: it draws nothing, or takes no notice of its seed."
+        else:
+            yield "- With another seed it shows something else."
+            yield from _streams(check)
+    else:
+        step, name = difference
+        where = f"step {step:,}" if step else "the first reset"
+        check.warnings.append(
+            f"Made anew with the same seed and given the same actions, {played.spec.id} shows other "
+            f"{name} from {where} on: no run and no evaluation will repeat. Let it draw from "
+            "self.np_random, which `super().reset(seed=seed)` seeds, and from nothing else."
+        )
+        yield "- The same seed does not give the same episodes: see below."
+    yield f"- {speed:,.0f} agent steps a second, without an agent."
+
+
+def _streams(check: EnvironmentCheck) -> Iterator[str]:
+    try:
+        equal = check.equal_streams()
+    except Exception as error:  # whatever the user's code says to a second one
+        yield (
+            f"- Two at once cannot be made ({type(error).__name__}: {error}): Runner.num_envs stays 1."
+        )
+        return
+    if equal is None:
+        yield "- Streams side by side, given the same actions, differ."
+    else:
+        check.warnings.append(
+            f"The streams {equal[0]} and {equal[1]} show the same throughout if they are given the "
+            "same actions, though another seed changes what they show: they share what they draw."
+        )
+        yield "- Streams side by side repeat each other: see below."
+
+
+def _unwrapped(check: EnvironmentCheck) -> Iterator[str]:
+    """What Gymnasium's environment does by itself, where it is one."""
+    found = check.alone()
+    if found is None:
+        return
+    if found.repeats:
+        yield "- reset(seed=...) alone gives the same episode again."
+    else:
+        yield (
+            "- reset(seed=...) alone does not give the same episode again. Runs make environments anew "
+            "for every segment, so that theirs repeat if a new one does."
+        )
+    if found.rewritten is None:
+        yield "- Observations stay as they were returned."
+    else:
+        yield (
+            f"- It wrote to an observation after it had returned it, first in step {found.rewritten:,}. "
+            "This package copies each one in time; other programs may not."
+        )
+
+
+def _drawn(check: EnvironmentCheck) -> str:
+    try:
+        height, width, _ = check.picture()
+    except UserError as error:
+        return f"- It cannot be filmed by `record`: {error}"
+    return f"- It draws pictures of {width} x {height}."
+
+
+def _fitting(spec: EnvironmentSpec) -> Iterator[str]:
+    """The agents and torsos of the package that are for it."""
+    from dopamine_lite import configuration
+    from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
+
+    import_tensorflow()
+    configuration.load([])  # what the experiment binds on its own agent is not asked
+    tensorflow_threads(intra_op=1)
+    from dopamine_lite.runner import fitting
+
+    agents, torsos = fitting.agents_for(spec), fitting.torsos_for(spec)
+    yield f"- Agents that fit: {', '.join(agents.fits) or 'none'}."
+    yield from _refusals(agents)
+    yield f"- Torsos that fit: {', '.join(torsos.fits) or 'none'}."
+
+
+def _refusals(agents: Fit) -> Iterator[str]:
+    """One sentence for all that refuse for the same reason."""
+    groups: dict[str, list[str]] = {}
+    for name, sentence in agents.refusals.items():
+        groups.setdefault(sentence.replace(name, "_"), []).append(name)
+    for names in groups.values():
+        do = "do" if len(names) > 1 else "does"
+        yield f"- {', '.join(names)} {do} not: {agents.refusals[names[0]]}"
+
+
+def _in_words(space: Any) -> str:
+    """A space, its bounds once where they are the same everywhere."""
+    import gymnasium
+    import numpy as np
+
+    if isinstance(space, gymnasium.spaces.Box) and space.shape:
+        low, high = np.unique(space.low), np.unique(space.high)
+        if len(low) == len(high) == 1:
+            return f"Box({low[0]}, {high[0]}, {space.shape}, {space.dtype})"
+    return str(space)
+
+
+def _say(sentence: str) -> None:
+    """Prints a sentence in lines as wide as the terminal, at once, for the next may take seconds."""
+    print(
+        textwrap.fill(
+            printable(" ".join(sentence.split())),
+            width=min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST),
+            subsequent_indent="  " if sentence.startswith("- ") else "",
+            break_on_hyphens=False,
+            break_long_words=False,
+        ),
+        flush=True,
+    )

@@ -1,0 +1,195 @@
+"""What the package offers to refer to in a gin file, read from its source without running it."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_Definition = ast.ClassDef | ast.FunctionDef
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Parts that can stand for each other.
+
+    Attributes:
+      title: in the plural.
+      noun: one of them, with its article.
+      bound: how a gin file refers to one, "..." its name; "": nothing refers to it.
+      contract: the class that says what is asked of one, its module before it; "": there is none.
+      given: the parameters that what makes one gives it, so that gin cannot.
+    """
+
+    title: str
+    noun: str
+    bound: str
+    contract: str = ""
+    given: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A class or function of the package that gin knows."""
+
+    name: str
+    module: str  # to import
+    kind: Kind
+    summary: str  # the first line of its docstring
+
+    @property
+    def selector(self) -> str:
+        """Its whole name in gin."""
+        return f"{self.module}.{self.name}"
+
+
+_STREAMS = ("num_envs", "seed", "max_steps_per_episode", "render", "evaluate")
+_FRAMES = (
+    *("frame_shape", "frame_dtype", "stack_size", "num_envs", "generator"),
+    *("update_horizon", "gamma", "mask_size"),
+)
+AGENT = Kind(
+    "Agents",
+    "an agent",
+    "Runner.agent = @...",
+    "dopamine_lite.agents.agent.Agent",
+    ("spec", "seeds"),
+)
+DOPAMINE_STYLE = Kind(
+    "Agents in Dopamine's style",
+    "an agent in Dopamine's style",
+    "DopamineAdapter.agent = @...",
+    "dopamine_lite.agents.dopamine_adapter.DopamineStyleAgent",
+    ("num_actions", "seed"),
+)
+TORSO = Kind(
+    "Torsos",
+    "a torso",
+    "DQNAgent.torso = @...",
+    "dopamine_lite.networks.torsos.Torso",
+    ("seeds",),
+)
+HEAD = Kind(
+    "Heads",
+    "a head",
+    "DQNAgent.head = @...",
+    "dopamine_lite.networks.heads.Head",
+    ("seeds", "num_actions"),
+)
+POLICY = Kind(
+    "Policies",
+    "a policy",
+    "",
+    "dopamine_lite.networks.policies.Policy",
+    ("seeds", "action_space"),
+)
+REPLAY = Kind(
+    "Replay",
+    "a replay",
+    "DQNAgent.replay = @...",
+    "dopamine_lite.common.replay.circular_replay.CircularReplay",
+    _FRAMES,
+)
+EXPLORATION = Kind(
+    "Exploration",
+    "an exploration",
+    "DQNAgent.exploration = @...",
+    "dopamine_lite.agents.exploration.Exploration",
+    ("num_actions", "warmup", "seeds"),
+)
+OPTIMIZER = Kind(
+    "Optimizers",
+    "an optimizer",
+    "DQNAgent.optimizer = @...",
+    "dopamine_lite.networks.optimizers.Optimizer",
+)
+SCHEDULE = Kind("Schedules", "a schedule", "... = @...")
+AUGMENTATION = Kind(
+    "Augmentations",
+    "an augmentation",
+    "RainbowAgent.augmentation = @...",
+    "dopamine_lite.networks.augmentation.Augmentation",
+)
+ENVIRONMENT = Kind(
+    "Environments",
+    "an environment",
+    "Runner.environment = @...",
+    "dopamine_lite.environments.environment.Environment",
+    _STREAMS,
+)
+WRAPPER = Kind(
+    "Wrappers",
+    "a wrapper",
+    "wrapped_environment.wrappers = [@...]",
+    "dopamine_lite.environments.wrappers.EnvironmentWrapper",
+    ("environment",),
+)
+CALLBACK = Kind("Callbacks", "a callback", "Runner.callbacks = [@...]")
+OTHER = Kind("Other parts", "a part", "", given=("base_dir",))
+
+KINDS = (
+    *(AGENT, DOPAMINE_STYLE, TORSO, HEAD, POLICY, REPLAY, EXPLORATION, OPTIMIZER, SCHEDULE),
+    *(AUGMENTATION, ENVIRONMENT, WRAPPER, CALLBACK, OTHER),
+)
+
+CONTRACTS = frozenset(kind.contract for kind in KINDS) - {""}
+
+_BY_BASE = {  # what the name of a base class, or of what a function returns, ends in
+    "Agent": AGENT,
+    "EnvironmentWrapper": WRAPPER,
+    "Environment": ENVIRONMENT,
+    "Exploration": EXPLORATION,
+    "Optimizer": OPTIMIZER,
+    "Schedule": SCHEDULE,
+    "Callback": CALLBACK,
+}
+_BY_MODULE = {  # what holds of a module's parts that have no such base
+    "networks.torsos": TORSO,
+    "networks.heads": HEAD,
+    "networks.policies": POLICY,
+    "networks.augmentation": AUGMENTATION,
+    "networks.optimizers": OPTIMIZER,
+    "common.replay": REPLAY,
+    "agents.switching_agent": DOPAMINE_STYLE,
+    "environments": ENVIRONMENT,
+}
+
+
+@functools.cache
+def parts() -> tuple[Part, ...]:
+    """Every part of the package, by kind, by module and as they stand in it."""
+    found = list(_found())
+    return tuple(part for kind in KINDS for part in found if part.kind is kind)
+
+
+def _found() -> Iterator[Part]:
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "gin.configurable" not in text or _PACKAGE / "cli" in path.parents:
+            continue
+        module = ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
+        for node in ast.parse(text).body:
+            if isinstance(node, _Definition) and _is_known_to_gin(node):
+                summary = (ast.get_docstring(node) or "").partition("\n")[0]
+                yield Part(node.name, module, _kind_of(node, module), summary)
+
+
+def _is_known_to_gin(node: _Definition) -> bool:
+    return any(
+        ast.unparse(decorator).startswith("gin.configurable") for decorator in node.decorator_list
+    )
+
+
+def _kind_of(node: _Definition, module: str) -> Kind:
+    bases = node.bases if isinstance(node, ast.ClassDef) else [node.returns]
+    for base in filter(None, bases):
+        for name, kind in _BY_BASE.items():
+            if ast.unparse(base).endswith(name):
+                return kind
+    for place, kind in _BY_MODULE.items():
+        if f"{module}.".startswith(f"dopamine_lite.{place}."):
+            return kind
+    return OTHER

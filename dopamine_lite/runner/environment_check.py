@@ -1,0 +1,271 @@
+"""Whether an environment keeps to what is asked of one: random play, held to the contract throughout."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dopamine_lite.agents.random_agent import RandomAgent
+from dopamine_lite.common.iteration_statistics import EpisodeRecord, IterationStatistics
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.actions import ActionContract
+from dopamine_lite.environments.contract import CheckedEnvironment, introduced
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
+from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment, single_stream
+from dopamine_lite.environments.stream import Stream
+
+Digests = dict[str, bytes]  # of what a step returned, by name
+
+
+@dataclass
+class Played:
+    """What random play came to.
+
+    Attributes:
+      episodes: those that ended.
+      trace: of the reset and of each step after it, digests of what it returned.
+      lowest: reward of a step.
+      highest: reward of a step.
+      legal: mean share of the actions that were legal.
+      seconds: that the environment took for its steps.
+    """
+
+    spec: EnvironmentSpec
+    episodes: list[EpisodeRecord] = field(default_factory=list)
+    trace: list[Digests] = field(default_factory=list)
+    lowest: float = float("inf")
+    highest: float = float("-inf")
+    legal: float = 1.0
+    seconds: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Agent steps, over all streams."""
+        return (len(self.trace) - 1) * self.spec.num_envs
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What one of Gymnasium's environments does without this package around it.
+
+    Attributes:
+      repeats: whether `reset(seed=...)` of one that has been played gives the same again.
+      rewritten: the step after which an observation that had been returned was other than before.
+    """
+
+    repeats: bool
+    rewritten: int | None
+
+
+class EnvironmentCheck:
+    """One environment, played again and again.
+
+    Args:
+      make: called as `Runner.environment` is.
+      num_envs: N, the streams.
+      steps: agent steps of each play, over all streams.
+      seed: of the environment; the actions have one of their own.
+      max_steps_per_episode: as `Runner` hands it on.
+
+    Attributes:
+      warnings: sentences on what a run would say or suffer from, as far as it has turned out.
+    """
+
+    def __init__(
+        self,
+        make: Callable[..., Environment],
+        num_envs: int,
+        steps: int,
+        seed: int,
+        max_steps_per_episode: int | None = None,
+    ):
+        self._make = make
+        self._num_envs = num_envs
+        self._ticks = -(-steps // num_envs)
+        self._seed = seed
+        self._limit = max_steps_per_episode
+        self._said: set[str] = set()
+        self.warnings: list[str] = []
+
+    def spec(self) -> EnvironmentSpec:
+        """What the environment declares. Raises UserError where it cannot be made or begun."""
+        with self._environment() as environment:
+            environment.reset()
+            return environment.spec
+
+    def play(self) -> Played:
+        """Random legal play, every step of which is checked wholly.
+
+        Raises:
+          UserError: the first answer that is not as declared, as a run says it.
+        """
+        with self._environment() as environment:
+            played = self._played(CheckedEnvironment(environment, exact_steps=self._ticks + 1))
+        if not played.episodes and played.spec.max_steps_per_episode is None:
+            self.warnings.append(
+                f"No episode of {played.spec.id} ended in {played.steps:,} steps, and nothing limits "
+                "their length: a run needs Runner.max_steps_per_episode, or an evaluation may never end."
+            )
+        return played
+
+    def again(self) -> Played:
+        """The same play in an environment made anew: what a resumed run does. Timed as in a run."""
+        with self._environment() as environment:
+            return self._played(environment)
+
+    def other_seed(self) -> Played:
+        """The same actions, where they are legal, in an environment with another seed."""
+        with self._environment(seed=self._seed + 1) as environment:
+            return self._played(environment)
+
+    def equal_streams(self) -> tuple[int, int] | None:
+        """Two streams that show the same throughout if they are given the same actions; None: none are.
+
+        Raises:
+          Exception: whatever a second stream beside the first leads to.
+        """
+        size = max(self._num_envs, 2)
+        with self._environment(num_envs=size) as environment:
+            spec = environment.spec
+            space = copy.deepcopy(spec.action_space)
+            space.seed(self._seed)
+            seen = [_rows(environment.reset())]
+            for _ in range(self._ticks):
+                mask = _legal_in_all(environment.action_masks)
+                if mask is not None and not mask.any():
+                    break
+                action = space.sample() if mask is None else space.sample(mask)
+                step = environment.step(np.array([action] * size))
+                rows = _rows(step.next_observations)
+                seen.append(
+                    [row + bytes(part) for row, part in zip(rows, step.rewards, strict=True)]
+                )
+        streams = [b"".join(digests) for digests in zip(*seen, strict=True)]
+        for second, stream in enumerate(streams):
+            if (first := streams.index(stream)) < second:
+                return first, second
+        return None
+
+    def picture(self) -> tuple[int, ...]:
+        """The shape of its picture. Raises UserError where it draws none, as `record` says it."""
+        with self._environment(num_envs=1, render=True) as environment:
+            environment.reset()
+            return environment.render().shape
+
+    def alone(self) -> Alone | None:
+        """Plays one of Gymnasium's environments as it is, twice; None for every other environment."""
+        with self._environment(num_envs=1) as environment:
+            spec = environment.spec
+            if not isinstance(environment, GymnasiumEnvironment):
+                return None
+        stream = single_stream(spec.id, spec.protocol.get("kwargs"))
+        with contextlib.closing(stream):
+            first, rewritten = self._episode(stream, spec)
+            again, _ = self._episode(stream, spec)
+        return Alone(first == again, rewritten)
+
+    def _episode(self, stream: Stream, spec: EnvironmentSpec) -> tuple[list[bytes], int | None]:
+        """Digests of an episode, or of as many steps of one as there are to be; see `Alone`."""
+        space = copy.deepcopy(spec.action_space)
+        space.seed(self._seed)
+        observation, mask = stream.reset(seed=self._seed)
+        digests, rewritten = [_digest(observation)], None
+        for number in range(1, self._ticks + 1):
+            action = space.sample() if mask is None else space.sample(mask.astype(np.int8))
+            following, _, terminated, truncated, mask = stream.step(action)
+            if rewritten is None and _digest(observation) != digests[-1]:
+                rewritten = number
+            observation = following
+            digests.append(_digest(observation))
+            if terminated or truncated:
+                break
+        return digests, rewritten
+
+    @contextlib.contextmanager
+    def _environment(
+        self, seed: int | None = None, num_envs: int | None = None, render: bool = False
+    ) -> Iterator[Environment]:
+        size = self._num_envs if num_envs is None else num_envs
+        made = self._make(
+            num_envs=size,
+            seed=self._seed if seed is None else seed,
+            max_steps_per_episode=self._limit,
+            render=render,
+            evaluate=False,
+        )
+        with contextlib.closing(introduced(made, size, self._limit, self._warn)) as environment:
+            yield environment
+
+    def _warn(self, about: str, sentence: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            self.warnings.append(sentence)
+
+    def _played(self, environment: Environment) -> Played:
+        spec = environment.spec
+        agent = RandomAgent(spec, Seeds(self._seed).child("actions"))
+        check = ActionContract(spec, "The random play").check
+        statistics, played, shares = IterationStatistics(), Played(spec), []
+        observations, masks = environment.reset(), environment.action_masks
+        statistics.begin_segment(spec.num_envs)
+        played.trace.append(_digests(observations, masks))
+        for _ in range(self._ticks):
+            actions = agent.act(observations, action_masks=masks)
+            check(actions, masks)
+            start = time.perf_counter()
+            step = environment.step(actions)
+            played.seconds += time.perf_counter() - start
+            observations, masks = step.observations, environment.action_masks
+            played.episodes += statistics.step(step.rewards, step.episode_over)
+            played.lowest = min(played.lowest, float(step.rewards.min()))
+            played.highest = max(played.highest, float(step.rewards.max()))
+            shares.append(1.0 if masks is None else float(masks.mean()))
+            played.trace.append(_digests(observations, masks, step))
+        played.legal = float(np.mean(shares))
+        return played
+
+
+def first_difference(one: Played, other: Played) -> tuple[int, str] | None:
+    """The first step (0: the reset) that two plays differ in, and in what; None where in none."""
+    for number, pair in enumerate(zip(one.trace, other.trace, strict=True)):
+        for name in pair[0]:
+            if pair[0][name] != pair[1].get(name):
+                return number, name
+    return None
+
+
+def _digests(
+    observations: np.ndarray, masks: np.ndarray | None, step: Step | None = None
+) -> Digests:
+    digests = {"observations": _digest(observations), "action masks": _digest(masks)}
+    if step is not None:
+        digests |= {
+            "observations": _digest(step.next_observations, observations),
+            "rewards": _digest(step.rewards),
+            "ends": _digest(step.terminated, step.truncated),
+        }
+    return digests
+
+
+def _digest(*values: Any) -> bytes:
+    content = hashlib.blake2b(digest_size=16)
+    for value in values:
+        content.update(np.ascontiguousarray(value).tobytes() if value is not None else b"-")
+    return content.digest()
+
+
+def _rows(observations: np.ndarray) -> list[bytes]:
+    """A digest of each stream's observation."""
+    return [_digest(row) for row in observations]
+
+
+def _legal_in_all(masks: np.ndarray | None) -> np.ndarray | None:
+    """[A] int8: what is legal in every stream."""
+    return None if masks is None else np.asarray(masks.all(axis=0), np.int8)
