@@ -40,6 +40,11 @@ from dopamine_lite.common.iteration_statistics import (
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
+from dopamine_lite.common.metrics.tags import (
+    at_a_glance,
+    evaluation_at_a_glance,
+    hyperparameters,
+)
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.strict_json import expect, whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
@@ -298,6 +303,7 @@ class Runner:
         self.check_memory()
         self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=self._console.say)
         self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
+        self._logbook.hyperparameters(hyperparameters(configuration.statements(self.config)))
         with (
             contextlib.closing(self._checkpointer),
             contextlib.closing(self._logbook),
@@ -306,7 +312,7 @@ class Runner:
             self._hooks,
         ):
             self._start()
-            while self._iteration < self.num_iterations and self._stopped is None:
+            while not self._is_over():
                 self._run_iteration()
 
     def _get_state(self) -> State:
@@ -519,10 +525,16 @@ class Runner:
         self._segment = 0
         self._train_seconds = 0.0
         self._statistics = IterationStatistics()
+        if self._is_over():
+            self._logbook.end_session()
         self._save()
+
+    def _is_over(self) -> bool:
+        return self._stopped is not None or self._iteration >= self.num_iterations
 
     def _train_segment(self, steps: int) -> None:
         start = time.perf_counter()
+        self._logged_at = start, self._agent_steps
         seed = self._seeds.integer("environment", "train", self._iteration, self._segment)
         next_log = self._agent_steps + self.log_every_steps
         end = self._agent_steps + steps
@@ -691,10 +703,19 @@ class Runner:
                 },
             )
         recent = self._statistics.recent_return()
+        self._logbook.scalars(
+            self._agent_steps, at_a_glance(scalars, recent, self._steps_per_second())
+        )
         if recent is not None:
             scalars["return"] = recent
             self._logbook.scalars(self._agent_steps, {"train/recent_return": recent})
         self._console.progress("train", self._iteration, self._agent_steps, scalars)
+
+    def _steps_per_second(self) -> float:
+        """Of training, since it was asked last or the segment began."""
+        (then, before), now = self._logged_at, time.perf_counter()
+        self._logged_at = now, self._agent_steps
+        return (self._agent_steps - before) / max(now - then, 1e-9)
 
     def _log_summary(self, record: dict[str, Any]) -> None:
         scalars = {
@@ -709,6 +730,8 @@ class Runner:
             )
             if record.get(phase, {}).get(name) is not None
         }
+        if "eval/average_return" in scalars:
+            scalars |= evaluation_at_a_glance(scalars["eval/average_return"])
         self._logbook.scalars(self._agent_steps, scalars)
 
     def _save(self) -> None:
