@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
 if TYPE_CHECKING:
     from dopamine_lite.experiment import Run
 
+_KEPT_AS = re.compile(r"[a-z][a-z_]*")
 _MOST = 1_000_000_000  # of what is counted; arrays of NumPy hold no more than 64 bits
 
 
@@ -25,12 +27,26 @@ def define_base_dir(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string("base_dir", None, "the run's directory (required)", flag_values=flag_values)
 
 
+class _CheckpointParser(flags.ArgumentParser):
+    """A number of agent steps, or "best" and other names that a callback keeps checkpoints under."""
+
+    syntactic_help = "a whole number, 0 or more, or a name such as best"
+
+    def parse(self, argument: str | int) -> str | int:
+        if str(argument).isdecimal() and str(argument).isascii():
+            return int(argument)
+        if _KEPT_AS.fullmatch(str(argument)):
+            return str(argument)
+        raise ValueError(f"{argument} is neither a number of agent steps nor a name such as best")
+
+
 def define_checkpoint(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_integer(
+    flags.DEFINE(
+        _CheckpointParser(),
         "checkpoint",
         None,
-        "the checkpoint's agent steps; 0: the agent before it learned (default: the newest)",
-        lower_bound=0,
+        "the checkpoint's agent steps; 0: the agent before it learned; best: what KeepBest kept, "
+        "where Runner.callbacks has it (default: the newest)",
         flag_values=flag_values,
     )
 

@@ -46,7 +46,7 @@ class Run:
     def open(
         cls,
         base_dir: str | Path,
-        checkpoint: int | None = None,
+        checkpoint: int | str | None = None,
         gin_bindings: Iterable[str] = (),
         *,
         imports: Sequence[str] = (),
@@ -56,8 +56,8 @@ class Run:
 
         Args:
           base_dir: the run's directory.
-          checkpoint: the number of one of its checkpoints; None: the newest; 0: the agent before it
-            learned.
+          checkpoint: the number of one of its checkpoints, or a name that a callback keeps one under,
+            such as "best"; None: the newest; 0: the agent before it learned.
           gin_bindings: what is to be otherwise than in training, such as another environment or
             "EpsilonGreedy.epsilon_eval = 0.05"; evaluations tell it.
           imports: the modules that its config may import, beside this package's: they are executed.

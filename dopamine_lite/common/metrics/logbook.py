@@ -2,7 +2,8 @@
 
     iterations.jsonl   a line an iteration; equal in equal runs, except for "time"
     episodes.jsonl     a line a whole episode; equal in equal runs
-    events.out.tfevents.*   curves and histograms; equal in equal runs, except for wall times
+    events.out.tfevents.*   curves, histograms and hyperparameters; equal in equal runs, except for
+                       wall times and speeds
 
 JSON has no NaN and no infinity: both are written as null.
 """
@@ -75,6 +76,7 @@ class Logbook:
         self._lines: dict[str, BinaryIO] = {}
         self._digests: dict[str, hashlib._Hash] = {}  # of what each file of lines holds
         self._events: EventFile | None = None
+        self._hyperparameters: dict[str, bool | float | str] = {}
         self._newest_events = 0  # number of the newest event file there has been
         self._flushed = time.monotonic()
 
@@ -112,6 +114,14 @@ class Logbook:
         for tag, array in values.items():
             self._event_file().histogram(agent_steps, tag, array)
         self._flush_now_and_then()
+
+    def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
+        """Every file of events from here on begins with what TensorBoard's table shows of the run."""
+        self._hyperparameters = dict(values)
+
+    def end_session(self) -> None:
+        """The run has come to its end; call it before the last `get_state`."""
+        self._event_file().end_session()
 
     def get_state(self) -> State:
         """Returns what `set_state` recognises each log by, by its name, once all are on the disk.
@@ -201,6 +211,8 @@ class Logbook:
             )
             name = f"events.out.tfevents.{self._newest_events:010d}.dopamine_lite"
             self._events = EventFile(self._directory / name)
+            if self._hyperparameters:
+                self._events.hyperparameters(self._hyperparameters)
         return self._events
 
     def _open_files(self) -> Iterator[BinaryIO | EventFile]:
@@ -303,6 +315,8 @@ def _check_iteration(record: Any) -> None:
             _check_numbers(record, name)
     for name in ("iteration", "agent_steps"):
         whole(_entry(record, name))
+    if "stopped" in record:
+        expect(str, record["stopped"])
 
 
 def _check_episode(record: Any) -> None:
