@@ -71,7 +71,7 @@ def collect(
     memory = psutil.virtual_memory().total
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": _command(),
+        "command": command(),
         "commits": _commits(base_dir),
         "imported": _imported(),
         "modules": _modules(),
@@ -203,7 +203,7 @@ def _shown(value: object) -> str:
     return "unknown or not set" if value is None else str(value)
 
 
-def _command() -> str:
+def command() -> str:
     """The command line as it was typed, except for the way to the program."""
     program = Path(sys.argv[0])
     module = ["python", "-m", program.parent.name]

@@ -217,6 +217,19 @@ class Runner:
             "protocol": dict(self.spec.protocol),
         }
 
+    def planned_steps(self) -> int:
+        """Agent steps of the whole run."""
+        return self.num_iterations * self._whole_steps(self.training_steps)
+
+    def check(self) -> None:
+        """Raises UserError where `run` would before it writes anything."""
+        self._configuration.check()
+        directory.check_place_for_run(self.base_dir)
+        self._new_settings = experiment.check_same_config(
+            self.base_dir / directory.CONFIG, self.config
+        )
+        self.check_memory()
+
     def check_memory(self) -> None:
         """Raises UserError where the agent's replay, once full, would not fit into memory.
 
@@ -275,12 +288,7 @@ class Runner:
           UserError: the run cannot be resumed, written or go on.
           Stopped: SIGINT or SIGTERM arrived.
         """
-        self._configuration.check()
-        directory.check_place_for_run(self.base_dir)
-        self._new_settings = experiment.check_same_config(
-            self.base_dir / directory.CONFIG, self.config
-        )
-        self.check_memory()
+        self.check()
         self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=self._console.say)
         self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
         with (
@@ -381,9 +389,7 @@ class Runner:
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
-        self._console.start(
-            self.num_iterations * self._whole_steps(self.training_steps), self._agent_steps
-        )
+        self._console.start(self.planned_steps(), self._agent_steps)
 
     def _miss_checkpoints(self) -> None:
         """Raises UserError where the logs tell of checkpoints and none is there any more."""
@@ -406,7 +412,7 @@ class Runner:
         return [*self._nothing_learned(), *self._short_segments()]
 
     def _nothing_learned(self) -> list[str]:
-        steps = self.num_iterations * self._whole_steps(self.training_steps)
+        steps = self.planned_steps()
         first = getattr(self.agent, "first_update", None)
         if first is None or steps >= first:
             return []
