@@ -148,7 +148,7 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
         "further_bindings": threads,
         "iterations": runner.num_iterations,
         "agent_steps": runner.planned_steps(),
-        "threads": int(configuration.statements(runner.config)[_THREADS]),
+        "threads": _bound_threads(configuration.statements(runner.config)),
         "memory": _PROCESS + int(about.get("memory_bytes", 0)),
     }
 
@@ -164,3 +164,11 @@ def _thread_bindings(threads: int | None) -> list[str]:
     except ValueError:
         fixed = None
     return [] if fixed is not None else [f"{_THREADS} = 1"]
+
+
+def _bound_threads(statements: Mapping[str, str]) -> int:
+    """The number that TensorFlow's threads are bound to, be it by way of macros."""
+    value = statements[_THREADS]
+    while value.startswith("%"):
+        value = statements[value[1:]]
+    return int(value)
