@@ -91,7 +91,8 @@ def _checkpoints(directory: Path) -> dict[str, Any]:
         state = "intact"
         if problems:
             state += f" by copies, with which the next `train` mends it: {'; '.join(problems)}"
-    return {"numbers": numbers, "newest": newest, "state": state}
+    kept = checkpointer.kept()
+    return {"numbers": numbers, "newest": newest, "state": state} | ({"kept": kept} if kept else {})
 
 
 def _what_is_left(checkpointer: Checkpointer, older: list[int]) -> str:

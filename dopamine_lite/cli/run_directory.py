@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import sys
 import tempfile
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dopamine_lite.configuration import ImportRule
     from dopamine_lite.runner.runner import Runner
 
+_KEPT_AS = re.compile(r"[a-z][a-z_]*")
 _MOST = 1_000_000_000  # of what is counted; arrays of NumPy hold no more than 64 bits
 
 
@@ -28,12 +30,26 @@ def define_base_dir(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string("base_dir", None, "the run's directory (required)", flag_values=flag_values)
 
 
+class _CheckpointParser(flags.ArgumentParser):
+    """A number of agent steps, or "best" and other names that a callback keeps checkpoints under."""
+
+    syntactic_help = "a whole number, 0 or more, or a name such as best"
+
+    def parse(self, argument: str | int) -> str | int:
+        if str(argument).isdecimal() and str(argument).isascii():
+            return int(argument)
+        if _KEPT_AS.fullmatch(str(argument)):
+            return str(argument)
+        raise ValueError(f"{argument} is neither a number of agent steps nor a name such as best")
+
+
 def define_checkpoint(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_integer(
+    flags.DEFINE(
+        _CheckpointParser(),
         "checkpoint",
         None,
-        "the checkpoint's agent steps; 0: the agent before it learned (default: the newest)",
-        lower_bound=0,
+        "the checkpoint's agent steps; 0: the agent before it learned; best: what KeepBest kept, "
+        "where Runner.callbacks has it (default: the newest)",
         flag_values=flag_values,
     )
 
@@ -155,9 +171,11 @@ def _directory(path: Path) -> Iterator[None]:
 
 
 def load_run(
-    directory: Path, checkpoint: int | None, imports: Sequence[str] = ()
+    directory: Path, checkpoint: int | str | None, imports: Sequence[str] = ()
 ) -> tuple[Runner, int]:
     """The run in `directory`, its agent as in `checkpoint` (the newest), and that one's number.
+
+    `checkpoint` is a number, or a name that one is kept under.
 
     `imports` are the modules that the run's config may import, beside this package's.
     """

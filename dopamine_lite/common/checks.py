@@ -7,6 +7,7 @@ True and False are no numbers, infinity is none either. With `optional` a number
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from dopamine_lite.common.errors import UserError
 
@@ -61,6 +62,14 @@ def check_number(owner: str, **numbers: object) -> None:
     for name, value in numbers.items():
         if _finite(value) is None:
             raise UserError(f"{owner}.{name} is {value!r}: give a number.")
+
+
+def check_choice(owner: str, choices: Sequence[str], **texts: object) -> None:
+    """One of a few words."""
+    for name, value in texts.items():
+        if value not in choices:
+            named = " or ".join(f'"{choice}"' for choice in choices)
+            raise UserError(f"{owner}.{name} is {value!r}: give {named}.")
 
 
 def _given(numbers: dict[str, object], optional: bool) -> list[tuple[str, object]]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+from typing import Any
 
 from gin import config as gin_config
 
 _LENGTH = "Runner.num_iterations"  # a run may be made longer
+_CALLBACKS = "Runner.callbacks"
+_REFERENCE = re.compile(r"@([\w./]+)")
 
 
 def statements(text: str) -> dict[str, str]:
@@ -26,9 +30,10 @@ def without_length(text: str) -> str:
 def differences(old: str, new: str) -> list[str]:
     """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
 
-    `Runner.num_iterations` is left out, and so are `new_settings`.
+    `Runner.num_iterations` is left out, and so are `new_settings` and the callbacks that are no part
+    of an experiment.
     """
-    then, now = statements(old), statements(new)
+    then, now = _of_experiment(old), _of_experiment(new)
     added = new_settings(old, new)
     lines = []
     for key in sorted(then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)):
@@ -47,18 +52,51 @@ def new_settings(old: str, new: str) -> dict[str, str]:
 
     A text lists every value in force, so the old one is of a version that did not have them.
     """
-    then = statements(old)
+    then = _of_experiment(old)
     return {
         key: value
-        for key, value in statements(new).items()
+        for key, value in _of_experiment(new).items()
         if key not in then and value and _is_default(key, value)
     }
 
 
+def _of_experiment(text: str) -> dict[str, str]:
+    """`statements` without the callbacks that may come and go, their settings and their modules."""
+    kept = {}
+    for key, value in statements(text).items():
+        if key == _CALLBACKS and "%" not in value:  # a macro is compared as it is
+            names = _REFERENCE.findall(value)
+            left = [f"@{name}" for name in names if not _may_come_and_go(_configurable(name))]
+            if left:
+                kept[key] = f"[{', '.join(left)}]"
+        elif not _is_of_such_callbacks(key):
+            kept[key] = value
+    return kept
+
+
+def _is_of_such_callbacks(key: str) -> bool:
+    """Whether `key` is a setting of one of them, or an import of a module with nothing else in it."""
+    if not key.startswith("import "):
+        return "." in key and _may_come_and_go(_configurable(key.rpartition(".")[0]))
+    module = key.removeprefix("import ")
+    held = [each for _, each in gin_config._REGISTRY.items() if each.wrapped.__module__ == module]
+    return bool(held) and all(map(_may_come_and_go, held))
+
+
+def _configurable(name: str) -> Any:
+    """What gin knows by `name`, with or without a scope; None where it knows nothing."""
+    return gin_config._REGISTRY.get_match(name.rpartition("/")[2])
+
+
+def _may_come_and_go(configurable: Any) -> bool:
+    """Whether it is a callback that says of itself that it is no part of an experiment."""
+    return getattr(getattr(configurable, "wrapped", None), "part_of_experiment", True) is False
+
+
 def _is_default(key: str, value: str) -> bool:
     """Whether `value`, as gin text, is the default of the parameter `key`."""
-    name, _, parameter = key.rpartition("/")[2].rpartition(".")
-    configurable = gin_config._REGISTRY.get_match(name) if name else None
+    name, _, parameter = key.rpartition(".")
+    configurable = _configurable(name) if name else None
     if configurable is None:
         return False
     known = inspect.signature(configurable.wrapped).parameters.get(parameter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def identity(
     agent_settings: Mapping[str, Any],
     make_environment: Callable[..., Any],
     spec: EnvironmentSpec,
+    make_callbacks: Sequence[Callable[..., Any]],
 ) -> State:
     """What a checkpoint keeps of its experiment.
 
@@ -33,7 +34,9 @@ def identity(
       agent_settings: what the agent was given by name, beyond what gin gave it.
       make_environment: what made the environment.
       spec: of the environment.
+      make_callbacks: what made those of the callbacks that are part of the experiment.
     """
+    callbacks = ", ".join(map(_named, make_callbacks))
     environment = {"id": spec.id, **spec.protocol}
     return {
         "config": configuration.with_header(configuration.without_length(config)),
@@ -41,7 +44,7 @@ def identity(
         | {name: _named(value) for name, value in agent_settings.items()},
         "environment": {"made by": _named(make_environment)}
         | {name: _named(value) for name, value in environment.items() if name not in _OF_VERSIONS},
-    }
+    } | ({"callbacks": {"made by": callbacks}} if callbacks else {})
 
 
 def check_same_config(path: Path, config: str) -> list[str]:
@@ -80,10 +83,11 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
     remedy = "put back the config.gin that belongs to these checkpoints, or give another --base_dir"
     if not different:
         remedy = "build the same agent and environment, or give another base_dir"
-    for part in ("agent", "environment"):
-        before, after = saved[part], now[part]
-        # A later version may say more of a protocol; what an agent is given is the maker's affair.
-        names = before.keys() | after.keys() if part == "agent" else before.keys() & after.keys()
+    for part in ("agent", "environment", "callbacks"):
+        before, after = saved.get(part, {}), now.get(part, {})
+        # A later version may say more of a protocol; what else is given is the maker's affair.
+        of_protocol = part == "environment"
+        names = before.keys() & after.keys() if of_protocol else before.keys() | after.keys()
         different += [
             f"{part} {name}: this run {before.get(name, 'without it')}, "
             f"now {after.get(name, 'without it')}"

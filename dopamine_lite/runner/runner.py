@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import numpy as np
 
 from dopamine_lite import configuration
 from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.callbacks import Callback, RunContext
 from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.checkpointing.storage import replace_file
@@ -40,13 +41,14 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.common.strict_json import whole
+from dopamine_lite.common.strict_json import expect, whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.contract import introduced
 from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.runner import directory, experiment
+from dopamine_lite.runner.hooks import Hooks
 
 import_tensorflow()  # before an agent's module does, and with its banner
 
@@ -96,6 +98,7 @@ class Runner:
         a training phase.
       log_every_steps: agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
+      callbacks: references to what makes a Callback, which is called while the run goes on.
       console: where progress is shown.
     """
 
@@ -116,6 +119,7 @@ class Runner:
         checkpoint_every_steps: int | None = None,
         log_every_steps: int = 1_000,
         schedule: str = "continuous_train_and_eval",
+        callbacks: Sequence[Callable[[], Callback]] = (),
         console: Console | None = None,
     ):
         for name, value in (("agent", agent), ("environment", environment)):
@@ -174,17 +178,27 @@ class Runner:
             self.spec: EnvironmentSpec = first.spec
         with self._configuration.in_force():
             made = agent(self.spec, self._seeds.child("agent"))
+            self._hooks = Hooks(callbacks)
         self.agent = checked_part("Runner", "agent", made, Agent)
         self.config = self._configuration.text()
         self.import_flags = self._configuration.import_flags()  # of the commands on this run
         self._experiment = experiment.identity(
-            self.config, agent, getattr(self.agent, "settings", {}), environment, self.spec
+            self.config,
+            agent,
+            getattr(self.agent, "settings", {}),
+            environment,
+            self.spec,
+            self._hooks.of_experiment(callbacks),
         )
         self._statistics = IterationStatistics()
         self._iteration = 0
         self._segment = 0  # of this iteration's training phase
         self._agent_steps = 0
         self._train_seconds = 0.0
+        self._stopped: str | None = None  # which callbacks ended the run, and why
+        self._kept_names: dict[
+            str, bool
+        ] = {}  # of the next checkpoint: whether they replace others
         self._signal: int | None = None
 
     def create_environment(
@@ -242,10 +256,11 @@ class Runner:
                 int(parts.get("memory_bytes", 0)), parts.get("agent", "The agent"), remedy
             )
 
-    def load(self, checkpoint: int | None = None) -> int:
+    def load(self, checkpoint: int | str | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.
 
-        Checkpoint 0 is the agent before its first step, of which no file is needed.
+        A text is the name that one is kept under, such as "best". Checkpoint 0 is the agent before its
+        first step, of which no file is needed.
         """
         if checkpoint == 0:
             return 0
@@ -282,7 +297,7 @@ class Runner:
         )
 
     def run(self) -> None:
-        """Runs to the last iteration, from the newest checkpoint where there is one.
+        """Runs to the last iteration, or to where a callback stops it, from the newest checkpoint.
 
         Raises:
           UserError: the run cannot be resumed, written or go on.
@@ -296,9 +311,10 @@ class Runner:
             contextlib.closing(self._logbook),
             self._caught_signals(),
             self._console,
+            self._hooks,
         ):
             self._start()
-            while self._iteration < self.num_iterations:
+            while self._iteration < self.num_iterations and self._stopped is None:
                 self._run_iteration()
 
     def _get_state(self) -> State:
@@ -310,6 +326,7 @@ class Runner:
                 "dictionary of everything that decides what the agent does next, "
                 "docs/your_own_agent.md."
             )
+        hooks = self._hooks.get_state()
         return {
             "iteration": self._iteration,
             "segment": self._segment,
@@ -320,6 +337,8 @@ class Runner:
             "statistics": self._statistics.get_state(),
             "agent": state,
             "logs": self._logbook.get_state(),
+            **({"callbacks": hooks} if hooks else {}),
+            **({"stopped": self._stopped} if self._stopped else {}),
         }
 
     def _take_agent(self, checkpoint: Restored) -> None:
@@ -360,6 +379,8 @@ class Runner:
         self._agent_steps = whole(state["agent_steps"])
         self._train_seconds = state["train_seconds"]
         self._statistics.set_state(state["statistics"])
+        self._stopped = expect(str, state["stopped"]) if "stopped" in state else None
+        self._hooks.set_state(state.get("callbacks", {}))
         self._logbook.set_state(state["logs"])
 
     def _start(self) -> None:
@@ -375,6 +396,7 @@ class Runner:
                     "There is no checkpoint yet: the run begins anew, its logs with it."
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
+        self._hooks.start(self._context())
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
@@ -383,13 +405,33 @@ class Runner:
             self._console.say(sentence)
         self._console.say(_in_one_line(self.describe()["agent"]))
         done = f"{self._iteration} of {self.num_iterations} iterations"
-        if self._iteration >= self.num_iterations:
+        if self._stopped is not None:
+            self._console.say(
+                f"The run was stopped after {done} and does not go on, nor would it with more of them "
+                f"({self._stopped.rstrip('.')})."
+            )
+        elif self._iteration >= self.num_iterations:
             self._console.say(
                 f"The run is finished: {done}. A larger Runner.num_iterations extends it."
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
         self._console.start(self.planned_steps(), self._agent_steps)
+
+    def _context(self) -> RunContext:
+        """What the callbacks are told."""
+        return RunContext(
+            base_dir=self.base_dir,
+            config=self.config,
+            description=self.describe(),
+            num_iterations=self.num_iterations,
+            evaluates=self.schedule == "continuous_train_and_eval",
+            agent_steps=self._agent_steps,
+            iterations=read_iterations(self.base_dir, self._console.say),
+            say=self._console.say,
+            keep_checkpoint=self._kept_names.__setitem__,
+            is_interrupted=lambda: self._signal is not None,
+        )
 
     def _miss_checkpoints(self) -> None:
         """Raises UserError where the logs tell of checkpoints and none is there any more."""
@@ -471,9 +513,14 @@ class Runner:
             "eval_seconds": round(eval_seconds, 3),
             "train_steps_per_second": round(record["train"]["steps"] / max(train_seconds, 1e-9), 1),
         }
+        self._stopped = self._hooks.iteration(record)
+        if self._stopped is not None:
+            record["stopped"] = self._stopped
         self._logbook.iteration(record)
         self._log_summary(record)
         self._console.iteration(record)
+        if self._stopped is not None:
+            self._console.say(f"The run stops here ({self._stopped.rstrip('.')}).")
         self._iteration += 1
         self._segment = 0
         self._train_seconds = 0.0
@@ -615,6 +662,7 @@ class Runner:
 
     def _log_episodes(self, phase: str, records: list[EpisodeRecord]) -> None:
         self._logbook.episodes(self._iteration, phase, self._agent_steps, records)
+        self._hooks.episodes(phase, self._agent_steps, records)
 
     def _show_evaluation(self) -> None:
         self._console.progress("eval", self._iteration, self._agent_steps, {})
@@ -635,6 +683,7 @@ class Runner:
                     "lower learning rate or clipped rewards."
                 )
         self._statistics.log(scalars)
+        self._hooks.metrics(self._agent_steps, scalars)
         self._logbook.scalars(
             self._agent_steps, {f"train/{name}": value for name, value in scalars.items()}
         )
@@ -669,7 +718,11 @@ class Runner:
         self._logbook.scalars(self._agent_steps, scalars)
 
     def _save(self) -> None:
-        self._checkpointer.save(self._agent_steps, self._get_state())
+        state = self._get_state()
+        for name, replaces in self._kept_names.items():
+            self._checkpointer.keep(name, self._agent_steps, state, replaces)
+        self._kept_names.clear()
+        self._checkpointer.save(self._agent_steps, state)
 
     @contextlib.contextmanager
     def _caught_signals(self) -> Iterator[None]:

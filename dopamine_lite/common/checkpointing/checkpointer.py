@@ -34,13 +34,14 @@ from dopamine_lite.common.checkpointing.storage import (
     sync_directory,
     unlock,
 )
-from dopamine_lite.common.checkpointing.tree import Parts, take_apart
+from dopamine_lite.common.checkpointing.tree import Parts, take_apart, without_rings
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.plain_files import check_directory, remove
 from dopamine_lite.common.replay.ring import RingSlots
 from dopamine_lite.common.types import State
 
 _COMPLETE = re.compile(r"checkpoint-(\d{12,})")
+_KEPT = re.compile(r"([a-z][a-z_]*)-(\d{12,})")  # its name and number
 _SET_ASIDE = "damaged-"
 _PRUNED = ".pruned-"
 _LEFTOVERS = (".checkpoint-", _PRUNED)
@@ -86,6 +87,7 @@ class Checkpointer:
             raise ValueError(f"keep={keep}: at least one checkpoint has to stay.")
         self.directory = Path(directory)
         self._replay = self.directory / "replay"
+        self._kept = self.directory / "kept"
         self._keep = keep
         self._report = report
         self._rings: dict[str, SavedRing] = {}  # of the checkpoint that this run goes on from
@@ -100,6 +102,7 @@ class Checkpointer:
         if self._lock is None:
             check_directory(self.directory)
             check_directory(self._replay)
+            check_directory(self._kept)
             try:
                 make_directory(self.directory)
                 self._lock = lock_directory(self.directory, self._report)
@@ -126,6 +129,60 @@ class Checkpointer:
             except FileNotFoundError:
                 return []
         return sorted(int(match[1]) for match in map(_COMPLETE.fullmatch, names) if match)
+
+    def kept(self) -> dict[str, list[int]]:
+        """The numbers of the checkpoints that are kept, ascending, by the name they are kept under.
+
+        Raises:
+          UserError: the directory cannot be read.
+        """
+        with self._readable():
+            try:
+                names = os.listdir(self._kept)
+            except FileNotFoundError:
+                return {}
+        found: dict[str, list[int]] = {}
+        for match in filter(None, map(_KEPT.fullmatch, names)):
+            found.setdefault(match[1], []).append(int(match[2]))
+        return {name: sorted(numbers) for name, numbers in sorted(found.items())}
+
+    def keep(self, name: str, number: int, state: State, replace: bool) -> None:
+        """Keeps `state`, without its replay, under a name, whatever `save` removes later.
+
+        Call it before `save`: what a run that is killed between the two has kept it keeps again.
+
+        Args:
+          name: lower-case letters and underscores.
+          number: of the checkpoint.
+          state: as `save` takes it.
+          replace: removes what was kept under the name before.
+
+        Raises:
+          UserError: the disk is full or refuses; what was kept before is as it was.
+          ValueError: `name` is no such name.
+        """
+        directory = f"{name}-{number:012d}"
+        if not _KEPT.fullmatch(directory):
+            raise ValueError(f"{name!r} is no name of lower-case letters.")
+        self.lock()
+        aside = self._kept / f".{directory}"
+        try:
+            make_directory(self._kept)
+            remove(aside)
+            write_checkpoint(aside, number, take_apart(without_rings(state)), {})
+            remove(self._kept / directory)  # the same, by this run before it was killed
+            aside.rename(self._kept / directory)
+            sync_directory(self._kept)
+            for other in self._kept.iterdir():
+                match = _KEPT.fullmatch(other.name)
+                replaced = replace and match and match[1] == name and other.name != directory
+                if replaced or other.name.startswith("."):
+                    remove(other)
+        except OSError as error:
+            raise UserError(
+                f"Checkpoint {number} could not be kept as {name}: {_reason(error)}; the same command "
+                "goes on from the checkpoint before once that is mended."
+            ) from error
 
     def verify(self, number: int) -> list[str]:
         """Raises Damaged where a byte of a checkpoint is not as it was written, nor its copy.
@@ -207,16 +264,19 @@ class Checkpointer:
             self._sweep()
             return None
 
-    def load(self, number: int | None = None, rings: bool = False) -> Restored:
+    def load(self, number: int | str | None = None, rings: bool = False) -> Restored:
         """Reads a checkpoint without locking or changing anything, also beside a training run.
 
         Args:
-          number: which one; None: the newest intact one.
+          number: which one, or under what name one is kept, of several the newest; None: the newest
+            intact one of those that are not.
           rings: False: RingSlots become None, and their segments are neither read nor verified.
 
         Raises:
           UserError: there is no such checkpoint, it is damaged or of another schema version.
         """
+        if isinstance(number, str) or (number is not None and number not in self.numbers()):
+            return self._load_kept(number)
         replay = self._replay if rings else None
         damaged: dict[int, str] = {}
         with self._readable():
@@ -238,6 +298,30 @@ class Checkpointer:
                 for other, what in damaged.items():
                     self._report(f"{self._damage(other, what)}; checkpoint {newest} is used.")
                 return restored
+
+    def _load_kept(self, wanted: int | str) -> Restored:
+        """Reads the checkpoint that is kept under a name, or has a number that no other has."""
+        damaged: dict[str, str] = {}
+        with self._readable():
+            while True:
+                paths = {
+                    self._kept / f"{name}-{number:012d}": number
+                    for name, numbers in self.kept().items()
+                    for number in numbers
+                    if wanted in (name, number)
+                }
+                path = max(paths, key=lambda path: (paths[path], path.name), default=None)
+                if path is None:
+                    raise UserError(self._not_kept(wanted))
+                if path.name in damaged:
+                    raise UserError(f"{path} is damaged ({damaged[path.name]}): name another one.")
+                try:
+                    manifest = verify_checkpoint(path, paths[path], None)
+                    return Restored(paths[path], read_checkpoint(path, manifest, None), path)
+                except (Damaged, FileNotFoundError) as problem:
+                    # A training run may have put another in its place meanwhile: look again.
+                    if os.path.lexists(path):
+                        damaged[path.name] = str(problem)
 
     def _write(self, number: int, parts: Parts) -> None:
         """Puts a new checkpoint in place, or leaves those before as they are."""
@@ -369,10 +453,21 @@ class Checkpointer:
             if damaged:
                 return self._none_intact(damaged)
             return f"There is no checkpoint in {self.directory}."
-        others = ", ".join(str(other) for other in there if other != number) or "none"
         if number in damaged:
+            others = ", ".join(str(other) for other in there if other != number) or "none"
             return f"{self._damage(number, damaged[number])}; the others there: {others}."
-        return f"There is no checkpoint {number} in {self.directory}; those there: {others}."
+        return self._not_kept(number)
+
+    def _not_kept(self, wanted: int | str) -> str:
+        """What to say where there is no checkpoint of this number, or none kept under this name."""
+        there = ", ".join(map(str, self.numbers())) or "none"
+        kept = self.kept()
+        also = "".join(f"; kept as {name}: {', '.join(map(str, kept[name]))}" for name in kept)
+        what = f"kept as {wanted}" if isinstance(wanted, str) else str(wanted)
+        remedy = (
+            "" if kept or isinstance(wanted, int) else "; KeepBest in Runner.callbacks keeps some"
+        )
+        return f"There is no checkpoint {what} in {self.directory}; those there: {there}{also}{remedy}."
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:

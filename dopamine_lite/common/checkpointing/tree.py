@@ -53,6 +53,15 @@ def take_apart(state: Any) -> Parts:
     return Parts(encode(state, store_array, store_ring), arrays, rings)
 
 
+def without_rings(state: Any) -> Any:
+    """The tree with None for every ring, as one is loaded that needs no replay."""
+    if isinstance(state, dict):
+        return {key: without_rings(child) for key, child in state.items()}
+    if type(state) in (list, tuple):
+        return type(state)(without_rings(child) for child in state)
+    return None if isinstance(state, RingSlots) else state
+
+
 def encode(
     value: Any,
     store_array: Callable[[np.ndarray], Any],

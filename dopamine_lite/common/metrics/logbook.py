@@ -320,6 +320,8 @@ def _check_iteration(record: Any) -> None:
             _check_numbers(record, name)
     for name in ("iteration", "agent_steps"):
         whole(_entry(record, name))
+    if "stopped" in record:
+        expect(str, record["stopped"])
 
 
 def _check_episode(record: Any) -> None:

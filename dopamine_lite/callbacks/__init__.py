@@ -1,0 +1,8 @@
+"""What is called while a run goes on: it watches, keeps, stops. Bound as `Runner.callbacks`."""
+
+from dopamine_lite.callbacks.callback import Callback, RunContext
+from dopamine_lite.callbacks.early_stopping import EarlyStopping
+from dopamine_lite.callbacks.keep_best import KeepBest
+from dopamine_lite.callbacks.prune import Prune
+
+__all__ = ["Callback", "EarlyStopping", "KeepBest", "Prune", "RunContext"]

@@ -1,0 +1,83 @@
+"""Ends a run that has reached its target, or that gets no better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gin
+
+from dopamine_lite.callbacks.callback import Callback, Metric, RunContext
+from dopamine_lite.common.checks import check_not_negative, check_number, check_whole
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.types import State
+
+
+@gin.configurable
+class EarlyStopping(Callback):
+    """Ends a run once a number of its iterations has not improved for a while, or is good enough.
+
+    An iteration without the number, such as one of training without a whole episode, is not counted.
+
+    Args:
+      metric: of an iteration's record, a phase and a name: "eval/average_return", "train/loss".
+      patience: so many iterations in a row without improvement end the run; None: none do.
+      min_delta: what is no greater than that is no improvement on the best value so far.
+      mode: "max" where greater values are better, or "min".
+      target: a value as good as this, or better, ends the run; None: none does.
+    """
+
+    def __init__(
+        self,
+        metric: str = "eval/average_return",
+        patience: int | None = 10,
+        min_delta: float = 0.0,
+        mode: str = "max",
+        target: float | None = None,
+    ):
+        self._metric = Metric("EarlyStopping", metric, mode)
+        check_whole("EarlyStopping", optional=True, patience=patience)
+        check_not_negative("EarlyStopping", min_delta=min_delta)
+        if target is not None:
+            check_number("EarlyStopping", target=target)
+        if patience is None and target is None:
+            raise UserError(
+                "EarlyStopping.patience and EarlyStopping.target are both None, so that it would stop "
+                "nothing: give one of them, or leave it out of Runner.callbacks."
+            )
+        self._patience = patience
+        self._min_delta = min_delta
+        self._target = target
+        self._best: float | None = None
+        self._best_steps = 0  # agent steps at which it was the best
+        self._waited = 0  # iterations since
+
+    def on_start(self, run: RunContext) -> None:
+        self._metric.check(run)
+
+    def on_iteration(self, record: dict[str, Any]) -> str | None:
+        value = self._metric.value(record)
+        if value is None:
+            return None
+        if self._metric.is_better(value, self._best, by=self._min_delta):
+            self._best, self._best_steps, self._waited = value, record["agent_steps"], 0
+        else:
+            self._waited += 1
+        name = self._metric.name
+        if self._target is not None and self._metric.reaches(value, self._target):
+            return f"{name} is {value:,g}, and the target was {self._target:,g}."
+        if self._patience is not None and self._waited >= self._patience:
+            assert self._best is not None
+            by = f" by more than {self._min_delta:,g}" if self._min_delta else ""
+            return (
+                f"{name} has not improved{by} on the {self._best:,g} of agent step "
+                f"{self._best_steps:,} in {self._waited} iteration{'s' * (self._waited > 1)}."
+            )
+        return None
+
+    def get_state(self) -> State:
+        return {"best": self._best, "best_steps": self._best_steps, "waited": self._waited}
+
+    def set_state(self, state: State) -> None:
+        self._best = state["best"]
+        self._best_steps = state["best_steps"]
+        self._waited = state["waited"]

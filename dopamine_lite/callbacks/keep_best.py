@@ -1,0 +1,63 @@
+"""Keeps the checkpoint of the best evaluation, and others at fixed distances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gin
+
+from dopamine_lite.callbacks.callback import Callback, Metric, RunContext
+from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.types import State
+
+BEST, EVERY = "best", "every"
+
+
+@gin.configurable
+class KeepBest(Callback):
+    """Keeps the checkpoint of the best iteration beside the newest ones: `--checkpoint best`.
+
+    What is kept is the agent without its replay: enough to evaluate, film and export it, and as large
+    as its parameters and the optimiser's. Of equal iterations the first is kept.
+
+    Args:
+      metric: of an iteration's record, a phase and a name: "eval/average_return", "train/loss".
+      mode: "max" where greater values are better, or "min".
+      keep_every: besides, the checkpoint at the end of every so many iterations; None: no others.
+    """
+
+    part_of_experiment = False
+
+    def __init__(
+        self,
+        metric: str = "eval/average_return",
+        mode: str = "max",
+        keep_every: int | None = None,
+    ):
+        self._metric = Metric("KeepBest", metric, mode)
+        check_whole("KeepBest", optional=True, keep_every=keep_every)
+        self._keep_every = keep_every
+        self._best: float | None = None
+
+    def on_start(self, run: RunContext) -> None:
+        self._metric.check(run)
+        self._keep = run.keep_checkpoint
+        if self._best is None and run.iterations:
+            run.say(
+                f"KeepBest knows nothing of the {len(run.iterations):,} iterations before this start: "
+                "the best one is the best from here on."
+            )
+
+    def on_iteration(self, record: dict[str, Any]) -> None:
+        value = self._metric.value(record)
+        if value is not None and self._metric.is_better(value, self._best):
+            self._best = value
+            self._keep(BEST, True)
+        if self._keep_every and (record["iteration"] + 1) % self._keep_every == 0:
+            self._keep(EVERY, False)
+
+    def get_state(self) -> State:
+        return {"best": self._best}
+
+    def set_state(self, state: State) -> None:
+        self._best = state["best"]
