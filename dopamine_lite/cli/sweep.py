@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from dopamine_lite.study.backend import Backend
     from dopamine_lite.study.conduct import Conductor
     from dopamine_lite.study.examination import Examined
+    from dopamine_lite.study.grid import Space, Values
     from dopamine_lite.study.study import Trial
 
 SUMMARY = "Runs experiments x settings x seeds, or goes on with them (status 1: a trial failed)."
 _FAILED = 1  # the exit status
-_BACKENDS = ("local", "ray")
+_OF_BACKENDS = {  # the flags of each
+    "local": ("parallel",),
+    "ray": ("ray_address", "cpus_per_trial", "gpus_per_trial"),
+}
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -68,12 +73,57 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         upper_bound=1024,
         flag_values=flag_values,
     )
-    flags.DEFINE_enum("backend", "local", _BACKENDS, "where trials run", flag_values=flag_values)
+    flags.DEFINE_boolean(
+        "optuna",
+        False,
+        "search by Optuna, in the spaces that --grid names: 'Adam.learning_rate=loguniform(1e-5,1e-2)', "
+        "uniform(a,b), int(a,b), choice(a,b,c); each suggestion has every seed, but is pruned early "
+        "where it does badly",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "trials",
+        None,
+        "with --optuna: how many suggestions (required)",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "optuna_seed",
+        None,
+        "with --optuna: of what it suggests (default: 0)",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "backend", "local", list(_OF_BACKENDS), "where trials run", flag_values=flag_values
+    )
     flags.DEFINE_integer(
         "parallel",
         None,
         "trials at once on this machine (default: as many as its cores and memory allow)",
         lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "ray_address",
+        None,
+        "with --backend ray: of the cluster, auto on one of its nodes (default: a Ray of its own "
+        "on this machine)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "cpus_per_trial",
+        None,
+        "with --backend ray: CPUs that a trial reserves (default: as many as it has threads)",
+        lower_bound=0.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "gpus_per_trial",
+        None,
+        "with --backend ray: GPUs that a trial reserves; 0.5 puts two trials on one (default: none)",
+        lower_bound=0.0,
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
@@ -88,6 +138,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def run(flag_values: flags.FlagValues) -> int:
+    from dopamine_lite.common.provenance import command
     from dopamine_lite.study import examination, grid, study
 
     directory = run_directory.base_dir(flag_values)
@@ -95,15 +146,63 @@ def run(flag_values: flags.FlagValues) -> int:
     _check_flags(flag_values, directory)
     axes, seeds = grid.axes(flag_values.grid), grid.seeds(flag_values.seeds)
     values = [axis for axis in axes if isinstance(axis, grid.Values)]
+    spaces = [axis for axis in axes if isinstance(axis, grid.Space)]
+    _check_kinds(flag_values, values, spaces)
     variants = study.variants(flag_values.gin_files, values, flag_values.gin_bindings)
+    threads = flag_values.threads
+    if flag_values.optuna:
+        from dopamine_lite.study.search import corners
+
+        variants = corners(variants[0], spaces)
     _say(f"Checking {_several(len(variants), 'configuration')} ...")
-    examined = examination.examine(directory, variants, seeds, flag_values.threads)
-    trials = examination.trials(examined, seeds)
+    examined = examination.examine(directory, variants, seeds, threads)
     with study.in_one_process(directory):
-        study.record(directory, _command(), trials)
+        if flag_values.optuna:
+            return _search(flag_values, directory, examined, spaces, seeds)
+        trials = examination.trials(examined, seeds)
+        study.record(directory, command(), trials)
         if flag_values.print_slurm:
             return _print_slurm(flag_values, directory, trials, examined)
         return _carry_out(flag_values, directory, trials, examined)
+
+
+def _check_kinds(
+    flag_values: flags.FlagValues, values: Sequence[Values], spaces: Sequence[Space]
+) -> None:
+    """Raises UserError unless --grid names spaces with --optuna, and only then."""
+    if not flag_values.optuna:
+        if spaces:
+            raise UserError(
+                f"--grid '{spaces[0]}' is a space to search: add --optuna and --trials, or write a list "
+                "of values in brackets."
+            )
+        return
+    if values:
+        listed = ", ".join(values[0].values)
+        raise UserError(
+            f"--grid {values[0].parameter} names a list, and --optuna searches spaces: write "
+            f"'{values[0].parameter}=choice({listed})'."
+        )
+    if not spaces:
+        raise UserError(
+            "--optuna needs a space to search, such as "
+            "--grid 'Adam.learning_rate=loguniform(1e-5,1e-2)'."
+        )
+    for space in spaces:
+        if space.parameter == "Runner.num_iterations":
+            raise UserError("--grid Runner.num_iterations: a search compares runs of one length.")
+    if len(flag_values.gin_files) > 1:
+        raise UserError(
+            "--optuna searches one experiment: give --gin_files once, and a search of its own to each "
+            "of the others."
+        )
+    if flag_values.trials is None:
+        raise UserError("--trials is missing: say how many suggestions --optuna may make.")
+    if flag_values.print_slurm:
+        raise UserError(
+            "--print_slurm goes with a grid, not with --optuna: what it tries is not "
+            "known beforehand; run the search as a job, or on Ray."
+        )
 
 
 def _check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
@@ -128,8 +227,13 @@ def _check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
             )
     if flag_values.output and not flag_values.print_slurm:
         raise UserError("--output goes with --print_slurm only: a study's place is --base_dir.")
-    if flag_values.parallel and flag_values.backend != "local":
-        raise UserError("--parallel goes with --backend local only.")
+    for name in ("trials", "optuna_seed"):
+        if flag_values[name].value is not None and not flag_values.optuna:
+            raise UserError(f"--{name} goes with --optuna only.")
+    for backend, names in _OF_BACKENDS.items():
+        for name in names:
+            if flag_values[name].value is not None and flag_values.backend != backend:
+                raise UserError(f"--{name} goes with --backend {backend} only.")
 
 
 def _print_slurm(
@@ -168,16 +272,63 @@ def _carry_out(
     _say(f"{_several(len(trials), 'trial')}{before}; {backend.describe()}.")
     conductor = Conductor(directory, Listed(left), backend, make_view())
     conductor.run()
-    return _tell(directory, conductor, len(left))
+    return _tell(flag_values, directory, conductor)
+
+
+def _search(
+    flag_values: flags.FlagValues,
+    directory: Path,
+    examined: list[Examined],
+    spaces: list[Space],
+    seeds: list[int],
+) -> int:
+    from dopamine_lite.common.provenance import command
+    from dopamine_lite.study import study
+    from dopamine_lite.study.conduct import Conductor
+    from dopamine_lite.study.search import BEST, Search, common
+    from dopamine_lite.study.table import make_view
+
+    line, view = command(), make_view()
+    search = Search(
+        directory,
+        common(examined[0], spaces, seeds),
+        flag_values.trials,
+        flag_values.optuna_seed or 0,
+        lambda trials: study.record(directory, line, trials),
+        view.say,
+    )
+    backend = _backend(flag_values, directory, examined)
+    _say(f"{search.summary()} Up to {flag_values.trials}; {backend.describe()}.")
+    conductor = Conductor(directory, search, backend, view)
+    conductor.run()
+    _say(search.summary())
+    if conductor.signal is None and (directory / BEST).is_file():
+        print(f"The best suggestion is {directory / BEST}. Next:")
+        print(
+            f"  dopamine-lite train --base_dir runs/best --gin_files "
+            f"{shlex.quote(str(directory / BEST))}"
+        )
+    return _tell(flag_values, directory, conductor)
 
 
 def _backend(flag_values: flags.FlagValues, directory: Path, examined: list[Examined]) -> Backend:
+    needs = [each.needs for each in examined]
+    if flag_values.backend == "ray":
+        from dopamine_lite.study.ray_backend import RayBackend
+
+        return RayBackend(
+            directory,
+            needs,
+            flag_values.ray_address,
+            flag_values.cpus_per_trial,
+            flag_values.gpus_per_trial or 0.0,
+        )
     from dopamine_lite.study.local import LocalBackend
 
-    return LocalBackend(directory, [each.needs for each in examined], flag_values.parallel)
+    return LocalBackend(directory, needs, flag_values.parallel)
 
 
-def _tell(directory: Path, conductor: Conductor, expected: int) -> int:
+def _tell(flag_values: flags.FlagValues, directory: Path, conductor: Conductor) -> int:
     """Says how the study ended; returns the exit status."""
     failed = [result for result in conductor.results if result.failure is not None]
     if conductor.signal is not None:
@@ -188,9 +339,8 @@ def _tell(directory: Path, conductor: Conductor, expected: int) -> int:
     for result in failed:
         _say(f"{result.trial.name} failed: {result.failure}")
     if failed:
-        _say(
-            f"{len(failed)} of {_several(expected, 'trial')} failed; the same command tries them again."
-        )
+        again = "" if flag_values.optuna else "; the same command tries them again"
+        _say(f"{len(failed)} of {_several(len(conductor.results), 'trial')} failed{again}.")
         return _FAILED
     print(f"The results are in {directory}. Next:")
     print(f"  dopamine-lite compare {shlex.quote(str(directory))}")
@@ -200,12 +350,6 @@ def _tell(directory: Path, conductor: Conductor, expected: int) -> int:
 
 def _several(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
-
-
-def _command() -> str:
-    from dopamine_lite.common.provenance import command
-
-    return command()
 
 
 def _say(sentence: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,8 @@ from dopamine_lite.study.study import Trial
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOPPED = tuple(128 + number for number in _SIGNALS)  # statuses of a trial that was asked to
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_OF_WAITING = 0.1  # for a trial to end, before the source is asked what is new
+_SECONDS_BETWEEN_LOOKS = 1.0  # at the logs, to show them
 _SECONDS_BETWEEN_TRIES = 2.0  # of a trial that another process runs
 
 
@@ -71,6 +73,9 @@ class Source(Protocol):
     def next(self) -> Trial | None:
         """A trial to start; None: there is none now."""
 
+    def watch(self) -> None:
+        """Called again and again while trials run."""
+
     def ended(self, result: Result) -> None:
         """A trial has ended; it may have failed, or been interrupted."""
 
@@ -97,6 +102,9 @@ class Listed:
 
     def next(self) -> Trial | None:
         return self._waiting.pop(0) if self._waiting else None
+
+    def watch(self) -> None:
+        pass
 
     def ended(self, result: Result) -> None:
         pass
@@ -126,7 +134,7 @@ class Conductor:
         self._view = view
         self._running: dict[Trial, Running] = {}
         self._busy: list[Trial] = []  # other processes run them
-        self._tried = 0.0
+        self._tried = self._looked = -math.inf
         self._signals: list[int] = []  # that have arrived
         self.results: list[Result] = []
         self.signal: int | None = None
@@ -136,8 +144,9 @@ class Conductor:
         with self._caught_signals(), contextlib.closing(self._view):
             try:
                 while self._start() or self._running:
-                    for trial, status in self._backend.ended(_SECONDS_BETWEEN_LOOKS):
+                    for trial, status in self._backend.ended(_SECONDS_OF_WAITING):
                         self._end(trial, status)
+                    self._source.watch()
                     self._obey()
                     self._show()
             except BaseException:
@@ -211,6 +220,9 @@ class Conductor:
         self._view.say(in_words(result))
 
     def _show(self) -> None:
+        if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
         for running in self._running.values():
             running.look(self._study)
         ended = sum(result.failure is None for result in self.results)

@@ -53,6 +53,8 @@ class Examined:
     iterations: int
     agent_steps: int
     needs: Needs
+    callbacks: tuple[str, ...]  # that it has, as gin text
+    evaluates: bool
 
 
 def examine(
@@ -97,6 +99,8 @@ def examine(
             answer["iterations"],
             answer["agent_steps"],
             Needs(answer["threads"], answer["memory"]),
+            tuple(answer["callbacks"]),
+            answer["evaluates"],
         )
         for variant, answer in zip(variants, answers["variants"], strict=True)
     ]
@@ -150,20 +154,26 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
         "agent_steps": runner.planned_steps(),
         "threads": _bound_threads(configuration.statements(runner.config)),
         "memory": _PROCESS + int(about.get("memory_bytes", 0)),
+        "callbacks": list(map(repr, _bound("Runner.callbacks") or ())),
+        "evaluates": runner.schedule != "continuous_train",
     }
 
 
 def _thread_bindings(threads: int | None) -> list[str]:
     """The binding that fixes TensorFlow's threads where the loaded configuration does not."""
-    import gin
-
     if threads is not None:
         return [f"{_THREADS} = {threads}"]
+    return [] if _bound(_THREADS) is not None else [f"{_THREADS} = 1"]
+
+
+def _bound(parameter: str) -> Any:
+    """What the loaded configuration binds to a parameter; None where it does not."""
+    import gin
+
     try:
-        fixed = gin.query_parameter(_THREADS)
+        return gin.query_parameter(parameter)
     except ValueError:
-        fixed = None
-    return [] if fixed is not None else [f"{_THREADS} = 1"]
+        return None
 
 
 def _bound_threads(statements: Mapping[str, str]) -> int:
