@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.tables import print_table
-from dopamine_lite.runner.directory import CONFIG
+from dopamine_lite.common.printable import printable
+from dopamine_lite.runner.directory import CONFIG, progress
 
 if TYPE_CHECKING:
     from dopamine_lite.common.checkpointing import Checkpointer
@@ -50,25 +52,23 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     """What the run in `directory` tells of itself, by section. Imports no TensorFlow."""
     from dopamine_lite import configuration
     from dopamine_lite.common import provenance
-    from dopamine_lite.common.metrics.logbook import read_iterations
 
     config = configuration.statements(configuration.config_text(directory / CONFIG))
     known = provenance.read(directory) or {}
     agent = known.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")
-    newest = checkpoints["newest"] or 0
-    iterations = [line for line in read_iterations(directory) if line["agent_steps"] <= newest]
+    done = progress(directory, lambda sentence: print(printable(sentence), file=sys.stderr))
     return {
         "run": {
             "directory": str(directory),
-            "iterations": f"{len(iterations)} of {config.get('Runner.num_iterations', '?')}",
-            "agent_steps": newest,
+            "iterations": f"{done.iterations} of {'?' if done.planned is None else done.planned}",
+            "agent_steps": done.agent_steps,
         },
         "experiment": {key: config[key] for key in config if key.startswith("Runner.")},
         "agent": agent,
         **_settings(config),
         "checkpoints": checkpoints,
-        "last_iteration": iterations[-1] if iterations else {},
+        "last_iteration": done.records[-1] if done.records else {},
         "disk_use": {path.name: _size(path) for path in sorted(directory.iterdir())},
         "provenance": known,
     }

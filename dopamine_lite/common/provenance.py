@@ -38,7 +38,7 @@ _PACKAGES = {  # and the distributions that each may come from
     "gin-config": ("gin-config",),
     "tensorboard": ("tensorboard",),
 }
-_VARIABLES = (  # of the environment, each of which can change numbers
+VARIABLES = (  # of the environment, each of which can change numbers
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
     "TF_ENABLE_ONEDNN_OPTS",
@@ -50,7 +50,7 @@ _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `col
     *(("threads", pool) for pool in ("intra_op", "inter_op", "openblas")),
     *(("versions", name) for name in _PACKAGES if name not in ("gin-config", "tensorboard")),
     ("commits", "dopamine_lite"),
-    *(("variables", name) for name in _VARIABLES if name != "OPENBLAS_NUM_THREADS"),  # see threads
+    *(("variables", name) for name in VARIABLES if name != "OPENBLAS_NUM_THREADS"),  # see threads
 )
 
 
@@ -71,7 +71,7 @@ def collect(
     memory = psutil.virtual_memory().total
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": _command(),
+        "command": command(),
         "config": {name: list(each) for name, each in configuration.sources()._asdict().items()},
         "commits": _commits(base_dir),
         "imported": _imported(),
@@ -85,7 +85,7 @@ def collect(
             "gpus": list(gpus) or None,
         },
         "threads": dict(threads) | {"openblas": _openblas_threads()},
-        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 
@@ -204,7 +204,7 @@ def _shown(value: object) -> str:
     return "unknown or not set" if value is None else str(value)
 
 
-def _command() -> str:
+def command() -> str:
     """The command line as it was typed, except for the way to the program."""
     program = Path(sys.argv[0])
     module = ["python", "-m", program.parent.name]

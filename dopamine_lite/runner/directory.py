@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dopamine_lite.common.errors import UserError
 
@@ -13,6 +16,74 @@ CONFIG = "config.gin"
 
 def is_run(directory: Path) -> bool:
     return (directory / CONFIG).is_file()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come, by its newest checkpoint: what was logged since is run again.
+
+    Attributes:
+      iterations: that have ended.
+      planned: iterations of the whole run; None where its config does not say.
+      agent_steps: of the newest checkpoint.
+      records: of these iterations, as in iterations.jsonl.
+      stopped: why a callback ended the run before the planned iterations, in a sentence.
+    """
+
+    iterations: int
+    planned: int | None
+    agent_steps: int
+    records: list[dict[str, Any]]
+    stopped: str | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether `train` has nothing to add; the last checkpoint is there."""
+        return self.stopped is not None or (
+            self.planned is not None and self.iterations >= self.planned
+        )
+
+
+def _say_nothing(sentence: str) -> None:
+    pass
+
+
+def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> Progress:
+    """How far the run in `directory` has come; imports no TensorFlow.
+
+    Args:
+      report: called with a sentence where the log ends in the middle of a line.
+
+    Raises:
+      UserError: its config, its logs or its checkpoints cannot be read.
+    """
+    from dopamine_lite import configuration
+    from dopamine_lite.common.checkpointing import Checkpointer
+    from dopamine_lite.common.metrics.logbook import read_iterations
+
+    if not is_run(directory):
+        return Progress(0, None, 0, [], None)
+    config = configuration.statements(configuration.config_text(directory / CONFIG))
+    planned = config.get("Runner.num_iterations", "")
+    newest = max(Checkpointer(directory / "checkpoints").numbers(), default=0)
+    records = [
+        record for record in read_iterations(directory, report) if record["agent_steps"] <= newest
+    ]
+    stopped = records[-1].get("stopped") if records else None
+    return Progress(
+        len(records),
+        int(planned) if planned.isdecimal() else None,
+        newest,
+        records,
+        None if stopped is None else str(stopped),
+    )
+
+
+def is_in_use(directory: Path) -> bool:
+    """Whether a process trains in `directory` at this moment."""
+    from dopamine_lite.common.checkpointing.storage import is_locked
+
+    return is_locked(directory / "checkpoints")
 
 
 def check_place_for_run(directory: Path) -> None:

@@ -244,6 +244,19 @@ class Runner:
             **self._origin,
         }
 
+    def planned_steps(self) -> int:
+        """Agent steps of the whole run."""
+        return self.num_iterations * self._whole_steps(self.training_steps)
+
+    def check(self) -> None:
+        """Raises UserError where `run` would before it writes anything."""
+        self._configuration.check()
+        directory.check_place_for_run(self.base_dir)
+        self._new_settings = identity.check_same_config(
+            self.base_dir / directory.CONFIG, self.config
+        )
+        self.check_memory()
+
     def check_memory(self) -> None:
         """Raises UserError where the agent's replay, once full, would not fit into memory.
 
@@ -338,12 +351,7 @@ class Runner:
 
         Between two of them signals do what they do elsewhere.
         """
-        self._configuration.check()
-        directory.check_place_for_run(self.base_dir)
-        self._new_settings = identity.check_same_config(
-            self.base_dir / directory.CONFIG, self.config
-        )
-        self.check_memory()
+        self.check()
         self._beginning = self._begin_with_weights()
         self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=self._console.say)
         self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
@@ -463,9 +471,7 @@ class Runner:
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
-        self._console.start(
-            self.num_iterations * self._whole_steps(self.training_steps), self._agent_steps
-        )
+        self._console.start(self.planned_steps(), self._agent_steps)
 
     def _begin_with_weights(self) -> list[str]:
         """Of another run, where this one is to begin, and from such; returns a sentence on it."""
@@ -522,7 +528,7 @@ class Runner:
         ]
 
     def _nothing_learned(self) -> list[str]:
-        steps = self.num_iterations * self._whole_steps(self.training_steps)
+        steps = self.planned_steps()
         first = getattr(self.agent, "first_update", None)
         if first is None or steps >= first:
             return []

@@ -62,7 +62,7 @@ def test_version(cli):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "A command is missing: the commands are train, evaluate,"),
+        ([], "A command is missing: the commands are train, sweep,"),
         (["trian"], "There is no command trian (did you mean train?)"),
         (["train", "--base_dri=x"], "train has no flag --base_dri (did you mean --base_dir?)"),
         (["train", "--base_dir=x", "y"], "takes flags only, not 'y'"),

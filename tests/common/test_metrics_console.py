@@ -147,7 +147,7 @@ def test_a_run_at_its_end_has_no_time_left(lines, clock):
     [(0, "0s"), (59.6, "1m00s"), (725, "12m05s"), (3600, "1h00m"), (148_020, "1d17h")],
 )
 def test_durations(seconds, words):
-    assert module._duration(seconds) == words
+    assert module.duration(seconds) == words
 
 
 # A bar

@@ -171,6 +171,23 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> BinaryIO:
     return file
 
 
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds the lock of `directory`; asking takes it for an instant."""
+    try:
+        file = open_to_read(directory / ".lock")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno not in _LOCKS_UNSUPPORTED:
+                raise
+    return False
+
+
 def unlock(file: BinaryIO) -> None:
     """Gives the lock back, also if a forked child still has the file open."""
     with contextlib.suppress(OSError):  # on a file system without locks

@@ -253,7 +253,7 @@ class _Pace:
 
     def left(self) -> list[str]:
         """How long the rest of the run will take, once that can be said."""
-        return [f"{_duration(self._seconds_left())} left"] if self.steps_per_second else []
+        return [f"{duration(self._seconds_left())} left"] if self.steps_per_second else []
 
     def _seconds_left(self) -> float:
         """Training at the present speed, and evaluations that take as long as the last one did."""
@@ -308,7 +308,7 @@ def _numbers(values: Mapping[str, float]) -> list[str]:
     return [f"{name} {values[name]:{_FORMATS.get(name, '.4g')}}" for name in names]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Two units: "45s", "12m05s", "41h07m", "3d04h"."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _LINES = _ITERATIONS, _EPISODES = "iterations.jsonl", "episodes.jsonl"
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)")
 _SECONDS_BETWEEN_FLUSHES = 5.0
+_LONGEST_LINE = 1 << 12  # bytes; an episode's is shorter
 
 
 def _to_stderr(sentence: str) -> None:
@@ -273,6 +274,22 @@ def read_episodes(
 ) -> list[dict[str, Any]]:
     """The same of episodes.jsonl."""
     return _read(Path(base_dir) / "logs" / _EPISODES, _check_episode, report)
+
+
+def newest_steps(base_dir: Path) -> int:
+    """The agent steps of a run at the last whole line of its episodes.jsonl, read from its end.
+
+    0 where there is none, or what is there cannot be read: `read_episodes` tells what is wrong.
+    """
+    try:
+        with open_to_read(Path(base_dir) / "logs" / _EPISODES) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LONGEST_LINE))
+            *_, last, _ = [b"", *file.read().split(b"\n")]
+        record = parse(last)
+        _check_episode(record)
+    except (OSError, ValueError, UserError):
+        return 0
+    return whole(record["agent_steps"])
 
 
 def _read(

@@ -1,0 +1,356 @@
+"""`dopamine-lite sweep`: carries out a study: experiments, grids of settings and seeds; or a search.
+
+The exit status is 1 where a trial failed, so that scripts can tell.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from dopamine_lite.cli import run_directory
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.printable import printable
+
+if TYPE_CHECKING:
+    from dopamine_lite.study.backend import Backend
+    from dopamine_lite.study.conduct import Conductor
+    from dopamine_lite.study.examination import Examined
+    from dopamine_lite.study.grid import Space, Values
+    from dopamine_lite.study.study import Trial
+
+SUMMARY = "Runs experiments x settings x seeds, or goes on with them (status 1: a trial failed)."
+_FAILED = 1  # the exit status
+_OF_BACKENDS = {  # the flags of each
+    "local": ("parallel",),
+    "ray": ("ray_address", "cpus_per_trial", "gpus_per_trial"),
+}
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "base_dir", None, "the study's directory (required)", flag_values=flag_values
+    )
+    flags.DEFINE_multi_string(
+        "gin_files",
+        [],
+        "an experiment: a path or a packaged name such as dqn/cartpole.gin (required; give it again "
+        "for each further experiment to compare); files joined by commas are loaded one after "
+        "another and make one experiment, as repeated --gin_files of `train` do",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "gin_bindings",
+        [],
+        "a binding of every trial, such as Runner.num_iterations=20",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "grid",
+        [],
+        "a parameter and its values, such as 'DQNAgent.learning_rate=[1e-3,1e-4]' (give it again to "
+        "cross several)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "seeds",
+        "0:5",
+        "of each configuration: a range, of which the end is not part, or a list such as 0,3,7",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "threads",
+        None,
+        "TensorFlow's threads in each trial; results depend on their number (default: what the "
+        "configuration says, else 1)",
+        lower_bound=1,
+        upper_bound=1024,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_boolean(
+        "optuna",
+        False,
+        "search by Optuna, in the spaces that --grid names: 'Adam.learning_rate=loguniform(1e-5,1e-2)', "
+        "uniform(a,b), int(a,b), choice(a,b,c); each suggestion has every seed, but is pruned early "
+        "where it does badly",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "trials",
+        None,
+        "with --optuna: how many suggestions (required)",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "optuna_seed",
+        None,
+        "with --optuna: of what it suggests (default: 0)",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "backend", "local", list(_OF_BACKENDS), "where trials run", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "parallel",
+        None,
+        "trials at once on this machine (default: as many as its cores and memory allow)",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "ray_address",
+        None,
+        "with --backend ray: of the cluster, auto on one of its nodes (default: a Ray of its own "
+        "on this machine)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "cpus_per_trial",
+        None,
+        "with --backend ray: CPUs that a trial reserves (default: as many as it has threads)",
+        lower_bound=0.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "gpus_per_trial",
+        None,
+        "with --backend ray: GPUs that a trial reserves; 0.5 puts two trials on one (default: none)",
+        lower_bound=0.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_boolean(
+        "print_slurm",
+        False,
+        "run nothing: print a Slurm script, each array index of which is one trial",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "output", None, "with --print_slurm: the file for the script", flag_values=flag_values
+    )
+
+
+def run(flag_values: flags.FlagValues) -> int:
+    from dopamine_lite.common.provenance import command
+    from dopamine_lite.study import examination, grid, study
+
+    directory = run_directory.base_dir(flag_values)
+    study.check_place(directory)
+    _check_flags(flag_values, directory)
+    axes, seeds = grid.axes(flag_values.grid), grid.seeds(flag_values.seeds)
+    values = [axis for axis in axes if isinstance(axis, grid.Values)]
+    spaces = [axis for axis in axes if isinstance(axis, grid.Space)]
+    _check_kinds(flag_values, values, spaces)
+    variants = study.variants(flag_values.gin_files, values, flag_values.gin_bindings)
+    threads = flag_values.threads
+    if flag_values.optuna:
+        from dopamine_lite.study.search import corners
+
+        variants = corners(variants[0], spaces)
+    _say(f"Checking {_several(len(variants), 'configuration')} ...")
+    examined = examination.examine(directory, variants, seeds, threads)
+    with study.in_one_process(directory):
+        if flag_values.optuna:
+            return _search(flag_values, directory, examined, spaces, seeds)
+        trials = examination.trials(examined, seeds)
+        study.record(directory, command(), trials)
+        if flag_values.print_slurm:
+            return _print_slurm(flag_values, directory, trials, examined)
+        return _carry_out(flag_values, directory, trials, examined)
+
+
+def _check_kinds(
+    flag_values: flags.FlagValues, values: Sequence[Values], spaces: Sequence[Space]
+) -> None:
+    """Raises UserError unless --grid names spaces with --optuna, and only then."""
+    if not flag_values.optuna:
+        if spaces:
+            raise UserError(
+                f"--grid '{spaces[0]}' is a space to search: add --optuna and --trials, or write a list "
+                "of values in brackets."
+            )
+        return
+    if values:
+        listed = ", ".join(values[0].values)
+        raise UserError(
+            f"--grid {values[0].parameter} names a list, and --optuna searches spaces: write "
+            f"'{values[0].parameter}=choice({listed})'."
+        )
+    if not spaces:
+        raise UserError(
+            "--optuna needs a space to search, such as "
+            "--grid 'Adam.learning_rate=loguniform(1e-5,1e-2)'."
+        )
+    for space in spaces:
+        if space.parameter == "Runner.num_iterations":
+            raise UserError("--grid Runner.num_iterations: a search compares runs of one length.")
+    if len(flag_values.gin_files) > 1:
+        raise UserError(
+            "--optuna searches one experiment: give --gin_files once, and a search of its own to each "
+            "of the others."
+        )
+    if flag_values.trials is None:
+        raise UserError("--trials is missing: say how many suggestions --optuna may make.")
+    if flag_values.print_slurm:
+        raise UserError(
+            "--print_slurm goes with a grid, not with --optuna: what it tries is not "
+            "known beforehand; run the search as a job, or on Ray."
+        )
+
+
+def _check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
+    """Raises UserError for flags that do not go together."""
+    if not flag_values.gin_files:
+        from dopamine_lite.study import study
+
+        known = study.read(directory)
+        again = (
+            f"; the study in {directory} was begun by `{known['commands'][0]}`, which goes on with it"
+            if known and known["commands"]
+            else ""
+        )
+        raise UserError(
+            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, once "
+            f"for each that is compared{again}."
+        )
+    for binding in flag_values.gin_bindings:
+        if binding.partition("=")[0].strip() == "Runner.seed":
+            raise UserError(
+                "--gin_bindings Runner.seed: name seeds with --seeds, such as --seeds 0:5."
+            )
+    if flag_values.output and not flag_values.print_slurm:
+        raise UserError("--output goes with --print_slurm only: a study's place is --base_dir.")
+    for name in ("trials", "optuna_seed"):
+        if flag_values[name].value is not None and not flag_values.optuna:
+            raise UserError(f"--{name} goes with --optuna only.")
+    for backend, names in _OF_BACKENDS.items():
+        for name in names:
+            if flag_values[name].value is not None and flag_values.backend != backend:
+                raise UserError(f"--{name} goes with --backend {backend} only.")
+
+
+def _print_slurm(
+    flag_values: flags.FlagValues,
+    directory: Path,
+    trials: list[Trial],
+    examined: list[Examined],
+) -> int:
+    from dopamine_lite.study import slurm
+
+    text = slurm.script(directory, trials, [each.needs for each in examined])
+    if not flag_values.output:
+        print(text, end="")
+        return 0
+    output = user_path(flag_values.output)
+    run_directory.check_output(output)
+    with run_directory.written_aside(output) as aside:
+        aside.write_text(text, encoding="utf-8")
+    print(f"written to {output}; submit it by `sbatch {shlex.quote(str(output))}`")
+    return 0
+
+
+def _carry_out(
+    flag_values: flags.FlagValues,
+    directory: Path,
+    trials: list[Trial],
+    examined: list[Examined],
+) -> int:
+    from dopamine_lite.runner.directory import progress
+    from dopamine_lite.study.conduct import Conductor, Listed, done
+    from dopamine_lite.study.table import make_view
+
+    left = [each for each in trials if not done(progress(each.directory(directory)), each)]
+    backend = _backend(flag_values, directory, examined)
+    before = f", {len(trials) - len(left)} finished before" if len(left) < len(trials) else ""
+    _say(f"{_several(len(trials), 'trial')}{before}; {backend.describe()}.")
+    conductor = Conductor(directory, Listed(left), backend, make_view())
+    conductor.run()
+    return _tell(flag_values, directory, conductor)
+
+
+def _search(
+    flag_values: flags.FlagValues,
+    directory: Path,
+    examined: list[Examined],
+    spaces: list[Space],
+    seeds: list[int],
+) -> int:
+    from dopamine_lite.common.provenance import command
+    from dopamine_lite.study import study
+    from dopamine_lite.study.conduct import Conductor
+    from dopamine_lite.study.search import BEST, Search, common
+    from dopamine_lite.study.table import make_view
+
+    line, view = command(), make_view()
+    search = Search(
+        directory,
+        common(examined[0], spaces, seeds),
+        flag_values.trials,
+        flag_values.optuna_seed or 0,
+        lambda trials: study.record(directory, line, trials),
+        view.say,
+    )
+    backend = _backend(flag_values, directory, examined)
+    _say(f"{search.summary()} Up to {flag_values.trials}; {backend.describe()}.")
+    conductor = Conductor(directory, search, backend, view)
+    conductor.run()
+    _say(search.summary())
+    if conductor.signal is None and (directory / BEST).is_file():
+        print(f"The best suggestion is {directory / BEST}. Next:")
+        print(
+            f"  dopamine-lite train --base_dir runs/best --gin_files "
+            f"{shlex.quote(str(directory / BEST))}"
+        )
+    return _tell(flag_values, directory, conductor)
+
+
+def _backend(flag_values: flags.FlagValues, directory: Path, examined: list[Examined]) -> Backend:
+    needs = [each.needs for each in examined]
+    if flag_values.backend == "ray":
+        from dopamine_lite.study.ray_backend import RayBackend
+
+        return RayBackend(
+            directory,
+            needs,
+            flag_values.ray_address,
+            flag_values.cpus_per_trial,
+            flag_values.gpus_per_trial or 0.0,
+        )
+    from dopamine_lite.study.local import LocalBackend
+
+    return LocalBackend(directory, needs, flag_values.parallel)
+
+
+def _tell(flag_values: flags.FlagValues, directory: Path, conductor: Conductor) -> int:
+    """Says how the study ended; returns the exit status."""
+    failed = [result for result in conductor.results if result.failure is not None]
+    if conductor.signal is not None:
+        _say(
+            "Stopped; the same command goes on, and every trial ends as if it had not been stopped."
+        )
+        return 128 + conductor.signal
+    for result in failed:
+        _say(f"{result.trial.name} failed: {result.failure}")
+    if failed:
+        again = "" if flag_values.optuna else "; the same command tries them again"
+        _say(f"{len(failed)} of {_several(len(conductor.results), 'trial')} failed{again}.")
+        return _FAILED
+    print(f"The results are in {directory}. Next:")
+    print(f"  dopamine-lite compare {shlex.quote(str(directory))}")
+    print(f"  tensorboard --logdir {shlex.quote(str(directory))}")
+    return 0
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _say(sentence: str) -> None:
+    print(printable(sentence), file=sys.stderr, flush=True)

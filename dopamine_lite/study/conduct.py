@@ -1,0 +1,289 @@
+"""Carries a study out: starts trials where there is room, watches them, tells how each ended."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.metrics.logbook import newest_steps
+from dopamine_lite.runner.directory import Progress, is_in_use, progress
+from dopamine_lite.study.backend import Backend
+from dopamine_lite.study.study import Trial
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STOPPED = tuple(128 + number for number in _SIGNALS)  # statuses of a trial that was asked to
+_SECONDS_OF_WAITING = 0.1  # for a trial to end, before the source is asked what is new
+_SECONDS_BETWEEN_LOOKS = 1.0  # at the logs, to show them
+_SECONDS_BETWEEN_TRIES = 2.0  # of a trial that another process runs
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a trial ended.
+
+    Attributes:
+      failure: what went wrong, in a sentence; None: nothing.
+      interrupted: it was stopped at a safe point, for all trials to end.
+    """
+
+    trial: Trial
+    progress: Progress
+    seconds: float
+    failure: str | None = None
+    interrupted: bool = False
+
+
+@dataclass
+class Running:
+    """A trial under way, as it was when it was last looked at."""
+
+    trial: Trial
+    first_steps: int
+    began: float = field(default_factory=time.monotonic)
+    progress: Progress = Progress(0, None, 0, [], None)  # noqa: RUF009 (it is frozen)
+    steps: int = 0
+
+    def look(self, study: Path) -> None:
+        directory = self.trial.directory(study)
+        with contextlib.suppress(UserError):  # the process itself will say what is wrong
+            self.progress = progress(directory)
+            self.steps = max(self.progress.agent_steps, newest_steps(directory))
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def seconds_left(self) -> float | None:
+        """Of this trial at its pace so far, evaluations included; None: not known yet."""
+        done = self.steps - self.first_steps
+        if done <= 0:
+            return None
+        return max(self.trial.agent_steps - self.steps, 0) * self.seconds() / done
+
+
+class Source(Protocol):
+    """Where trials come from: a list, or a search that learns from how they end."""
+
+    def next(self) -> Trial | None:
+        """A trial to start; None: there is none now."""
+
+    def watch(self) -> None:
+        """Called again and again while trials run."""
+
+    def ended(self, result: Result) -> None:
+        """A trial has ended; it may have failed, or been interrupted."""
+
+    def left(self) -> int:
+        """How many trials have not been started yet."""
+
+
+class View(Protocol):
+    """Shows how a study goes."""
+
+    def say(self, sentence: str) -> None: ...
+
+    def show(self, running: list[Running], finished: int, left: int) -> None:
+        """Where everything is; call it as often as you like."""
+
+    def close(self) -> None: ...
+
+
+class Listed:
+    """The trials of a list, in its order."""
+
+    def __init__(self, trials: Iterable[Trial]):
+        self._waiting = list(trials)
+
+    def next(self) -> Trial | None:
+        return self._waiting.pop(0) if self._waiting else None
+
+    def watch(self) -> None:
+        pass
+
+    def ended(self, result: Result) -> None:
+        pass
+
+    def left(self) -> int:
+        return len(self._waiting)
+
+
+class Conductor:
+    """Carries out the trials of a study.
+
+    Args:
+      study: its directory.
+      source: of the trials.
+      backend: that they run on.
+      view: that shows them.
+
+    Attributes:
+      results: of the trials that have ended, in that order.
+      signal: the first that arrived; None: none has.
+    """
+
+    def __init__(self, study: Path, source: Source, backend: Backend, view: View):
+        self._study = study
+        self._source = source
+        self._backend = backend
+        self._view = view
+        self._running: dict[Trial, Running] = {}
+        self._busy: list[Trial] = []  # other processes run them
+        self._tried = self._looked = -math.inf
+        self._signals: list[int] = []  # that have arrived
+        self.results: list[Result] = []
+        self.signal: int | None = None
+
+    def run(self) -> None:
+        """Until every trial has ended, or a signal has stopped them."""
+        with self._caught_signals(), contextlib.closing(self._view):
+            try:
+                while self._start() or self._running:
+                    for trial, status in self._backend.ended(_SECONDS_OF_WAITING):
+                        self._end(trial, status)
+                    self._source.watch()
+                    self._obey()
+                    self._show()
+            except BaseException:
+                self._backend.kill()
+                raise
+            finally:
+                self._backend.close()
+
+    def _obey(self) -> None:
+        """Stops the trials at the first signal, ends them at a second."""
+        if self._signals and self.signal is None:
+            self.signal = self._signals[0]
+            self._backend.stop()
+            self._view.say(
+                f"{signal.Signals(self.signal).name}: the trials stop at their next safe points; a "
+                "second signal ends them at once."
+            )
+        if len(self._signals) > 1:
+            self._backend.kill()
+            self._running.clear()
+
+    def _start(self) -> bool:
+        """Starts what there is room for; whether anything is left to be started."""
+        if self.signal is not None:
+            return False
+        try_again = time.monotonic() - self._tried > _SECONDS_BETWEEN_TRIES
+        busy, self._busy = (self._busy, []) if try_again else ([], self._busy)
+        if try_again:
+            self._tried = time.monotonic()
+        while self._backend.has_room():
+            again = bool(busy)
+            trial = busy.pop(0) if busy else self._source.next()
+            if trial is None:
+                break
+            directory = trial.directory(self._study)
+            if is_in_use(directory):
+                self._busy.append(trial)
+                if not again:
+                    self._view.say(
+                        f"{trial.name}: another process still runs it; it is waited for."
+                    )
+                continue
+            self._begin(trial)
+        self._busy += busy
+        return bool(self._busy or self._source.left())
+
+    def _begin(self, trial: Trial) -> None:
+        running = Running(trial, 0)
+        running.look(self._study)
+        running.first_steps = running.steps = running.progress.agent_steps
+        if done(running.progress, trial):  # by the process that was waited for
+            self._result(Result(trial, running.progress, 0.0))
+            return
+        self._backend.start(trial)
+        self._running[trial] = running
+        since = f", from agent step {running.steps:,}" if running.steps else ""
+        self._view.say(f"{trial.name}: started{since}.")
+
+    def _end(self, trial: Trial, status: int) -> None:
+        running = self._running.pop(trial)
+        running.look(self._study)
+        interrupted = self.signal is not None and status in _STOPPED
+        failure = None
+        if not interrupted and (status or not done(running.progress, trial)):
+            failure = _failure(status, trial.output(self._study))
+        self._result(Result(trial, running.progress, running.seconds(), failure, interrupted))
+
+    def _result(self, result: Result) -> None:
+        self.results.append(result)
+        self._source.ended(result)
+        self._view.say(in_words(result))
+
+    def _show(self) -> None:
+        if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        for running in self._running.values():
+            running.look(self._study)
+        ended = sum(result.failure is None for result in self.results)
+        left = self._source.left() + len(self._busy)
+        self._view.show(list(self._running.values()), ended, left)
+
+    @contextlib.contextmanager
+    def _caught_signals(self) -> Iterator[None]:
+        """Signals are noted, to be obeyed between two looks."""
+
+        def note(number: int, _frame: object) -> None:
+            self._signals.append(number)
+
+        before = {number: signal.signal(number, note) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def done(run: Progress, trial: Trial) -> bool:
+    """Whether a trial has nothing left to do; a run may have been planned to be shorter."""
+    return run.stopped is not None or run.iterations >= trial.iterations
+
+
+def last_return(run: Progress) -> float | None:
+    """Of the last evaluation, or of training where there is none."""
+    for phase in ("eval", "train"):
+        value = (run.records[-1].get(phase) or {}).get("average_return") if run.records else None
+        if value is not None:
+            return float(value)
+    return None
+
+
+def in_words(result: Result) -> str:
+    """How a trial ended, in a sentence."""
+    from dopamine_lite.common.metrics.console import duration
+
+    name, run = result.trial.name, result.progress
+    if result.failure is not None:
+        return f"{name}: failed: {result.failure}"
+    if result.interrupted:
+        return f"{name}: stopped after checkpoint {run.agent_steps:,}."
+    value = last_return(run)
+    shown = "" if value is None else f", return {value:,.2f}"
+    why = f" ({run.stopped.rstrip('.')})" if run.stopped else ""
+    return f"{name}: finished{why}, {run.agent_steps:,} agent steps{shown}, {duration(result.seconds)}."
+
+
+def _failure(status: int, output: Path) -> str:
+    """What a trial's process said last, or which signal ended it."""
+    if status > 128:
+        try:
+            name = signal.Signals(status - 128).name
+        except ValueError:
+            name = f"signal {status - 128}"
+        memory = "; perhaps the machine ran out of memory" if name == "SIGKILL" else ""
+        return f"{name} ended it{memory} (see {output})."
+    with open(output, "rb") as file:
+        lines = file.read().decode(errors="replace").splitlines()
+    said = [line for line in lines if line.strip()]
+    last = said[-1].removeprefix("dopamine-lite: ") if said else f"exit status {status}"
+    return f"{last} (see {output})"

@@ -1,0 +1,184 @@
+"""What trials are, found in a process of its own before the first of them starts.
+
+Building an experiment takes TensorFlow, and is the one way to know that a configuration holds: that
+every name in it exists, that something uses every binding, that the environment and the agent fit
+together. Each variant of a study is built once; nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.study.study import Trial, Variant
+
+_THREADS = "tensorflow_threads.intra_op"
+_PROCESS = (
+    900_000_000  # bytes of a training process without its replay: TensorFlow, what it compiles
+)
+# A module's main, without the current directory among the places where modules are found first.
+_CODE = (
+    "import dopamine_lite, sys; sys.path[:] = filter(None, sys.path); "
+    "from dopamine_lite.study.examination import main; main()"
+)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a trial takes of a machine.
+
+    Attributes:
+      threads: of TensorFlow.
+      memory: bytes, at the most that is known beforehand.
+    """
+
+    threads: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found of a variant."""
+
+    variant: Variant  # with the threads that were given to it
+    iterations: int
+    agent_steps: int
+    needs: Needs
+    callbacks: tuple[str, ...]  # that it has, as gin text
+    evaluates: bool
+
+
+def examine(
+    study: Path, variants: Sequence[Variant], seeds: Sequence[int], threads: int | None
+) -> list[Examined]:
+    """Builds each variant once.
+
+    Args:
+      study: directory of the study; runs in there have to be of the same experiments.
+      variants: to examine.
+      seeds: of each.
+      threads: of TensorFlow in each trial; None: what the configuration says, else 1. Results
+        depend on it, so it is never taken from the machine.
+
+    Raises:
+      UserError: a configuration does not hold, or a run that is there is of another experiment.
+    """
+    questions = {
+        "study": str(study),
+        "variants": [asdict(variant) for variant in variants],
+        "seeds": list(seeds),
+        "threads": threads,
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        asked, answered = Path(directory, "questions.json"), Path(directory, "answers.json")
+        asked.write_text(json.dumps(questions))
+        command = [sys.executable, "-c", _CODE, str(asked), str(answered)]
+        status = subprocess.run(command, stdin=subprocess.DEVNULL, process_group=0).returncode
+        if not answered.exists():
+            raise UserError(
+                f"The configurations could not be examined (exit status {status}): what went wrong is "
+                "said above."
+            )
+        answers = json.loads(answered.read_text())
+    if "refused" in answers:
+        raise UserError(answers["refused"])
+    return [
+        Examined(
+            Variant(
+                variant.name, variant.gin_files, (*variant.bindings, *answer["further_bindings"])
+            ),
+            answer["iterations"],
+            answer["agent_steps"],
+            Needs(answer["threads"], answer["memory"]),
+            tuple(answer["callbacks"]),
+            answer["evaluates"],
+        )
+        for variant, answer in zip(variants, answers["variants"], strict=True)
+    ]
+
+
+def trials(examined: Sequence[Examined], seeds: Sequence[int]) -> list[Trial]:
+    """Every variant with every seed: the first seed of all, then the next, to compare early."""
+    return [
+        Trial(each.variant, seed, each.iterations, each.agent_steps)
+        for seed in seeds
+        for each in examined
+    ]
+
+
+def main() -> None:
+    """Answers in the process that `examine` starts."""
+    asked, answered = map(Path, sys.argv[1:])
+    questions = json.loads(asked.read_text())
+    try:
+        answers: dict[str, Any] = {
+            "variants": [_answer(questions, variant) for variant in questions["variants"]]
+        }
+    except UserError as error:
+        answers = {"refused": str(error)}
+    answered.write_text(json.dumps(answers))
+
+
+def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Builds a variant in this process."""
+    from dopamine_lite import configuration
+    from dopamine_lite.runner.identity import check_same_config
+    from dopamine_lite.runner.runner import Runner
+
+    study, seeds = Path(questions["study"]), questions["seeds"]
+    place = study / variant["name"]
+    rule = configuration.ImportRule(run_directory=study)
+    further = [f"Runner.seed = {seeds[0]}"]
+    configuration.load(variant["gin_files"], [*variant["bindings"], *further], rule)
+    threads = _thread_bindings(questions["threads"])
+    configuration.load(variant["gin_files"], [*variant["bindings"], *threads, *further], rule)
+    with contextlib.redirect_stderr(io.StringIO()):  # the trials themselves will say it
+        runner = configuration.construct(Runner, place / f"seed={seeds[0]}")
+    runner.check()
+    for seed in seeds:
+        config = runner.config.replace(f"\nRunner.seed = {seeds[0]}\n", f"\nRunner.seed = {seed}\n")
+        check_same_config(place / f"seed={seed}" / "config.gin", config)
+    about = runner.describe()["agent"]
+    return {
+        "further_bindings": threads,
+        "iterations": runner.num_iterations,
+        "agent_steps": runner.planned_steps(),
+        "threads": _bound_threads(configuration.statements(runner.config)),
+        "memory": _PROCESS + int(about.get("memory_bytes", 0)),
+        "callbacks": list(map(repr, _bound("Runner.callbacks") or ())),
+        "evaluates": runner.schedule != "continuous_train",
+    }
+
+
+def _thread_bindings(threads: int | None) -> list[str]:
+    """The binding that fixes TensorFlow's threads where the loaded configuration does not."""
+    if threads is not None:
+        return [f"{_THREADS} = {threads}"]
+    return [] if _bound(_THREADS) is not None else [f"{_THREADS} = 1"]
+
+
+def _bound(parameter: str) -> Any:
+    """What the loaded configuration binds to a parameter; None where it does not."""
+    import gin
+
+    try:
+        return gin.query_parameter(parameter)
+    except ValueError:
+        return None
+
+
+def _bound_threads(statements: Mapping[str, str]) -> int:
+    """The number that TensorFlow's threads are bound to, be it by way of macros."""
+    value = statements[_THREADS]
+    while value.startswith("%"):
+        value = statements[value[1:]]
+    return int(value)

@@ -1,0 +1,196 @@
+"""Trials as tasks of a Ray cluster, whose nodes share the study's directory."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.machine import usable_cores
+from dopamine_lite.common.provenance import VARIABLES
+from dopamine_lite.runner.directory import is_in_use
+from dopamine_lite.study.backend import exit_status, start_process
+from dopamine_lite.study.examination import Needs
+from dopamine_lite.study.study import Trial
+
+_RETRIES = 20  # of a trial whose worker or node is lost
+_SECONDS_BETWEEN_LOOKS = 0.2
+_LOST = 128 + signal.SIGKILL
+
+
+class RayBackend:
+    """Runs as many trials at once as the cluster has resources for.
+
+    A task is one process of `train`. Where its worker or node is lost, Ray starts it again elsewhere,
+    and the run goes on from its newest checkpoint.
+
+    Args:
+      study: its directory, by a path that means the same on every node.
+      needs: of its trials; the greatest are asked for.
+      address: of the cluster; None: a Ray of its own on this machine.
+      cpus: that a trial reserves; None: as many as it has threads.
+      gpus: that a trial reserves, which may be a part of one.
+
+    Raises:
+      UserError: Ray is not installed, the cluster cannot be reached, or has no node for a trial.
+    """
+
+    def __init__(
+        self,
+        study: Path,
+        needs: Iterable[Needs],
+        address: str | None = None,
+        cpus: float | None = None,
+        gpus: float = 0.0,
+    ):
+        needs = list(needs)
+        self._study = study
+        self._resources = {
+            "CPU": float(cpus if cpus is not None else max(each.threads for each in needs)),
+            "GPU": float(gpus),
+            "memory": float(max(each.memory for each in needs)),
+        }
+        self._address = address
+        self._ray = _connected(address)
+        self._stop_sign = study.absolute() / f".stop-{os.getpid()}-{time.time_ns()}"
+        self._tasks: dict[Any, Trial] = {}
+        if not self._slots():
+            self._ray.shutdown()
+            raise UserError(
+                f"No node of the Ray cluster has what a trial needs ({self._in_words()}): lower "
+                "--cpus_per_trial or --gpus_per_trial, or start larger nodes."
+            )
+        self._task = self._ray.remote(_train).options(
+            num_cpus=self._resources["CPU"],
+            num_gpus=gpus,
+            memory=int(self._resources["memory"]),
+            max_retries=_RETRIES,
+        )
+
+    def describe(self) -> str:
+        where = self._address or "a Ray of its own on this machine"
+        return f"{self._slots()} at once on {where} ({self._in_words()} each)"
+
+    def _in_words(self) -> str:
+        gpus = f", {self._resources['GPU']:g} GPU" if self._resources["GPU"] else ""
+        memory = f"{self._resources['memory'] / 1e9:.1f} GB"
+        return f"{self._resources['CPU']:g} CPU{gpus}, {memory}"
+
+    def _slots(self) -> int:
+        """Trials for which the nodes that are there now have room when nothing else runs."""
+        nodes = (node["Resources"] for node in self._ray.nodes() if node["Alive"])
+        return sum(
+            min(int(node.get(name, 0) // need) for name, need in self._resources.items() if need)
+            for node in nodes
+        )
+
+    def has_room(self) -> bool:
+        return len(self._tasks) < max(1, self._slots())
+
+    def start(self, trial: Trial) -> None:
+        reference = self._task.remote(
+            trial.arguments(self._study),
+            str(trial.directory(self._study)),
+            str(trial.output(self._study)),
+            str(self._stop_sign),
+            os.getcwd(),
+            {name: os.environ.get(name) for name in VARIABLES if name != "CUDA_VISIBLE_DEVICES"},
+        )
+        self._tasks[reference] = trial
+
+    def ended(self, seconds: float) -> list[tuple[Trial, int]]:
+        if not self._tasks:
+            time.sleep(seconds)
+            return []
+        references, _ = self._ray.wait(list(self._tasks), timeout=seconds)
+        return [(self._tasks.pop(each), self._status(each)) for each in references]
+
+    def _status(self, reference: Any) -> int:
+        try:
+            return int(self._ray.get(reference))
+        except self._ray.exceptions.RayError:  # its worker was lost once too often
+            return _LOST
+
+    def stop(self) -> None:
+        self._stop_sign.touch()
+
+    def kill(self) -> None:
+        for reference in self._tasks:
+            self._ray.cancel(reference, force=True)
+        self._tasks.clear()
+
+    def close(self) -> None:
+        self._stop_sign.unlink(missing_ok=True)
+        self._ray.shutdown()
+
+
+def _connected(address: str | None) -> Any:
+    """Ray, connected to a cluster."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    try:
+        ray = importlib.import_module("ray")
+    except ModuleNotFoundError as error:
+        raise UserError("--backend ray needs Ray: pip install 'dopamine-lite[ray]'.") from error
+    own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
+    try:
+        ray.init(
+            address or "local",
+            log_to_driver=False,
+            logging_level="error",
+            configure_logging=True,
+            **own,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        problem = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(
+            f"The Ray cluster {address or 'on this machine'} cannot be used ({problem}): check "
+            "--ray_address, and that `ray status` works there."
+        ) from error
+    return ray
+
+
+def _train(
+    arguments: list[str],
+    directory: str,
+    output: str,
+    stop_sign: str,
+    here: str,
+    variables: Mapping[str, str | None],
+) -> int:
+    """Runs a trial in a worker; returns the exit status of its process.
+
+    Args:
+      arguments: of the command line.
+      directory: of the run.
+      output: the file for what it prints.
+      stop_sign: the file that comes when all trials are to stop.
+      here: the directory to work in.
+      variables: of the environment, as they are where the study is carried out; None: not set.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in variables}
+    environment |= {name: value for name, value in variables.items() if value is not None}
+    try:
+        os.chdir(here)
+        while is_in_use(Path(directory)):  # by the process of a worker that was lost, which stops
+            if os.path.exists(stop_sign):
+                return 128 + signal.SIGTERM
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        process = start_process(arguments, Path(output), environment)
+    except OSError:
+        with contextlib.suppress(OSError), open(output, "a") as file:
+            file.write(traceback.format_exc())
+        return 1
+    asked = False
+    while (status := exit_status(process)) is None:
+        if not asked and os.path.exists(stop_sign):
+            asked = True
+            process.send_signal(signal.SIGTERM)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return status

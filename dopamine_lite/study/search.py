@@ -1,0 +1,437 @@
+"""A search by Optuna: it suggests settings, prunes what does badly, and learns from what does well.
+
+A suggestion is one setting of the searched parameters, and its runs, one for each seed, are trials of
+the study. The first seed runs alone: at the end of each of its iterations Optuna is told the evaluation
+return and may prune the suggestion. The other seeds follow where it was not pruned, and after each of
+them it may still be. A suggestion's score is the mean over all seeds of the last evaluation's return.
+
+All that Optuna knows lies in search.journal in the study's directory, and what it suggests is drawn from
+a generator of the suggestion's number; so a search that is killed goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dopamine_lite import configuration
+from dopamine_lite.callbacks.prune import ANSWER, VALUE
+from dopamine_lite.common import strict_json
+from dopamine_lite.common.checkpointing.storage import make_directory, replace_file
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
+from dopamine_lite.runner.directory import progress
+from dopamine_lite.study import naming
+from dopamine_lite.study.conduct import Result, done, last_return
+from dopamine_lite.study.examination import Examined
+from dopamine_lite.study.grid import Space
+from dopamine_lite.study.study import Trial, Variant
+
+JOURNAL, BEST = "search.journal", "best.gin"
+_NAME = "search"  # of the study in the journal
+_WARM_UP = 4  # nothing is pruned in the first of so many parts of a run
+_WAIT_SECONDS = 60.0  # that a run waits for the answer to an iteration before it goes on without
+_OF_CORNERS = "/suggestion"  # ends the names of variants that nobody trains
+_PRUNED = "the search has pruned it"
+
+
+@dataclass
+class _Suggestion:
+    """What Optuna suggested, and how far its seeds have come."""
+
+    told: Any  # optuna.trial.Trial
+    trials: list[Trial]
+    waiting: list[Trial]  # not started by this process
+    scores: dict[int, float] = field(default_factory=dict)  # by seed, of those that are finished
+    running: list[Trial] = field(default_factory=list)
+    pruned: bool = False
+    failed: bool = False
+    stopped: bool = False  # by a signal, to go on later
+
+    @property
+    def first(self) -> Trial:
+        return self.trials[0]
+
+    def is_open(self) -> bool:
+        """Whether more seeds may start: the first has ended well."""
+        return not (self.pruned or self.failed) and self.first.seed in self.scores
+
+
+@dataclass(frozen=True)
+class Base:
+    """What all suggestions have in common.
+
+    Attributes:
+      examined: the experiment, without what is searched.
+      seeds: of each suggestion.
+      spaces: that are searched.
+    """
+
+    examined: Examined
+    seeds: tuple[int, ...]
+    spaces: tuple[Space, ...]
+
+
+def corners(base: Variant, spaces: Sequence[Space]) -> list[Variant]:
+    """Variants that try every end of every space and every choice, for examination alone."""
+    ends = {space.parameter: space.arguments for space in spaces}
+    most = max(map(len, ends.values()))
+    return [
+        Variant(
+            f"{base.name}{_OF_CORNERS}",
+            base.gin_files,
+            (
+                *base.bindings,
+                *(
+                    f"{parameter} = {values[min(index, len(values) - 1)]}"
+                    for parameter, values in ends.items()
+                ),
+            ),
+        )
+        for index in range(most)
+    ]
+
+
+def common(corner: Examined, spaces: Sequence[Space], seeds: Sequence[int]) -> Base:
+    """What suggestions share, by what was found of one of the `corners`."""
+    searched = {space.parameter for space in spaces}
+    variant = corner.variant
+    return Base(
+        replace(
+            corner,
+            variant=Variant(
+                variant.name.removesuffix(_OF_CORNERS),
+                variant.gin_files,
+                tuple(
+                    each
+                    for each in variant.bindings
+                    if each.partition("=")[0].strip() not in searched
+                ),
+            ),
+        ),
+        tuple(seeds),
+        tuple(spaces),
+    )
+
+
+class Search:
+    """Where the trials of a search come from.
+
+    Args:
+      study: its directory.
+      base: of every suggestion.
+      suggestions: how many the search has when it is finished.
+      seed: of Optuna's sampler.
+      record: called with the trials of each suggestion before they start.
+      say: called with a sentence on each suggestion that has ended.
+
+    Raises:
+      UserError: Optuna is not installed, or the directory holds a search of something else.
+    """
+
+    def __init__(
+        self,
+        study: Path,
+        base: Base,
+        suggestions: int,
+        seed: int,
+        record: Callable[[Sequence[Trial]], None],
+        say: Callable[[str], None],
+    ):
+        self._optuna = _optuna()
+        self._study = study
+        self._base = base
+        self._total = suggestions
+        self._seed = seed
+        self._record = record
+        self._say = say
+        self._search = self._opened()
+        self._asked = len(self._search.get_trials(deepcopy=False))
+        running = self._optuna.trial.TrialState.RUNNING
+        self._open = [
+            self._suggestion(self._optuna.trial.Trial(self._search, each._trial_id))
+            for each in self._search.get_trials(deepcopy=False, states=(running,))
+        ]
+        for suggestion in list(self._open):
+            self._take_in(suggestion)
+
+    def _opened(self) -> Any:
+        """Optuna's study, begun or gone on with."""
+        make_directory(self._study)
+        journal = self._study / JOURNAL
+        _mend(journal)
+        storage = self._optuna.storages.JournalStorage(
+            self._optuna.storages.journal.JournalFileBackend(str(journal))
+        )
+        iterations = self._base.examined.iterations
+        search = self._optuna.create_study(
+            storage=storage,
+            study_name=_NAME,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=self._optuna.pruners.MedianPruner(n_warmup_steps=iterations // _WARM_UP),
+        )
+        variant = self._base.examined.variant
+        now = {
+            "gin_files": list(variant.gin_files),
+            "bindings": list(variant.bindings),
+            "spaces": [str(space) for space in self._base.spaces],
+            "seeds": list(self._base.seeds),
+            "iterations": iterations,
+            "seed": self._seed,
+        }
+        before = search.user_attrs.get("search", now)
+        for name, value in now.items():
+            if before.get(name) != value:
+                raise UserError(
+                    f"{self._study} holds another search ({name}: {before.get(name)} there, {value} "
+                    "now): give another --base_dir, or the same command to go on with it."
+                )
+        search.set_user_attr("search", now)
+        return search
+
+    def _suggestion(self, told: Any) -> _Suggestion:
+        """What Optuna suggests in `told`, or has suggested there before."""
+        values = {space.parameter: _value(told, space) for space in self._base.spaces}
+        readable = naming.values({name: _short(text) for name, text in values.items()})
+        common = self._base.examined.variant
+        variant = Variant(
+            f"{common.name}/suggestion={told.number},{readable}",
+            common.gin_files,
+            (
+                *common.bindings,
+                *(f"{name} = {text}" for name, text in values.items()),
+                *_with_pruning(self._base.examined),
+            ),
+        )
+        trials = [
+            Trial(variant, seed, self._base.examined.iterations, self._base.examined.agent_steps)
+            for seed in self._base.seeds
+        ]
+        self._record(trials)
+        return _Suggestion(told, trials, list(trials))
+
+    def _take_in(self, suggestion: _Suggestion) -> None:
+        """Takes note of the seeds that were finished before."""
+        for trial in suggestion.trials:
+            run = progress(trial.directory(self._study))
+            if done(run, trial):
+                suggestion.waiting.remove(trial)
+                self._finished(suggestion, Result(trial, run, 0.0))
+        self._close(suggestion)
+
+    def next(self) -> Trial | None:
+        for suggestion in self._open:
+            if suggestion.waiting and (
+                suggestion.waiting[0] is suggestion.first or suggestion.is_open()
+            ):
+                trial = suggestion.waiting.pop(0)
+                suggestion.running.append(trial)
+                return trial
+        if self._asked >= self._total:
+            return None
+        # Of its own for each, so that what is suggested does not depend on when the search was begun.
+        self._search.sampler = self._optuna.samplers.TPESampler(
+            seed=(self._seed * 1_000_003 + self._asked) % 2**32
+        )
+        self._asked += 1
+        suggestion = self._suggestion(self._search.ask())
+        self._open.append(suggestion)
+        suggestion.running.append(suggestion.waiting.pop(0))
+        return suggestion.first
+
+    def left(self) -> int:
+        waiting = sum(len(each.waiting) for each in self._open if not (each.pruned or each.failed))
+        return waiting + (self._total - self._asked) * len(self._base.seeds)
+
+    def watch(self) -> None:
+        """Tells Optuna of the iterations that have ended, and the runs what it says to that."""
+        for suggestion in self._open:
+            for trial in suggestion.running:
+                directory = trial.directory(self._study)
+                iteration, value = _told(directory / VALUE)
+                if iteration <= _answered(directory / ANSWER):
+                    continue
+                if trial is suggestion.first and value is not None:
+                    self._report(suggestion, iteration, value)
+                self._answer(directory, iteration, suggestion.pruned)
+
+    def _report(self, suggestion: _Suggestion, step: int, value: float) -> None:
+        known = self._search.get_trials(deepcopy=False)[suggestion.told.number]
+        if step not in known.intermediate_values:  # else a kill came before the answer
+            suggestion.told.report(value, step)
+        if suggestion.told.should_prune():
+            suggestion.pruned = True
+
+    def _answer(self, directory: Path, iteration: int, prune: bool) -> None:
+        answer: dict[str, object] = {"iteration": iteration, "prune": prune}
+        if prune:
+            answer["why"] = _PRUNED
+        replace_file(directory / ANSWER, json.dumps(answer).encode())
+
+    def ended(self, result: Result) -> None:
+        for suggestion in list(self._open):
+            if result.trial in suggestion.running:
+                suggestion.running.remove(result.trial)
+                self._finished(suggestion, result)
+                self._close(suggestion)
+
+    def _finished(self, suggestion: _Suggestion, result: Result) -> None:
+        value = last_return(result.progress)
+        if result.interrupted:
+            suggestion.stopped = True
+        elif result.failure is not None or value is None:
+            suggestion.failed = True
+        elif _PRUNED in (result.progress.stopped or ""):
+            suggestion.pruned = True
+        else:
+            suggestion.scores[result.trial.seed] = value
+            self._report(
+                suggestion,
+                self._base.examined.iterations + len(suggestion.scores) - 1,
+                suggestion_score(suggestion.scores),
+            )
+
+    def _close(self, suggestion: _Suggestion) -> None:
+        """Tells Optuna how a suggestion ended, if it has."""
+        if suggestion.running or suggestion.stopped:
+            return
+        states, number = self._optuna.trial.TrialState, suggestion.told.number
+        complete = len(suggestion.scores) == len(suggestion.trials)
+        if suggestion.failed:
+            self._search.tell(number, state=states.FAIL)
+            self._say(f"Suggestion {number} failed, and counts for nothing.")
+        elif complete:
+            score = suggestion_score(suggestion.scores)
+            self._search.tell(number, score)
+            best = self._search.best_trial
+            self._say(
+                f"Suggestion {number}: return {score:,.2f} over {len(suggestion.scores)} seed"
+                f"{'s' * (len(suggestion.scores) != 1)}; the best is {best.number} with "
+                f"{best.value:,.2f}."
+            )
+            if best.number == number:
+                self._write_best(suggestion, score)
+        elif suggestion.pruned:
+            self._search.tell(number, state=states.PRUNED)
+            self._say(f"Suggestion {number} is pruned.")
+        else:
+            return
+        self._open.remove(suggestion)
+
+    def _write_best(self, suggestion: _Suggestion, score: float) -> None:
+        """Writes the best suggestion as a gin file, which `train` takes."""
+        variant, own = suggestion.first.variant, _with_pruning(self._base.examined)
+        seeds = ", ".join(map(str, self._base.seeds))
+        lines = [
+            f"# Suggestion {suggestion.told.number} of a search: return {score:,.2f}, the mean of seeds "
+            f"{seeds}.",
+            *(f'include "{_to_include(name)}"' for name in variant.gin_files),
+            "",
+            *(each for each in variant.bindings if each not in own),
+        ]
+        replace_file(self._study / BEST, ("\n".join(lines) + "\n").encode())
+
+    def summary(self) -> str:
+        """What has become of the suggestions, in a sentence."""
+        trials = self._search.get_trials(deepcopy=False)
+        states = self._optuna.trial.TrialState
+        complete, pruned, failed = (
+            sum(each.state == state for each in trials)
+            for state in (states.COMPLETE, states.PRUNED, states.FAIL)
+        )
+        told = f"{len(trials)} suggestions: {complete} complete, {pruned} pruned, {failed} failed"
+        if not complete:
+            return f"{told}."
+        best = self._search.best_trial
+        values = ", ".join(f"{name} = {value}" for name, value in best.params.items())
+        return f"{told}; the best is {best.number} ({values}) with a return of {best.value:,.2f}."
+
+
+def suggestion_score(scores: dict[int, float]) -> float:
+    """The mean over seeds."""
+    return sum(scores.values()) / len(scores)
+
+
+def _optuna() -> Any:
+    try:
+        optuna = importlib.import_module("optuna")
+        importlib.import_module("optuna.storages.journal")
+    except ModuleNotFoundError as error:
+        raise UserError("--optuna needs Optuna: pip install 'dopamine-lite[optuna]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _mend(journal: Path) -> None:
+    """Takes from the journal what a killed process left: a part of a line, and its lock.
+
+    Only the process that holds the study's lock comes here.
+    """
+    for lock in journal.parent.glob(f"{journal.name}.lock*"):
+        lock.unlink()
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(journal, whole)
+
+
+def _value(told: Any, space: Space) -> str:
+    """What Optuna suggests for a parameter, as gin text."""
+    if space.kind == "choice":
+        return str(told.suggest_categorical(space.parameter, list(space.arguments)))
+    if space.kind == "int":
+        return repr(told.suggest_int(space.parameter, *map(int, space.arguments)))
+    low, high = map(float, space.arguments)
+    return repr(told.suggest_float(space.parameter, low, high, log=space.kind == "loguniform"))
+
+
+def _short(text: str) -> str:
+    """A value for a name that a number makes unique."""
+    try:
+        return repr(float(f"{float(text):.4g}")) if "." in text or "e" in text else text
+    except ValueError:
+        return text
+
+
+def _told(path: Path) -> tuple[int, float | None]:
+    """The newest iteration that a run has told of, -1 for none, and its value."""
+    try:
+        told = strict_json.expect(dict, strict_json.read(path))
+        strict_json.number(told["value"])
+        value = told["value"]
+        return strict_json.whole(told["iteration"]), None if value is None else float(value)
+    except (FileNotFoundError, KeyError, ValueError):
+        return -1, None
+
+
+def _answered(path: Path) -> int:
+    """The newest iteration that a run has been answered to, -1 for none."""
+    with contextlib.suppress(FileNotFoundError, KeyError, ValueError):
+        return strict_json.whole(strict_json.expect(dict, strict_json.read(path))["iteration"])
+    return -1
+
+
+def _to_include(name: str) -> str:
+    path = user_path(name)
+    if path.is_file():
+        return str(path.absolute())
+    return configuration.find_config(name).relative_to(configuration.packaged_configs()).as_posix()
+
+
+def _with_pruning(examined: Examined) -> list[str]:
+    """Bindings by which a run tells of its iterations and may be ended after one."""
+    phase = "eval" if examined.evaluates else "train"
+    return [
+        f"Runner.callbacks = [{', '.join([*examined.callbacks, '@Prune'])}]",
+        f"Prune.metric = '{phase}/average_return'",
+        f"Prune.wait_seconds = {_WAIT_SECONDS}",
+    ]

@@ -1,0 +1,246 @@
+"""A study: a directory of trials, each an ordinary run, and the record of what they are.
+
+D/study.json                 the commands that made the study, and its trials
+D/dqn_cartpole/seed=0/       a trial: a run like any other
+D/dqn_cartpole/seed=0.txt    what it printed
+D/.lock                      held by the process that carries the study out
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dopamine_lite.common import strict_json
+from dopamine_lite.common.checkpointing.storage import (
+    lock_directory,
+    make_directory,
+    replace_file,
+    unlock,
+)
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.plain_files import check_directory
+from dopamine_lite.runner.directory import check_writable, is_run
+from dopamine_lite.study import naming
+from dopamine_lite.study.grid import Values, crossed
+
+FILE = "study.json"
+_SCHEMA = 1
+_LENGTH = "Runner.num_iterations"  # a run may be made longer
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One configuration of a study, of which every seed is a trial.
+
+    Attributes:
+      name: of its directory in the study's, such as "dqn_cartpole/gamma=0.9".
+      gin_files: that make the experiment together, one loaded after another.
+      bindings: that are loaded after these.
+    """
+
+    name: str
+    gin_files: tuple[str, ...]
+    bindings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a study.
+
+    Attributes:
+      iterations: that it has when it is finished.
+      agent_steps: likewise.
+    """
+
+    variant: Variant
+    seed: int
+    iterations: int
+    agent_steps: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant.name}/seed={self.seed}"
+
+    def directory(self, study: Path) -> Path:
+        return study / self.variant.name / f"seed={self.seed}"
+
+    def output(self, study: Path) -> Path:
+        """The file with what the trial prints."""
+        return study / self.variant.name / f"seed={self.seed}.txt"
+
+    def arguments(self, study: Path) -> list[str]:
+        """The command line that begins this run or goes on with it."""
+        return [
+            *("train", "--base_dir", str(self.directory(study))),
+            *(word for name in self.variant.gin_files for word in ("--gin_files", name)),
+            *(word for binding in self.variant.bindings for word in ("--gin_bindings", binding)),
+            *("--seed", str(self.seed)),
+        ]
+
+
+def variants(
+    gin_files: Sequence[str], axes: Sequence[Values], bindings: Sequence[str]
+) -> list[Variant]:
+    """Every experiment with every combination of the axes' values.
+
+    Args:
+      gin_files: an experiment each; files joined by commas make one together.
+      axes: with values only.
+      bindings: of all.
+
+    Raises:
+      UserError: there is no such file, or an experiment is named twice.
+    """
+    groups = [tuple(filter(None, map(str.strip, text.split(",")))) for text in gin_files]
+    if not all(groups):
+        raise UserError("--gin_files names no file: give a path or a packaged name.")
+    twice = [",".join(group) for group, times in Counter(groups).items() if times > 1]
+    if twice:
+        raise UserError(f"--gin_files {twice[0]} is given more than once: seeds are for repeats.")
+    found = []
+    for group, name in zip(groups, naming.experiments(groups), strict=True):
+        for bound in crossed(axes):
+            found.append(
+                Variant(
+                    f"{name}/{naming.values(bound)}" if bound else name,
+                    group,
+                    (*bindings, *(f"{parameter} = {text}" for parameter, text in bound.items())),
+                )
+            )
+    return _with_names_of_their_own(found)
+
+
+def _with_names_of_their_own(found: list[Variant]) -> list[Variant]:
+    """The same, those that would share a directory told apart by a digest."""
+    times = Counter(variant.name for variant in found)
+    return [
+        variant
+        if times[variant.name] == 1
+        else Variant(f"{variant.name}-{_digest(variant)}", variant.gin_files, variant.bindings)
+        for variant in found
+    ]
+
+
+def _digest(variant: Variant) -> str:
+    text = json.dumps([variant.gin_files, variant.bindings])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def check_place(directory: Path) -> None:
+    """Raises UserError where no study can be made or gone on with. Leaves nothing behind."""
+    if is_run(directory):
+        raise UserError(
+            f"{directory} holds a run: give a study a directory of its own with --base_dir."
+        )
+    check_directory(directory)
+    if directory.is_dir() and not (directory / FILE).is_file():
+        other = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
+        if other:
+            raise UserError(
+                f"{directory} holds other things ({min(other)}) and no study: give an empty or a new "
+                "directory."
+            )
+    check_writable(directory, f"give another --base_dir than {directory}")
+
+
+def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
+    """Writes study.json, or adds to it what it does not have.
+
+    Raises:
+      UserError: the file is damaged, or one of the trials is another there.
+    """
+    known = read(directory) or {"schema": _SCHEMA, "commands": [], "trials": []}
+    commands, entries = known["commands"], {entry["name"]: entry for entry in known["trials"]}
+    for trial in trials:
+        entry = _entry(trial)
+        before = entries.setdefault(trial.name, entry)
+        if before["experiment"] != entry["experiment"]:
+            raise UserError(
+                f"The trial {trial.name} of the study in {directory} has {_said(before)}, and this "
+                f"command gives it {_said(entry)}: give another --base_dir, or the same bindings."
+            )
+        entries[trial.name] = entry  # it may be longer now
+    if command not in commands:
+        commands.append(command)
+    content = known | {"trials": list(entries.values())}
+    make_directory(directory)
+    replace_file(directory / FILE, json.dumps(content, indent=1).encode() + b"\n")
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """What study.json says; None where there is none.
+
+    Raises:
+      UserError: the file is damaged or of another version of dopamine_lite.
+    """
+    path = directory / FILE
+    try:
+        known = strict_json.expect(dict, strict_json.read(path))
+        if known.get("schema") != _SCHEMA:
+            raise UserError(
+                f"{path} has schema {known.get('schema')}, this dopamine_lite reads {_SCHEMA}: use the "
+                "version that the study was begun with."
+            )
+        for command in strict_json.expect(list, known["commands"]):
+            strict_json.expect(str, command)
+        for entry in strict_json.expect(list, known["trials"]):
+            strict_json.expect(str, strict_json.expect(dict, entry)["name"])
+            for texts in strict_json.expect(dict, entry["experiment"]).values():
+                for text in strict_json.expect(list, texts):
+                    strict_json.expect(str, text)
+    except FileNotFoundError:
+        return None
+    except (KeyError, ValueError) as error:
+        problem = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{path} is damaged ({problem}): restore it, or move it away; the runs are not touched "
+            "and the same command goes on with them."
+        ) from error
+    return dict(known)
+
+
+def _entry(trial: Trial) -> dict[str, Any]:
+    bindings = trial.variant.bindings
+    return {
+        "name": trial.name,
+        "seed": trial.seed,
+        "experiment": {
+            "gin_files": list(trial.variant.gin_files),
+            "bindings": [each for each in bindings if not _is_length(each)],
+        },
+        "iterations": trial.iterations,
+        "agent_steps": trial.agent_steps,
+    }
+
+
+def _is_length(binding: str) -> bool:
+    return binding.partition("=")[0].strip() == _LENGTH
+
+
+def _said(entry: dict[str, Any]) -> str:
+    experiment = entry["experiment"]
+    return ", ".join([*experiment["gin_files"], *experiment["bindings"]])
+
+
+@contextlib.contextmanager
+def in_one_process(directory: Path) -> Iterator[None]:
+    """Raises UserError where another process carries out the study in `directory`."""
+    make_directory(directory)
+    try:
+        lock = lock_directory(directory, lambda _: None)
+    except UserError as error:
+        raise UserError(
+            f"Another process carries out the study in {directory}: wait until it has ended, or stop "
+            "it, for this one to go on."
+        ) from error
+    try:
+        yield
+    finally:
+        unlock(lock)

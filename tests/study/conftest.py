@@ -1,0 +1,59 @@
+"""Sweeps of tables, whose trials last seconds, and what two equal runs have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dopamine_lite.common.checkpointing import Checkpointer, digest
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "Runner.num_iterations": 2,
+    "Runner.training_steps": 400,
+    "Runner.checkpoint_every_steps": 200,
+    "Runner.evaluation_episodes": 2,
+    "Runner.max_steps_per_episode": 100,
+}
+LONG = SMALL | {"Runner.num_iterations": 40, "Runner.training_steps": 2000}
+
+
+def bindings(settings: dict[str, object]) -> list[str]:
+    return [f"--gin_bindings={name}={value}" for name, value in settings.items()]
+
+
+def start(*arguments: object, **options) -> subprocess.Popen[str]:
+    """Starts `python -m dopamine_lite` as a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("variables", {})
+    return subprocess.Popen(
+        [sys.executable, "-m", "dopamine_lite", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def result(run: Path) -> dict[str, object]:
+    """What equal runs have in common, to the last bit."""
+    state = dict(Checkpointer(run / "checkpoints").load(rings=True).state)
+    for name in ("logs", "train_seconds"):  # event files and times differ from run to run
+        del state[name]
+    lines = (run / "logs" / "iterations.jsonl").read_text().splitlines()
+    return {
+        "iterations": [
+            {key: value for key, value in json.loads(line).items() if key != "time"}
+            for line in lines
+        ],
+        "episodes": (run / "logs" / "episodes.jsonl").read_bytes(),
+        "config": (run / "config.gin").read_text(),
+        "state": digest(state),
+    }
+
+
+def results(study: Path, *names: str) -> dict[str, dict[str, object]]:
+    return {name: result(study / name) for name in names}
