@@ -180,6 +180,7 @@ class Runner:
                 "log_every_steps": log_every_steps,
                 "schedule": schedule,
                 "from_run": from_run,
+                "console": None,  # whoever is watching, it is the same experiment
             },
         )
         with self._configuration.in_force():

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dopamine_lite.cli import evaluate
+from dopamine_lite.experiment import evaluation
 from dopamine_lite.experiment.evaluation import summary
 
 
@@ -106,7 +106,7 @@ def test_summary():
 
 
 def test_interval_covers_the_mean_as_often_as_it_says(monkeypatch):
-    monkeypatch.setattr(evaluate, "_RESAMPLES", 500)
+    monkeypatch.setattr(evaluation, "_RESAMPLES", 500)
     generator = np.random.default_rng(1)
     covered = 0
     for _ in range(60):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from dopamine_lite import Experiment, Run, UserError
 from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer
+from dopamine_lite.common.metrics.console import LineConsole
 from dopamine_lite.common.metrics.logbook import read_iterations
 from dopamine_lite.runner.runner import Stopped
 from tests.cli.conftest import cli, files_below, gin_files, runs
@@ -139,6 +141,15 @@ def test_a_longer_run_from_its_directory(tmp_path):
     q_learning("Runner.num_iterations = 1").run(tmp_path / "parts")
     Experiment.of_run(tmp_path / "parts", ["Runner.num_iterations = 3"]).run(tmp_path / "parts")
     assert results(tmp_path / "parts") == results(tmp_path / "whole")
+
+
+def test_where_progress_is_shown_is_no_part_of_the_experiment(tmp_path):
+    q_learning("Runner.num_iterations = 1").run(tmp_path / "run", LineConsole(None))
+    shown = io.StringIO()
+    again = Experiment.of_run(tmp_path / "run", ["Runner.num_iterations = 2"])
+    again.run(tmp_path / "run", LineConsole(shown))
+    Experiment.of_run(tmp_path / "run", ["Runner.num_iterations = 3"]).run(tmp_path / "run")
+    assert "iteration 2: 600 of 600 steps" in shown.getvalue()
 
 
 def test_evaluations_repeat_and_are_those_of_the_command(tmp_path, cli):
