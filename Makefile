@@ -52,6 +52,13 @@ bench: install  ## speed beside the floor, updates of each agent, a million fram
 	$(BIN)/python benchmarks/bench.py updates
 	$(BIN)/python benchmarks/bench.py replay
 
+SUITES := classic box2d minatar classics pong atari60
+$(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of baselines/; goes on where it was stopped
+	$(BIN)/python baselines/suite.py $(@:baselines-%=%) $(SWEEP)
+
+baselines:  ## how to run a suite of baselines: make baselines-classic SWEEP="--seeds 0:3", and others
+	@echo "make $(SUITES:%=baselines-%), with flags of sweep as SWEEP='--seeds 0:3 --parallel 1'"
+
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,5 +71,5 @@ format: install  ## puts the code into its format
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-all test-oracle test-extras test-learning bench lint format clean
+.PHONY: help install demo test test-all test-oracle test-extras test-learning bench baselines $(SUITES:%=baselines-%) lint format clean
 .DEFAULT_GOAL := help

@@ -26,6 +26,7 @@ from dopamine_lite.cli import train
 from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import read_iterations
+from dopamine_lite.configuration.sources import Sources
 
 HERE = Path(__file__).parent
 EPISODES = 100
@@ -39,6 +40,8 @@ FINAL = (
     "last_train_return",
     "commit",
     "protocol",
+    "processor",
+    "hours",
 )
 TOLD = ("Runner.seed", "AtariEnvironment.game", "MinAtarEnvironment.game")  # in other columns
 
@@ -75,7 +78,7 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
     steps = iterations[-1]["agent_steps"]
     evaluation = _evaluation(directory, steps)
     started = made["started"]
-    starts = [_flags(directory, start["command"]) for start in (started, *made["resumed"])]
+    starts = [_sources(directory, start) for start in (started, *made["resumed"])]
     if not starts[0].gin_files:
         raise UserError(f"{directory} does not tell its config: `{started['command']}` began it.")
     key = {
@@ -92,8 +95,17 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
         "last_train_return": iterations[-1]["train"]["average_return"],
         "commit": _short(started["commits"]["dopamine_lite"]),
         "protocol": "; ".join(f"{name} {value}" for name, value in evaluation["protocol"].items()),
+        "processor": (started.get("machine") or {}).get("processor"),
+        "hours": _hours(iterations),
     }
     return [_text(row) for row in curves], _text(final)
+
+
+def _hours(iterations: list[dict[str, Any]]) -> float:
+    """What training and its evaluations took, by the clock."""
+    times = [row.get("time", {}) for row in iterations]
+    names = ("train_seconds", "eval_seconds")
+    return round(sum(time.get(name, 0.0) for time in times for name in names) / 3600, 3)
 
 
 def _planned_iterations(directory: Path) -> int:
@@ -113,6 +125,15 @@ def _point(iteration: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_evaluated(directory: Path) -> bool:
+    """Whether `_evaluation` of the last checkpoint is there."""
+    try:
+        _evaluation(directory, read_iterations(directory)[-1]["agent_steps"])
+    except UserError:
+        return False
+    return True
+
+
 def _evaluation(directory: Path, steps: int) -> dict[str, Any]:
     """What `evaluate` wrote of the checkpoint at `steps`, with seed 0 and over 100 episodes."""
     names = (
@@ -130,18 +151,23 @@ def _evaluation(directory: Path, steps: int) -> dict[str, Any]:
     )
 
 
-def _flags(directory: Path, command: str) -> flags.FlagValues:
-    """The flags in the `command` by which the run was started or resumed."""
-    words = shlex.split(command)
+def _sources(directory: Path, start: dict[str, Any]) -> Sources:
+    """The gin files and bindings that the run was started or resumed by.
+
+    Runs of earlier versions tell them by their command alone.
+    """
+    if "config" in start:
+        return Sources(**{name: tuple(each) for name, each in start["config"].items()})
+    words = shlex.split(start["command"])
     flag_values = flags.FlagValues()
     train.define_flags(flag_values)
     try:
         flag_values(words[words.index("train") :])
     except (ValueError, flags.Error) as error:
         raise UserError(
-            f"{directory} was not made by `dopamine-lite train` but by `{command}`."
+            f"{directory} was not made by `dopamine-lite train` but by `{start['command']}`."
         ) from error
-    return flag_values
+    return Sources(tuple(flag_values.gin_files), tuple(flag_values.gin_bindings))
 
 
 def _config(name: str) -> str:
@@ -150,11 +176,11 @@ def _config(name: str) -> str:
     return "/".join(path.with_suffix(path.suffix or ".gin").parts[-2:])
 
 
-def _bindings(starts: list[flags.FlagValues]) -> str:
+def _bindings(starts: list[Sources]) -> str:
     """What a run's starts bound, but for what other columns tell, in one order and spelling."""
     bound = {}
-    for flag_values in starts:
-        for binding in flag_values.gin_bindings:
+    for sources in starts:
+        for binding in sources.gin_bindings:
             name, equals, value = (part.strip() for part in binding.partition("="))
             bound[name] = " ".join(f"{name} {equals} {value}".split())
     return "; ".join(bound[name] for name in sorted(bound.keys() - set(TOLD)))
@@ -187,7 +213,8 @@ def _read(name: str) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        columns = FINAL if name == "final.csv" else CURVES
+        return [dict.fromkeys(columns, "") | row for row in csv.DictReader(file)]
 
 
 def _write(name: str, columns: tuple[str, ...], rows: list[dict[str, str]]) -> None:

@@ -53,7 +53,11 @@ def make_run(tmp_path):
         made.append(directory)
         (directory / "logs").mkdir(parents=True)
         (directory / "evaluations").mkdir()
-        start = {"command": command, "commits": {"dopamine_lite": commit}}
+        start = {
+            "command": command,
+            "commits": {"dopamine_lite": commit},
+            "machine": {"processor": "A processor"},
+        }
         again = [start | {"command": other} for other in resumed]
         about = {"schema": 1, "seed": seed, "environment": environment}
         made_by = about | {"started": start, "resumed": again}
@@ -61,7 +65,11 @@ def make_run(tmp_path):
         (directory / "config.gin").write_text("Runner.num_iterations = 2\n")
         lines = [
             json.dumps(
-                {"iteration": steps // 200 - 1, "agent_steps": steps}
+                {
+                    "iteration": steps // 200 - 1,
+                    "agent_steps": steps,
+                    "time": {"train_seconds": 80.0, "eval_seconds": 10.0},
+                }
                 | (phases or {"train": PHASE, "eval": PHASE})
             )
             for steps in (200, 400)
@@ -97,6 +105,8 @@ def test_the_rows_of_a_run(collect, make_run, capsys):
         "last_train_return": "21.5",
         "commit": "1234567890ab+changes.1a2b3c4d",
         "protocol": "environment CartPole-v1; max_steps_per_episode 500",
+        "processor": "A processor",
+        "hours": "0.05",
     }
     curves = rows(collect, "curves.csv")
     assert [point["agent_steps"] for point in curves] == ["200", "400"]
@@ -156,6 +166,19 @@ def test_config_and_bindings_of_a_command(collect, make_run, command, resumed, c
     collect.main([make_run(command, resumed=resumed)])
     (row,) = rows(collect, "final.csv")
     assert (row["config"], row["bindings"]) == (config, bindings)
+
+
+def test_a_run_that_tells_its_files_and_bindings(collect, make_run):
+    run = make_run("python study.py")
+    known = json.loads((run / "provenance.json").read_text())
+    known["started"]["config"] = {
+        "gin_files": ["a/b.gin"],
+        "gin_bindings": ["C.d=1", "Runner.seed = 0"],
+    }
+    (run / "provenance.json").write_text(json.dumps(known))
+    collect.main([run])
+    (row,) = rows(collect, "final.csv")
+    assert (row["config"], row["bindings"]) == ("a/b.gin", "C.d = 1")
 
 
 def test_a_run_without_evaluation_phases_or_commit_or_whole_episodes(collect, make_run, capsys):
