@@ -14,7 +14,7 @@ import pandas as pd
 
 from dopamine_lite.analysis import statistics
 from dopamine_lite.analysis.runs import Runs, to_stderr
-from dopamine_lite.analysis.selection import Report, select
+from dopamine_lite.analysis.selection import Report, select, some
 from dopamine_lite.common import strict_json
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.names import did_you_mean
@@ -78,10 +78,9 @@ def scores(
     if missing.all():
         raise UserError(_nothing(score, metric))
     if missing.any():
-        some = ", ".join(table[missing]["run"][:3])
         report(
-            f"{missing.sum()} of {len(table)} runs left out, which have no {column} at their end: {some}"
-            f"{' and others' * (missing.sum() > 3)}. What is left may flatter their groups."
+            f"{missing.sum()} of {len(table)} runs left out, which have no {column} at their end: "
+            f"{some(table[missing]['run'])}. What is left may flatter their groups."
         )
     return table[~missing].reset_index(drop=True)
 
@@ -344,7 +343,10 @@ def _evaluations(directory: Path, steps: int) -> dict[tuple[int, int], float]:
             continue
         try:
             returns = strict_json.expect(list, strict_json.read(path)["returns"])
-            found[int(match[2]), -int(match[3])] = float(np.mean([float(each) for each in returns]))
+            values = [float(each) for each in returns]
+            if len(values) != int(match[2]) or not values:
+                raise ValueError(f"it has {len(values)} returns")
+            found[int(match[2]), -int(match[3])] = float(np.mean(values))
         except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
             raise UserError(
                 f"{path} is damaged ({error}): evaluate the run again, or remove the file."
