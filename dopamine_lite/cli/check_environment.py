@@ -9,7 +9,7 @@ import functools
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from absl import flags
 
@@ -46,7 +46,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_count(
         flag_values, "steps", 1_000, "agent steps of each of its plays, over all streams"
     )
-    run_directory.define_count(flag_values, "num_envs", 1, "streams stepped together")
+    flags.DEFINE_integer(
+        "num_envs",
+        None,
+        "streams stepped together (default: the experiment's, or 1)",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
     run_directory.define_seed(flag_values)
 
 
@@ -59,18 +65,23 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
     from dopamine_lite import configuration
     from dopamine_lite.runner.environment_check import EnvironmentCheck
 
-    make, limit = _environment(arguments, flag_values.gin_files, flag_values.gin_bindings)
-    check = EnvironmentCheck(make, flag_values.num_envs, flag_values.steps, flag_values.seed, limit)
+    make = _environment(arguments, flag_values.gin_files, flag_values.gin_bindings)
+    limit, num_envs = (
+        configuration.bound("Runner", name) if flag_values.gin_files else None
+        for name in ("max_steps_per_episode", "num_envs")
+    )
+    num_envs = flag_values.num_envs or num_envs or 1
+    check = EnvironmentCheck(make, num_envs, flag_values.steps, flag_values.seed, limit)
     spec = configuration.construct(check.spec)
     _say(_title(spec, flag_values.steps, flag_values.seed))
     for sentence in _declared(spec):
         _say(sentence)
     played = check.play()
-    for sentence in (*_seen(played), *_repeated(check, played), *_unwrapped(check)):
+    for sentence in _seen(played):
         _say(sentence)
-    _say(_drawn(check))
-    for sentence in _fitting(spec):
-        _say(sentence)
+    for part in (_repeated(check, played), _drawn(check), _fitting(spec)):
+        for sentence in part:
+            _say(sentence)
     print()
     for warning in check.warnings:
         _say(f"Warning: {warning}")
@@ -81,15 +92,15 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 def _environment(
     ids: Sequence[str], gin_files: Sequence[str], gin_bindings: Sequence[str]
-) -> tuple[Callable[..., Environment], int | None]:
-    """What makes the environment, and `Runner.max_steps_per_episode`."""
+) -> Callable[..., Environment]:
+    """What makes the environment, as `Runner.environment` does; loads what is bound on it."""
     from dopamine_lite import configuration
 
     if ids:
         from dopamine_lite.environments.factory import create_environment
 
         configuration.load([], gin_bindings)
-        return functools.partial(create_environment, id=ids[0]), None
+        return functools.partial(create_environment, id=ids[0])
     from dopamine_lite.common.tensorflow_setup import import_quietly
 
     for name in gin_files:
@@ -101,12 +112,12 @@ def _environment(
         raise UserError(
             f"{' and '.join(gin_files)} bind no Runner.environment: name a whole experiment, or an ID."
         )
-    return make, configuration.bound("Runner", "max_steps_per_episode")
+    return cast("Callable[..., Environment]", make)
 
 
 def _title(spec: EnvironmentSpec, steps: int, seed: int) -> str:
     streams = f"{spec.num_envs} streams" if spec.num_envs > 1 else "1 stream"
-    return f"{spec.id}, {streams}, plays of {steps:,} agent steps of random legal actions, seed {seed}:"
+    return f"{spec.id} with random legal actions: {streams}, {steps:,} agent steps, seed {seed}"
 
 
 def _declared(spec: EnvironmentSpec) -> Iterator[str]:
@@ -139,7 +150,8 @@ def _seen(played: Played) -> Iterator[str]:
     returns = f"returns of {_range(found['min_return'], found['max_return'])}"
     if found["min_return"] < found["max_return"]:
         returns += f", {found['average_return']:,.4g} on average"
-    yield f"- {count} ended, of {_range(min(lengths), max(lengths))} steps; {returns}; {rewards}."
+    steps = f"{_range(min(lengths), max(lengths))} step{'s' * (max(lengths) > 1)}"
+    yield f"- {count} ended, of {steps}; {returns}; {rewards}."
 
 
 def _range(low: float, high: float) -> str:
@@ -155,11 +167,13 @@ def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
     difference = first_difference(played, again)
     if difference is None:
         yield "- Made anew with the same seed and given the same actions, it shows the same again."
-        if first_difference(played, check.other_seed()) is None:
-            yield "- Another seed changes nothing: it draws nothing, or takes no notice of its seed."
-        else:
-            yield "- With another seed it shows something else."
-            yield from _streams(check)
+        draws = first_difference(played, check.other_seed()) is not None
+        yield (
+            "- With another seed it shows something else."
+            if draws
+            else "- Another seed changes nothing: it draws nothing, or takes no notice of its seed."
+        )
+        yield from _streams(check, draws)
     else:
         step, name = difference
         where = f"step {step:,}" if step else "the first reset"
@@ -170,19 +184,20 @@ def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
         )
         yield "- The same seed does not give the same episodes: see below."
     yield f"- {speed:,.0f} agent steps a second, without an agent."
+    yield from _unwrapped(check, repeats=difference is None)
 
 
-def _streams(check: EnvironmentCheck) -> Iterator[str]:
+def _streams(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
+    """Whether there can be several, and whether they differ if they draw what they show."""
     try:
         equal = check.equal_streams()
     except Exception as error:  # whatever the user's code says to a second one
-        yield (
-            f"- Two at once cannot be made ({type(error).__name__}: {error}): Runner.num_envs stays 1."
-        )
+        what = f"{type(error).__name__}: {_original(error)}"
+        yield f"- There cannot be two of it at once ({what}): leave Runner.num_envs at 1."
         return
     if equal is None:
         yield "- Streams side by side, given the same actions, differ."
-    else:
+    elif draws:
         check.warnings.append(
             f"The streams {equal[0]} and {equal[1]} show the same throughout if they are given the "
             "same actions, though another seed changes what they show: they share what they draw."
@@ -190,17 +205,17 @@ def _streams(check: EnvironmentCheck) -> Iterator[str]:
         yield "- Streams side by side repeat each other: see below."
 
 
-def _unwrapped(check: EnvironmentCheck) -> Iterator[str]:
-    """What Gymnasium's environment does by itself, where it is one."""
+def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
+    """What Gymnasium's environment does by itself, where it is one; anew it `repeats` or not."""
     found = check.alone()
     if found is None:
         return
     if found.repeats:
         yield "- reset(seed=...) alone gives the same episode again."
-    else:
+    elif repeats:
         yield (
-            "- reset(seed=...) alone does not give the same episode again. Runs make environments anew "
-            "for every segment, so that theirs repeat if a new one does."
+            "- reset(seed=...) alone does not give the same episode again; a run makes its environments "
+            "anew for every segment, so that it repeats all the same."
         )
     if found.rewritten is None:
         yield "- Observations stay as they were returned."
@@ -211,12 +226,21 @@ def _unwrapped(check: EnvironmentCheck) -> Iterator[str]:
         )
 
 
-def _drawn(check: EnvironmentCheck) -> str:
+def _original(error: Exception) -> BaseException:
+    """`error` without what gin makes of it."""
+    from dopamine_lite import configuration
+
+    return configuration.original(error)
+
+
+def _drawn(check: EnvironmentCheck) -> Iterator[str]:
     try:
         height, width, _ = check.picture()
-    except UserError as error:
-        return f"- It cannot be filmed by `record`: {error}"
-    return f"- It draws pictures of {width} x {height}."
+    except Exception as error:  # of the user's code as well: whoever films nothing needs none of it
+        what = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        yield f"- It cannot be filmed by `record`: {what}{_original(error)}"
+    else:
+        yield f"- It draws pictures of {width} x {height}."
 
 
 def _fitting(spec: EnvironmentSpec) -> Iterator[str]:

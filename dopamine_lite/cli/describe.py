@@ -128,7 +128,7 @@ def _of_one_parameter(about: Description, name: str) -> Description:
         return dataclasses.replace(about, parameters=kept)
     part = about.part.name
     if name in about.given:
-        raise UserError(f"{part}.{name} cannot be bound: what makes a {part} gives it.")
+        raise UserError(f"{part}.{name} cannot be bound: what makes the part gives it.")
     names = [each.name for each in about.parameters]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"those it has: {', '.join(names) or 'none'}."

@@ -322,7 +322,7 @@ def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gy
     if draw:
         arguments["render_mode"] = "rgb_array"
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no word about its absence
-    with _clear_errors(id, options):
+    with _clear_errors(id, options, draw):
         env = gymnasium.make(id, limit, disable_env_checker=True, **arguments, **options)
     modes = env.metadata.get("render_modes") or []
     if draw and "rgb_array" not in modes:
@@ -335,8 +335,11 @@ def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gy
 
 
 @contextlib.contextmanager
-def _clear_errors(id: str, options: dict[str, Any]) -> Iterator[None]:
-    """Silence about newer versions; a sentence where a package or an option is missing."""
+def _clear_errors(id: str, options: dict[str, Any], draw: bool = False) -> Iterator[None]:
+    """Silence about newer versions; a sentence where a package or an option is missing.
+
+    With `draw` it is asked to.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -352,7 +355,8 @@ def _clear_errors(id: str, options: dict[str, Any]) -> Iterator[None]:
         raise UserError(f"{id} cannot be made: {str(error).rstrip('.')}.") from error
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown and unknown[1] == "render_mode":
+        takes_nothing = draw and re.search(r"\w\(\) takes no arguments", str(error))
+        if takes_nothing or (unknown and unknown[1] == "render_mode"):
             raise UserError(f"{id} does not draw: it takes no render_mode.") from error
         if unknown and unknown[1] in options:
             known = ", ".join(_known_options(id)) or "none"

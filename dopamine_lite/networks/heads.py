@@ -209,7 +209,7 @@ class CategoricalHead(_Streams):
 
     Args:
       seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
-      num_atoms: Z.
+      num_atoms: Z, how many there are.
       vmin: the least atom.
       vmax: the greatest atom.
     """
@@ -270,7 +270,7 @@ class QuantileHead(_Streams):
 
     Args:
       seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
-      num_quantiles: Q.
+      num_quantiles: Q, how many there are.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dopamine_lite import configuration
 from dopamine_lite.common.checkpointing import checkpointer
 from dopamine_lite.common.checkpointing.storage import Damaged
 from tests.cli.test_main import _modules_imported_by
@@ -30,6 +31,64 @@ def test_report_of_a_run(runs, cli):
     assert report["agent"]["replay"] == "CircularReplay"
     assert report["provenance"]["started"]["versions"]["tensorflow"]
     assert report["provenance"]["protocol"]["environment"] == "CartPole-v1"
+
+
+def test_all_settings_by_whose_they_are(runs, cli):
+    report = json.loads(cli("inspect", "--base_dir", runs["dqn"], "--json").out)
+    agent, environment = report["agent_settings"], report["environment_settings"]
+    assert next(iter(agent)).startswith("DQNAgent.")  # then its parts, as it refers to them
+    assert agent["DQNAgent.gamma"] == "0.99"
+    assert agent["Adam.learning_rate"] == "0.001"
+    assert agent["CircularReplay.replay_capacity"] == "1000"
+    assert agent["EpsilonGreedy.epsilon_train"] == "0.05"
+    assert environment == {
+        "create_environment.id": "'CartPole-v1'",
+        "create_environment.kwargs": "None",
+    }
+    assert report["other_settings"]["tensorflow_threads.intra_op"] == "1"
+    # Each setting of the config is in one of the sections.
+    text = (runs["dqn"] / "config.gin").read_text()
+    sections = ("experiment", "agent_settings", "environment_settings", "other_settings")
+    shown = [name for section in sections for name in report[section]]
+    bound = [name for name, value in configuration.statements(text).items() if value]
+    assert sorted(shown) == sorted(bound)
+    assert "\n  Adam.learning_rate " in cli("inspect", "--base_dir", runs["dqn"]).out
+
+
+def test_resumes_are_lines(gin_files, cli, tmp_path):
+    """Each with the step that it went on from; what had changed since the last start beside it."""
+    run = tmp_path / "run"
+    for iterations in (1, 2, 3):
+        arguments = ("train", "--base_dir", run, "--gin_files", gin_files["random"])
+        ran = cli(*arguments, "--gin_bindings", f"Runner.num_iterations = {iterations}")
+        assert ran.status == 0, ran.err
+    path = run / "provenance.json"
+    known = json.loads(path.read_text())
+    assert [start["agent_steps"] for start in (known["started"], *known["resumed"])] == [
+        0,
+        200,
+        400,
+    ]
+    first, second = known["resumed"]
+    first["time"], first["commits"] = (
+        "2026-11-27T10:02:33+00:00",
+        {"dopamine_lite": "abcdef0123456"},
+    )
+    second |= {"time": 5, "commits": {"dopamine_lite": "abcdef0123456+changes.1234"}}
+    second["versions"]["numpy"] = "9.9\x1b[2J"
+    del second["agent_steps"]  # as an earlier version left it
+    path.write_text(json.dumps(known))
+    shown = cli("inspect", "--base_dir", run)
+    rows = dict(
+        line.strip().split(None, 1) for line in shown.out.splitlines() if " " in line.strip()
+    )
+    assert rows["resumed"] == "2 times"
+    assert rows["resumed.1"] == "2026-11-27 10:02 UTC at agent step 200 by commit abcdef0"
+    assert rows["resumed.2"] == "5 by commit abcdef0 and changes"
+    assert "The version of numpy was" in shown.out and "9.9\\x1b[2J" in shown.out
+    assert "\x1b" not in shown.out and "{" not in shown.out.partition("Provenance")[2]
+    report = json.loads(cli("inspect", "--base_dir", run, "--json").out)
+    assert report["provenance"]["resumed"] == known["resumed"]  # complete
 
 
 def test_an_iteration_that_will_be_run_again_does_not_count(runs, cli, tmp_path):

@@ -13,15 +13,30 @@ from dopamine_lite import configuration
 from tests.cli.conftest import ROOT
 
 
-def test_agents_environments_and_every_config(cli):
+def test_every_part_and_every_config(cli):
     listed = cli("list")
     assert listed.status == 0 and listed.err == ""
-    for name in ("DQNAgent", "RandomAgent", "DopamineAdapter", "create_environment"):
-        assert f"\n  {name} " in listed.out
-    environments, wrappers = listed.out.split("Wrappers (")
-    assert "wrapped_environment" in environments and "Discretise" not in environments
-    assert "\n  Discretise " in wrappers
-    assert "EpsilonGreedy" not in listed.out and "SwitchingAgent" not in listed.out
+    sections = dict(
+        section.split("\n", 1) for section in listed.out.split("\n\n") if "\n" in section
+    )
+    sections = {title.partition(" (")[0]: rows for title, rows in sections.items()}
+    for title, names in (
+        ("Agents", "DQNAgent RandomAgent DopamineAdapter"),
+        ("Agents in Dopamine's style", "SwitchingAgent"),
+        ("Torsos", "MLP NatureCNN DictTorso"),
+        ("Heads", "QHead ImplicitQuantileHead"),
+        ("Policies", "GaussianPolicy"),
+        ("Replay", "CircularReplay PrioritizedReplay"),
+        ("Exploration", "EpsilonGreedy Boltzmann"),
+        ("Optimizers", "Adam RMSProp"),
+        ("Augmentations", "RandomShift"),
+        ("Environments", "create_environment wrapped_environment"),
+        ("Wrappers", "Discretise StackFrames"),
+        ("Other parts", "Runner Munchausen tensorflow_threads"),
+    ):
+        for name in names.split():
+            assert f"\n  {name} " in f"\n{sections[title]}", (title, name)
+            assert listed.out.count(f"\n  {name} ") == 1
     configs = configuration.all_configs()
     assert configs
     for path in configs:

@@ -34,7 +34,8 @@ def _modules_imported_by(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("train", "--help"), ("record", "--help"), ("--version",)]
+    "arguments",
+    [("--help",), ("train", "--help"), ("check-environment", "--help"), ("--version",)],
 )
 def test_help_imports_nothing_heavy(arguments):
     assert not HEAVY & _modules_imported_by(*arguments)
@@ -55,6 +56,22 @@ def test_overview_names_every_command(cli):
         assert all(len(line) <= 100 for line in help_of_command.out.splitlines())
 
 
+def test_help_names_the_arguments_without_a_flag(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    for command, argument in (("describe", "NAME"), ("check-environment", "[ID]")):
+        shown = cli(command, "--help").out
+        assert shown.startswith(f"usage: dopamine-lite {command} {argument} [--flag=value ...]\n")
+        assert f"\narguments:\n  {argument}  " in shown
+        lines = shown.partition("arguments:")[2].splitlines()
+        assert all(len(line) <= 70 for line in lines)
+    assert "arguments:" not in cli("train", "--help").out
+
+
+def test_flags_may_follow_the_arguments_without_one(cli):
+    first, last = cli("describe", "--json", "Crop"), cli("describe", "Crop", "--json")
+    assert first == last and first.out.startswith("{")
+
+
 def test_version(cli):
     assert cli("--version").out.startswith("dopamine-lite ")
 
@@ -72,6 +89,8 @@ def test_version(cli):
         (["list", "--games=perhaps"], "--games=perhaps: Non-boolean argument to boolean flag."),
         (["train", "--base_dir=x", "--base_dir=y"], "--base_dir=y: already defined as x."),
         (["list", "--nogames=1"], "--nogames=1 does not take an argument."),
+        (["describe", "MLP", "--jsno"], "describe has no flag --jsno (did you mean --json?)"),
+        (["check_environment", "X"], "no command check_environment (did you mean check-env"),
     ],
 )
 def test_mistakes_in_the_arguments(cli, arguments, sentence):
