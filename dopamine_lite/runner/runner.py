@@ -32,6 +32,7 @@ from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError, is_of_users_code
+from dopamine_lite.common.info_metrics import PREFIX, InfoMetrics
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
@@ -103,6 +104,8 @@ class Runner:
         a training phase.
       log_every_steps: agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
+      info_metrics: numbers in the info of an episode's last step, by their keys, that are logged like
+        its return.
       callbacks: references to what makes a Callback, which is called while the run goes on.
       console: where progress is shown.
     """
@@ -124,6 +127,7 @@ class Runner:
         checkpoint_every_steps: int | None = None,
         log_every_steps: int = 1_000,
         schedule: str = "continuous_train_and_eval",
+        info_metrics: Sequence[str] = (),
         callbacks: Sequence[Callable[[], Callback]] = (),
         console: Console | None = None,
     ):
@@ -174,6 +178,7 @@ class Runner:
                 "checkpoint_every_steps": checkpoint_every_steps,
                 "log_every_steps": log_every_steps,
                 "schedule": schedule,
+                "info_metrics": info_metrics,
             },
         )
         with self._configuration.in_force():
@@ -195,7 +200,8 @@ class Runner:
             self.spec,
             self._hooks.of_experiment(callbacks),
         )
-        self._statistics = IterationStatistics()
+        self.info_metrics = InfoMetrics(info_metrics, self.spec.id, self._say_once)
+        self._statistics = IterationStatistics(self.info_metrics)
         self._iteration = 0
         self._segment = 0  # of this iteration's training phase
         self._agent_steps = 0
@@ -524,7 +530,7 @@ class Runner:
         self._iteration += 1
         self._segment = 0
         self._train_seconds = 0.0
-        self._statistics = IterationStatistics()
+        self._statistics = IterationStatistics(self.info_metrics)
         if self._is_over():
             self._logbook.end_session()
         self._save()
@@ -559,7 +565,7 @@ class Runner:
             assert self.evaluation_steps is not None
             records = self._evaluate_steps(self.evaluation_steps, seed)
         self._log_episodes("eval", records)
-        return summarise(records)
+        return summarise(records, self.info_metrics.names)
 
     def _evaluate_steps(self, steps: int, seed: int) -> list[EpisodeRecord]:
         """Plays the episodes that begin within so many steps over all streams.
@@ -593,7 +599,7 @@ class Runner:
           Of the episodes that have ended those that count: `counts` is called for each, with the step
           it ended with and its stream.
         """
-        statistics = IterationStatistics()
+        statistics = IterationStatistics(self.info_metrics)
         records: list[EpisodeRecord] = []
 
         def is_last(tick: int, finished: list[EpisodeRecord]) -> bool:
@@ -634,7 +640,7 @@ class Runner:
             actions = act(observations, evaluate, masks)
             check(actions, masks)
             result = step(actions)
-            finished = statistics.step(result.rewards, result.episode_over)
+            finished = statistics.step(result.rewards, result.episode_over, result.final_infos)
             last = is_last(tick, finished)
             if last:
                 result = result._replace(truncated=~result.terminated)
@@ -727,6 +733,7 @@ class Runner:
                 "average_length",
                 "episodes",
                 "cut_episodes",
+                *(f"{PREFIX}{name}" for name in self.info_metrics.names),
             )
             if record.get(phase, {}).get(name) is not None
         }
