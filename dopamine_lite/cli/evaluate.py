@@ -88,6 +88,10 @@ def _show(result: dict[str, Any], output: Path) -> None:
         )
     print(f"  mean {statistics['mean']:,.2f}{interval}")
     print("  " + ", ".join(f"{name} {statistics[name]:,.2f}" for name in ("min", "median", "max")))
+    for name, values in result.get("infos", {}).items():
+        told = [value for value in values if value is not None]
+        mean = f"mean {sum(told) / len(told):,.4g}" if told else "no value"
+        print(f"  info {printable(name)}: {mean} (in {len(told)} of {count} episodes)")
     for name, each in result.get("changed", {}).items():
         print(printable(f"  {name}: {each['evaluated']} here, {each['trained']} in training"))
     protocol = ", ".join(f"{name}={value}" for name, value in result["protocol"].items())

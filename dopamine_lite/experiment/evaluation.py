@@ -27,6 +27,7 @@ class Evaluation:
     changed: dict[str, tuple[str, str]]  # as in Run
     returns: list[float]
     lengths: list[int]
+    infos: dict[str, list[float | None]]  # of each of Runner.info_metrics; None where none was told
 
     def __post_init__(self) -> None:
         if not math.isfinite(sum(each * each for each in self.returns)):
@@ -51,6 +52,8 @@ class Evaluation:
             "returns": self.returns,
             "lengths": self.lengths,
         }
+        if self.infos:
+            result["infos"] = self.infos
         if self.changed:
             result["changed"] = {
                 name: {"trained": then, "evaluated": now}

@@ -121,6 +121,10 @@ class Run:
             changed=self.changed,
             returns=[record.episode_return for record in records],
             lengths=[record.length for record in records],
+            infos={
+                name: [record.infos[name] for record in records]
+                for name in runner.info_metrics.names
+            },
         )
 
 

@@ -32,6 +32,7 @@ from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError, is_of_users_code
+from dopamine_lite.common.info_metrics import PREFIX, InfoMetrics
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
@@ -106,6 +107,8 @@ class Runner:
       from_run: the directory of a run, whose agent's weights this run's begins with, and nothing else
         of it; with "@400" behind it as they were at agent step 400, else as they are at the newest
         checkpoint when this run begins.
+      info_metrics: numbers in the info of an episode's last step, by their keys, that are logged like
+        its return.
       callbacks: references to what makes a Callback, which is called while the run goes on.
       console: where progress is shown.
     """
@@ -128,6 +131,7 @@ class Runner:
         log_every_steps: int = 1_000,
         schedule: str = "continuous_train_and_eval",
         from_run: str | None = None,
+        info_metrics: Sequence[str] = (),
         callbacks: Sequence[Callable[[], Callback]] = (),
         console: Console | None = None,
     ):
@@ -181,6 +185,7 @@ class Runner:
                 "schedule": schedule,
                 "from_run": from_run,
                 "console": None,  # whoever is watching, it is the same experiment
+                "info_metrics": info_metrics,
             },
         )
         with self._configuration.in_force():
@@ -202,7 +207,8 @@ class Runner:
             self.spec,
             self._hooks.of_experiment(callbacks),
         )
-        self._statistics = IterationStatistics()
+        self.info_metrics = InfoMetrics(info_metrics, self.spec.id, self._say_once)
+        self._statistics = IterationStatistics(self.info_metrics)
         self._iteration = 0
         self._segment = 0  # of this iteration's training phase
         self._agent_steps = 0
@@ -599,7 +605,7 @@ class Runner:
         self._iteration += 1
         self._segment = 0
         self._train_seconds = 0.0
-        self._statistics = IterationStatistics()
+        self._statistics = IterationStatistics(self.info_metrics)
         if self._is_over():
             self._logbook.end_session()
         self._save()
@@ -635,7 +641,7 @@ class Runner:
             assert self.evaluation_steps is not None
             records = self._evaluate_steps(self.evaluation_steps, seed)
         self._log_episodes("eval", records)
-        return summarise(records)
+        return summarise(records, self.info_metrics.names)
 
     def _evaluate_steps(self, steps: int, seed: int) -> list[EpisodeRecord]:
         """Plays the episodes that begin within so many steps over all streams.
@@ -669,7 +675,7 @@ class Runner:
           Of the episodes that have ended those that count: `counts` is called for each, with the step
           it ended with and its stream.
         """
-        statistics = IterationStatistics()
+        statistics = IterationStatistics(self.info_metrics)
         records: list[EpisodeRecord] = []
 
         def is_last(tick: int, finished: list[EpisodeRecord]) -> bool:
@@ -710,7 +716,7 @@ class Runner:
             actions = act(observations, evaluate, masks)
             check(actions, masks)
             result = step(actions)
-            finished = statistics.step(result.rewards, result.episode_over)
+            finished = statistics.step(result.rewards, result.episode_over, result.final_infos)
             last = is_last(tick, finished)
             if last:
                 result = result._replace(truncated=~result.terminated)
@@ -803,6 +809,7 @@ class Runner:
                 "average_length",
                 "episodes",
                 "cut_episodes",
+                *(f"{PREFIX}{name}" for name in self.info_metrics.names),
             )
             if record.get(phase, {}).get(name) is not None
         }

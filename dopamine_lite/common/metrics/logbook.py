@@ -26,6 +26,7 @@ import numpy as np
 
 from dopamine_lite.common.checkpointing.storage import make_directory, sync_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.info_metrics import PREFIX
 from dopamine_lite.common.iteration_statistics import EpisodeRecord
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.plain_files import (
@@ -100,6 +101,7 @@ class Logbook:
                     "stream": record.stream,
                     "return": record.episode_return,
                     "length": record.length,
+                    **{f"{PREFIX}{name}": value for name, value in record.infos.items()},
                 },
             )
         self._flush_now_and_then()
@@ -343,6 +345,9 @@ def _check_episode(record: Any) -> None:
         whole(_entry(record, name))
     expect(str, _entry(record, "phase"))
     number(_entry(record, "return"))
+    for name in record:
+        if name.startswith(PREFIX):
+            number(record[name])
 
 
 def _check_numbers(record: dict[str, Any], name: str) -> None:
