@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
+from dopamine_lite.agents.agent import Agent, Explanation, State, Transitions, discrete_actions
 from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.common.checks import check_fraction, check_number
 from dopamine_lite.common.contracts import checked_part
@@ -125,6 +125,11 @@ class TabularAgent(Agent):
         self._tables[:] = state["tables"]
         self._exploration.set_state(state["exploration"])
         restore_generator(self._generator, state["generator"])
+
+    def explain(
+        self, observations: np.ndarray, action_masks: np.ndarray | None = None
+    ) -> Explanation:
+        return Explanation(action_values=self._values(observations))
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import re
 
+import ale_py
 import ale_py.roms
 import ale_py.vector_env
 import gin
@@ -17,6 +18,7 @@ import numpy as np
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import usable_cores
+from dopamine_lite.environments.action_names import in_words
 from dopamine_lite.environments.environment import EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import stream_seeds
 from dopamine_lite.environments.vector_environment import VectorEnvironment
@@ -132,6 +134,9 @@ class AtariEnvironment(VectorEnvironment):
                 "ale_py": importlib.metadata.version("ale-py"),
                 "rom_sha256": rom_digest(rom),
             },
+            action_names=tuple(
+                in_words(ale_py.Action(action).name) for action in envs.ale.get_action_set()
+            ),
         )
         seeds = stream_seeds(seed, num_envs)
         super().__init__(envs, spec, seeds)

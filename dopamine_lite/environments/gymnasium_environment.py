@@ -21,6 +21,7 @@ from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.action_names import known_names
 from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
 from dopamine_lite.environments.inner_wrappers import notes_on_memory, own_limit
@@ -90,6 +91,7 @@ class GymnasiumEnvironment(Environment):
                 options,
                 masked=bool(first.masked),
                 notes=notes_on_memory(id, self._envs[0]),
+                action_names=known_names(id, first.action_space, self._envs[0]),
             )
         except BaseException:
             self.close()
@@ -193,6 +195,7 @@ def native_vector_environment(
         options,
         masked=False,
         notes=notes_on_memory(id, envs),
+        action_names=known_names(id, envs.single_action_space),
     )
     return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
 
@@ -212,6 +215,7 @@ def spec_of(
     options: dict[str, Any],
     masked: bool,
     notes: tuple[str, ...],
+    action_names: tuple[str, ...],
 ) -> EnvironmentSpec:
     """What an agent is told; boxes of float64 are handed over as float32.
 
@@ -242,6 +246,7 @@ def spec_of(
         action_masks=masked,
         protocol=protocol | ({"kwargs": options} if options else {}),
         notes=notes,
+        action_names=action_names,
     )
 
 

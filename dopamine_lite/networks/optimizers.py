@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gin
 import tensorflow as tf
 
 from dopamine_lite.common.checks import check_flag, check_fraction, check_not_negative, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
+from dopamine_lite.networks.learning_rates import Fall, Schedule
 
 
 def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Sequence[tf.Tensor]:
@@ -19,16 +21,37 @@ def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Seque
 
 
 class Optimizer(abc.ABC):
-    """Slots beside variables and a learning rate that may fall. `build`, then `apply` in a graph."""
+    """Slots beside variables and a learning rate that may change. `build`, then `apply` in a graph.
+
+    Args:
+      learning_rate: before any schedule.
+      decay_updates: gradient steps in which the rate falls linearly to zero; None: it does not.
+      schedule: makes what the rate follows instead, such as `@CosineSchedule`; None: nothing.
+    """
 
     _slot_names: tuple[str, ...]
 
-    def __init__(self, learning_rate: float, decay_updates: int | None):
+    def __init__(
+        self,
+        learning_rate: float,
+        decay_updates: int | None,
+        schedule: Callable[[], Schedule] | None = None,
+    ):
         name = type(self).__name__
         check_not_negative(name, learning_rate=learning_rate)
         check_whole(name, optional=True, decay_updates=decay_updates)
+        if decay_updates is not None and schedule is not None:
+            raise UserError(
+                f"{name}.decay_updates and {name}.schedule are both bound, and one rate cannot follow "
+                f"two schedules: leave one of them out. {name}.decay_updates = {decay_updates} is "
+                f"LinearSchedule.updates = {decay_updates}."
+            )
         self._initial_rate = float(learning_rate)
-        self._decay_updates = decay_updates
+        self._schedule: Schedule | None = None
+        if schedule is not None:
+            self._schedule = checked_part(name, "schedule", schedule(), Schedule)
+        elif decay_updates is not None:
+            self._schedule = Fall(decay_updates, end_factor=0.0, warmup_updates=0)
 
     def build(self, variables: Sequence[tf.Variable]) -> None:
         """Makes the slots, zeros shaped as `variables`."""
@@ -44,10 +67,9 @@ class Optimizer(abc.ABC):
         """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
 
     def _learning_rate(self, scale: float | tf.Tensor) -> tf.Tensor:
-        if self._decay_updates is None:
+        if self._schedule is None:
             return self._initial_rate * tf.convert_to_tensor(scale, tf.float32)
-        left = 1.0 - tf.cast(self._updates, tf.float32) / self._decay_updates
-        return self._initial_rate * scale * tf.maximum(left, 0.0)
+        return self._initial_rate * scale * self._schedule(self._updates.value())
 
     def get_state(self) -> State:
         slots = {
@@ -70,7 +92,8 @@ class Adam(Optimizer):
 
     theta -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon). In the form with
     corrected moments, Optax's and PyTorch's, the same step has epsilon / sqrt(1 - beta2^t) for epsilon.
-    With `decay_updates` the learning rate falls linearly to zero over so many updates.
+    With `decay_updates` the learning rate falls linearly to zero over so many updates; `schedule`, such
+    as `@CosineSchedule`, is for any other course (`networks.learning_rates`).
     """
 
     _slot_names = ("m", "v")
@@ -82,8 +105,9 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         epsilon: float = 1.5e-4,
         decay_updates: int | None = None,
+        schedule: Callable[[], Schedule] | None = None,
     ):
-        super().__init__(learning_rate, decay_updates)
+        super().__init__(learning_rate, decay_updates, schedule)
         check_fraction("Adam", beta1=beta1, beta2=beta2)
         check_not_negative("Adam", epsilon=epsilon)
         if 1 in (beta1, beta2):
@@ -135,7 +159,7 @@ class RMSProp(Optimizer):
 
     Centred, as in Mnih et al. (2015), V is E[g^2] - E[g]^2. That paper sums gradients over its
     batch of 32 and has epsilon 0.01; with the batch's mean, as here, the same steps need epsilon
-    0.01 / 32^2, the default. `decay_updates` as in `Adam`.
+    0.01 / 32^2, the default. `decay_updates` and `schedule` as in `Adam`.
     """
 
     def __init__(
@@ -146,8 +170,9 @@ class RMSProp(Optimizer):
         epsilon: float = 0.01 / 32**2,
         centred: bool = True,
         decay_updates: int | None = None,
+        schedule: Callable[[], Schedule] | None = None,
     ):
-        super().__init__(learning_rate, decay_updates)
+        super().__init__(learning_rate, decay_updates, schedule)
         check_fraction("RMSProp", decay=decay, momentum=momentum)
         check_not_negative("RMSProp", epsilon=epsilon)
         check_flag("RMSProp", centred=centred)
