@@ -43,8 +43,8 @@ class GymnasiumEnvironment(Environment):
       id: a registered id, "CartPole-v1", or "module:id" for one that the module registers.
       num_envs: N.
       seed: each stream gets a seed of its own from it.
-      max_steps_per_episode: agent steps after which an episode is truncated, if the environment's
-        own limit is not lower.
+      max_steps_per_episode: agent steps after which an episode is truncated, in the place of the limit
+        that the environment is registered with; None: that one.
       render: draw stream 0.
       evaluate: nothing differs in evaluation.
       kwargs: options of the environment, passed to `gymnasium.make`.
@@ -68,7 +68,7 @@ class GymnasiumEnvironment(Environment):
     ):
         registered = find(id)
         options = _checked_options(kwargs)
-        limit = _lower(registered.max_episode_steps, max_steps_per_episode)
+        limit = max_steps_per_episode or registered.max_episode_steps
         self._draws = render
         self._seeds = stream_seeds(seed, num_envs)
         self._envs: list[gymnasium.Env] = []
@@ -175,7 +175,7 @@ def native_vector_environment(
     options = _checked_options(kwargs)
     if registered.vector_entry_point is None or _has_action_masks(id, options):
         return None  # the loop takes masks from each environment
-    limit = _lower(registered.max_episode_steps, max_steps_per_episode)
+    limit = max_steps_per_episode or registered.max_episode_steps
     arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
     with _clear_errors(id, options):
         envs = gymnasium.make_vec(
@@ -375,8 +375,3 @@ def _known_options(id: str) -> list[str]:
     entry_point: Any = find(id).entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return [name for name in inspect.signature(creator).parameters if name not in _NOT_OPTIONS]
-
-
-def _lower(first: int | None, second: int | None) -> int | None:
-    limits = [limit for limit in (first, second) if limit is not None]
-    return min(limits) if limits else None

@@ -43,7 +43,7 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.strict_json import whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.actions import ActionContract
-from dopamine_lite.environments.contract import introduced
+from dopamine_lite.environments.contract import introduced, limit_not_held
 from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.runner import directory, experiment
@@ -89,7 +89,8 @@ class Runner:
       evaluation_steps: agent steps in an evaluation phase, over all streams; the episodes that have
         begun by then are played to their ends, as in Dopamine. Or
       evaluation_episodes: whole episodes in an evaluation phase.
-      max_steps_per_episode: agent steps after which an episode is truncated.
+      max_steps_per_episode: agent steps after which an episode is truncated, whatever limit the
+        environment is registered with; None: that limit.
       clip_rewards: give the agent rewards clipped to [-1, 1]; statistics stay raw.
       num_envs: N, the streams stepped together.
       checkpoint_every_steps: agent steps of each stream in a segment, at the least; None: a segment is
@@ -136,7 +137,7 @@ class Runner:
         self.training_steps = training_steps
         self.evaluation_steps = evaluation_steps
         self.evaluation_episodes = evaluation_episodes
-        self.max_steps_per_episode = max_steps_per_episode
+        self.max_steps_per_episode = self._limit = max_steps_per_episode
         self.num_envs = num_envs
         self.checkpoint_every_steps = (
             training_steps if checkpoint_every_steps is None else checkpoint_every_steps
@@ -191,16 +192,15 @@ class Runner:
         self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
     ) -> Environment:
         """An environment as this run's config describes it, made anew, that is held to its spec."""
-        limit = self.max_steps_per_episode
         with self._configuration.in_force():
             environment = self._make_environment(
                 num_envs=num_envs,
                 seed=seed,
-                max_steps_per_episode=limit,
+                max_steps_per_episode=self._limit,
                 render=render,
                 evaluate=evaluate,
             )
-        return introduced(environment, num_envs, limit, self._say_once)
+        return introduced(environment, num_envs, self._say_once)
 
     def _say_once(self, about: str, sentence: str) -> None:
         if about not in self._said:
@@ -277,6 +277,8 @@ class Runner:
         """
         self._configuration.check()
         directory.check_place_for_run(self.base_dir)
+        if not directory.is_run(self.base_dir):
+            self._require_limit()
         self._new_settings = experiment.check_same_config(
             self.base_dir / directory.CONFIG, self.config
         )
@@ -292,6 +294,41 @@ class Runner:
             self._start()
             while self._iteration < self.num_iterations:
                 self._run_iteration()
+
+    def _require_limit(self) -> None:
+        """Raises UserError where episodes would not end after `max_steps_per_episode` steps."""
+        if sentence := limit_not_held(self.spec, self._limit):
+            own = self.spec.max_steps_per_episode
+            raise UserError(
+                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or let what makes the "
+                "environment heed its argument max_steps_per_episode."
+            )
+
+    def _keep_limit(self, checkpoint: Restored) -> None:
+        """Holds a run to the limit that its episodes had when it was begun.
+
+        `max_steps_per_episode` could not always raise the limit of a registered environment: a run of
+        such a version goes on with that one, as its checkpoint or its provenance has it.
+        """
+        saved = checkpoint.state.get("experiment")
+        if saved is not None:
+            recorded = saved["environment"]
+        else:  # checkpoints did not always keep their experiment
+            recorded = (provenance.read(self.base_dir) or {}).get("protocol", {})
+        own, asked = experiment.recorded_limit(recorded), self._limit
+        if not own or not asked or own >= asked or self.spec.max_steps_per_episode != asked:
+            return
+        self._limit = own
+        with contextlib.closing(self.create_environment(seed=0, num_envs=self.num_envs)) as first:
+            self.spec = first.spec
+        environment = experiment.environment_identity(self._make_environment, self.spec)
+        self._experiment["environment"] = environment
+        self._say_once(
+            "an earlier limit",
+            f"Runner.max_steps_per_episode is {asked:,}, but this run was begun by a version in which "
+            f"it could not raise the limit of {self.spec.id}: its episodes still end after {own:,} "
+            "steps.",
+        )
 
     def _get_state(self) -> State:
         """The whole run as one value, between two segments."""
@@ -316,6 +353,7 @@ class Runner:
 
     def _take_agent(self, checkpoint: Restored) -> None:
         """Gives the agent its state; raises UserError where that is of another experiment."""
+        self._keep_limit(checkpoint)
         experiment.check_same_experiment(
             checkpoint.path, checkpoint.state.get("experiment"), self._experiment
         )
@@ -403,7 +441,12 @@ class Runner:
 
     def _warnings(self) -> list[str]:
         """Sentences on what is allowed and seldom meant."""
-        return [*self._nothing_learned(), *self._short_segments()]
+        not_held = limit_not_held(self.spec, self._limit)  # in a run of an earlier version
+        return [
+            *([not_held] if not_held else []),
+            *self._nothing_learned(),
+            *self._short_segments(),
+        ]
 
     def _nothing_learned(self) -> list[str]:
         steps = self.num_iterations * self._whole_steps(self.training_steps)
