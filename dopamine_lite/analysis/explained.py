@@ -193,7 +193,7 @@ class Explainer:
             color = self._draw_name(panel, row, name_end)
             share = float(probabilities[row.action])
             if row.legal:
-                panel.text(number_end, row.middle, f"{share:.0%}", rows.font, color, "rm")
+                panel.text(number_end, row.middle, f"{100 * share:.0f} %", rows.font, color, "rm")
             panel.bar(plot, row, axis, share if row.legal else None, color)
         panel.axis(plot, rows.end, axis, ("0 %", "100 %"))
         return rows.end
