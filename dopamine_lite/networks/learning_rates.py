@@ -17,7 +17,15 @@ from dopamine_lite.common.errors import UserError
 
 
 class Schedule(abc.ABC):
-    """Shares of a learning rate: a warm-up, then whatever the subclass gives.
+    """What share of a learning rate each gradient step takes."""
+
+    @abc.abstractmethod
+    def __call__(self, updates: tf.Tensor) -> tf.Tensor:
+        """The share, [] float32, of the step after `updates`, [] int64, of them. In a graph."""
+
+
+class WarmedUp(Schedule):
+    """A warm-up, then whatever the subclass gives.
 
     Of `warmup_updates` = w gradient steps, the k-th takes k / (w + 1) of the rate, so that the first one
     after them is the first to take all of it (the gradual warm-up of Goyal et al. 2017, begun above
@@ -32,7 +40,6 @@ class Schedule(abc.ABC):
         self._warmup_updates = warmup_updates
 
     def __call__(self, updates: tf.Tensor) -> tf.Tensor:
-        """The share, [] float32, that a step takes after `updates`, [] int64, of them. In a graph."""
         if self._warmup_updates == 0:
             return self._after_warmup(updates)
         warmup = self._warmup_updates
@@ -45,7 +52,7 @@ class Schedule(abc.ABC):
         """The share after `updates` gradient steps since the warm-up."""
 
 
-class Fall(Schedule):
+class Fall(WarmedUp):
     """Falls from 1 to `end_factor` in `updates` gradient steps, and stays there.
 
     By as much in every step, where a subclass does not say otherwise: 1 - (1 - e) t / n, e the end
@@ -69,11 +76,11 @@ class Fall(Schedule):
 
 
 @gin.configurable
-class ConstantSchedule(Schedule):
+class ConstantSchedule(WarmedUp):
     """The whole learning rate, after a warm-up.
 
     Args:
-      warmup_updates: see `Schedule`.
+      warmup_updates: see `WarmedUp`.
     """
 
     def __init__(self, warmup_updates: int = 0):
@@ -90,7 +97,7 @@ class LinearSchedule(Fall):
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
       end_factor: e, the share that is left then.
-      warmup_updates: see `Schedule`.
+      warmup_updates: see `WarmedUp`.
     """
 
     def __init__(
@@ -108,7 +115,7 @@ class CosineSchedule(Fall):
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
       end_factor: e, the share that is left then.
-      warmup_updates: see `Schedule`.
+      warmup_updates: see `WarmedUp`.
     """
 
     def __init__(
@@ -128,7 +135,7 @@ class ExponentialSchedule(Fall):
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
       end_factor: e, the share that is left then, above 0.
-      warmup_updates: see `Schedule`.
+      warmup_updates: see `WarmedUp`.
     """
 
     def __init__(
@@ -146,13 +153,13 @@ class ExponentialSchedule(Fall):
 
 
 @gin.configurable
-class StepSchedule(Schedule):
+class StepSchedule(WarmedUp):
     """Falls by `factor` all at once, every `updates` gradient steps: f^floor(t / n).
 
     Args:
       updates: n, gradient steps at each rate, after the warm-up.
       factor: f.
-      warmup_updates: see `Schedule`.
+      warmup_updates: see `WarmedUp`.
     """
 
     def __init__(self, updates: int = gin.REQUIRED, factor: float = 0.1, warmup_updates: int = 0):
