@@ -10,11 +10,12 @@ from typing import Any, Self
 import gymnasium
 import numpy as np
 
+from dopamine_lite.agents.explanation import Explanation
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State, Transitions
 from dopamine_lite.environments.environment import EnvironmentSpec
 
-__all__ = ["Agent", "State", "Transitions", "discrete_actions"]
+__all__ = ["Agent", "Explanation", "State", "Transitions", "discrete_actions"]
 
 
 class Agent(abc.ABC):
@@ -99,6 +100,16 @@ class Agent(abc.ABC):
           UserError: this agent has nothing to export, or not in this format.
         """
         raise UserError(f"A {type(self).__name__} has no network to export.")
+
+    def explain(
+        self, observations: np.ndarray, action_masks: np.ndarray | None = None
+    ) -> Explanation | None:
+        """What this agent makes of observations [N, ...], to be drawn; None: nothing can be said.
+
+        `action_masks` as in `act`. Changes nothing and draws nothing from a generator that acting or
+        learning draws from, so that an agent that explains itself does what it would have done.
+        """
+        return None
 
     def describe(self) -> dict[str, Any]:
         """What this agent is, for the log, `inspect` and provenance: its active parts by name,

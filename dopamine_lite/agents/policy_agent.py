@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.agents.agent import Agent, Explanation, State, Transitions
 from dopamine_lite.common.checks import check_flag, check_positive
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
@@ -40,6 +40,8 @@ class PolicyAgent(Agent):
 
     The arguments are described where they are configured, in the agents.
     """
+
+    _has_state_values = True  # whether V(s) is learned
 
     def __init__(
         self,
@@ -182,6 +184,15 @@ class PolicyAgent(Agent):
             }
 
         save_savedmodel(greedy, network.variables, space, path)
+
+    def explain(
+        self, observations: np.ndarray, action_masks: np.ndarray | None = None
+    ) -> Explanation:
+        outputs, values = self._policy_and_values(observations, action_masks)
+        return Explanation(
+            **self._policy.explain(outputs),
+            state_values=values if self._has_state_values else None,
+        )
 
     def describe(self) -> dict[str, Any]:
         torso = self._network.torso

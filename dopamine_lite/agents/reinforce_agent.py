@@ -137,7 +137,7 @@ class ReinforceAgent(PolicyAgent):
         )
         self._gamma = gamma
         self._batch_episodes = batch_episodes
-        self._learned_baseline = learned_baseline
+        self._learned_baseline = self._has_state_values = learned_baseline
         self._value_coefficient = value_coefficient if learned_baseline else 0.0
         self._entropy_coefficient = entropy_coefficient
         self._normalise_advantages = normalise_advantages

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
+from dopamine_lite.agents.agent import Agent, Explanation, State, Transitions, discrete_actions
 from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.common.checks import check_fraction, check_number
 from dopamine_lite.common.contracts import checked_part
@@ -130,6 +130,11 @@ class TabularAgent(Agent):
         if state["tables"].shape != self._tables.shape:
             raise ValueError(f"tables {state['tables'].shape} instead of {self._tables.shape}")
         self._tables[:] = state["tables"]
+
+    def explain(
+        self, observations: np.ndarray, action_masks: np.ndarray | None = None
+    ) -> Explanation:
+        return Explanation(action_values=self._values(observations))
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.agents.agent import Agent, State, Transitions, discrete_actions
+from dopamine_lite.agents.agent import (
+    Agent,
+    Explanation,
+    State,
+    Transitions,
+    discrete_actions,
+)
 from dopamine_lite.agents.exploration import Exploration
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.contracts import checked_part
@@ -183,6 +189,7 @@ class ValueAgent(Agent):
         self._optimizer.build(self._online.variables)
         self._update_functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by number
         self._actor = Actor(self._online)
+        self._explaining: Any = None  # compiled when it is first asked for
         self._noise = {  # what the head draws when acting, by whether it is in evaluation
             False: seeds.generator("noise", "train")
             if self._online.head.random_in_training
@@ -316,6 +323,37 @@ class ValueAgent(Agent):
             return {"actions": tf.argmax(values, axis=1) + self._first_action, "values": values}
 
         save_savedmodel(policy, network.variables, space, path)
+
+    def explain(
+        self, observations: np.ndarray, action_masks: np.ndarray | None = None
+    ) -> Explanation:
+        """As `Agent.explain`, noise off: IQN's quantiles are at even fractions, not at drawn ones."""
+        if self._explaining is None:
+            self._explaining = self._compile_explanation()
+        found = self._explaining(tf.constant(observations))
+        return Explanation(**{name: tensor.numpy() for name, tensor in found.items()})
+
+    def _compile_explanation(self) -> Callable[..., dict[str, tf.Tensor]]:
+        """What `explain` says of observations, by the fields' names."""
+        network = self._online
+        prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
+
+        def explain(observations: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self._explained(network.features(prepare(observations)))
+
+        return tf.function(
+            explain, input_signature=[network.input], autograph=False
+        ).get_concrete_function()
+
+    def _explained(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
+        head = self._online.head
+        if hasattr(head, "explained_outputs"):
+            outputs = head.explained_outputs(features)
+        else:
+            seed = tf.constant([0, 0]) if head.random_in_evaluation else None  # always the same
+            outputs = head(features, seed)
+        further = head.distributions(outputs) if hasattr(head, "distributions") else {}
+        return {"action_values": head.values(outputs), **further}
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -1,9 +1,14 @@
-"""`dopamine-lite record`: films a run's agent at play, with step and score above the picture."""
+"""`dopamine-lite record`: films a run's agent at play, with step and score above the picture.
+
+With `--explain` what the agent makes of what it sees is drawn beside it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +20,8 @@ from dopamine_lite.common.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from dopamine_lite.agents.explanation import Explanation
+    from dopamine_lite.analysis.explained import Explainer
     from dopamine_lite.environments.environment import Environment, EnvironmentSpec
     from dopamine_lite.runner.runner import Runner
 
@@ -49,6 +56,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,
     )
+    flags.DEFINE_bool(
+        "explain",
+        False,
+        "show beside the game what the agent makes of it: action values, distributions of the return, "
+        "policy",
+        flag_values=flag_values,
+    )
 
 
 def run(flag_values: flags.FlagValues) -> None:
@@ -61,16 +75,20 @@ def run(flag_values: flags.FlagValues) -> None:
     named_rate = flag_values.fps or _steps_per_second(runner.spec)
     rate = named_rate or _DEFAULT_RATE
     environment = _environment(runner, flag_values.seed)
-    with (
-        contextlib.closing(environment),
-        run_directory.written_aside(output) as aside,
-        _Film(aside, rate) as film,
-    ):
+    with contextlib.closing(environment):
         observations = environment.reset()
-        for episode in range(1, flag_values.episodes + 1):
-            observations, score, steps = _play(runner, environment, observations, film)
-            print(f"episode {episode}: score {_readable(score)} in {steps:,} steps")
+        explainer = None
+        if flag_values.explain:
+            explainer = _explainer(runner, environment, observations, opened.checkpoint)
+        with run_directory.written_aside(output) as aside, _Film(aside, rate) as film:
+            for episode in range(1, flag_values.episodes + 1):
+                observations, score, steps = _play(
+                    runner, environment, observations, film, explainer
+                )
+                print(f"episode {episode}: score {_readable(score)} in {steps:,} steps")
     print(f"{runner.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
+    if film.left_out:
+        print(f"  {film.left_out_in_words()}")
     if named_rate is None:
         print(
             f"  {rate} pictures a second, for {runner.spec.id} names none as render_fps in the metadata "
@@ -117,20 +135,62 @@ def _steps_per_second(spec: EnvironmentSpec) -> float | None:
     return float(rate)
 
 
+def _explainer(
+    runner: Runner, environment: Environment, observations: np.ndarray, checkpoint: int
+) -> Explainer:
+    """What draws the agent's explanations.
+
+    Raises:
+      UserError: it has none to give.
+    """
+    from dopamine_lite.analysis.explained import Explainer
+
+    name = type(runner.agent).__name__
+    if _explained(runner, environment, observations) is None:
+        raise UserError(
+            f"A {name} has nothing to explain: agents that learn action values or a policy have. Record "
+            "it without --explain, or let its method `explain` say what it thinks, "
+            "docs/watching.md."
+        )
+    return Explainer(environment.spec, f"{name}, {checkpoint:,} agent steps")
+
+
+def _explained(
+    runner: Runner, environment: Environment, observations: np.ndarray
+) -> Explanation | None:
+    from dopamine_lite.agents.explanation import checked
+
+    agent, masks = runner.agent, environment.action_masks
+    explain = getattr(agent, "explain", lambda *_: None)  # an agent need not inherit from ours
+    said = explain(observations, masks)
+    return checked(said, len(observations), environment.spec, type(agent).__name__)
+
+
 def _play(
-    runner: Runner, environment: Environment, observations: np.ndarray, film: _Film
+    runner: Runner,
+    environment: Environment,
+    observations: np.ndarray,
+    film: _Film,
+    explainer: Explainer | None,
 ) -> tuple[np.ndarray, float, int]:
     """Films one episode; returns the next one's first observations, the score and the steps."""
+    from dopamine_lite.analysis.explained import Moment
     from dopamine_lite.environments.actions import ActionContract
 
     score, steps, ended = 0.0, 0, False
     check = ActionContract(environment.spec, type(runner.agent).__name__).check
-    picture = environment.render()
-    film.show(picture, _caption(score, steps))
+    draw = explainer.draw if explainer else captioned
+    if explainer:
+        explainer.begin_episode()
     while not ended:
-        masks = environment.action_masks
+        picture, masks = environment.render(), environment.action_masks
+        said = _explained(runner, environment, observations) if explainer else None
         actions = runner.agent.act(observations, True, masks)
         check(actions, masks)
+        if explainer:
+            mask = None if masks is None else masks[0]
+            explainer.see(None if said is None else Moment(said, actions[0], mask))
+        film.show(functools.partial(draw, picture, _caption(score, steps)))
         step = environment.step(actions)
         runner.agent.observe(runner.transitions(observations, masks, actions, step), evaluate=True)
         observations = step.observations
@@ -142,9 +202,8 @@ def _play(
                 f"An episode of {runner.spec.id} has not ended after {steps:,} steps, which is more "
                 "than a film can show: set Runner.max_steps_per_episode in a run that is to be filmed."
             )
-        if not ended:  # else the environment already shows the next episode's beginning
-            picture = environment.render()
-        film.show(picture, _caption(score, steps), last=ended)
+    # Drawn once more, for the environment already shows the next episode's beginning.
+    film.show(functools.partial(draw, picture, _caption(score, steps)), last=True)
     return observations, score, steps
 
 
@@ -164,6 +223,7 @@ class _Film:
         import imageio
 
         self._count = 0
+        self.left_out = 0  # pictures that are not in the film
         self._last_frames = math.ceil(rate * _LAST_PICTURE_SECONDS)
         if output.suffix.lower() == ".gif":
             self._every = math.ceil(rate / _GIF_RATE)  # a faster film leaves pictures out
@@ -175,13 +235,22 @@ class _Film:
                 output, fps=rate, codec="libx264", macro_block_size=2, quality=8
             )
 
-    def show(self, picture: np.ndarray, caption: tuple[str, str], last: bool = False) -> None:
-        """Adds a picture [height, width, 3] below its caption, left and right; `last` stays."""
+    def show(self, draw: Callable[[], np.ndarray], last: bool = False) -> None:
+        """Adds what `draw` returns, [height, width, 3] uint8, if it is one to be shown; `last` stays."""
         if last or self._count % self._every == 0:
-            frame = captioned(picture, caption)
+            frame = draw()
             for _ in range(self._last_frames if last else 1):
                 self._writer.append_data(frame)
+        else:
+            self.left_out += 1
         self._count += 1
+
+    def left_out_in_words(self) -> str:
+        return (
+            f"{self.left_out:,} of {self._count:,} pictures are left out: a .gif shows {_GIF_RATE} a "
+            f"second at the most, here one picture in {self._every}; an .mp4 has them all, and so has a "
+            f".gif with --fps {_GIF_RATE}, more slowly"
+        )
 
     def __enter__(self) -> _Film:
         return self

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import re
 
+import ale_py
 import ale_py.roms
 import ale_py.vector_env
 import gin
@@ -17,10 +18,12 @@ import numpy as np
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import usable_cores
+from dopamine_lite.environments.action_names import in_words
 from dopamine_lite.environments.environment import EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import stream_seeds
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 
+_MOST_FRAMES = 2**31 - 1  # of a game: ale_py counts them in 32 bits
 _DEFAULT_MAX_STEPS = 27_000  # agent steps: half an hour of play
 
 
@@ -80,6 +83,11 @@ class AtariEnvironment(VectorEnvironment):
             full_action_space=full_action_space,
         )
         max_steps = max_steps_per_episode or _DEFAULT_MAX_STEPS
+        if max_steps * frame_skip > _MOST_FRAMES:
+            raise UserError(
+                f"Runner.max_steps_per_episode is {max_steps:,}, but with frame_skip = {frame_skip} "
+                f"ale_py counts no further than {_MOST_FRAMES // frame_skip:,} steps: give that or less."
+            )
         options = {
             "repeat_action_probability": repeat_action_probability,
             "noop_max": noop_max + 1,  # ale_py draws from 0 to one less than this
@@ -132,6 +140,9 @@ class AtariEnvironment(VectorEnvironment):
                 "ale_py": importlib.metadata.version("ale-py"),
                 "rom_sha256": rom_digest(rom),
             },
+            action_names=tuple(
+                in_words(ale_py.Action(action).name) for action in envs.ale.get_action_set()
+            ),
         )
         seeds = stream_seeds(seed, num_envs)
         super().__init__(envs, spec, seeds)

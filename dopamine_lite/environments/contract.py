@@ -353,15 +353,12 @@ def checked(environment: Environment) -> Environment:
     return environment if environment.checks_itself else CheckedEnvironment(environment)
 
 
-def introduced(
-    environment: Any, num_envs: int, max_steps_per_episode: int | None, report: Report
-) -> Environment:
+def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
     """What `Runner.environment` made, checked; `report` is told what the user should know of it.
 
     Args:
       environment: as it was made.
       num_envs: N, as it was asked for.
-      max_steps_per_episode: likewise.
       report: called with what a sentence is about and the sentence, perhaps with the same ones again.
 
     Raises:
@@ -383,14 +380,18 @@ def introduced(
     environment.report_to(report)
     for note in spec.notes:
         report(note, note)
-    if max_steps_per_episode is not None and max_steps_per_episode != spec.max_steps_per_episode:
-        own = spec.max_steps_per_episode
-        report(
-            f"{spec.id}: limit",
-            f"Runner.max_steps_per_episode is {max_steps_per_episode:,}, but the limit that holds is "
-            f"{spec.id}'s own: {f'{own:,} steps' if own else 'none'}.",
-        )
     return environment
+
+
+def limit_not_held(spec: EnvironmentSpec, max_steps_per_episode: int | None) -> str | None:
+    """A sentence where episodes do not end after the steps that were asked for; None where they do."""
+    own = spec.max_steps_per_episode
+    if max_steps_per_episode in (None, own):
+        return None
+    return (
+        f"Runner.max_steps_per_episode is {max_steps_per_episode:,}, but the limit that holds is one "
+        f"inside {spec.id}, which is not changed from outside: {f'{own:,} steps' if own else 'none'}."
+    )
 
 
 def _bounds(space: gymnasium.Space) -> tuple[Any, Any] | None:

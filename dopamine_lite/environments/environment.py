@@ -31,6 +31,8 @@ class EnvironmentSpec:
     # How episodes are played, printed beside every number: sticky actions, no-ops, life loss ...
     protocol: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # sentences that are said once, when a run begins
+    # What the actions of a Discrete space, or the numbers of a Box, are called; (): nothing known.
+    action_names: tuple[str, ...] = ()
 
 
 class Step(NamedTuple):

@@ -21,6 +21,7 @@ from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.action_names import known_names
 from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
 from dopamine_lite.environments.inner_wrappers import notes_on_memory, own_limit
@@ -42,8 +43,8 @@ class GymnasiumEnvironment(Environment):
       id: a registered id, "CartPole-v1", or "module:id" for one that the module registers.
       num_envs: N.
       seed: each stream gets a seed of its own from it.
-      max_steps_per_episode: agent steps after which an episode is truncated, if the environment's
-        own limit is not lower.
+      max_steps_per_episode: agent steps after which an episode is truncated, in the place of the limit
+        that the environment is registered with; None: that one.
       render: draw stream 0.
       evaluate: nothing differs in evaluation.
       kwargs: options of the environment, passed to `gymnasium.make`.
@@ -67,7 +68,7 @@ class GymnasiumEnvironment(Environment):
     ):
         registered = find(id)
         options = _checked_options(kwargs)
-        limit = _lower(registered.max_episode_steps, max_steps_per_episode)
+        limit = max_steps_per_episode or registered.max_episode_steps
         self._draws = render
         self._seeds = stream_seeds(seed, num_envs)
         self._envs: list[gymnasium.Env] = []
@@ -90,6 +91,7 @@ class GymnasiumEnvironment(Environment):
                 options,
                 masked=bool(first.masked),
                 notes=notes_on_memory(id, self._envs[0]),
+                action_names=known_names(id, first.action_space, self._envs[0]),
             )
         except BaseException:
             self.close()
@@ -176,7 +178,7 @@ def native_vector_environment(
     options = _checked_options(kwargs)
     if registered.vector_entry_point is None or _has_action_masks(id, options):
         return None  # the loop takes masks from each environment
-    limit = _lower(registered.max_episode_steps, max_steps_per_episode)
+    limit = max_steps_per_episode or registered.max_episode_steps
     arguments: dict[str, Any] = {} if limit is None else {"max_episode_steps": limit}
     with _clear_errors(id, options):
         envs = gymnasium.make_vec(
@@ -196,6 +198,7 @@ def native_vector_environment(
         options,
         masked=False,
         notes=notes_on_memory(id, envs),
+        action_names=known_names(id, envs.single_action_space),
     )
     return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
 
@@ -220,6 +223,7 @@ def spec_of(
     options: dict[str, Any],
     masked: bool,
     notes: tuple[str, ...],
+    action_names: tuple[str, ...],
 ) -> EnvironmentSpec:
     """What an agent is told; boxes of float64 are handed over as float32.
 
@@ -250,6 +254,7 @@ def spec_of(
         action_masks=masked,
         protocol=protocol | ({"kwargs": options} if options else {}),
         notes=notes,
+        action_names=action_names,
     )
 
 
@@ -382,8 +387,3 @@ def _known_options(id: str) -> list[str]:
     entry_point: Any = find(id).entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return [name for name in inspect.signature(creator).parameters if name not in _NOT_OPTIONS]
-
-
-def _lower(first: int | None, second: int | None) -> int | None:
-    limits = [limit for limit in (first, second) if limit is not None]
-    return min(limits) if limits else None

@@ -19,6 +19,7 @@ from dopamine_lite.environments.gymnasium_environment import stream_seeds
 
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 
+_ACTIONS = ("nothing", "left", "up", "right", "down", "fire")  # of every game
 _CELL = 24  # pixels on a side of one of the 10 x 10 cells in a drawn picture
 _PALETTE = np.array(  # nothing, then a game's channels in their order: at most Seaquest's ten
     [
@@ -110,6 +111,7 @@ class MinAtarEnvironment(Environment):
                 "max_steps_per_episode": max_steps_per_episode,
                 "minatar": importlib.metadata.version("MinAtar"),
             },
+            action_names=tuple(_ACTIONS[action] for action in self._actions),
         )
 
     def reset(self) -> np.ndarray:

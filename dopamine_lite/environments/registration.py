@@ -10,7 +10,7 @@ _ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "GridWorld-v0": {
         "entry_point": "dopamine_lite.environments.grid_world:GridWorld",
         "vector_entry_point": "dopamine_lite.environments.grid_world:GridWorldVector",
-        # A run can lower this and not raise it. A random walk takes 466 steps on average to cross the
+        # A random walk takes 466 steps on average to cross the
         # default grid and never this many; on 20 x 20 cells one in thirty does.
         "max_episode_steps": 10_000,
     },

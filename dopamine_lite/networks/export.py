@@ -58,21 +58,12 @@ def keras_model(network: Network) -> keras.Sequential:
     Raises:
       UserError: it has layers, or a preparation of observations, that Keras does not know.
     """
+    if lacking := _lacks_for_keras(network):
+        raise UserError(f"{lacking} Or export it with --format savedmodel.")
     torso: Any = network.torso
-    head_layers = network.head.layers
-    dense = len(head_layers) == 1 and isinstance(head_layers[0], keras.layers.Dense)
-    if not isinstance(network.reader, Numbers):
-        raise UserError(
-            "A Keras model cannot show how this network reads names, as one-hot vectors, or several "
-            "entries: export it with --format savedmodel."
-        )
-    if not dense or not hasattr(torso, "preparation_layers"):
-        raise UserError(
-            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one has layers "
-            "that Keras alone does not know: export it with --format savedmodel."
-        )
-    scaling = [keras.layers.Rescaling(1 / 255)] if network.reader.divided_by_255 else []
-    layers = [*torso.layers.layers, *head_layers]
+    reader: Any = network.reader
+    scaling = [keras.layers.Rescaling(1 / 255)] if reader.divided_by_255 else []
+    layers = [*_single_layers(torso.layers), *network.head.layers]
     model = keras.Sequential(
         [
             keras.Input(network.input.shape[1:]),
@@ -99,9 +90,47 @@ def keras_model(network: Network) -> keras.Sequential:
     return model
 
 
+def _lacks_for_keras(network: Network) -> str | None:
+    """A sentence on what a network has, or has not, that a Keras model of layers cannot do with."""
+    torso, head = network.torso, network.head
+    torso_name, head_name = type(torso).__name__, type(head).__name__
+    if not isinstance(network.reader, Numbers):
+        return (
+            "A Keras model cannot show how this network reads names, as one-hot vectors, or several "
+            f"entries: choose observations that are one array of numbers for this {torso_name}."
+        )
+    if not hasattr(torso, "preparation_layers"):
+        return (
+            f"A {torso_name} has no `preparation_layers`, which a Keras model needs: let this method "
+            "return a list of Keras's own layers that do what its `prepare` does, as MLP's in "
+            "dopamine_lite/networks/torsos.py does."
+        )
+    for layer in _single_layers(torso.layers):
+        if _keras_class(layer) is keras.layers.Layer:
+            return (
+                f"A {torso_name} has a layer of the class {type(layer).__name__}, which is none of "
+                "Keras's own: build it of layers of keras.layers."
+            )
+    if len(head.layers) != 1 or not isinstance(head.layers[0], keras.layers.Dense):
+        parts = [name for name in ("dueling", "noisy", "hidden_units") if head.describe().get(name)]
+        because = f" with {' and '.join(parts)}" if parts else ""
+        return (
+            f"A {head_name}{because} is more than the one Dense layer that a Keras model can end with: "
+            "train one without."
+        )
+    return None
+
+
+def _single_layers(layers: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Those of a Sequential, or the one that it is."""
+    return list(layers.layers) if isinstance(layers, keras.Sequential) else [layers]
+
+
 def _of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A fresh layer of the Keras class that `layer` is, or that its class specialises."""
-    kind: Any = next(
-        parent for parent in type(layer).__mro__ if parent.__module__.startswith("keras.")
-    )
-    return kind.from_config(layer.get_config())
+    return _keras_class(layer).from_config(layer.get_config())
+
+
+def _keras_class(layer: keras.layers.Layer) -> Any:
+    """The class of Keras that a layer is of, or that its class specialises."""
+    return next(parent for parent in type(layer).__mro__ if parent.__module__.startswith("keras."))

@@ -30,12 +30,16 @@ from dopamine_lite.networks.layers import (
 )
 from dopamine_lite.networks.layers import initializer as make_initializer
 
+_EXPLAINED_QUANTILES = 64  # of a distribution that is shown where fractions are otherwise drawn
+
 
 class Head(Protocol):
     """What a network asks of its head. Built as `head(seeds, num_actions)`.
 
     Acting is faster where a head also brings a `call_numpy(features, weights, generator)`: action values
-    [B, A] for features [B, F] in NumPy, noise drawn from the generator (see `networks.twins`).
+    [B, A] for features [B, F] in NumPy, noise drawn from the generator (see `networks.twins`). One that
+    knows more than action values may bring `distributions(outputs)`: fields of an `Explanation` by name;
+    one whose outputs are drawn, `explained_outputs(features)`: outputs that are not.
     """
 
     random_in_training: bool
@@ -253,6 +257,9 @@ class CategoricalHead(_Streams):
     def values(self, outputs: tf.Tensor) -> tf.Tensor:
         return categorical.values(outputs, self.support)
 
+    def distributions(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"atoms": self.support, "probabilities": tf.nn.softmax(outputs)}
+
     def call_numpy(
         self,
         features: np.ndarray,
@@ -303,6 +310,10 @@ class QuantileHead(_Streams):
     @staticmethod
     def values(outputs: tf.Tensor) -> tf.Tensor:
         return quantile.values(outputs)
+
+    @staticmethod
+    def distributions(outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"quantiles": tf.transpose(outputs, [0, 2, 1])}
 
     def call_numpy(
         self,
@@ -367,6 +378,11 @@ class ImplicitQuantileHead:
         size = [tf.shape(features)[0], self._num_samples]
         return self.quantiles(features, uniform(size, seed))
 
+    def explained_outputs(self, features: tf.Tensor) -> tf.Tensor:
+        """[B, Q, A] at fractions that are spread evenly instead of drawn."""
+        taus = quantile.midpoints(_EXPLAINED_QUANTILES)
+        return self.quantiles(features, tf.tile(taus[None], [tf.shape(features)[0], 1]))
+
     def quantiles(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:
         """[B, Q, A] at fractions taus [B, Q], of features [B, F]."""
         return self._last(self._hidden_outputs(features, taus))
@@ -394,6 +410,10 @@ class ImplicitQuantileHead:
     @staticmethod
     def values(outputs: tf.Tensor) -> tf.Tensor:
         return quantile.values(outputs)
+
+    @staticmethod
+    def distributions(outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"quantiles": tf.transpose(outputs, [0, 2, 1])}
 
     def call_numpy(
         self,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gin
 import tensorflow as tf
 
 from dopamine_lite.common.checks import check_flag, check_fraction, check_not_negative, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
+from dopamine_lite.networks.learning_rates import Fall, Schedule
 
 
 def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Sequence[tf.Tensor]:
@@ -19,21 +21,37 @@ def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Seque
 
 
 class Optimizer(abc.ABC):
-    """Slots beside variables and a learning rate that may fall. `build`, then `apply` in a graph.
+    """Slots beside variables and a learning rate that may change. `build`, then `apply` in a graph.
 
     Args:
-      learning_rate: of the first step.
-      decay_updates: gradient steps in which it falls linearly to zero; None: it stays.
+      learning_rate: before any schedule.
+      decay_updates: gradient steps in which the rate falls linearly to zero; None: it does not.
+      schedule: makes what the rate follows instead, such as `@CosineSchedule`; None: nothing.
     """
 
     _slot_names: tuple[str, ...]
 
-    def __init__(self, learning_rate: float, decay_updates: int | None):
+    def __init__(
+        self,
+        learning_rate: float,
+        decay_updates: int | None,
+        schedule: Callable[[], Schedule] | None = None,
+    ):
         name = type(self).__name__
         check_not_negative(name, learning_rate=learning_rate)
         check_whole(name, optional=True, decay_updates=decay_updates)
+        if decay_updates is not None and schedule is not None:
+            raise UserError(
+                f"{name}.decay_updates and {name}.schedule are both bound, and one rate cannot follow "
+                f"two schedules: leave one of them out. {name}.decay_updates = {decay_updates} is "
+                f"LinearSchedule.updates = {decay_updates}."
+            )
         self._initial_rate = float(learning_rate)
-        self._decay_updates = decay_updates
+        self._schedule: Schedule | None = None
+        if schedule is not None:
+            self._schedule = checked_part(name, "schedule", schedule(), Schedule)
+        elif decay_updates is not None:
+            self._schedule = Fall(decay_updates, end_factor=0.0, warmup_updates=0)
 
     def build(self, variables: Sequence[tf.Variable]) -> None:
         """Makes the slots, zeros shaped as `variables`."""
@@ -53,10 +71,9 @@ class Optimizer(abc.ABC):
         return float(self._learning_rate(1.0))
 
     def _learning_rate(self, scale: float | tf.Tensor) -> tf.Tensor:
-        if self._decay_updates is None:
+        if self._schedule is None:
             return self._initial_rate * tf.convert_to_tensor(scale, tf.float32)
-        left = 1.0 - tf.cast(self._updates, tf.float32) / self._decay_updates
-        return self._initial_rate * scale * tf.maximum(left, 0.0)
+        return self._initial_rate * scale * self._schedule(self._updates.value())
 
     def get_state(self) -> State:
         slots = {
@@ -81,7 +98,7 @@ class Adam(Optimizer):
     corrected moments, Optax's and PyTorch's, the same step has epsilon / sqrt(1 - beta2^t) for epsilon.
 
     Args:
-      learning_rate: lr, of the first step.
+      learning_rate: lr, before any schedule.
       beta1: of the running mean m of gradients.
       beta2: of the running mean v of their squares.
       epsilon: added to the square root of v.
@@ -96,8 +113,9 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         epsilon: float = 1.5e-4,
         decay_updates: int | None = None,
+        schedule: Callable[[], Schedule] | None = None,
     ):
-        super().__init__(learning_rate, decay_updates)
+        super().__init__(learning_rate, decay_updates, schedule)
         check_fraction("Adam", beta1=beta1, beta2=beta2)
         check_not_negative("Adam", epsilon=epsilon)
         if 1 in (beta1, beta2):
@@ -166,8 +184,9 @@ class RMSProp(Optimizer):
         epsilon: float = 0.01 / 32**2,
         centred: bool = True,
         decay_updates: int | None = None,
+        schedule: Callable[[], Schedule] | None = None,
     ):
-        super().__init__(learning_rate, decay_updates)
+        super().__init__(learning_rate, decay_updates, schedule)
         check_fraction("RMSProp", decay=decay, momentum=momentum)
         check_not_negative("RMSProp", epsilon=epsilon)
         check_flag("RMSProp", centred=centred)

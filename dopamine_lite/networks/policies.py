@@ -68,6 +68,9 @@ class Policy(Protocol):
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
         """`mode` and `to_environment` in TensorFlow."""
 
+    def explain(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        """What an `Explanation` says of a policy with outputs [B, P], by its fields' names."""
+
 
 def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Policy:
     """The policy for an action space: categorical for discrete ones, Gaussian for boxes."""
@@ -168,6 +171,14 @@ class CategoricalPolicy:
         actions = tf.stack([tf.argmax(part, axis=1) for part in parts], axis=1) + self._starts
         return actions[:, 0] if self._is_single else actions
 
+    def explain(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        probabilities = np.empty(outputs.shape, np.float64)
+        for part in self._parts:
+            logits = outputs[:, part] - outputs[:, part].max(axis=1, keepdims=True)
+            masses = np.exp(logits, dtype=np.float64)
+            probabilities[:, part] = masses / masses.sum(axis=1, keepdims=True)
+        return {"policy": probabilities}
+
 
 @gin.configurable(denylist=["seeds", "action_space"])
 class GaussianPolicy:
@@ -233,11 +244,19 @@ class GaussianPolicy:
 
     def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         means, log_stds = np.split(outputs, 2, axis=1)
-        stds = np.exp(np.clip(log_stds, -_FARTHEST, _FARTHEST))
+        stds = self._deviations(log_stds)
         return means + stds * generator.standard_normal(means.shape, np.float32)
 
     def mode(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return outputs[:, : self.action_size]
+
+    def explain(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
+        means, log_stds = np.split(outputs, 2, axis=1)
+        return {"means": means, "deviations": self._deviations(log_stds)}
+
+    @staticmethod
+    def _deviations(log_stds: np.ndarray) -> np.ndarray:
+        return np.exp(np.clip(log_stds, -_FARTHEST, _FARTHEST))
 
     def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
         raise UserError("Continuous actions have no action masks: choose another environment.")

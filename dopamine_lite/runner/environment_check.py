@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from dopamine_lite.agents.random_agent import RandomAgent
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.iteration_statistics import EpisodeRecord, IterationStatistics
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.actions import ActionContract
-from dopamine_lite.environments.contract import CheckedEnvironment, introduced
+from dopamine_lite.environments.contract import CheckedEnvironment, introduced, limit_not_held
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment, single_stream
 from dopamine_lite.environments.stream import Stream
@@ -200,7 +201,9 @@ class EnvironmentCheck:
             render=render,
             evaluate=False,
         )
-        with contextlib.closing(introduced(made, size, self._limit, self._warn)) as environment:
+        with contextlib.closing(introduced(made, size, self._warn)) as environment:
+            if sentence := limit_not_held(environment.spec, self._limit):
+                raise UserError(sentence)
             yield environment
 
     def _warn(self, about: str, sentence: str) -> None:

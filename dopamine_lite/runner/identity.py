@@ -15,6 +15,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 
 _SHOWN = 5
 _DEEPEST = 4  # levels of what holds what, beyond which only the kind is told
+_LONGEST_NUMBER = 10  # digits of a limit that is believed
 _OF_VERSIONS = ("ale_py",)  # in a protocol; provenance tells when one changes, and the run goes on
 
 
@@ -37,14 +38,28 @@ def identity(
       make_callbacks: what made those of the callbacks that are part of the experiment.
     """
     callbacks = ", ".join(map(_named, make_callbacks))
-    environment = {"id": spec.id, **spec.protocol}
     return {
         "config": configuration.with_header(configuration.without_length(config)),
         "agent": {"made by": _named(make_agent)}
         | {name: _named(value) for name, value in agent_settings.items()},
-        "environment": {"made by": _named(make_environment)}
-        | {name: _named(value) for name, value in environment.items() if name not in _OF_VERSIONS},
+        "environment": environment_identity(make_environment, spec),
     } | ({"callbacks": {"made by": callbacks}} if callbacks else {})
+
+
+def environment_identity(
+    make_environment: Callable[..., Any], spec: EnvironmentSpec
+) -> dict[str, str]:
+    """The part of `identity` that is about the environment."""
+    environment = {"id": spec.id, **spec.protocol}
+    return {"made by": _named(make_environment)} | {
+        name: _named(value) for name, value in environment.items() if name not in _OF_VERSIONS
+    }
+
+
+def recorded_limit(environment: Mapping[str, Any]) -> int | None:
+    """The steps after which episodes ended, by a protocol or an identity's part; None: not known."""
+    text = str(environment.get("max_steps_per_episode"))
+    return int(text) if text.isdecimal() and len(text) < _LONGEST_NUMBER else None
 
 
 def check_same_config(path: Path, config: str) -> list[str]:

@@ -50,7 +50,7 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.strict_json import expect, whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.actions import ActionContract
-from dopamine_lite.environments.contract import introduced
+from dopamine_lite.environments.contract import introduced, limit_not_held
 from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.runner import directory, identity, warm_start
@@ -97,7 +97,8 @@ class Runner:
       evaluation_steps: agent steps in an evaluation phase, over all streams; the episodes that have
         begun by then are played to their ends, as in Dopamine. Or
       evaluation_episodes: whole episodes in an evaluation phase.
-      max_steps_per_episode: agent steps after which an episode is truncated.
+      max_steps_per_episode: agent steps after which an episode is truncated, whatever limit the
+        environment is registered with; None: that limit.
       clip_rewards: give the agent rewards clipped to [-1, 1]; statistics stay raw.
       num_envs: N, the streams stepped together.
       checkpoint_every_steps: agent steps of each stream in a segment, at the least; None: a segment is
@@ -153,7 +154,7 @@ class Runner:
         self.training_steps = training_steps
         self.evaluation_steps = evaluation_steps
         self.evaluation_episodes = evaluation_episodes
-        self.max_steps_per_episode = max_steps_per_episode
+        self.max_steps_per_episode = self._limit = max_steps_per_episode
         self.num_envs = num_envs
         self.checkpoint_every_steps = (
             training_steps if checkpoint_every_steps is None else checkpoint_every_steps
@@ -224,16 +225,15 @@ class Runner:
         self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
     ) -> Environment:
         """An environment as this run's config describes it, made anew, that is held to its spec."""
-        limit = self.max_steps_per_episode
         with self._configuration.in_force():
             environment = self._make_environment(
                 num_envs=num_envs,
                 seed=seed,
-                max_steps_per_episode=limit,
+                max_steps_per_episode=self._limit,
                 render=render,
                 evaluate=evaluate,
             )
-        return introduced(environment, num_envs, limit, self._say_once)
+        return introduced(environment, num_envs, self._say_once)
 
     def _say_once(self, about: str, sentence: str) -> None:
         if about not in self._said:
@@ -259,6 +259,8 @@ class Runner:
         """Raises UserError where `run` would before it writes anything."""
         self._configuration.check()
         directory.check_place_for_run(self.base_dir)
+        if not directory.is_run(self.base_dir):
+            self._require_limit()
         self._new_settings = identity.check_same_config(
             self.base_dir / directory.CONFIG, self.config
         )
@@ -308,6 +310,9 @@ class Runner:
         if trained is None:
             self._take_agent(loaded)
             return loaded.number
+        limit, statements = "Runner.max_steps_per_episode", configuration.statements
+        if statements(trained).get(limit) == statements(self.config).get(limit):
+            self._keep_limit(loaded)
         identity.check_trained_by(loaded.path, loaded.state.get("experiment"), trained)
         remedy = f"what it is bound to here, or {self.spec.id}, does not fit what it learned"
         with self._refusing_other_experiments(loaded, remedy):
@@ -376,6 +381,41 @@ class Runner:
                     record = self._run_iteration()
                 yield record
 
+    def _require_limit(self) -> None:
+        """Raises UserError where episodes would not end after `max_steps_per_episode` steps."""
+        if sentence := limit_not_held(self.spec, self._limit):
+            own = self.spec.max_steps_per_episode
+            raise UserError(
+                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or let what makes the "
+                "environment heed its argument max_steps_per_episode."
+            )
+
+    def _keep_limit(self, checkpoint: Restored) -> None:
+        """Holds a run to the limit that its episodes had when it was begun.
+
+        `max_steps_per_episode` could not always raise the limit of a registered environment: a run of
+        such a version goes on with that one, as its checkpoint or its provenance has it.
+        """
+        saved = checkpoint.state.get("experiment")
+        if saved is not None:
+            recorded = saved["environment"]
+        else:  # checkpoints did not always keep their experiment
+            recorded = (provenance.read(self.base_dir) or {}).get("protocol", {})
+        own, asked = identity.recorded_limit(recorded), self._limit
+        if not own or not asked or own >= asked or self.spec.max_steps_per_episode != asked:
+            return
+        self._limit = own
+        with contextlib.closing(self.create_environment(seed=0, num_envs=self.num_envs)) as first:
+            self.spec = first.spec
+        environment = identity.environment_identity(self._make_environment, self.spec)
+        self._experiment["environment"] = environment
+        self._say_once(
+            "an earlier limit",
+            f"Runner.max_steps_per_episode is {asked:,}, but this run was begun by a version in which "
+            f"it could not raise the limit of {self.spec.id}: its episodes still end after {own:,} "
+            "steps.",
+        )
+
     def _get_state(self) -> State:
         """The whole run as one value, between two segments."""
         state = self.agent.get_state()
@@ -402,6 +442,7 @@ class Runner:
 
     def _take_agent(self, checkpoint: Restored) -> None:
         """Gives the agent its state; raises UserError where that is of another experiment."""
+        self._keep_limit(checkpoint)
         identity.check_same_experiment(
             checkpoint.path, checkpoint.state.get("experiment"), self._experiment
         )
@@ -522,7 +563,13 @@ class Runner:
 
     def _warnings(self) -> list[str]:
         """Sentences on what is allowed and seldom meant."""
-        return [*self._other_threads(), *self._nothing_learned(), *self._short_segments()]
+        not_held = limit_not_held(self.spec, self._limit)  # in a run of an earlier version
+        return [
+            *([not_held] if not_held else []),
+            *self._other_threads(),
+            *self._nothing_learned(),
+            *self._short_segments(),
+        ]
 
     def _other_threads(self) -> list[str]:
         asked = configuration.statements(self.config).get("tensorflow_threads.intra_op", "None")

@@ -365,7 +365,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_an_environment_of_ones_own_is_held_to_its_spec(name):
     value, sentence = WRONG[name]
-    environment = introduced(Own(**{name: value}), 2, None, lambda *_: None)
+    environment = introduced(Own(**{name: value}), 2, lambda *_: None)
     assert isinstance(environment, CheckedEnvironment)
     with pytest.raises(UserError, match=f"^Own returned .*{sentence}"):
         environment.reset()
@@ -419,7 +419,7 @@ def test_gymnasiums_loop_copies_what_is_written_to():
 )
 def test_what_runner_environment_makes_is_an_environment(made, sentence):
     with pytest.raises(UserError, match=sentence):
-        introduced(made, 2, None, lambda *_: None)
+        introduced(made, 2, lambda *_: None)
 
 
 class Half(EnvironmentWrapper):
@@ -434,7 +434,7 @@ class Half(EnvironmentWrapper):
 
 def test_a_wrapper_of_ones_own_is_held_to_its_spec():
     inner = functools.partial(create_environment, "CartPole-v1")
-    environment = introduced(wrapped_environment(inner, [Half]), 1, None, lambda *_: None)
+    environment = introduced(wrapped_environment(inner, [Half]), 1, lambda *_: None)
     with pytest.raises(UserError, match=r"CartPole-v1 returned .* dtype float64 as observations"):
         environment.reset()
 

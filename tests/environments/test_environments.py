@@ -93,10 +93,26 @@ def test_the_step_limit_truncates(id):
     environment.close()
 
 
-def test_the_environments_own_limit_is_kept_where_it_is_lower():
-    assert GymnasiumEnvironment("CartPole-v1").spec.max_steps_per_episode == 500
-    limited = GymnasiumEnvironment("CartPole-v1", max_steps_per_episode=10_000)
-    assert limited.spec.max_steps_per_episode == 500
+@pytest.mark.parametrize("num_envs", [1, 2])
+@pytest.mark.parametrize(("asked", "limit"), [(None, 200), (7, 7), (203, 203)])
+def test_the_limit_that_is_asked_for_takes_the_place_of_the_environments_own(
+    asked, limit, num_envs
+):
+    """Often wrong: a limit above the environment's own is ignored."""
+    environment = create_environment(
+        "MountainCar-v0", num_envs=num_envs, max_steps_per_episode=asked
+    )
+    environment.reset()
+    ends = [bool(environment.step(np.ones(num_envs, int)).truncated.all()) for _ in range(limit)]
+    assert ends == [False] * (limit - 1) + [True]
+    assert environment.spec.max_steps_per_episode == limit
+    assert environment.spec.protocol["max_steps_per_episode"] == limit
+
+
+def test_a_limit_beyond_what_the_emulator_counts_is_refused():
+    with pytest.raises(UserError, match="counts no further than 536,870,911 steps: give that"):
+        AtariEnvironment(game="Pong", max_steps_per_episode=536_870_912)
+    AtariEnvironment(game="Pong", max_steps_per_episode=536_870_911).close()
 
 
 @pytest.mark.parametrize("noop_max", [0, 30])

@@ -1,0 +1,102 @@
+"""What an agent makes of what it sees, in numbers that can be drawn."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments.declared import described
+from dopamine_lite.environments.environment import EnvironmentSpec
+
+
+class Explanation(NamedTuple):
+    """What an agent says of N observations; None where it has no such thing.
+
+    A are the actions of a `Discrete` space, or those of a `MultiDiscrete` one side by side, sum_i n_i;
+    D the numbers of an action of a `Box`.
+    """
+
+    action_values: np.ndarray | None = None  # [N, A] Q(s, a)
+    # The distribution of the return, as probabilities of atoms ...
+    atoms: np.ndarray | None = None  # [K], rising, at equal distances
+    probabilities: np.ndarray | None = None  # [N, A, K]
+    # ... or as quantiles at the fractions (i + 1/2) / K.
+    quantiles: np.ndarray | None = None  # [N, A, K], in any order
+    policy: np.ndarray | None = None  # [N, A] pi(a|s)
+    means: np.ndarray | None = None  # [N, D] of a normal policy, in the units of the actions
+    deviations: np.ndarray | None = None  # [N, D]
+    state_values: np.ndarray | None = None  # [N] V(s)
+
+    def expected_returns(self, action_masks: np.ndarray | None = None) -> np.ndarray | None:
+        """[N] what the agent expects of the states: V(s), else the greatest Q(s, a) of a legal action.
+
+        `action_masks` [N, A] bool are the legal actions; None: all.
+        """
+        values = self.action_values
+        if self.state_values is not None or values is None:
+            return self.state_values
+        if action_masks is not None:
+            values = np.where(action_masks, values, -np.inf)
+        return values.max(axis=1)
+
+
+def checked(explanation: Any, num: int, spec: EnvironmentSpec, agent: str) -> Explanation | None:
+    """What `agent`'s `explain` returned for `num` observations, if it is as `Explanation` says.
+
+    Raises:
+      UserError: it is not.
+    """
+    if explanation is None:
+        return None
+    if not isinstance(explanation, Explanation):
+        raise UserError(
+            f"{agent}.explain returned {described(explanation)}: return an Explanation of "
+            f"{Explanation.__module__}, or None."
+        )
+    num_atoms = None if explanation.atoms is None else np.size(explanation.atoms)
+    num_actions, size = _sizes(spec.action_space)
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "action_values": (num, num_actions),
+        "atoms": (None,),
+        "probabilities": (num, num_actions, num_atoms),
+        "quantiles": (num, num_actions, None),
+        "policy": (num, num_actions),
+        "means": (num, size),
+        "deviations": (num, size),
+        "state_values": (num,),
+    }
+    for name, value in explanation._asdict().items():
+        if value is not None:
+            _check(value, shapes[name], f"{agent}.explain returned {{}} as {name}")
+    for name in ("policy", "probabilities"):
+        value = getattr(explanation, name)
+        if value is not None and value.min() < 0:
+            raise UserError(f"{agent}.explain returned negative numbers as {name}.")
+    return explanation
+
+
+def _check(value: Any, shape: tuple[int | None, ...], what: str) -> None:
+    fits = (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in "fiu"
+        and value.ndim == len(shape)
+        and value.size > 0
+        and all(wanted in (None, given) for wanted, given in zip(shape, value.shape, strict=True))
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise UserError(f"{what.format(described(value))}: return numbers of shape ({wanted}).")
+    if not np.isfinite(value).all():
+        raise UserError(f"{what.format('infinity or NaN')}: return finite numbers.")
+
+
+def _sizes(space: gymnasium.Space) -> tuple[int | None, int | None]:
+    """A and D of an action space; None where it has no such actions."""
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return int(space.n), None
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        return int(space.nvec.sum()), None
+    return None, int(np.prod(space.shape or ()))
