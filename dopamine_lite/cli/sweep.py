@@ -298,7 +298,9 @@ def _search(
         view.say,
     )
     backend = _backend(flag_values, directory, examined)
-    _say(f"{search.summary()} Up to {flag_values.trials}; {backend.describe()}.")
+    _say(f"A search of {_several(flag_values.trials, 'suggestion')}; {backend.describe()}.")
+    if search.begun():
+        _say(f"It goes on. {search.summary()}")
     conductor = Conductor(directory, search, backend, view)
     conductor.run()
     _say(search.summary())

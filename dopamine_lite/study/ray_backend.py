@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import signal
+import socket
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from dopamine_lite.study.study import Trial
 
 _RETRIES = 20  # of a trial whose worker or node is lost
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_ANSWER = 10.0
 _LOST = 128 + signal.SIGKILL
 
 
@@ -138,6 +140,8 @@ def _connected(address: str | None) -> Any:
         ray = importlib.import_module("ray")
     except ModuleNotFoundError as error:
         raise UserError("--backend ray needs Ray: pip install 'dopamine-lite[ray]'.") from error
+    if address is not None:
+        _check_address(address)
     own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
     try:
         ray.init(
@@ -154,6 +158,25 @@ def _connected(address: str | None) -> Any:
             "--ray_address, and that `ray status` works there."
         ) from error
     return ray
+
+
+def _check_address(address: str) -> None:
+    """Raises UserError where nothing answers, for which Ray itself waits minutes."""
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--ray_address {address} is that of a client: give this command on a node of the cluster, "
+            "with --ray_address auto, where the study's directory is."
+        )
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"No Ray cluster answers at {address} ({error}): check --ray_address, and that `ray "
+            "status` works there."
+        ) from error
 
 
 def _train(

@@ -338,6 +338,10 @@ class Search:
         ]
         replace_file(self._study / BEST, ("\n".join(lines) + "\n").encode())
 
+    def begun(self) -> bool:
+        """Whether there have been suggestions."""
+        return self._asked > 0
+
     def summary(self) -> str:
         """What has become of the suggestions, in a sentence."""
         trials = self._search.get_trials(deepcopy=False)
