@@ -54,7 +54,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "a parameter and its values, such as 'DQNAgent.learning_rate=[1e-3,1e-4]' (give it again to "
+        "a parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]' (give it again to "
         "cross several)",
         flag_values=flag_values,
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import usable_cores
+from dopamine_lite.common.plain_files import open_to_append
 from dopamine_lite.common.provenance import VARIABLES
 from dopamine_lite.runner.directory import is_in_use
 from dopamine_lite.study.backend import exit_status, start_process
@@ -207,8 +208,8 @@ def _train(
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         process = start_process(arguments, Path(output), environment)
     except OSError:
-        with contextlib.suppress(OSError), open(output, "a") as file:
-            file.write(traceback.format_exc())
+        with contextlib.suppress(OSError), open_to_append(Path(output)) as file:
+            file.write(traceback.format_exc().encode())
         return 1
     asked = False
     while (status := exit_status(process)) is None:
