@@ -54,7 +54,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "a parameter and its values, such as 'DQNAgent.learning_rate=[1e-3,1e-4]' (give it again to "
+        "a parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]' (give it again to "
         "cross several)",
         flag_values=flag_values,
     )
@@ -298,7 +298,9 @@ def _search(
         view.say,
     )
     backend = _backend(flag_values, directory, examined)
-    _say(f"{search.summary()} Up to {flag_values.trials}; {backend.describe()}.")
+    _say(f"A search of {_several(flag_values.trials, 'suggestion')}; {backend.describe()}.")
+    if search.begun():
+        _say(f"It goes on. {search.summary()}")
     conductor = Conductor(directory, search, backend, view)
     conductor.run()
     _say(search.summary())

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from dopamine_lite.common.plain_files import open_to_append
 from dopamine_lite.study.study import Trial
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
@@ -62,7 +63,7 @@ def start_process(
         if os.getppid() != parent:  # it has ended meanwhile
             os._exit(128 + signal.SIGTERM)
 
-    with open(output, "ab") as file:
+    with open_to_append(output) as file:
         file.write(f"$ dopamine-lite {shlex.join(arguments)}\n".encode())
         file.flush()
         return subprocess.Popen(

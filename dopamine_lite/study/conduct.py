@@ -216,8 +216,8 @@ class Conductor:
 
     def _result(self, result: Result) -> None:
         self.results.append(result)
-        self._source.ended(result)
         self._view.say(in_words(result))
+        self._source.ended(result)
 
     def _show(self) -> None:
         if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:

@@ -66,7 +66,8 @@ class LocalBackend:
 
     def kill(self) -> None:
         for process in self._processes.values():
-            os.killpg(process.pid, signal.SIGKILL)  # with what an environment has started
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # with what an environment has started
             process.wait()
         self._processes.clear()
 

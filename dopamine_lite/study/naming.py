@@ -30,9 +30,12 @@ def experiments(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def short_parameters(parameters: Sequence[str]) -> dict[str, str]:
-    """Each parameter's last part, "learning_rate"; the whole where two parameters share that."""
+    """Each parameter's last part, "learning_rate"; the whole where two parameters share that.
+
+    "seed" is that of the run alone.
+    """
     last = [parameter.rpartition(".")[2] for parameter in parameters]
-    shared = {name for name, times in Counter(last).items() if times > 1}
+    shared = {name for name, times in Counter([*last, "seed"]).items() if times > 1}
     return {
         parameter: _safe(parameter) if name in shared else name
         for parameter, name in zip(parameters, last, strict=True)

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import signal
+import socket
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import usable_cores
+from dopamine_lite.common.plain_files import open_to_append
 from dopamine_lite.common.provenance import VARIABLES
 from dopamine_lite.runner.directory import is_in_use
 from dopamine_lite.study.backend import exit_status, start_process
@@ -22,6 +24,7 @@ from dopamine_lite.study.study import Trial
 
 _RETRIES = 20  # of a trial whose worker or node is lost
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_ANSWER = 10.0
 _LOST = 128 + signal.SIGKILL
 
 
@@ -138,6 +141,8 @@ def _connected(address: str | None) -> Any:
         ray = importlib.import_module("ray")
     except ModuleNotFoundError as error:
         raise UserError("--backend ray needs Ray: pip install 'dopamine-lite[ray]'.") from error
+    if address is not None:
+        _check_address(address)
     own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
     try:
         ray.init(
@@ -154,6 +159,25 @@ def _connected(address: str | None) -> Any:
             "--ray_address, and that `ray status` works there."
         ) from error
     return ray
+
+
+def _check_address(address: str) -> None:
+    """Raises UserError where nothing answers, for which Ray itself waits minutes."""
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--ray_address {address} is that of a client: give this command on a node of the cluster, "
+            "with --ray_address auto, where the study's directory is."
+        )
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"No Ray cluster answers at {address} ({error}): check --ray_address, and that `ray "
+            "status` works there."
+        ) from error
 
 
 def _train(
@@ -184,8 +208,8 @@ def _train(
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         process = start_process(arguments, Path(output), environment)
     except OSError:
-        with contextlib.suppress(OSError), open(output, "a") as file:
-            file.write(traceback.format_exc())
+        with contextlib.suppress(OSError), open_to_append(Path(output)) as file:
+            file.write(traceback.format_exc().encode())
         return 1
     asked = False
     while (status := exit_status(process)) is None:

@@ -26,6 +26,7 @@ from dopamine_lite.common import strict_json
 from dopamine_lite.common.checkpointing.storage import make_directory, replace_file
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.plain_files import check_regular
 from dopamine_lite.runner.directory import progress
 from dopamine_lite.study import naming
 from dopamine_lite.study.conduct import Result, done, last_return
@@ -338,6 +339,10 @@ class Search:
         ]
         replace_file(self._study / BEST, ("\n".join(lines) + "\n").encode())
 
+    def begun(self) -> bool:
+        """Whether there have been suggestions."""
+        return self._asked > 0
+
     def summary(self) -> str:
         """What has become of the suggestions, in a sentence."""
         trials = self._search.get_trials(deepcopy=False)
@@ -376,8 +381,9 @@ def _mend(journal: Path) -> None:
     """
     for lock in journal.parent.glob(f"{journal.name}.lock*"):
         lock.unlink()
-    if not journal.exists():
+    if not os.path.lexists(journal):
         return
+    check_regular(journal, os.lstat(journal))
     content = journal.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
@@ -387,7 +393,10 @@ def _mend(journal: Path) -> None:
 def _value(told: Any, space: Space) -> str:
     """What Optuna suggests for a parameter, as gin text."""
     if space.kind == "choice":
-        return str(told.suggest_categorical(space.parameter, list(space.arguments)))
+        chosen = str(told.suggest_categorical(space.parameter, list(space.arguments)))
+        if chosen not in space.arguments:
+            raise UserError(f"{JOURNAL} holds {chosen!r} for {space}: restore it from a copy.")
+        return chosen
     if space.kind == "int":
         return repr(told.suggest_int(space.parameter, *map(int, space.arguments)))
     low, high = map(float, space.arguments)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from dopamine_lite.common.checkpointing.storage import (
     unlock,
 )
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.plain_files import check_directory
+from dopamine_lite.common.plain_files import check_directory, check_regular
 from dopamine_lite.runner.directory import check_writable, is_run
 from dopamine_lite.study import naming
 from dopamine_lite.study.grid import Values, crossed
@@ -139,7 +140,6 @@ def check_place(directory: Path) -> None:
         raise UserError(
             f"{directory} holds a run: give a study a directory of its own with --base_dir."
         )
-    check_directory(directory)
     if directory.is_dir() and not (directory / FILE).is_file():
         other = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
         if other:
@@ -154,8 +154,11 @@ def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
     """Writes study.json, or adds to it what it does not have.
 
     Raises:
-      UserError: the file is damaged, or one of the trials is another there.
+      UserError: the file is damaged, one of the trials is another there, or something is where a trial
+        belongs.
     """
+    for trial in trials:
+        _check_way(directory, trial)
     known = read(directory) or {"schema": _SCHEMA, "commands": [], "trials": []}
     commands, entries = known["commands"], {entry["name"]: entry for entry in known["trials"]}
     for trial in trials:
@@ -172,6 +175,16 @@ def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
     content = known | {"trials": list(entries.values())}
     make_directory(directory)
     replace_file(directory / FILE, json.dumps(content, indent=1).encode() + b"\n")
+
+
+def _check_way(directory: Path, trial: Trial) -> None:
+    """Raises UserError where what a trial writes would go through a link, or into what is no file."""
+    output = trial.output(directory)
+    for name in Path(trial.variant.name).parents[:-1]:
+        check_directory(directory / name)
+    check_directory(output.parent)
+    with contextlib.suppress(FileNotFoundError):
+        check_regular(output, os.lstat(output))
 
 
 def read(directory: Path) -> dict[str, Any] | None:

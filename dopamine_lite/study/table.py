@@ -9,6 +9,7 @@ import time
 from typing import TextIO
 
 import rich.console
+from rich.box import SIMPLE_HEAD
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -54,12 +55,12 @@ class LiveTable:
             self._console.print(Text(printable(sentence)))
 
     def show(self, running: list[Running], finished: int, left: int) -> None:
-        table = Table(title=_counts(running, finished, left), title_justify="left")
+        table = Table(title=_counts(running, finished, left), title_justify="left", box=SIMPLE_HEAD)
         table.add_column("trial", overflow="fold")
         for name in ("progress", "return", "steps/s", "left"):
             table.add_column(name, justify="right")
-        # More than fit the screen could not be drawn over.
-        for each in running[: max(1, self._console.height - 7)]:
+        # More than fit the screen, a name in two lines, could not be drawn over.
+        for each in running[: max(1, (self._console.height - 5) // 2)]:
             table.add_row(
                 Text(printable(each.trial.name)),
                 _percent(each),

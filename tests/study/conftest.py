@@ -18,7 +18,11 @@ SMALL = {
     "Runner.evaluation_episodes": 2,
     "Runner.max_steps_per_episode": 100,
 }
-LONG = SMALL | {"Runner.num_iterations": 40, "Runner.training_steps": 2000}
+LONG = SMALL | {  # enough to be killed on the way
+    "Runner.num_iterations": 10,
+    "Runner.training_steps": 2000,
+    "Runner.checkpoint_every_steps": 500,
+}
 
 
 def bindings(settings: dict[str, object]) -> list[str]:

@@ -33,6 +33,7 @@ def test_parameters_that_share_a_name_are_named_in_full():
     assert names(["dqn/cartpole.gin"], ["Adam.epsilon=[1]", "A.epsilon=[2]", "A.b=[3]"]) == [
         "dqn_cartpole/Adam.epsilon=1,A.epsilon=2,b=3"
     ]
+    assert names(["dqn/cartpole.gin"], ["A.seed=[1]"]) == ["dqn_cartpole/A.seed=1"]
 
 
 def test_files_of_ones_own_are_told_apart_by_their_directories(tmp_path, monkeypatch):

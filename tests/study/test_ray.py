@@ -74,4 +74,4 @@ def test_a_signal_stops_trials_at_safe_points(cluster, tmp_path):
 def test_a_cluster_that_is_not_there_is_a_sentence(tmp_path):
     missing = ["--backend=ray", "--ray_address=127.0.0.1:1"]
     _, err = finish(sweep(tmp_path / "study", CLIFF, "--seeds=0", *bindings(LONG), *missing), 2)
-    assert "dopamine-lite: The Ray cluster 127.0.0.1:1 cannot be used (" in err
+    assert "dopamine-lite: No Ray cluster answers at 127.0.0.1:1 (" in err

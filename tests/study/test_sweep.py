@@ -26,7 +26,7 @@ def sweep(study: Path, *arguments: object) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], status: int = 0) -> tuple[str, str]:
-    out, err = process.communicate(timeout=400)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == status, err
     assert "Traceback" not in err
     return out, err
@@ -140,7 +140,7 @@ def test_a_trial_that_another_process_runs_is_waited_for(tmp_path):
     finish(other)
     _, err = finish(waiting)
     if "another process still runs it" in err:  # the examination may have taken longer
-        assert f"{NAME}/seed=0: finished, 80,000 agent steps" in err
+        assert f"{NAME}/seed=0: finished, 20,000 agent steps" in err
 
 
 @pytest.mark.exhaustive
@@ -174,7 +174,7 @@ def test_the_slurm_script_runs_a_trial_and_puts_a_stopped_one_back_into_the_queu
     assert job.wait(timeout=100) == 143
     assert (tmp_path / "requeued").read_text() == "requeue 7_1\n"
     assert not progress(run).finished and not is_in_use(run)
-    assert submit(1).wait(timeout=400) == 0
+    assert submit(1).wait(timeout=900) == 0
     assert progress(run).finished
     assert submit(2).wait(timeout=100) == 2
 
