@@ -24,6 +24,7 @@ X = {"steps": "agent_steps", "frames": "frames", "time": "seconds"}
 _GRID = 100  # points of curves whose runs have no x in common
 _EVALUATION = re.compile(r"checkpoint-(\d+)-episodes-(\d+)-seed-(\d+)\.json")
 _ALL = "all"
+_ESTIMATE = ("value", "low", "high", "why")  # columns
 
 
 def scores(
@@ -195,7 +196,8 @@ def aggregate(
                     "why": _why(seeds),
                 }
             )
-    return pd.DataFrame(rows)
+    columns = ["environment", "environments", "group", "seeds", "statistic", *_ESTIMATE]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def improvement(
@@ -231,13 +233,8 @@ def improvement(
                 "why": _why(min(seeds, seeds_over)),
             }
         )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            *("group", "over", "environments", "seeds", "seeds_over"),
-            *("value", "low", "high", "why"),
-        ],
-    )
+    columns = ["group", "over", "environments", "seeds", "seeds_over", *_ESTIMATE]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def profiles(
