@@ -369,6 +369,26 @@ def test_odd_provenance_of_others(make_run, tmp_path, place, value, column, foun
         assert analysis.load_runs(tmp_path).iterations["frames"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("command", "config"),
+    [
+        ("dopamine-lite train --gin_files=a/b/c --seed 1", "b/c.gin"),
+        ("dopamine-lite train --gin_files x.gin --gin_files y.gin", "x.gin + y.gin"),
+        ("python study.py", None),
+        ("'unbalanced", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_the_config_that_a_command_tells(make_run, tmp_path, command, config):
+    directory = make_run("run")
+    provenance = json.loads((directory / "provenance.json").read_text())
+    provenance["started"]["command"] = command
+    (directory / "provenance.json").write_text(json.dumps(provenance))
+    assert analysis.load_runs(tmp_path).runs["config"][0] == config
+
+
 @pytest.mark.parametrize("protocol", [[1], "text", 3])
 def test_a_damaged_protocol_is_a_sentence(make_run, tmp_path, protocol):
     directory = make_run("run")
