@@ -276,6 +276,27 @@ def test_environments_are_averaged_only_on_one_scale(make_run, tmp_path):
         summary.compare(runs, bounds=bounds[:1], resamples=200)
 
 
+def test_aggregates_are_over_what_all_groups_have():
+    rows = [
+        (group, environment, seed, value, area)
+        for group, environment, value, area in (
+            ("a", "Pong", 1.0, 1.0),
+            ("a", "Breakout", 2.0, np.nan),
+            ("b", "Pong", 3.0, 3.0),
+            ("b", "Breakout", 4.0, 4.0),
+            ("b", "Asterix", 100.0, 100.0),  # the other has none
+        )
+        for seed in range(3)
+    ]
+    table = pd.DataFrame(rows, columns=["group", "environment", "seed", "score", "area"])
+    means = analysis.aggregate(table, across=True, resamples=100).query("statistic == 'mean'")
+    assert means["value"].tolist() == [1.5, 3.5] and set(means["environments"]) == {2}
+    areas = analysis.aggregate(table, "area", across=True, resamples=100)
+    assert set(areas["environments"]) == {1}
+    with pytest.raises(UserError, match="no environment in common"):
+        analysis.aggregate(table.query("environment == 'Asterix' or group == 'a'"), across=True)
+
+
 def test_published_results(tmp_path):
     names = analysis.references()
     assert {"dopamine", "dqn_zoo", "rl_zoo", "minatar"} <= set(names)
