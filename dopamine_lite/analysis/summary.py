@@ -86,6 +86,8 @@ def compare(
     if areas["value"].isna().any() or len(areas) < len(final):
         notes.append("Of runs whose curves have gaps no area is told.")
     _tell_of_references(shown, column, notes)
+    if len(shown) and (comparison.X[x] not in shown or shown[comparison.X[x]].isna().all()):
+        notes.append(f"What is published tells no {comparison.X[x]}, so it is not in the plot.")
     if statistics.FEWEST_SEEDS <= final["seeds"].min() < _ENOUGH_SEEDS:
         notes.append(
             "Intervals of few seeds are too narrow: of a mean of normal scores those that say 95 % hold "

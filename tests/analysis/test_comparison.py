@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -197,9 +198,12 @@ def test_scores_by_evaluations_are_of_equal_numbers_of_episodes(make_run, tmp_pa
         (directory / "evaluations" / name).write_text(f'{{"returns": {returns}}}')
     runs, _ = told(analysis.select, analysis.load_runs(tmp_path))
     assert list(analysis.scores(runs, "evaluations")["score"]) == [1.5, 4.0]
-    (a / "evaluations" / "checkpoint-200-episodes-2-seed-0.json").rename(
-        a / "evaluations" / "checkpoint-200-episodes-4-seed-0.json"
-    )
+    two = a / "evaluations" / "checkpoint-200-episodes-2-seed-0.json"
+    two.write_text('{"returns": [1]}')
+    with pytest.raises(UserError, match=r"is damaged \(it has 1 returns\)"):
+        analysis.scores(runs, "evaluations")
+    two.unlink()
+    (a / "evaluations" / "checkpoint-200-episodes-1-seed-0.json").write_text('{"returns": [1]}')
     with pytest.raises(UserError, match="different numbers of episodes"):
         analysis.scores(runs, "evaluations")
 
@@ -272,6 +276,27 @@ def test_environments_are_averaged_only_on_one_scale(make_run, tmp_path):
         summary.compare(runs, bounds=bounds[:1], resamples=200)
 
 
+def test_aggregates_are_over_what_all_groups_have():
+    rows = [
+        (group, environment, seed, value, area)
+        for group, environment, value, area in (
+            ("a", "Pong", 1.0, 1.0),
+            ("a", "Breakout", 2.0, np.nan),
+            ("b", "Pong", 3.0, 3.0),
+            ("b", "Breakout", 4.0, 4.0),
+            ("b", "Asterix", 100.0, 100.0),  # the other has none
+        )
+        for seed in range(3)
+    ]
+    table = pd.DataFrame(rows, columns=["group", "environment", "seed", "score", "area"])
+    means = analysis.aggregate(table, across=True, resamples=100).query("statistic == 'mean'")
+    assert means["value"].tolist() == [1.5, 3.5] and set(means["environments"]) == {2}
+    areas = analysis.aggregate(table, "area", across=True, resamples=100)
+    assert set(areas["environments"]) == {1}
+    with pytest.raises(UserError, match="no environment in common"):
+        analysis.aggregate(table.query("environment == 'Asterix' or group == 'a'"), across=True)
+
+
 def test_published_results(tmp_path):
     names = analysis.references()
     assert {"dopamine", "dqn_zoo", "rl_zoo", "minatar"} <= set(names)
@@ -337,3 +362,67 @@ def test_every_public_name_is_there():
         assert getattr(analysis, name).__doc__
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         analysis.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "column", "found"),
+    [
+        ("seed", "three", "seed", None),
+        ("seed", 10**30, "seed", None),
+        ("environment", "\x1b[2KPong", "environment", "\\x1b[2KPong"),
+        ("protocol", {"frame_skip": 10**400}, "protocol", None),
+        ("protocol", {}, "protocol", None),
+    ],
+)
+def test_odd_provenance_of_others(make_run, tmp_path, place, value, column, found):
+    directory = make_run("run")
+    provenance = json.loads((directory / "provenance.json").read_text())
+    provenance[place] = value
+    (directory / "provenance.json").write_text(json.dumps(provenance))
+    row = analysis.load_runs(tmp_path).runs.iloc[0]
+    if found is not None:
+        assert row[column] == found
+    elif column == "seed":
+        assert row["seed"] is pd.NA
+        with pytest.raises(UserError, match="No run is left"):
+            analysis.select(analysis.load_runs(tmp_path), report=lambda _: None)
+    else:
+        assert analysis.load_runs(tmp_path).iterations["frames"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("command", "config"),
+    [
+        ("dopamine-lite train --gin_files=a/b/c --seed 1", "b/c.gin"),
+        ("dopamine-lite train --gin_files x.gin --gin_files y.gin", "x.gin + y.gin"),
+        ("python study.py", None),
+        ("'unbalanced", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_the_config_that_a_command_tells(make_run, tmp_path, command, config):
+    directory = make_run("run")
+    provenance = json.loads((directory / "provenance.json").read_text())
+    provenance["started"]["command"] = command
+    (directory / "provenance.json").write_text(json.dumps(provenance))
+    assert analysis.load_runs(tmp_path).runs["config"][0] == config
+
+
+@pytest.mark.parametrize("protocol", [[1], "text", 3])
+def test_a_damaged_protocol_is_a_sentence(make_run, tmp_path, protocol):
+    directory = make_run("run")
+    provenance = json.loads((directory / "provenance.json").read_text())
+    (directory / "provenance.json").write_text(json.dumps(provenance | {"protocol": protocol}))
+    with pytest.raises(UserError, match="is damaged"):
+        analysis.load_runs(tmp_path)
+
+
+def test_names_of_others_are_written_out_and_are_no_mathematics(make_run, tmp_path):
+    for seed, value in enumerate(("'$\\x1b[2K$'", "'b|c_%'")):
+        make_run(f"run{seed}", seed, DQNAgent__name=value)
+    found = summary.compare(analysis.load_runs(tmp_path), resamples=100)
+    assert not any("\x1b" in group for group in found.scores["group"])
+    for _, figure in summary.comparison_figures(found):
+        figure.savefig(tmp_path / "picture.svg")

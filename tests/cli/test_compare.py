@@ -84,21 +84,30 @@ def test_what_output_holds(tables, cli, tmp_path):
 
 
 def test_beside_published_results(runs, cli):
-    both = cli("compare", runs["dqn"], runs["random"], "--reference", "cleanrl")
-    assert both.status == 0, both.err
-    assert both.out.startswith("final training return")
-    assert "DQN, cleanrl" in both.out
-    assert "What is published are training returns, so the runs' are compared too" in both.out
-    assert "No interval with fewer than 3 seeds" in both.out
+    ran = cli("compare", runs["dqn"], "--reference", "cleanrl")
+    assert ran.status == 0, ran.err
+    assert ran.out.startswith("final training return")
+    assert "DQN, cleanrl" in ran.out
+    assert "What is published are training returns, so the runs' are compared too" in ran.out
+    assert "No interval with fewer than 3 seeds" in ran.out
     elsewhere = cli("compare", runs["dqn"], "--reference", "dopamine")
     assert elsewhere.status == 0
     assert "dopamine has no results in CartPole-v1" in elsewhere.out
 
 
-def test_by_evaluate(runs, cli, tmp_path):
-    for name in ("dqn", "random"):
-        place = tmp_path / name
-        place.symlink_to(runs[name])
+def test_protocols_that_differ_are_refused_unless_they_are_named(runs, cli):
+    """The one evaluates over two episodes, the other over three."""
+    both = "compare", runs["dqn"], runs["random"]
+    refused = cli(*both)
+    assert refused.status == 2
+    assert "The protocols in CartPole-v1 differ in evaluation_episodes (2 in" in refused.err
+    named = cli(*both, "--across_protocols")
+    assert named.status == 0
+    assert "DQN [evaluation_episodes 2]" in named.out
+    assert "do not compare as they stand" in named.out
+
+
+def test_no_score_of_evaluate(runs, cli):
     refused = cli("compare", runs["dqn"], "--score", "evaluations")
     assert refused.status == 2 and "has no evaluation of its last checkpoint" in refused.err
 
