@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dopamine_lite.runner.environment_check import EnvironmentCheck, Played
     from dopamine_lite.runner.fitting import Fit
 
-SUMMARY = "Plays an environment at random and says whether it keeps to the rules, and what fits it."
+SUMMARY = "Plays an environment at random: does it keep to the rules, what fits it?"
 POSITIONAL = (
     "[ID]: such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for one that a module of yours "
     "registers (its code is executed); not with --gin_files"

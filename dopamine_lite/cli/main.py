@@ -219,8 +219,7 @@ def _command(name: str) -> Command:
 
 
 def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {_command(name).SUMMARY}" for name in COMMANDS]
+    lines = _explained([(name, _command(name).SUMMARY) for name in COMMANDS])
     return "\n".join(
         [
             "usage: dopamine-lite <command> [--flag=value ...]",
