@@ -227,6 +227,11 @@ def _check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
             )
     if flag_values.output and not flag_values.print_slurm:
         raise UserError("--output goes with --print_slurm only: a study's place is --base_dir.")
+    if flag_values.print_slurm and (flag_values.parallel or flag_values.backend != "local"):
+        raise UserError(
+            "--print_slurm leaves it to Slurm where and how many trials run: leave out --backend and "
+            "--parallel."
+        )
     for name in ("trials", "optuna_seed"):
         if flag_values[name].value is not None and not flag_values.optuna:
             raise UserError(f"--{name} goes with --optuna only.")
@@ -262,11 +267,10 @@ def _carry_out(
     trials: list[Trial],
     examined: list[Examined],
 ) -> int:
-    from dopamine_lite.runner.directory import progress
-    from dopamine_lite.study.conduct import Conductor, Listed, done
+    from dopamine_lite.study.conduct import Conductor, Listed, done, look
     from dopamine_lite.study.table import make_view
 
-    left = [each for each in trials if not done(progress(each.directory(directory)), each)]
+    left = [each for each in trials if not done(look(each.directory(directory)), each)]
     backend = _backend(flag_values, directory, examined)
     before = f", {len(trials) - len(left)} finished before" if len(left) < len(trials) else ""
     _say(f"{_several(len(trials), 'trial')}{before}; {backend.describe()}.")

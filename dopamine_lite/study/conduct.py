@@ -52,9 +52,8 @@ class Running:
 
     def look(self, study: Path) -> None:
         directory = self.trial.directory(study)
-        with contextlib.suppress(UserError):  # the process itself will say what is wrong
-            self.progress = progress(directory)
-            self.steps = max(self.progress.agent_steps, newest_steps(directory))
+        self.progress = look(directory)
+        self.steps = max(self.progress.agent_steps, newest_steps(directory))
 
     def seconds(self) -> float:
         return time.monotonic() - self.began
@@ -242,6 +241,14 @@ class Conductor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def look(directory: Path) -> Progress:
+    """How far a run has come; what cannot be read counts as nothing, for `train` says what is wrong."""
+    try:
+        return progress(directory)
+    except UserError:
+        return Progress(0, None, 0, [], None)
 
 
 def done(run: Progress, trial: Trial) -> bool:

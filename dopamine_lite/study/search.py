@@ -27,9 +27,8 @@ from dopamine_lite.common.checkpointing.storage import make_directory, replace_f
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.plain_files import check_regular
-from dopamine_lite.runner.directory import progress
 from dopamine_lite.study import naming
-from dopamine_lite.study.conduct import Result, done, last_return
+from dopamine_lite.study.conduct import Result, done, last_return, look
 from dopamine_lite.study.examination import Examined
 from dopamine_lite.study.grid import Space
 from dopamine_lite.study.study import Trial, Variant
@@ -221,7 +220,7 @@ class Search:
     def _take_in(self, suggestion: _Suggestion) -> None:
         """Takes note of the seeds that were finished before."""
         for trial in suggestion.trials:
-            run = progress(trial.directory(self._study))
+            run = look(trial.directory(self._study))
             if done(run, trial):
                 suggestion.waiting.remove(trial)
                 self._finished(suggestion, Result(trial, run, 0.0))

@@ -47,6 +47,7 @@ def test_help_imports_nothing_heavy():
         ([*FILE, "--ray_address=auto"], "--ray_address goes with --backend ray only"),
         ([*FILE, "--cpus_per_trial=2"], "--cpus_per_trial goes with --backend ray only"),
         ([*FILE, "--backend=ray", "--parallel=2"], "--parallel goes with --backend local only"),
+        ([*FILE, "--print_slurm", "--parallel=2"], "leave out --backend and --parallel"),
         ([*FILE, "--parallel=0"], "--parallel=0"),
         ([*FILE, "--backend=cloud"], "--backend=cloud"),
     ],
