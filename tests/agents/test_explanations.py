@@ -213,6 +213,8 @@ ONES = functools.partial(np.ones, dtype=np.float32)
             Explanation(atoms=ONES(5), probabilities=ONES((3, 3, 4))),
             r"as probabilities: .* shape \(3, 3, 5\)",
         ),
+        (Explanation(atoms=ONES(5)), "only one of atoms and probabilities: return both"),
+        (Explanation(means=ONES((3, 3)), deviations=ONES((3, 3))), r"as means: .* \(3, 0\)"),
         (Explanation(state_values=ONES((3, 1))), r"as state_values: .* shape \(3\)"),
         (Explanation(state_values=ONES(3) * np.nan), "infinity or NaN as state_values"),
         (Explanation(action_values=np.full((3, 3), "a")), "as action_values: return numbers"),

@@ -114,6 +114,12 @@ def test_a_picture_is_fitted_into_the_room_there_is(shape, size):
     assert np.abs(np.subtract(found, size)).max() <= 10
 
 
+def test_names_that_do_not_fit_are_not_used():
+    """Of an environment of a user's own making."""
+    assert explainer(spaces.Discrete(2), ("a", "b"))._names == ("a", "b")
+    assert explainer(spaces.Discrete(3), ("a", "b"))._names == ("action 0", "action 1", "action 2")
+
+
 def test_illegal_actions_have_no_number():
     own = explainer(spaces.Discrete(2))
     own.see(Moment(values(1, 1e9), np.int64(0), np.array([True, False])))

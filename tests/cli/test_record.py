@@ -82,6 +82,15 @@ def test_an_explained_film_shows_the_episode_that_the_plain_one_shows(runs, cli,
     assert panels[0].max() > 200 and (panels[0] != panels[5]).any()
 
 
+@pytest.mark.exhaustive
+def test_an_explained_gif(runs, cli, tmp_path):
+    film = tmp_path / "film.gif"
+    recorded = cli("record", "--base_dir", runs["dqn"], "--output", film, "--explain")
+    assert recorded.status == 0, recorded.err
+    with Image.open(film) as image:
+        assert image.is_animated and image.size == (explaining.WIDTH, explaining.HEIGHT)
+
+
 def test_an_agent_that_thinks_nothing_is_not_explained(runs, cli, tmp_path):
     film = tmp_path / "film.mp4"
     refused = cli("record", "--base_dir", runs["random"], "--output", film, "--explain")
