@@ -71,10 +71,15 @@ def checked(explanation: Any, num: int, spec: EnvironmentSpec, agent: str) -> Ex
     for name, value in explanation._asdict().items():
         if value is not None:
             _check(value, shapes[name], f"{agent}.explain returned {{}} as {name}")
-    for name in ("policy", "probabilities"):
+    for name in ("policy", "probabilities", "deviations"):
         value = getattr(explanation, name)
         if value is not None and value.min() < 0:
             raise UserError(f"{agent}.explain returned negative numbers as {name}.")
+    for pair in (("atoms", "probabilities"), ("means", "deviations")):
+        if len({getattr(explanation, name) is None for name in pair}) == 2:
+            raise UserError(
+                f"{agent}.explain returned only one of {' and '.join(pair)}: return both, or neither."
+            )
     return explanation
 
 
@@ -93,10 +98,10 @@ def _check(value: Any, shape: tuple[int | None, ...], what: str) -> None:
         raise UserError(f"{what.format('infinity or NaN')}: return finite numbers.")
 
 
-def _sizes(space: gymnasium.Space) -> tuple[int | None, int | None]:
-    """A and D of an action space; None where it has no such actions."""
+def _sizes(space: gymnasium.Space) -> tuple[int, int]:
+    """A and D of an action space; 0 where it has no such actions."""
     if isinstance(space, gymnasium.spaces.Discrete):
-        return int(space.n), None
+        return int(space.n), 0
     if isinstance(space, gymnasium.spaces.MultiDiscrete):
-        return int(space.nvec.sum()), None
-    return None, int(np.prod(space.shape or ()))
+        return int(space.nvec.sum()), 0
+    return 0, int(np.prod(space.shape)) if isinstance(space, gymnasium.spaces.Box) else 0

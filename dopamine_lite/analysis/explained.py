@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dopamine_lite.agents.explanation import Explanation
+from dopamine_lite.environments.action_names import number_of_actions
 from dopamine_lite.environments.environment import EnvironmentSpec
 
 WIDTH, HEIGHT = 1280, 720  # of every picture: even, as the mp4 format asks, and wide, as phones are
@@ -531,7 +532,7 @@ def _names(spec: EnvironmentSpec) -> tuple[str, ...]:
             for part, size in enumerate(space.nvec.ravel())
             for option in range(size)
         )
-    if spec.action_names:
+    if len(spec.action_names) == number_of_actions(space):
         return spec.action_names
     if isinstance(space, gymnasium.spaces.Discrete):
         return tuple(f"action {space.start + index}" for index in range(int(space.n)))

@@ -15,6 +15,8 @@ import tensorflow as tf
 from dopamine_lite.common.checks import check_fraction, check_positive, check_whole
 from dopamine_lite.common.errors import UserError
 
+MOST_UPDATES = 10**15  # more than any run takes, and what 64 bits hold
+
 
 class Schedule(abc.ABC):
     """What share of a learning rate each gradient step takes."""
@@ -36,7 +38,7 @@ class WarmedUp(Schedule):
     """
 
     def __init__(self, warmup_updates: int):
-        check_whole(type(self).__name__, least=0, warmup_updates=warmup_updates)
+        check_whole(type(self).__name__, least=0, most=MOST_UPDATES, warmup_updates=warmup_updates)
         self._warmup_updates = warmup_updates
 
     def __call__(self, updates: tf.Tensor) -> tf.Tensor:
@@ -62,7 +64,7 @@ class Fall(WarmedUp):
     def __init__(self, updates: int, end_factor: float, warmup_updates: int):
         super().__init__(warmup_updates)
         name = type(self).__name__
-        check_whole(name, updates=updates)
+        check_whole(name, most=MOST_UPDATES, updates=updates)
         check_fraction(name, end_factor=end_factor)
         self._updates = updates
         self._end_factor = float(end_factor)
@@ -164,7 +166,7 @@ class StepSchedule(WarmedUp):
 
     def __init__(self, updates: int = gin.REQUIRED, factor: float = 0.1, warmup_updates: int = 0):
         super().__init__(warmup_updates)
-        check_whole("StepSchedule", updates=updates)
+        check_whole("StepSchedule", most=MOST_UPDATES, updates=updates)
         check_fraction("StepSchedule", factor=factor)
         check_positive("StepSchedule", factor=factor)
         self._updates = updates

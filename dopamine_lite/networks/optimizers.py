@@ -12,7 +12,7 @@ from dopamine_lite.common.checks import check_flag, check_fraction, check_not_ne
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
-from dopamine_lite.networks.learning_rates import Fall, Schedule
+from dopamine_lite.networks.learning_rates import MOST_UPDATES, Fall, Schedule
 
 
 def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Sequence[tf.Tensor]:
@@ -39,7 +39,7 @@ class Optimizer(abc.ABC):
     ):
         name = type(self).__name__
         check_not_negative(name, learning_rate=learning_rate)
-        check_whole(name, optional=True, decay_updates=decay_updates)
+        check_whole(name, optional=True, most=MOST_UPDATES, decay_updates=decay_updates)
         if decay_updates is not None and schedule is not None:
             raise UserError(
                 f"{name}.decay_updates and {name}.schedule are both bound, and one rate cannot follow "

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dopamine_lite import configuration
+from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.runner.directory import CONFIG, is_run
 
 _SHOWN = 5
 _DEEPEST = 4  # levels of what holds what, beyond which only the kind is told
@@ -56,10 +58,32 @@ def environment_identity(
     }
 
 
-def recorded_limit(environment: Mapping[str, Any]) -> int | None:
-    """The steps after which episodes ended, by a protocol or an identity's part; None: not known."""
-    text = str(environment.get("max_steps_per_episode"))
-    return int(text) if text.isdecimal() and len(text) < _LONGEST_NUMBER else None
+def lower_limit(saved: State | None, base_dir: Path, asked: int | None) -> int | None:
+    """The steps after which a run's episodes ended although its configuration `asked` for more.
+
+    `Runner.max_steps_per_episode` could not always raise the limit that an environment is registered
+    with. None for a run in which it held.
+
+    Args:
+      saved: what a checkpoint keeps of its experiment; None: it was written before checkpoints did, and
+        the run's config.gin and provenance tell.
+      base_dir: the run's directory.
+      asked: `Runner.max_steps_per_episode`.
+    """
+    if asked is None:
+        return None
+    if saved is not None:
+        config, environment = saved["config"], saved["environment"]
+    elif is_run(base_dir):
+        config = configuration.config_text(base_dir / CONFIG)
+        environment = (provenance.read(base_dir) or {}).get("protocol", {})
+    else:
+        return None
+    limit = str(environment.get("max_steps_per_episode"))
+    binding = f".max_steps_per_episode = {asked}"
+    is_lower = limit.isdecimal() and len(limit) < _LONGEST_NUMBER and 0 < int(limit) < asked
+    is_asked = any(line.endswith(binding) for line in config.splitlines())
+    return int(limit) if is_lower and is_asked else None
 
 
 def check_same_config(path: Path, config: str) -> list[str]:

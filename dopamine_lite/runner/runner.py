@@ -391,18 +391,10 @@ class Runner:
             )
 
     def _keep_limit(self, checkpoint: Restored) -> None:
-        """Holds a run to the limit that its episodes had when it was begun.
-
-        `max_steps_per_episode` could not always raise the limit of a registered environment: a run of
-        such a version goes on with that one, as its checkpoint or its provenance has it.
-        """
-        saved = checkpoint.state.get("experiment")
-        if saved is not None:
-            recorded = saved["environment"]
-        else:  # checkpoints did not always keep their experiment
-            recorded = (provenance.read(self.base_dir) or {}).get("protocol", {})
-        own, asked = identity.recorded_limit(recorded), self._limit
-        if not own or not asked or own >= asked or self.spec.max_steps_per_episode != asked:
+        """Holds a run to the limit that its episodes had when it was begun."""
+        saved, asked = checkpoint.state.get("experiment"), self._limit
+        own = identity.lower_limit(saved, self.base_dir, asked)
+        if own is None or self.spec.max_steps_per_episode != asked:
             return
         self._limit = own
         with contextlib.closing(self.create_environment(seed=0, num_envs=self.num_envs)) as first:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import re
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 from PIL import Image
 
+from dopamine_lite.analysis import explained as explaining
 from dopamine_lite.cli import record
 from dopamine_lite.cli.record import _caption, _Film, _steps_per_second, captioned
 from dopamine_lite.cli.run_directory import written_aside
@@ -46,8 +49,54 @@ def test_gif_of_two_episodes(runs, cli, tmp_path):
     )
     assert recorded.status == 0, recorded.err
     assert "episode 2: score " in recorded.out and "checkpoint 200: written to" in recorded.out
+    assert "left out" not in recorded.out
     with Image.open(film) as image:
         assert image.is_animated and image.info["duration"] == 100
+
+
+def test_a_gif_says_how_many_pictures_it_leaves_out(runs, cli, tmp_path):
+    recorded = cli("record", "--base_dir", runs["random"], "--output", tmp_path / "film.gif")
+    length = int(re.search(r"in (\d+) steps", recorded.out)[1])
+    pictures, left_out = length + 1, length // 2  # CartPole's 50 a second; the last is always shown
+    assert f"  {left_out} of {pictures} pictures are left out: a .gif shows 25 a" in recorded.out
+
+
+def frames_of(film) -> np.ndarray:
+    return imageio.imread(film, plugin="FFMPEG")
+
+
+def test_an_explained_film_shows_the_episode_that_the_plain_one_shows(runs, cli, tmp_path):
+    plain, explained = tmp_path / "plain.mp4", tmp_path / "explained.mp4"
+    same = ("record", "--base_dir", runs["dqn"], "--seed", 3)
+    without = cli(*same, "--output", plain)
+    with_explanation = cli(*same, "--output", explained, "--explain")
+    assert without.status == with_explanation.status == 0, with_explanation.err
+    assert with_explanation.out.replace("explained.mp4", "plain.mp4") == without.out
+    games, films = frames_of(plain), frames_of(explained)
+    assert len(games) == len(films) and films.shape[1:] == (explaining.HEIGHT, explaining.WIDTH, 3)
+    for index in (0, 5, -1):  # the game is there, 620 of 600 pixels wide, but for the film's losses
+        game = Image.fromarray(games[index, 28:]).resize((620, 413))
+        shown = films[index, 177 : 177 + 413, 20 : 20 + 620]
+        assert np.abs(shown.astype(int) - np.asarray(game)).mean() < 6
+    panels = films[:, :, 660:]
+    assert panels[0].max() > 200 and (panels[0] != panels[5]).any()
+
+
+@pytest.mark.exhaustive
+def test_an_explained_gif(runs, cli, tmp_path):
+    film = tmp_path / "film.gif"
+    recorded = cli("record", "--base_dir", runs["dqn"], "--output", film, "--explain")
+    assert recorded.status == 0, recorded.err
+    with Image.open(film) as image:
+        assert image.is_animated and image.size == (explaining.WIDTH, explaining.HEIGHT)
+
+
+def test_an_agent_that_thinks_nothing_is_not_explained(runs, cli, tmp_path):
+    film = tmp_path / "film.mp4"
+    refused = cli("record", "--base_dir", runs["random"], "--output", film, "--explain")
+    assert refused.status == 2
+    assert "A RandomAgent has nothing to explain: agents that learn action values or" in refused.err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -73,7 +122,11 @@ def test_gif_leaves_pictures_out_where_it_would_be_large(tmp_path):
     film = tmp_path / "film.gif"
     with _Film(film, rate=120) as opened:
         for step in range(120):
-            opened.show(np.full((40, 40, 3), step, np.uint8), ("", str(step)))
+            opened.show(functools.partial(np.full, (40, 40, 3), step, np.uint8))
+    assert opened.left_out == 96  # each fifth of 120 is there
+    assert opened.left_out_in_words().startswith(
+        "96 of 120 pictures are left out: a .gif shows 25 a second at the most, here one picture in 5;"
+    )
     with Image.open(film) as image:
         durations = []
         for index in range(image.n_frames):
@@ -102,7 +155,7 @@ def test_film_that_fails_leaves_what_was_there(tmp_path):
         written_aside(film) as aside,
         _Film(aside, rate=10) as opened,
     ):
-        opened.show(np.zeros((40, 40, 3), np.uint8), ("", ""))
+        opened.show(lambda: np.zeros((40, 40, 3), np.uint8))
         raise RuntimeError
     assert film.read_text() == "an older film"
     assert list(tmp_path.iterdir()) == [film]

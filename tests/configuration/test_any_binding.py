@@ -42,6 +42,24 @@ VALUE = ["min_replay_history = 20", "update_period = 16"]
 BASES = {  # an experiment in which each configurable is used, and bindings that make it small
     "DQNAgent QHead EpsilonGreedy CircularReplay Adam MLP Runner create_environment "
     "tensorflow_threads": ("dqn/cartpole.gin", [f"DQNAgent.{each}" for each in VALUE]),
+    **{
+        schedule: (
+            "dqn/cartpole.gin",
+            [
+                *(f"DQNAgent.{each}" for each in VALUE),
+                "Adam.decay_updates = None",
+                f"Adam.schedule = @{schedule}",
+                *further,
+            ],
+        )
+        for schedule, further in (
+            ("ConstantSchedule", []),
+            ("LinearSchedule", ["LinearSchedule.updates = 9"]),
+            ("CosineSchedule", ["CosineSchedule.updates = 9"]),
+            ("ExponentialSchedule", ["ExponentialSchedule.updates = 9"]),
+            ("StepSchedule", ["StepSchedule.updates = 2"]),
+        )
+    },
     "RMSProp": ("dqn/cartpole.gin", ["DQNAgent.optimizer = @RMSProp"]),
     "Munchausen": (
         "dqn/cartpole.gin",

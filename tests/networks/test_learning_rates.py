@@ -114,6 +114,7 @@ def optimized(optimizer: Optimizer) -> tuple[tf.Variable, Optimizer]:
     ("make", "sentence"),
     [
         (lambda: LinearSchedule(0), "LinearSchedule.updates is 0: give a whole number"),
+        (lambda: StepSchedule(10**16), "StepSchedule.updates is 10000000000000000: give a whole"),
         (lambda: LinearSchedule(5, end_factor=2), "LinearSchedule.end_factor is 2"),
         (lambda: CosineSchedule(5, warmup_updates=-1), "CosineSchedule.warmup_updates is -1"),
         (lambda: ConstantSchedule(1.5), "ConstantSchedule.warmup_updates is 1.5"),

@@ -241,6 +241,67 @@ def test_a_keras_model_computes_what_was_learned_or_is_refused(torso, head):
         keras_model(net)
 
 
+class Unprepared:
+    """A user's torso that says nothing of Keras."""
+
+    compile_update = True
+
+    def __init__(self, seeds):
+        self.layers = keras.Sequential([keras.layers.Dense(5)])
+
+    def prepare(self, observations):
+        return observations
+
+
+class OfOneLayer(Unprepared):
+    """One whose layers are a single one of Keras's own."""
+
+    def __init__(self, seeds):
+        self.layers = keras.layers.Dense(5)
+
+    def preparation_layers(self):
+        return []
+
+
+class OwnLayer(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+
+
+class OfAnOwnLayer(OfOneLayer):
+    def __init__(self, seeds):
+        self.layers = keras.Sequential([keras.layers.Dense(5), OwnLayer()])
+
+
+@pytest.mark.parametrize(
+    ("torso", "head", "sentence"),
+    [
+        (
+            Unprepared,
+            QHead,
+            "^A Unprepared has no `preparation_layers`, which a Keras model needs: let this method",
+        ),
+        (OfAnOwnLayer, QHead, "^A OfAnOwnLayer has a layer of the class OwnLayer, which is none"),
+        (
+            functools.partial(MLP, hidden_units=(5,)),
+            functools.partial(QHead, dueling=True, hidden_units=4),
+            "^A QHead with dueling and hidden_units is more than the one Dense layer",
+        ),
+    ],
+)
+def test_what_a_keras_model_lacks_is_named(torso, head, sentence):
+    with pytest.raises(UserError, match=sentence) as refused:
+        keras_model(network(torso, head))
+    assert str(refused.value).endswith("Or export it with --format savedmodel.")
+
+
+def test_a_torso_of_one_layer_is_a_keras_model():
+    net = network(OfOneLayer)
+    observations = example_observations(NUMBERS, 5)
+    found = keras_model(net)(tf.constant(observations))
+    np.testing.assert_allclose(found, learned(net, observations), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("space", "low", "high"),
     [
