@@ -695,7 +695,6 @@ class Runner:
                     "lower learning rate or clipped rewards."
                 )
         self._statistics.log(scalars)
-        self._hooks.metrics(self._agent_steps, scalars)
         self._logbook.scalars(
             self._agent_steps, {f"train/{name}": value for name, value in scalars.items()}
         )
@@ -709,6 +708,8 @@ class Runner:
                 },
             )
         recent = self._statistics.recent_return()
+        measured = scalars if recent is None else scalars | {"recent_return": recent}
+        self._hooks.metrics(self._agent_steps, measured)
         self._logbook.scalars(
             self._agent_steps, at_a_glance(scalars, recent, self._steps_per_second())
         )
