@@ -51,6 +51,9 @@ class Callback:
     # start.
     part_of_experiment = True
 
+    def check(self, run: RunContext) -> None:
+        """Raises UserError where it cannot do its work in this run; nothing has been written yet."""
+
     def on_start(self, run: RunContext) -> None:
         """The run begins or goes on; this callback has its state already."""
 

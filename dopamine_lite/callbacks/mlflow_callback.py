@@ -50,7 +50,7 @@ class MLflow(Tracker):
         self._tracking_uri = tracking_uri
         self._called = name
 
-    def _check_installed(self) -> None:
+    def check(self, run: RunContext) -> None:
         if importlib.util.find_spec("mlflow") is None:
             raise UserError(
                 "MLflow needs its package: pip install 'dopamine-lite[mlflow]', or leave MLflow out of "

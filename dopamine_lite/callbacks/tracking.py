@@ -37,15 +37,12 @@ class Tracker(Callback):
         self._is_open = False
 
     def on_start(self, run: RunContext) -> None:
-        self._check_installed()
         self._run = run
         try:
             self._open(run)
             self._is_open = True
             for agent_steps, row in logged(run).items():
                 self._log(agent_steps, row)
-        except UserError:
-            raise
         except Exception as error:
             self._give_up(error)
 
@@ -88,10 +85,6 @@ class Tracker(Callback):
             f"{self.name} fails ({type(error).__name__}: {reason}): the run goes on without it, and "
             "what it misses it is given when the run is started the next time."
         )
-
-    @abc.abstractmethod
-    def _check_installed(self) -> None:
-        """Raises UserError where the tracker's package is missing."""
 
     @abc.abstractmethod
     def _open(self, run: RunContext) -> None:

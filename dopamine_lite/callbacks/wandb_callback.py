@@ -55,27 +55,27 @@ class WandB(Tracker):
         self._mode = mode
         self._last_step = -1
 
-    def _check_installed(self) -> None:
+    def check(self, run: RunContext) -> None:
         if importlib.util.find_spec("wandb") is None:
             raise UserError(
                 "WandB needs Weights & Biases: pip install 'dopamine-lite[wandb]', or leave WandB out "
                 "of Runner.callbacks."
+            )
+        check_directory(run.base_dir / "wandb")
+        if self._mode == "online" and not _is_logged_in():
+            raise UserError(
+                "WandB.mode is 'online', but nobody is logged in to Weights & Biases: give `wandb "
+                "login` once, or set WandB.mode = 'offline'."
             )
 
     def _open(self, run: RunContext) -> None:
         import wandb
 
         files = run.base_dir / "wandb"
-        check_directory(files)
         known = remembered(run.base_dir / _FILE)
         if not known:
             known = {"id": uuid.uuid4().hex[:12]}
             remember(run.base_dir / _FILE, known)
-        if self._mode == "online" and not wandb.login(prompt=False):
-            raise UserError(
-                "WandB.mode is 'online', but nobody is logged in to Weights & Biases: give `wandb "
-                "login` once, or set WandB.mode = 'offline'."
-            )
         # What earlier starts have written down is at W&B, or comes there with their files.
         self._last_step = last_step(files, known["id"])
         settings = configuration.statements(run.config)
@@ -98,11 +98,11 @@ class WandB(Tracker):
         }
         try:
             self._wandb_run = _begun(self._mode, arguments)
-        except wandb.errors.CommError as error:
+        except wandb.errors.Error as error:
             if self._mode == "offline":
                 raise
             reason = " ".join(str(error).split())[:200].rstrip(".")
-            run.say(f"Weights & Biases cannot be reached ({reason}): this start is logged offline.")
+            run.say(f"Weights & Biases cannot be used ({reason}): this start is logged offline.")
             self._wandb_run = _begun("offline", arguments)
         written = Path(self._wandb_run.dir).parent
         offline = f"{written}, which `wandb sync` uploads"
@@ -120,6 +120,16 @@ class WandB(Tracker):
 
     def _close(self, finished: bool) -> None:
         self._wandb_run.finish(exit_code=0 if finished else 1)
+
+
+def _is_logged_in() -> bool:
+    """Whether W&B knows a key; if it is right turns out when a run begins."""
+    import wandb
+
+    try:
+        return bool(wandb.login(prompt=False))
+    except wandb.errors.Error:  # it has one, and cannot be reached
+        return True
 
 
 def _begun(mode: str, arguments: dict[str, Any]) -> Any:

@@ -400,7 +400,8 @@ class Runner:
                     "There is no checkpoint yet: the run begins anew, its logs with it."
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
-        self._hooks.start(self._context())
+        context = self._context()
+        self._hooks.check(context)
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
@@ -420,6 +421,7 @@ class Runner:
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
+        self._hooks.start(context)
         self._console.start(
             self.num_iterations * self._whole_steps(self.training_steps), self._agent_steps
         )

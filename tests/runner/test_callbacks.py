@@ -131,7 +131,7 @@ def test_early_stopping_says_why():
         (lambda: KeepBest(keep_every=0), "KeepBest.keep_every is 0"),
         (lambda: Prune(wait_seconds=-1), "Prune.wait_seconds is -1"),
         (
-            lambda: EarlyStopping().on_start(context(evaluates=False)),
+            lambda: EarlyStopping().check(context(evaluates=False)),
             "the run has no evaluations: set Runner.schedule",
         ),
         (
@@ -348,7 +348,7 @@ def test_callbacks_from_python(tmp_path):
             runner(tmp_path, callbacks=callbacks).run()
     with pytest.raises(UserError, match="give a list of references"):
         runner(tmp_path, callbacks=[EarlyStopping()])
-    with pytest.raises(UserError, match="has no get_state, on_end"):
+    with pytest.raises(UserError, match="has no check, get_state, on_end"):
         runner(tmp_path, callbacks=[dict])
 
 
