@@ -490,7 +490,8 @@ class Runner:
                     "There is no checkpoint yet: the run begins anew, its logs with it."
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
-        self._hooks.start(self._context())
+        context = self._context()
+        self._hooks.check(context)
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
@@ -511,6 +512,7 @@ class Runner:
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
+        self._hooks.start(context)
         self._console.start(self.planned_steps(), self._agent_steps)
 
     def _begin_with_weights(self) -> list[str]:
@@ -810,7 +812,6 @@ class Runner:
                     "lower learning rate or clipped rewards."
                 )
         self._statistics.log(scalars)
-        self._hooks.metrics(self._agent_steps, scalars)
         self._logbook.scalars(
             self._agent_steps, {f"train/{name}": value for name, value in scalars.items()}
         )
@@ -824,6 +825,8 @@ class Runner:
                 },
             )
         recent = self._statistics.recent_return()
+        measured = scalars if recent is None else scalars | {"recent_return": recent}
+        self._hooks.metrics(self._agent_steps, measured)
         self._logbook.scalars(
             self._agent_steps, at_a_glance(scalars, recent, self._steps_per_second())
         )

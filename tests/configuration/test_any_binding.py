@@ -129,10 +129,10 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
         ],
     ),
     "MinAtarCNN MinAtarEnvironment": ("dqn/minatar.gin", []),
-    "EarlyStopping KeepBest Prune": (
+    "EarlyStopping KeepBest Prune WandB MLflow": (
         "classics/q_learning_cliff.gin",
         [
-            "Runner.callbacks = [@EarlyStopping, @KeepBest, @Prune]",
+            "Runner.callbacks = [@EarlyStopping, @KeepBest, @Prune, @WandB, @MLflow]",
             *(
                 f"{name}.metric = 'train/td_error'"
                 for name in ("EarlyStopping", "KeepBest", "Prune")

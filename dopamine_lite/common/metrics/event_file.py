@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api_pb2, summary_v2
 from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.plugins.scalar.metadata import PLUGIN_NAME
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_ndarray
 
 from dopamine_lite.common.metrics.tags import description
+
+
+def read_scalars(path: Path) -> Iterator[tuple[int, str, float]]:
+    """Agent steps, tag and value of every point that an EventFile at `path` holds, oldest first."""
+    for data in RawEventFileLoader(str(path)).Load():
+        event = Event.FromString(data)
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name == PLUGIN_NAME:
+                yield event.step, value.tag, make_ndarray(value.tensor).item()
 
 
 class EventFile:

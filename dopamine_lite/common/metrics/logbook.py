@@ -294,6 +294,17 @@ def newest_steps(base_dir: Path) -> int:
     return whole(record["agent_steps"])
 
 
+def read_points(base_dir: Path) -> dict[int, dict[str, float]]:
+    """The points of a run's curves in TensorBoard: by agent step, their values by tag."""
+    from dopamine_lite.common.metrics.event_file import read_scalars
+
+    points: dict[int, dict[str, float]] = {}
+    for path in sorted((Path(base_dir) / "logs").glob("events.out.tfevents.*")):
+        for agent_steps, tag, value in read_scalars(path):
+            points.setdefault(agent_steps, {})[tag] = value
+    return dict(sorted(points.items()))
+
+
 def _read(
     path: Path, check: Callable[[Any], None], report: Callable[[str], None]
 ) -> list[dict[str, Any]]:

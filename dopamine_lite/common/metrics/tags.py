@@ -101,7 +101,7 @@ def hyperparameters(settings: Mapping[str, str]) -> dict[str, bool | float | str
       settings: gin text of each value by its binding, from `configuration.statements`.
     """
     return {
-        name: _plain(value)
+        name: plain(value)
         for name, value in settings.items()
         if value and "." in name and name not in _NO_HYPERPARAMETERS
     }
@@ -110,7 +110,7 @@ def hyperparameters(settings: Mapping[str, str]) -> dict[str, bool | float | str
 _NO_HYPERPARAMETERS = ("Runner.seed", "Runner.num_iterations", "Runner.callbacks")
 
 
-def _plain(text: str) -> bool | float | str:
+def plain(text: str) -> bool | float | str:
     """A number, True, False or a text as it is; anything else, such as a reference, as gin text."""
     try:
         value = ast.literal_eval(text)
