@@ -14,6 +14,7 @@ from dopamine_lite.common.errors import UserError
 
 _MOST_TOLD = 3  # of runs or values in a sentence; the rest as a number
 _LONGEST_NAME = 40  # letters of a protocol's name in a group's; a longer one gets a letter
+UNFINISHED = ", unfinished"  # ends the names of groups of runs that are
 Report = Callable[[str], None]
 
 
@@ -39,22 +40,39 @@ def select(
     Raises:
       UserError: no run is left; a seed is there twice in a group; protocols differ.
     """
+    chosen = grouped(runs, by, across_protocols, report=report)
+    for sentence in remarks(chosen.runs):
+        report(sentence)
+    return chosen
+
+
+def grouped(
+    runs: Runs,
+    by: Sequence[str] = (),
+    across_protocols: bool = False,
+    unfinished: bool = False,
+    report: Report = to_stderr,
+) -> Runs:
+    """What `select` returns, without the sentences of `remarks`.
+
+    Args:
+      unfinished: whether to keep runs that have not finished. They are groups of their own, whose
+        names end in `UNFINISHED`, for their last iterations are not their ends.
+    """
     table = runs.runs
-    for why, chosen in _unusable(table):
+    for why, chosen in _unusable(table, unfinished):
         if chosen.any():
-            report(
-                f"{_count(int(chosen.sum()), 'run')} left out, {why}: {_some(table[chosen]['run'])}."
-            )
-            table = table[~chosen]
+            left_out = runs.runs[chosen]
+            report(f"{_count(len(left_out), 'run')} left out, {why}: {_some(left_out['run'])}.")
+            table = table.drop(left_out.index)
     if table.empty:
         raise UserError(
             "No run is left to compare: let one finish, or look at one with `dopamine-lite plot`."
         )
-    table = table.assign(group=group_names(table, by))
+    names = group_names(table, by)
+    table = table.assign(group=names.where(table["finished"], names + UNFINISHED))
     table = _apart_by_protocol(table, across_protocols, report)
     _refuse_seeds_twice(table)
-    for sentence in _to_know(table):
-        report(sentence)
     kept = set(table["run"])
     return Runs(
         table.reset_index(drop=True),
@@ -62,14 +80,15 @@ def select(
     )
 
 
-def _unusable(table: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+def _unusable(table: pd.DataFrame, unfinished: bool) -> Iterator[tuple[str, pd.Series]]:
     pruned = table["stopped"].map(was_pruned).astype(bool)
     yield "pruned by a search, so that their ends are no results", pruned
-    yield "not finished", ~table["finished"] & ~pruned
+    usable = (table["finished"] | unfinished) & ~pruned
+    yield "not finished", ~usable & ~pruned
     unknown = table["environment"].isna() | table["seed"].isna()
     yield (
         "for they do not tell their environment or seed (no provenance.json)",
-        unknown & (table["finished"] & ~pruned),
+        unknown & usable,
     )
 
 
@@ -156,8 +175,8 @@ def _refuse_seeds_twice(table: pd.DataFrame) -> None:
             )
 
 
-def _to_know(table: pd.DataFrame) -> Iterator[str]:
-    """Sentences on what may mislead in what is kept."""
+def remarks(table: pd.DataFrame) -> Iterator[str]:
+    """Sentences on what may mislead in these runs, of which `group` names the group."""
     cells = {
         f"{group} in {where}": rows for (group, where), rows in _by(table, "group", "environment")
     }
