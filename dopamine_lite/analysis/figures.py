@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,8 @@ _STYLES = ("-", "-.")  # a second round through the colors
 _GREY = "0.45"
 _PANEL = (5.6, 3.6)  # inches
 _MOST_COLUMNS = 3
-_LONGEST_PROTOCOL = 100  # letters of it in a legend
+_LEGEND_LETTERS = 72  # of a line in a legend
+_LEGEND_LINE = 0.19  # inches
 _FEWEST_REFERENCE = 3  # points of published curves that a plot shows at least
 X_LABELS = {
     "agent_steps": "agent steps",
@@ -64,16 +66,18 @@ def draw_curves(
     """
     environments = list(dict.fromkeys(curves["environment"]))
     colors = group_colors(curves["group"])
+    published = _published(references, environments, x)
+    styles = _reference_styles(published, colors)
     with new_figure(len(environments), title) as (figure, panels):
         for axes, environment in zip(panels, environments, strict=True):
             here = curves[curves["environment"] == environment]
             for group, points in here.groupby("group", sort=False):
                 label = f"{group} ({_count(points['seeds'].iloc[0], 'seed')})"
                 draw_band(axes, points, colors[str(group)], label)
-            published = _published(references, environment, x)
-            _draw_references(axes, published, here["x"].max(), colors)
+            level = published[published["environment"] == environment]
+            _draw_references(axes, level, here["x"].max(), styles)
             label_axes(axes, X_LABELS[x], y, environment)
-            show_legend(axes, _explanations(here, published, statistic))
+        show_legend(figure, panels, _explanations(curves, published, statistic))
     return figure
 
 
@@ -144,7 +148,7 @@ def draw_profiles(
         handles = [
             Patch(color=_GREY, alpha=0.2, label="95 % interval over seeds, at each threshold")
         ]
-        show_legend(axes, handles)
+        show_legend(figure, [axes], handles)
     return figure
 
 
@@ -217,16 +221,22 @@ def thousands(value: float, _position: object = None) -> str:
     return f"{value:g}"
 
 
-def show_legend(axes: Axes, explanations: Sequence[Artist] = ()) -> None:
-    """What is drawn under its labels, then the `explanations`, below the panel."""
-    handles, _ = axes.get_legend_handles_labels()
-    axes.legend(
-        handles=[*handles, *explanations],
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.2),
-        fontsize="small",
-        frameon=False,
-    )
+def show_legend(
+    figure: Figure, panels: Sequence[Axes], explanations: Sequence[Artist] = ()
+) -> None:
+    """Below all panels: each label once, then the `explanations`; the figure grows by it."""
+    known: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            known.setdefault(label, handle)
+    entries = [*known.values(), *explanations]
+    labels = [*known, *(str(each.get_label()) for each in explanations)]
+    width, height = figure.get_size_inches()
+    letters = max(len(line) for label in labels for line in label.split("\n"))
+    columns = max(1, min(len(entries), int(width / (0.075 * letters + 0.5))))
+    lines = sum(label.count("\n") + 1 for label in labels)
+    figure.set_size_inches(width, height + _LEGEND_LINE * -(-lines // columns))
+    figure.legend(entries, labels, **(_BELOW | {"ncols": columns}))
 
 
 def band_explanation(statistic: str) -> Patch:
@@ -238,55 +248,71 @@ def band_explanation(statistic: str) -> Patch:
 _BELOW = {"loc": "outside lower center", "fontsize": "small", "frameon": False, "ncols": 2}
 
 
-def _explanations(here: pd.DataFrame, published: pd.DataFrame, statistic: str) -> list[Artist]:
+def _explanations(curves: pd.DataFrame, published: pd.DataFrame, statistic: str) -> list[Artist]:
     """Legend entries that say what lines and bands are."""
     name = _STATISTICS[statistic]
     handles: list[Artist] = [Line2D([], [], color=_GREY, label=f"{name} over seeds")]
-    if here["low"].notna().any():
+    if curves["low"].notna().any():
         handles.append(band_explanation(name))
-    for reference, rows in published.groupby("reference", sort=False):
-        protocols = "; ".join(rows["protocol"].unique())
+    for (reference, protocol), rows in published.groupby(["reference", "protocol"], sort=False):
         metrics = ", ".join(rows["metric"].unique())
-        label = f"dashed: {reference}, published, {metrics};\n{_cut(protocols)}"
+        text = f"dashed: {reference}, published, {metrics}; protocol: {protocol}"
+        label = "\n".join(textwrap.wrap(text, _LEGEND_LETTERS))
         handles.append(Line2D([], [], color=_GREY, linestyle="--", label=label))
     return handles
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_PROTOCOL else f"{text[: _LONGEST_PROTOCOL - 3]}..."
-
-
-def _published(references: pd.DataFrame | None, environment: str, x: str) -> pd.DataFrame:
-    """The published results in `environment` that have an x, along `x`."""
-    columns = ["reference", "agent", "metric", "x", "value", "runs", "protocol"]
+def _published(
+    references: pd.DataFrame | None, environments: Sequence[str], x: str
+) -> pd.DataFrame:
+    """The published results in `environments` that have an x, along `x`."""
+    columns = ["reference", "environment", "agent", "metric", "x", "value", "runs", "protocol"]
     if references is None or x not in references:
         return pd.DataFrame(columns=columns)
-    here = references[(references["environment"] == environment) & references[x].notna()]
+    here = references[references["environment"].isin(environments) & references[x].notna()]
     return here.assign(x=here[x]).sort_values("x", kind="stable")[columns]
 
 
+def _reference_styles(
+    published: pd.DataFrame, colors: Mapping[str, tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """How each agent of each reference is drawn: in its group's color, where there is one."""
+    styles: dict[tuple[str, str], dict[str, Any]] = {}
+    more = len(colors)
+    for key, points in published.groupby(["reference", "agent"]):
+        reference, agent = map(str, key)
+        if agent in colors:
+            color = colors[agent][0]
+        else:
+            color, more = COLORS[more % len(COLORS)], more + 1
+        about = [] if np.isnan(points["runs"].min()) else [_count(points["runs"].min(), "run")]
+        if points.groupby(["environment", "protocol", "metric"]).size().max() == 1:
+            first, last = thousands(points["x"].min()), thousands(points["x"].max())
+            about.append(f"at {first}" if first == last else f"at {first} to {last}")
+        label = f"{agent}, {reference} ({', '.join(about)})" if about else f"{agent}, {reference}"
+        style = {"color": color, "linestyle": "--", "linewidth": 1.2, "label": label}
+        styles[reference, agent] = style
+    return styles
+
+
 def _draw_references(
-    axes: Axes, published: pd.DataFrame, last: float, colors: Mapping[str, tuple[str, str]]
+    axes: Axes,
+    published: pd.DataFrame,
+    last: float,
+    styles: Mapping[tuple[str, str], dict[str, Any]],
 ) -> None:
-    """Dashed; an agent of a group's name in its color, the others in what colors are left."""
+    """Dashed curves, and levels where only one point is known."""
     if published.empty:
         return
-    taken = dict(colors)
+    first = [last]
     for key, points in published.groupby(["reference", "agent", "protocol", "metric"], sort=False):
-        reference, agent = str(key[0]), str(key[1])
-        name = agent if agent in colors else f"{agent}, {reference}"
-        taken.setdefault(name, (COLORS[len(taken) % len(COLORS)], "--"))
-        runs = points["runs"].min()
-        told = f"{agent}, {reference}" + ("" if np.isnan(runs) else f" ({_count(runs, 'run')})")
-        style: dict[str, Any] = {"color": taken[name][0], "linestyle": "--", "linewidth": 1.2}
-        if len(points) > 1:
-            axes.plot(points["x"], points["value"], label=told, marker=".", markersize=4, **style)
-        else:
-            at = thousands(points["x"].iloc[0])
-            axes.axhline(points["value"].iloc[0], label=f"{told}, at {at}", **style)
-    several = published.groupby(["reference", "agent"])["x"].transform("size") > 1
-    shown = np.unique(published[several]["x"])[:_FEWEST_REFERENCE]
-    axes.set_xlim(0, 1.03 * max(last, shown.max() if len(shown) else 0))
+        style = styles[str(key[0]), str(key[1])]
+        if len(points) == 1:
+            axes.axhline(points["value"].iloc[0], **style)
+            continue
+        axes.plot(points["x"], points["value"], marker=".", markersize=4, **style)
+        first.append(float(points["x"].iloc[:_FEWEST_REFERENCE].max()))
+    axes.set_xlim(0, 1.03 * max(first))
 
 
 def _draw_rows(

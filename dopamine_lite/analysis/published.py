@@ -14,7 +14,7 @@ from dopamine_lite.configuration.names import did_you_mean
 
 TRAINING, EVALUATION = "training return", "evaluation return"
 _HUMAN = "atari_human"
-_COLUMNS = (
+COLUMNS = (
     *("agent", "environment", "agent_steps", "frames", "metric", "value", "std", "low", "high"),
     *("runs", "protocol", "source", "note"),
 )
@@ -58,11 +58,11 @@ def load_reference(name: str | Path) -> pd.DataFrame:
     table = read_csv(path)
     if {"train_return", "eval_return"} <= set(table):
         table = _of_collected(path)
-    missing = [column for column in _COLUMNS if column not in table]
+    missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise UserError(
             f"{path} is no table of results: it has no column {missing[0]}; it takes "
-            f"{', '.join(_COLUMNS)}."
+            f"{', '.join(COLUMNS)}."
         )
     for column in _NUMBERS:
         if not pd.api.types.is_numeric_dtype(table[column]):
@@ -71,7 +71,7 @@ def load_reference(name: str | Path) -> pd.DataFrame:
         column: table[column].fillna("").astype("str") for column in ("protocol", "source", "note")
     }
     numbers = {column: table[column].astype("float64") for column in _NUMBERS}
-    return table.assign(**texts, **numbers, reference=path.stem)[["reference", *_COLUMNS]]
+    return table.assign(**texts, **numbers, reference=path.stem)[["reference", *COLUMNS]]
 
 
 def human_scores() -> pd.DataFrame:

@@ -12,10 +12,11 @@ import importlib
 import io
 import os
 import re
+import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TextIO, cast
 
 from absl import flags
@@ -24,7 +25,7 @@ import dopamine_lite
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.printable import printable
 
-COMMANDS = ("train", "evaluate", "record", "plot", "export", "inspect", "list")
+COMMANDS = ("train", "evaluate", "record", "plot", "compare", "export", "inspect", "list")
 _PRINTING = ("inspect", "list")  # what these print is all they do; the others leave files
 _HELP = ("--help", "-help", "-h")
 _USER_ERROR = 2  # the exit status of a mistake that the user can mend
@@ -49,13 +50,17 @@ _ADVICE = {  # for what the operating system refuses
 
 
 class Command(Protocol):
-    """What a module in this package offers; `run` returns the exit status, None for 0."""
+    """What a module in this package offers; `run` returns the exit status, None for 0.
+
+    One that has `POSITIONAL` takes arguments without a flag: its name for them and what they are, as
+    in "NAME: of a part". Then `run(flag_values, arguments)` gets them as a list.
+    """
 
     SUMMARY: str
 
     def define_flags(self, flag_values: flags.FlagValues) -> None: ...
 
-    def run(self, flag_values: flags.FlagValues) -> int | None: ...
+    run: Callable[..., int | None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -162,11 +167,16 @@ def _dispatch(arguments: list[str]) -> int:
     if any(argument in _HELP for argument in rest):
         print(_help(name, command, flag_values))
         return 0
-    _parse(name, flag_values, rest)
-    return command.run(flag_values) or 0
+    positional = _parse(name, command, flag_values, rest)
+    given = (flag_values, positional) if _positional(command) else (flag_values,)
+    return command.run(*given) or 0
 
 
-def _parse(name: str, flag_values: flags.FlagValues, arguments: list[str]) -> None:
+def _parse(
+    name: str, command: Command, flag_values: flags.FlagValues, arguments: list[str]
+) -> list[str]:
+    """Sets the flags; returns the arguments that belong to none."""
+    flag_values.set_gnu_getopt(bool(_positional(command)))  # flags may come after the others
     for flag in flag_values:
         flag_values[flag].allow_overwrite = False  # those that may be given again extend a list
     try:
@@ -179,11 +189,17 @@ def _parse(name: str, flag_values: flags.FlagValues, arguments: list[str]) -> No
         ) from error
     except (flags.Error, ValueError) as error:
         raise UserError(_in_our_words(str(error))) from error
-    if positional:
+    if positional and not _positional(command):
         raise UserError(
             f"{name} takes flags only, not '{positional[0]}': write --flag=value, and repeat a "
             "flag for each further value."
         )
+    return [str(argument) for argument in positional]
+
+
+def _positional(command: Command) -> str | None:
+    """What a command says of the arguments that it takes without a flag; None: it takes none."""
+    return getattr(command, "POSITIONAL", None)
 
 
 def _in_our_words(message: str) -> str:
@@ -194,7 +210,8 @@ def _in_our_words(message: str) -> str:
 
 
 def _command(name: str) -> Command:
-    return cast(Command, importlib.import_module(f"dopamine_lite.cli.{name}"))
+    module = name.replace("-", "_")
+    return cast(Command, importlib.import_module(f"dopamine_lite.cli.{module}"))
 
 
 def _overview() -> str:
@@ -215,19 +232,36 @@ def _overview() -> str:
 
 
 def _help(name: str, command: Command, flag_values: flags.FlagValues) -> str:
-    width = max(map(len, flag_values))
-    lines = [
-        textwrap.fill(
-            " ".join(f"{flag_values[flag].help}{_default(flag_values[flag])}".split()),
-            width=100,
-            break_on_hyphens=False,
-            initial_indent=f"  --{flag:<{width}}  ",
-            subsequent_indent=" " * (width + 6),
-        )
+    argument, _, meaning = (_positional(command) or "").partition(": ")
+    arguments = ["", "arguments:", *_explained([(argument, meaning)])] if argument else []
+    known = [
+        (f"--{flag}", f"{_meaning(flag_values[flag])}{_default(flag_values[flag])}")
         for flag in flag_values
     ]
-    usage = f"usage: dopamine-lite {name} [--flag=value ...]"
-    return "\n".join([usage, "", command.SUMMARY, "", "flags:", *lines])
+    usage = " ".join(["usage: dopamine-lite", name, *argument.split(), "[--flag=value ...]"])
+    return "\n".join([usage, "", command.SUMMARY, *arguments, "", "flags:", *_explained(known)])
+
+
+def _explained(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Names and what they mean, in two columns as wide as the terminal, at most 100 letters."""
+    width = max(len(name) for name, _ in pairs)
+    return [
+        textwrap.fill(
+            " ".join(meaning.split()),
+            width=min(shutil.get_terminal_size((100, 24)).columns, 100),
+            break_on_hyphens=False,
+            initial_indent=f"  {name:<{width}}  ",
+            subsequent_indent=" " * (width + 4),
+        )
+        for name, meaning in pairs
+    ]
+
+
+def _meaning(flag: flags.Flag) -> str:
+    """A flag's help; absl's words for one that may be repeated are longer."""
+    return str(flag.help).replace(
+        "repeat this option to specify a list of values", "may be repeated"
+    )
 
 
 def _default(flag: flags.Flag) -> str:

@@ -59,7 +59,7 @@ def define_import(flag_values: flags.FlagValues) -> None:
         "import",
         [],
         "a module of yours, or an installed one, that the run's config may import: its code is "
-        "executed (give it again for each further module)",
+        "executed",
         flag_values=flag_values,
     )
 

@@ -1,0 +1,229 @@
+"""`dopamine-lite compare`: groups of runs side by side, the seeds as replicates."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from dopamine_lite.cli import run_directory
+from dopamine_lite.cli.pictures import guarded_matplotlib
+from dopamine_lite.cli.tables import print_table
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.printable import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dopamine_lite.analysis.summary import Comparison
+
+SUMMARY = "Compares groups of runs over their seeds: tables with intervals, curves with bands."
+POSITIONAL = (
+    "DIRECTORY...: of runs, looked for at and below it; or a table such as baselines/curves.csv"
+)
+_HUMAN = "human"
+_PICTURES = (".png", ".svg")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    _define_choice(flag_values)
+    flags.DEFINE_enum(
+        "score",
+        None,
+        ("eval", "train", "evaluations"),
+        "the last iteration's evaluation or training phase, or what `evaluate` wrote of the last "
+        "checkpoint (default: eval; train beside published training returns)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "metric", "average_return", "what iterations log, to compare", flag_values=flag_values
+    )
+    run_directory.define_count(flag_values, "last", 1, "score by the mean of so many iterations")
+    flags.DEFINE_enum(
+        "x", "steps", ("steps", "frames", "time"), "of the curves", flag_values=flag_values
+    )
+    flags.DEFINE_enum(
+        "curve", "mean", ("mean", "iqm", "median"), "over seeds, drawn", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "a directory for tables (CSV, Markdown, LaTeX, JSON) and pictures (PNG, SVG)",
+        flag_values=flag_values,
+    )
+    run_directory.define_count(flag_values, "resamples", 10_000, "of each bootstrap")
+    flags.DEFINE_integer("seed", 0, "of the bootstrap", lower_bound=0, flag_values=flag_values)
+
+
+def _define_choice(flag_values: flags.FlagValues) -> None:
+    """Flags on what is compared with what."""
+    flags.DEFINE_multi_string(
+        "by",
+        [],
+        "what makes a group, instead of all that differs: agent, config, processor ... or a setting "
+        "such as DQNAgent.learning_rate",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string("environment", [], "only runs in it", flag_values=flag_values)
+    flags.DEFINE_multi_string(
+        "reference",
+        [],
+        "published results beside the runs: a name such as dopamine, or a CSV file",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "normalize",
+        None,
+        "scores on one scale over environments: human (Atari), or a CSV file with the columns "
+        "environment, low and high",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_boolean(
+        "across_protocols",
+        False,
+        "let runs by different protocols stand side by side, named",
+        flag_values=flag_values,
+    )
+
+
+def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
+    if not arguments:
+        raise UserError("A directory is missing: name one with runs, such as `compare runs`.")
+    output = _output(flag_values.output) if flag_values.output is not None else None
+    found = _compared(flag_values, [user_path(name) for name in arguments])
+    _show(found)
+    if output is not None:
+        _write(found, output)
+        print(f"written to {output}")
+
+
+def _compared(flag_values: flags.FlagValues, paths: list[Path]) -> Comparison:
+    from dopamine_lite.analysis import published, runs
+
+    references = [published.load_reference(name) for name in flag_values.reference]
+    bounds = _bounds(flag_values.normalize)
+    loaded = runs.load_runs(paths, episodes=False)
+    guarded_matplotlib()
+    from dopamine_lite.analysis import summary
+
+    return summary.compare(
+        loaded,
+        by=flag_values.by,
+        environments=flag_values.environment,
+        references=references,
+        score=flag_values.score,
+        metric=flag_values.metric,
+        last=flag_values["last"].value,
+        x=flag_values.x,
+        statistic=flag_values.curve,
+        bounds=bounds,
+        across_protocols=flag_values.across_protocols,
+        resamples=flag_values.resamples,
+        seed=flag_values.seed,
+    )
+
+
+def _bounds(name: str | None) -> pd.DataFrame | None:
+    from dopamine_lite.analysis import published, runs
+
+    if name is None:
+        return None
+    if name == _HUMAN:
+        return published.human_scores()
+    path = user_path(name)
+    if not path.is_file():
+        raise UserError(f"--normalize {name} is neither {_HUMAN} nor a CSV file.")
+    return runs.read_csv(path)
+
+
+def _show(found: Comparison) -> None:
+    print(printable(found.what))
+    print()
+    for title, table in _tables(found):
+        print_table(title, [list(table.columns), *table.to_numpy(str).tolist()])
+    print(found.method)
+    for note in found.notes:
+        print(printable(note))
+
+
+def _tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The tables that a reader sees, each with its title."""
+    from dopamine_lite.analysis import summary
+
+    table = summary.comparison_table(found)
+    for environment, rows in table.groupby("environment", sort=False):
+        yield str(environment), rows.drop(columns="environment")
+    if len(found.across):
+        yield "Normalized, over environments", summary.across_table(found)
+    if len(found.improvement):
+        title = "Probability that a run of the group scores higher than one of the other"
+        yield title, summary.improvement_table(found)
+    if len(found.references):
+        title = "Published (value at agent steps, standard deviation over runs)"
+        yield title, summary.reference_table(found)
+
+
+def _output(name: str) -> Path:
+    """The directory that is written to; raises UserError where it cannot be."""
+    if not name:
+        raise UserError("--output is empty: name a directory.")
+    directory = user_path(name)
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"--output {directory} is a file: name a directory.")
+    for file in _files():
+        run_directory.check_output(directory / file)
+    return directory
+
+
+def _files() -> list[str]:
+    pictures = ("curves", "intervals", "improvement", "profiles", "normalized")
+    texts = ["table.csv", "table.md", "table.tex", "scores.csv", "curves.csv", "comparison.json"]
+    return [*texts, *(name + suffix for name in pictures for suffix in _PICTURES)]
+
+
+def _write(found: Comparison, directory: Path) -> None:
+    """Writes all files aside and then puts them in their places, so that none is half written."""
+    from dopamine_lite.analysis import summary
+
+    texts = {
+        "table.csv": summary.comparison_table(found).to_csv(index=False, lineterminator="\n"),
+        "table.md": _markdown(found),
+        "table.tex": _latex(found),
+        "scores.csv": found.scores.to_csv(index=False, lineterminator="\n"),
+        "curves.csv": found.curves.to_csv(index=False, lineterminator="\n"),
+        "comparison.json": json.dumps(summary.as_json(found), indent=1, allow_nan=False) + "\n",
+    }
+    with contextlib.ExitStack() as stack:
+        for name, text in texts.items():
+            aside = stack.enter_context(run_directory.written_aside(directory / name))
+            aside.write_text(text, encoding="utf-8")
+        for name, figure in summary.comparison_figures(found):
+            for suffix in _PICTURES:
+                aside = stack.enter_context(
+                    run_directory.written_aside(directory / f"{name}{suffix}")
+                )
+                figure.savefig(aside, dpi=150)
+
+
+def _markdown(found: Comparison) -> str:
+    parts = [f"# Comparison\n\n{found.what}.\n"]
+    for title, table in _tables(found):
+        cells = table.map(lambda cell: str(cell).replace("|", "\\|"))
+        parts.append(f"## {title}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n")
+    notes = [found.method, *found.notes]
+    parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes) + "\n")
+    return printable("\n".join(parts))
+
+
+def _latex(found: Comparison) -> str:
+    """Tables for a paper that loads the package booktabs; the notes are comments."""
+    comments = [f"% {line}" for line in (found.what, found.method, *found.notes)]
+    tables = [
+        f"% {title}\n{table.to_latex(index=False, escape=True)}" for title, table in _tables(found)
+    ]
+    return printable("\n".join([*(" ".join(each.split()) for each in comments), "", *tables]))
