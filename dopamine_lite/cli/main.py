@@ -25,7 +25,7 @@ import dopamine_lite
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.printable import printable
 
-COMMANDS = ("train", "evaluate", "record", "plot", "compare", "export", "inspect", "list")
+COMMANDS = ("train", "evaluate", "record", "plot", "compare", "report", "export", "inspect", "list")
 _PRINTING = ("inspect", "list")  # what these print is all they do; the others leave files
 _HELP = ("--help", "-help", "-h")
 _USER_ERROR = 2  # the exit status of a mistake that the user can mend

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from dopamine_lite.common import provenance
 from dopamine_lite.common.printable import printable
 
 MOST_POINTS, FEWEST_POINTS = 1_000, 100  # of a curve on the page
-_ALL_POINTS = 400_000  # of all curves together: about 10 MB of page
+_ALL_POINTS = 150_000  # of all curves along agent steps: about 8 MB of page
 _MOST_VALUES = 5_000_000  # in iterations.csv, which is left out where there are more
 _COLORS = 10  # in report.css
 _RESAMPLES = 1_000  # of a band, which is drawn and not read to the last digit
@@ -47,15 +47,15 @@ _METHOD = (
     "interquartile mean, that of the middle half of the runs. Intervals and bands are percentiles of "
     "the bootstrap over seeds (Agarwal et al. 2021); with fewer than three seeds there are none. They "
     "tell how a number would vary with other seeds, and nothing of other environments or settings.",
-    "Returns are raw: sums of the environment's own rewards. An agent step is one action. Frames are agent "
-    "steps times the protocol's frame skip, where it has one. Training time is that of the runs "
+    "Returns are raw: sums of the environment's own rewards. An agent step is one action. Frames are "
+    "agent steps times the protocol's frame skip, where it has one. Training time is that of the runs "
     "themselves, without evaluation, and compares only between runs on the same kind of machine.",
 )
 _FILES = {
     "profiles.csv": "performance profiles, with their bands",
     "aggregates.csv": "interquartile mean, mean and median of each group, with intervals",
     "scores.csv": "the final score and the area under the curve of each run",
-    "curves.csv": "the curves as they are drawn, with their bands",
+    "curves.csv": "the curves by agent steps as they are drawn, with their bands",
     "iterations.csv": "what every run logged of every iteration",
     "runs.csv": "every run with its settings, protocol, commit and processor",
 }
@@ -90,7 +90,8 @@ def build(runs: Runs, title: str, by: Sequence[str] = ()) -> Report:
     drawn, every = _thinned(chosen, len(metrics))
     if every > 1:
         notes.append(
-            f"Long curves are thinned: of their iterations every {_ordinal(every)} is drawn at least."
+            f"Long curves are thinned: the page has one of every {every:,} iterations of the "
+            "longest, their last among them."
         )
     environments = [
         _Environment(str(name), _of(chosen, rows), _of(drawn, rows), metrics, paths)
@@ -262,7 +263,7 @@ def _frames_per_step(iterations: pd.DataFrame) -> int | None:
 
 
 def _thinned(runs: Runs, metrics: int) -> tuple[Runs, int]:
-    """The iterations that are drawn: of a long group every n-th, its last among them; and the largest n."""
+    """The iterations that are drawn: of a long group every n-th, the last too; and the largest n."""
     groups = runs.runs.groupby(["environment", "group"], sort=False)
     curves = groups.ngroups * max(1, metrics)
     most = min(MOST_POINTS, max(FEWEST_POINTS, _ALL_POINTS // curves))
@@ -348,9 +349,9 @@ def _number(groups: Sequence[dict[str, Any]]) -> None:
 
 def _settings(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """Each setting of a group's runs and its value, or its values."""
-    names = sorted({name for settings in rows["settings"] for name in settings})
+    names = {name for settings in rows["settings"] for name in settings}
     found = []
-    for name in names:
+    for name in sorted(name for name in names if not name.startswith("import ")):
         values = dict.fromkeys(str(own.get(name, "not set")) for own in rows["settings"])
         found.append((printable(name), printable("; ".join(values))))
     return found
@@ -414,8 +415,8 @@ def _unfinished(rows: pd.DataFrame) -> str:
     done = rows["iterations"]
     span = " to ".join(dict.fromkeys(f"{number:,}" for number in (done.min(), done.max())))
     return (
-        f"Not finished ({span} iterations so far): the curve goes as far as all of these runs have come, "
-        "and there is no final score."
+        f"Not finished ({span} iterations so far): the curve goes as far as all of these runs have "
+        "come, and there is no final score."
     )
 
 
@@ -455,15 +456,14 @@ def _tables(
 def _curve_table(
     environments: Sequence[_Environment], groups: Sequence[dict[str, Any]]
 ) -> pd.DataFrame:
-    """A row a point that is drawn."""
+    """A row a point that is drawn along agent steps."""
     parts = [
         pd.DataFrame(
             {
                 "environment": environments[group["environment"]].name,
                 "group": group["name"],
                 "metric": metric,
-                "x": {"steps": "agent_steps", "time": "seconds"}[along],
-                "at": curve["x"],
+                "agent_steps": curve["x"],
                 "value": curve["y"],
                 "low": curve["low"],
                 "high": curve["high"],
@@ -471,8 +471,7 @@ def _curve_table(
         )
         for group in groups
         for metric, curves in group["curves"].items()
-        for along, curve in curves.items()
-        if curve["x"]
+        if (curve := curves["steps"])["x"]
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -505,8 +504,3 @@ def _summary(environments: int, groups: int, runs: int) -> str:
         count(runs, "run"),
     )
     return ", ".join(counts)
-
-
-def _ordinal(number: int) -> str:
-    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number // 10 % 10 != 1 else 0, "th")
-    return f"{number:,}{suffix}"

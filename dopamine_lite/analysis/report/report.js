@@ -16,7 +16,8 @@
   const ROWS = 11; // of the table beside the curves
   const narrow = matchMedia("(max-width: 40rem)");
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+  const digits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+  const written = (number) => digits.format(number).replace("-", "−");
 
   // What is chosen. Groups are known by their place in data.groups.
   const chosen = { environment: 0, metric: null, axis: null, hidden: new Set(), seeds: false };
@@ -46,8 +47,8 @@
   });
   const interval = ([value, low, high]) =>
     low === null
-      ? number.format(value)
-      : `${number.format(value)} [${number.format(low)}, ${number.format(high)}]`;
+      ? written(value)
+      : `${written(value)} [${written(low)}, ${written(high)}]`;
 
   /* ---- what is chosen ---- */
 
@@ -283,15 +284,19 @@
     fillTable(drawn);
   };
 
-  /* Where each curve stands at some places of the axis: its last point up to there. */
+  /* Some places of the axis, the last among them, and where each curve stands: its last point up to there. */
   const fillTable = (drawn) => {
-    const last = Math.max(...drawn.map((index) => curve(index).x.at(-1)));
-    const places = Array.from({ length: ROWS }, (_, row) => (last * (row + 1)) / ROWS);
+    const every = [...new Set(drawn.flatMap((index) => curve(index).x))].sort((a, b) => a - b);
+    const rows = Math.min(ROWS, every.length);
+    const places = Array.from(
+      { length: rows },
+      (_, row) => every[Math.ceil(((row + 1) * every.length) / rows) - 1],
+    );
     const cell = (index, place) => {
       const { x, y, low, high } = curve(index);
-      const point = x.findLastIndex((value) => value <= place * (1 + 1e-9));
-      if (point < 0 || (place > x.at(-1) && point === x.length - 1 && place - x.at(-1) > last / ROWS))
-        return "";
+      const point = x.findLastIndex((value) => value <= place);
+      const ended = point === x.length - 1 && place > x[point] + (x[point] - x[0]) / x.length;
+      if (point < 0 || ended) return "";
       return interval([y[point], low?.[point] ?? null, high?.[point] ?? null]);
     };
     const head = (textContent) => element("th", { scope: "col", textContent });
@@ -301,15 +306,15 @@
       head(axisLabel()),
       ...drawn.map((index) => head(data.groups[index].label)),
     );
-    const rows = places.map((place) =>
+    const body = places.map((place) =>
       element(
         "tr",
         {},
-        element("th", { scope: "row", textContent: number.format(place) }),
+        element("th", { scope: "row", textContent: written(place) }),
         ...drawn.map((index) => element("td", { textContent: cell(index, place) })),
       ),
     );
-    byId("curves-table").replaceChildren(element("thead", {}, header), element("tbody", {}, ...rows));
+    byId("curves-table").replaceChildren(element("thead", {}, header), element("tbody", {}, ...body));
   };
 
   const drawScores = () => {
@@ -321,7 +326,8 @@
       const here = environment().groups.includes(Number(row.dataset.group));
       row.hidden = !here && !byId("everywhere").checked;
     }
-    byId("scores-about").textContent = `${environment().score.about} A seed counts once.`;
+    byId("scores-about").textContent = 
+      `${environment().score.about} A seed counts once; below each number its 95 % interval.`;
     byId("scores-table").classList.toggle("one", !byId("everywhere").checked);
     if (!drawn.length) return;
     byId("scores").style.height = `${drawn.length * 62 + 52}px`;

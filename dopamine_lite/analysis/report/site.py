@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -18,8 +17,9 @@ import dopamine_lite
 TABLES = (
     *("aggregates.csv", "scores.csv", "profiles.csv", "curves.csv", "iterations.csv", "runs.csv"),
 )
-_PAGE, _STYLE, _SCRIPT, _PLOTLY = "index.html", "report.css", "report.js", "plotly.min.js"
-_FILES = {_PAGE, _STYLE, _SCRIPT, _PLOTLY, *TABLES}
+PAGE = "index.html"
+_STYLE, _SCRIPT, _PLOTLY = "report.css", "report.js", "plotly.min.js"
+_FILES = {PAGE, _STYLE, _SCRIPT, _PLOTLY, *TABLES}
 _GENERATOR = "dopamine-lite report"
 _MARK = f'<meta name="generator" content="{_GENERATOR}">'
 _HEAD = 2_000  # bytes of a page in which its mark is
@@ -36,7 +36,7 @@ def write_site(
       document: as `document.build` makes it.
       tables: what the page links to, by file name: some of `TABLES`.
     """
-    (directory / _PAGE).write_text(render(document), encoding="utf-8")
+    (directory / PAGE).write_text(render(document), encoding="utf-8")
     for name in (_STYLE, _SCRIPT):
         (directory / name).write_text(_packaged(name), encoding="utf-8")
     (directory / _PLOTLY).write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
@@ -71,7 +71,7 @@ def what_is_no_report(directory: Path) -> str | None:
     for entry in entries:
         if entry.name not in _FILES or entry.is_symlink() or not entry.is_file():
             return entry.name
-    page = directory / _PAGE
+    page = directory / PAGE
     if entries and not (page in entries and _is_marked(page)):
         return entries[0].name
     return None

@@ -11,13 +11,11 @@ from dopamine_lite.analysis.comparison import aggregate, profiles
 from dopamine_lite.analysis.published import human_scores, normalized
 from dopamine_lite.analysis.report.numbers import numbers
 
-_HUMAN = (
-    "Scores are human-normalized: 0 is a random agent and 1 a human tester (Mnih et al. 2015)."
-)
+_HUMAN = "Scores are human-normalized: 0 is a random agent and 1 a human tester (Mnih et al. 2015)."
 _RANGE = (
-    "Scores are normalized by what is on this page, for want of a common scale: in each environment 0 is the "
-    "lowest and 1 the highest final score of any run of these groups. So they tell these groups apart "
-    "and compare with nothing elsewhere."
+    "Scores are normalized by what is on this page, for want of a common scale: in each environment 0 "
+    "is the lowest and 1 the highest final score of any run of these groups. So they tell these groups "
+    "apart and compare with nothing elsewhere."
 )
 
 
@@ -66,7 +64,9 @@ class Suite(NamedTuple):
 
 
 def suites(scored: Sequence[pd.DataFrame], groups: Sequence[Mapping[str, Any]]) -> list[Suite]:
-    """A suite for each set of two environments or more that a group has been scored in.
+    """A suite for each set of environments, two or more, that groups have been scored in.
+
+    Large ones come first.
 
     Args:
       scored: of `scores`, with a column `metric`, which all scores of a suite have in common.
@@ -76,19 +76,24 @@ def suites(scored: Sequence[pd.DataFrame], groups: Sequence[Mapping[str, Any]]) 
     found = []
     table = pd.concat(scored, ignore_index=True)
     for _, of_metric in table.groupby("metric", sort=False):
-        where = of_metric.groupby("group", sort=False)["environment"].agg(lambda e: frozenset(e))
-        for environments in dict.fromkeys(where[where.map(len) > 1]):
-            members = where[where.map(environments.issubset)].index
+        where = {
+            group: frozenset(rows["environment"])
+            for group, rows in of_metric.groupby("group", sort=False)
+        }
+        for environments in dict.fromkeys(where.values()):
+            members = [group for group, own in where.items() if environments <= own]
             rows = of_metric[
                 of_metric["group"].isin(members) & of_metric["environment"].isin(environments)
             ]
             if suite := _suite(rows, styles):
                 found.append(suite)
-    return found
+    return sorted(found, key=lambda suite: -len(suite.environments) * len(suite.styles))
 
 
 def _suite(rows: pd.DataFrame, styles: dict[str, int]) -> Suite | None:
-    """None: fewer than two environments have a scale."""
+    """None: there are not two groups, or not two environments that have a scale."""
+    if rows["group"].nunique() < 2:
+        return None
     human = human_scores()
     about, bounds = _HUMAN, human
     if not set(rows["environment"]) <= set(human["environment"]):
