@@ -10,7 +10,6 @@ from typing import Any
 import jinja2
 import pandas as pd
 import plotly.offline
-from markupsafe import Markup
 
 import dopamine_lite
 
@@ -55,7 +54,7 @@ def render(document: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters["interval"] = _interval
+    environment.filters["number"] = _number
     template = environment.get_template("page.html.j2")
     return template.render(
         document=document, generator=_GENERATOR, version=dopamine_lite.__version__
@@ -87,18 +86,8 @@ def _packaged(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _interval(estimate: tuple[float, float | None, float | None] | None) -> str:
-    """An estimate for a table's cell, its interval in small letters; nothing where there is none."""
-    if estimate is None:
-        return ""
-    value, low, high = (None if number is None else _number(number) for number in estimate)
-    if low is None:
-        return str(value)
-    return Markup('{} <span class="range">{} to {}</span>').format(value, low, high)
-
-
 def _number(value: float) -> str:
-    """Four digits, with a true minus and no exponent for what a table usually holds."""
+    """Four digits, without an exponent and with a true minus."""
     text = f"{value:,.{max(0, _DIGITS - _whole_digits(value))}f}"
     return text.replace("-", "\N{MINUS SIGN}")
 
