@@ -197,7 +197,10 @@ def group_colors(groups: pd.Series | Sequence[str]) -> dict[str, tuple[str, str]
 def draw_band(axes: Axes, points: pd.DataFrame, style: tuple[str, str], label: str) -> None:
     """A line with its band, where there is one: columns x, value, low and high."""
     color, dashes = style
-    axes.plot(points["x"], points["value"], color=color, linestyle=dashes, label=label)
+    marker = "o" if len(points) == 1 else None  # a line of one point is not seen
+    axes.plot(
+        points["x"], points["value"], color=color, linestyle=dashes, marker=marker, label=label
+    )
     axes.fill_between(
         points["x"], points["low"], points["high"], color=color, alpha=0.2, linewidth=0
     )
@@ -304,15 +307,17 @@ def _draw_references(
     """Dashed curves, and levels where only one point is known."""
     if published.empty:
         return
-    first = [last]
-    for key, points in published.groupby(["reference", "agent", "protocol", "metric"], sort=False):
+    drawn = list(published.groupby(["reference", "agent", "protocol", "metric"], sort=False))
+    ends = [each["x"].iloc[:_FEWEST_REFERENCE].max() for _, each in drawn if len(each) > 1]
+    end = max([last, *ends])
+    for key, points in drawn:
         style = styles[str(key[0]), str(key[1])]
         if len(points) == 1:
             axes.axhline(points["value"].iloc[0], **style)
-            continue
-        axes.plot(points["x"], points["value"], marker=".", markersize=4, **style)
-        first.append(float(points["x"].iloc[:_FEWEST_REFERENCE].max()))
-    axes.set_xlim(0, 1.03 * max(first))
+        else:
+            shown = points[points["x"] <= end]
+            axes.plot(shown["x"], shown["value"], marker=".", markersize=4, **style)
+    axes.set_xlim(0, 1.03 * end)
 
 
 def _draw_rows(
@@ -323,7 +328,8 @@ def _draw_rows(
     for place, ((value, low, high), color) in enumerate(zip(numbers, colors, strict=True)):
         has_interval = not np.isnan(low)
         if has_interval:
-            axes.plot([low, high], [place, place], color=color, linewidth=5, alpha=0.35)
+            bar: dict[str, Any] = {"linewidth": 5, "alpha": 0.35, "solid_capstyle": "butt"}
+            axes.plot([low, high], [place, place], color=color, **bar)
         face = color if has_interval else "white"
         axes.plot(value, place, "o", color=color, markerfacecolor=face, markersize=6)
     axes.set_yticks(range(len(labels)), labels)

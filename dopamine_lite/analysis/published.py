@@ -97,8 +97,10 @@ def normalized(scores: pd.DataFrame, bounds: pd.DataFrame | None = None) -> pd.D
     scale = known.set_index("environment")
     missing = sorted(set(scores["environment"]) - set(scale.index))
     if missing:
-        where = "human scores are of Atari games only" if bounds is None else "add a row"
-        raise UserError(f"There are no bounds to normalize {', '.join(missing)} by: {where}.")
+        raise UserError(
+            f"There are no bounds to normalize {', '.join(missing)} by: human scores are of 57 Atari "
+            "games; for others give a table with the columns environment, low and high."
+        )
     low = scores["environment"].map(scale["low"]).astype(float)
     high = scores["environment"].map(scale["high"]).astype(float)
     if (low == high).any():

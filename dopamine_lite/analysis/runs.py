@@ -23,7 +23,7 @@ from dopamine_lite.runner.directory import CONFIG, is_run
 
 SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
-_EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
+EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
 _COMMIT_DIGITS = 12
 _COLUMNS = {  # of `Runs.runs`, with their dtypes
     "run": "str",
@@ -281,7 +281,9 @@ def _about(
         "commit": _short(_text(commit)),
         "processor": _text(started.get("machine", {}).get("processor")),
         "started": _text(started.get("time")),
-        "settings": {name: value for name, value in settings.items() if name != SEED},
+        "settings": {
+            name: value for name, value in settings.items() if name != SEED and value != ""
+        },
     }
 
 
@@ -294,7 +296,7 @@ def _protocol(protocol: Any, settings: Mapping[str, str]) -> str | None:
     if not protocol:
         return None
     parts = [f"{name} {_value(value)}" for name, value in protocol.items()]
-    for name in _EVALUATION:
+    for name in EVALUATION:
         value = settings.get(f"Runner.{name}", "None")
         if value != "None":
             parts.append(f"{name} {value.strip(chr(39))}")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dopamine_lite.analysis.groups import differing_settings, group_names
-from dopamine_lite.analysis.runs import Runs, records, to_stderr, was_pruned
+from dopamine_lite.analysis.runs import EVALUATION, Runs, records, to_stderr, was_pruned
 from dopamine_lite.analysis.statistics import FEWEST_SEEDS
 from dopamine_lite.common.errors import UserError
 
@@ -106,6 +106,9 @@ def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd
         parts = {text: _parts(text) for text in known["protocol"].unique()}
         names = sorted({name for each in parts.values() for name in each})
         differing = [name for name in names if len({each.get(name) for each in parts.values()}) > 1]
+        if any(EVALUATION[0] not in each for each in parts.values()):
+            # A table of runs does not tell how they were evaluated.
+            differing = [name for name in differing if name not in EVALUATION]
         if not differing:
             continue
         if not allowed:

@@ -84,7 +84,7 @@ def compare(
     across, profiles = _across(scaled, bounds is not None, resamples, seed, notes)
     if areas["value"].isna().any() or len(areas) < len(final):
         notes.append("Of runs whose curves have gaps no area is told.")
-    _warn_of_metrics(shown, column, notes)
+    _tell_of_references(shown, column, notes)
     return Comparison(
         _what(phase, metric, last),
         f"95 % intervals: percentiles of {resamples:,} bootstrap resamples of the seeds within each "
@@ -162,12 +162,12 @@ def improvement_table(found: Comparison) -> pd.DataFrame:
 
 
 def reference_table(found: Comparison) -> pd.DataFrame:
-    """What is published of these environments: where the runs end, or just before, and at its own end."""
+    """What is published of these environments: where the runs end, or before, and at its own end."""
     rows = []
     key = ["environment", "reference", "agent", "metric", "protocol"]
     ends = found.runs.groupby("environment")["agent_steps"].max()
     for values, points in found.references.groupby(key, sort=False):
-        environment, reference, agent, metric, protocol = map(str, values)
+        environment, reference, agent, *_ = map(str, values)
         ordered = points.dropna(subset=["agent_steps"]).sort_values("agent_steps")
         if ordered.empty:
             continue
@@ -179,8 +179,6 @@ def reference_table(found: Comparison) -> pd.DataFrame:
                 "published": f"{agent}, {reference}",
                 "nearest": _at(near),
                 "last": _at(ordered.iloc[-1]),
-                "what": metric,
-                "protocol": protocol,
             }
         )
     return pd.DataFrame(rows)
@@ -269,11 +267,14 @@ def _curve_column(runs: Runs, phase: str, metric: str) -> str:
     return f"train_{metric}" if phase == "evaluations" and lacking else column
 
 
-def _warn_of_metrics(shown: pd.DataFrame, column: str, notes: list[str]) -> None:
+def _tell_of_references(shown: pd.DataFrame, column: str, notes: list[str]) -> None:
+    """What is published by which protocol, and where it is another number than the runs'."""
     own = published.TRAINING if column.startswith("train_") else published.EVALUATION
-    for (reference, metric), _ in shown.groupby(["reference", "metric"], sort=False):
-        if metric != own:
-            notes.append(f"{reference} tells the {metric}, the runs' curves are of another: {own}.")
+    for (reference, metric, protocol), _ in shown.groupby(
+        ["reference", "metric", "protocol"], sort=False
+    ):
+        differs = "" if metric == own else f", where the runs' curves are of another, the {own}"
+        notes.append(f"{reference} is the {metric}{differs}; its protocol: {protocol}.")
 
 
 def _across(

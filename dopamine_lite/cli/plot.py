@@ -5,6 +5,7 @@ from __future__ import annotations
 from absl import flags
 
 from dopamine_lite.cli import run_directory
+from dopamine_lite.cli.pictures import guarded_matplotlib
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
 
@@ -17,7 +18,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "base_dir",
         None,
-        "a run's directory (required; give it again for each further run)",
+        "a run's directory (required); the seeds of one experiment are drawn as one line with a band",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -26,7 +27,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "the picture: a file that ends in .png, .svg or .pdf (required)",
         flag_values=flag_values,
     )
-    run_directory.define_count(flag_values, "window", 100, "episodes in the running mean")
+    flags.DEFINE_integer(
+        "window",
+        None,
+        "episodes in the running mean (default: those of the last twentieth of the run, at least five)",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
     flags.DEFINE_string(
         "metric",
         None,
@@ -43,17 +50,20 @@ def run(flag_values: flags.FlagValues) -> None:
     for directory in directories:
         run_directory.check_run(directory)
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "curves.png")
+    guarded_matplotlib()
     from dopamine_lite.analysis import plots
+    from dopamine_lite.analysis.runs import load_runs
 
-    runs = [plots.read_curves(directory) for directory in directories]
+    loaded = load_runs(directories)
+    runs, title = plots.curves_of(loaded), plots.title_of(loaded)
     by_episode = flag_values.x == "episodes"
     if flag_values.metric is None:
-        for curves, directory in zip(runs, directories, strict=True):
+        for curves in runs:
             if not curves.returns.size:
                 raise UserError(
-                    f"The run in {directory} has not finished an episode yet: train it."
+                    f"The run in {curves.name} has not finished an episode yet: train it."
                 )
-        figure = plots.draw_learning(runs, flag_values.window, by_episode)
+        figure = plots.draw_learning(runs, flag_values.window, by_episode, title)
     else:
         logged = sorted({name for curves in runs for name in curves.metrics})
         if not logged:
@@ -62,7 +72,7 @@ def run(flag_values: flags.FlagValues) -> None:
             raise UserError(
                 f"No run logs a metric {flag_values.metric!r}: choose one of {', '.join(logged)}."
             )
-        figure = plots.draw_metric(runs, flag_values.metric, by_episode)
+        figure = plots.draw_metric(runs, flag_values.metric, by_episode, title)
     with run_directory.written_aside(output) as aside:
         figure.savefig(aside, dpi=120)
     print(f"written to {output}")

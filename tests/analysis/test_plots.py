@@ -1,12 +1,14 @@
-"""Curves are those of the logs, cut lines and all."""
+"""Curves are those of the logs, cut lines and all; what is drawn is what they say."""
 
 import json
 
 import numpy as np
+import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from dopamine_lite.analysis import plots
+from dopamine_lite.analysis.runs import load_runs
 
 
 def test_running_mean():
@@ -15,28 +17,82 @@ def test_running_mean():
     np.testing.assert_allclose(plots.running_mean(np.array([1.0, 3.0]), 9), [1.0, 2.0])
 
 
-def test_curves_of_a_run(tmp_path):
-    (tmp_path / "logs").mkdir()
-    of_all = {"iteration": 0, "stream": 0, "length": 10}
-    episodes = [
-        of_all | {"phase": "train", "agent_steps": 10, "return": 1.0},
-        of_all | {"phase": "eval", "agent_steps": 20, "return": 9.0},
-        of_all | {"phase": "train", "agent_steps": 30, "return": 3.0},
-    ]
-    first, second = {"iteration": 0, "agent_steps": 20}, {"iteration": 1, "agent_steps": 40}
-    iterations = [
-        first | {"train": {"epsilon": 0.5}, "eval": {"average_return": 9.0}},
-        second | {"train": {"epsilon": 0.1, "loss": 2.0}},
-    ]
-    for name, lines in (("episodes", episodes), ("iterations", iterations)):
-        text = "".join(json.dumps(line) + "\n" for line in lines) + '{"cut": '
-        (tmp_path / "logs" / f"{name}.jsonl").write_text(text)
-    curves = plots.read_curves(tmp_path)
+def test_recent_mean_is_over_steps_and_over_five_values_at_least():
+    values, steps = np.arange(1.0, 9.0), np.array([1, 2, 3, 4, 5, 6, 50, 51])
+    found = plots.recent_mean(values, steps, 6)
+    # up to step 6 all are within 6 steps; at 50 and 51 only one or two are, so the last five count
+    np.testing.assert_allclose(found, [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 5.0, 6.0])
+    np.testing.assert_allclose(plots.recent_mean(values, steps, 100)[-1], values.mean())
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(name: str, seed: int = 0, gamma: float = 0.9, shift: float = 0.0):
+        directory = tmp_path / name
+        (directory / "logs").mkdir(parents=True)
+        (directory / "config.gin").write_text(
+            f"Runner.agent = @DQNAgent\nRunner.num_iterations = 2\nDQNAgent.gamma = {gamma}\n"
+        )
+        about = {
+            "schema": 1,
+            "seed": seed,
+            "environment": "CartPole-v1",
+            "agent": {"agent": "DQNAgent"},
+            "protocol": {"environment": "CartPole-v1"},
+            "started": {"time": "2026-01-01", "command": "x"},
+            "resumed": [],
+        }
+        (directory / "provenance.json").write_text(json.dumps(about))
+        of_all = {"iteration": 0, "stream": 0, "length": 10}
+        episodes = [
+            of_all | {"phase": "train", "agent_steps": 10, "return": 1.0 + shift},
+            of_all | {"phase": "eval", "agent_steps": 20, "return": 9.0},
+            of_all | {"phase": "train", "agent_steps": 30, "return": 3.0 + shift},
+        ]
+        first, second = {"iteration": 0, "agent_steps": 20}, {"iteration": 1, "agent_steps": 40}
+        iterations = [
+            first | {"train": {"epsilon": 0.5}, "eval": {"average_return": 9.0 + shift}},
+            second | {"train": {"epsilon": 0.1, "loss": 2.0 + shift}},
+        ]
+        for kind, lines in (("episodes", episodes), ("iterations", iterations)):
+            text = "".join(json.dumps(line) + "\n" for line in lines) + '{"cut": '
+            (directory / "logs" / f"{kind}.jsonl").write_text(text)
+        return directory
+
+    return make
+
+
+def test_curves_of_a_run(make_run):
+    (curves,) = plots.curves_of(load_runs(make_run("run")))
     np.testing.assert_array_equal(curves.steps, [10, 30])
     np.testing.assert_array_equal(curves.returns, [1.0, 3.0])
     np.testing.assert_array_equal(curves.evaluations, [9.0, np.nan])
     np.testing.assert_array_equal(curves.metrics["epsilon"], [0.5, 0.1])
     np.testing.assert_array_equal(curves.metrics["loss"], [np.nan, 2.0])
+
+
+def test_seeds_are_one_line_and_settings_are_two(make_run, tmp_path):
+    for seed in range(3):
+        make_run(f"a{seed}", seed, 0.9, shift=float(seed))
+        make_run(f"b{seed}", seed, 0.5)
+    runs = load_runs(tmp_path)
+    curves = plots.curves_of(runs)
+    assert sorted({run.group for run in curves}) == ["DQN gamma=0.5", "DQN gamma=0.9"]
+    assert plots.title_of(runs) == "CartPole-v1: DQN"
+    axes = plots.draw_learning(curves, window=1).axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    line = lines["DQN gamma=0.9 (3 seeds)"]
+    np.testing.assert_allclose(
+        line.get_ydata()[[0, -1]], [2.0, 4.0]
+    )  # means of 1, 2, 3 and 3, 4, 5
+    band = axes.collections[0].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == (1.0, 5.0)
+
+
+def test_the_same_seed_twice_is_no_pair_of_replicates(make_run, tmp_path):
+    first, second = make_run("first"), make_run("second")
+    groups = [run.group for run in plots.curves_of(load_runs(tmp_path))]
+    assert groups == [str(first), str(second)]
 
 
 def steps(axes: Axes) -> list[tuple[list[float], list[float]]]:
@@ -45,51 +101,74 @@ def steps(axes: Axes) -> list[tuple[list[float], list[float]]]:
     return [(each.edges.tolist(), each.values.tolist()) for each in data]
 
 
+def legend(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+RUN = plots.Curves(
+    "run",
+    "run",
+    np.array([10, 30]),
+    np.array([1.0, 3.0]),
+    np.array([20, 40]),
+    np.array([2.0, 4.0]),
+    {"epsilon": np.array([0.5, 0.1])},
+)
+
+
 def test_runs_have_their_exploration_beside_their_returns():
-    run = plots.Curves(
-        "run",
-        np.array([10, 30]),
-        np.array([1.0, 3.0]),
-        np.array([20, 40]),
-        np.array([2.0, 4.0]),
-        {"epsilon": np.array([0.5, 0.1])},
-    )
-    other = run._replace(metrics={"entropy": np.array([1.5, 1.2])})
-    silent = run._replace(metrics={})
-    returns, exploration = plots.draw_learning([run], window=2).axes
+    other = RUN._replace(name="other", group="other", metrics={"entropy": np.array([1.5, 1.2])})
+    figure = plots.draw_learning([RUN], window=2)
+    returns, exploration = figure.axes
     assert exploration.get_ylabel() == "epsilon"
     assert exploration.get_ylim()[0] == 0
     assert steps(exploration) == [([0, 20, 40], [0.5, 0.1])]
     _, mean, evaluation = returns.lines
     np.testing.assert_array_equal(mean.get_xydata(), [[10, 1.0], [30, 2.0]])
     np.testing.assert_array_equal(evaluation.get_xydata(), [[20, 2.0], [40, 4.0]])
+    assert legend(figure) == [  # every line has its words
+        "a training episode",
+        "training: mean of the last 2 episodes",
+        "evaluation: mean of its episodes",
+        "epsilon, on the right axis",
+    ]
 
-    both, exploration = plots.draw_learning([run, other], window=2, by_episode=True).axes
+    both, exploration = plots.draw_learning([RUN, other], window=2, by_episode=True).axes
     assert both.get_xlabel() == "training episode"
-    np.testing.assert_array_equal(both.lines[1].get_xdata(), [1, 2])
+    np.testing.assert_array_equal(both.lines[0].get_xdata(), [1, 2])
     assert exploration.get_ylabel() == "epsilon, entropy"
     assert steps(exploration) == [([0, 1, 2], [0.5, 0.1]), ([0, 1, 2], [1.5, 1.2])]
     colors = [to_hex(patch.get_edgecolor()) for patch in exploration.patches]
     assert colors == [to_hex(both.lines[index].get_color()) for index in (0, 2)]
 
-    assert len(plots.draw_learning([silent], window=2).axes) == 1
+    assert len(plots.draw_learning([RUN._replace(metrics={})], window=2).axes) == 1
+
+
+def test_the_mean_follows_a_run_whose_episodes_grow():
+    """500 at every end since step 20,000: a mean over a hundred episodes would not show it by 60,000."""
+    lengths = np.concatenate([np.full(400, 50), np.full(80, 500)])
+    at = np.cumsum(lengths)
+    run = RUN._replace(steps=at, returns=lengths.astype(float), metrics={})
+    axes = plots.draw_learning([run]).axes[0]
+    mean = axes.lines[1].get_ydata()
+    assert mean[at > 26_000].min() == 500
+    assert plots.running_mean(run.returns, 100)[-1] < 450
+    said = legend(plots.draw_learning([run]))[1]
+    assert said == "training: mean of the episodes of the last 3,000 agent steps (at least 5)"
 
 
 def test_an_entropy_below_zero_is_drawn_whole():
     """That of a density is, where its standard deviation is small."""
-    entropy = np.array([0.5, -1.5])
-    at = np.array([20, 40])
-    run = plots.Curves("run", at, at * 1.0, at, at * 1.0, {"entropy": entropy})
+    run = RUN._replace(metrics={"entropy": np.array([0.5, -1.5])})
     _, exploration = plots.draw_learning([run], window=2).axes
     low, high = exploration.get_ylim()
     assert low < -1.5 and high > 0.5
 
 
 def test_an_exploration_that_is_zero_or_missing():
-    at = np.array([20, 40])
     never, missing = np.zeros(2), np.full(2, np.nan)
     for epsilon in (never, missing):
-        run = plots.Curves("run", at, at * 1.0, at, at * 1.0, {"epsilon": epsilon})
+        run = RUN._replace(metrics={"epsilon": epsilon})
         _, exploration = plots.draw_learning([run], window=2).axes
         low, high = exploration.get_ylim()
         assert low < high < np.inf
@@ -97,14 +176,12 @@ def test_an_exploration_that_is_zero_or_missing():
 
 
 def test_a_metric_of_the_runs_that_log_it():
-    nothing = np.zeros(0)
     runs = [
-        plots.Curves(
-            "one", nothing, nothing, np.array([20, 40]), nothing, {"loss": np.array([5, 3])}
-        ),
-        plots.Curves("two", nothing, nothing, np.array([20]), nothing, {}),
+        RUN._replace(name="one", group="one", metrics={"loss": np.array([5, 3])}),
+        RUN._replace(name="two", group="two", metrics={}),
     ]
-    (axes,) = plots.draw_metric(runs, "loss").axes
+    figure = plots.draw_metric(runs, "loss")
+    (axes,) = figure.axes
     assert axes.get_ylabel() == "loss"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one"]
+    assert legend(figure) == ["one", "mean of each training phase"]
     assert steps(axes) == [([0, 20, 40], [5, 3])]

@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from tests.cli.conftest import finish, start
+
 
 def test_one_run_and_two(runs, cli, tmp_path):
     pictures = [tmp_path / "one.png", tmp_path / "new" / "two.png", tmp_path / "loss.png"]
@@ -15,8 +17,8 @@ def test_one_run_and_two(runs, cli, tmp_path):
         assert f"written to {picture}" in ran.out
         with Image.open(picture) as image:
             pixels = np.asarray(image.convert("RGB"))
-        assert pixels.shape[:2] == (600, 1080)
-        assert (pixels.reshape(-1, 3) == [31, 119, 180]).all(axis=1).any()  # a curve is drawn
+        assert pixels.shape[1] == 1020 and pixels.shape[0] > 552  # room for a legend below
+        assert (pixels.reshape(-1, 3) == [0, 114, 178]).all(axis=1).any()  # a curve is drawn
 
 
 def test_axis_and_window_are_those_asked_for(runs, cli, tmp_path, monkeypatch):
@@ -29,7 +31,8 @@ def test_axis_and_window_are_those_asked_for(runs, cli, tmp_path, monkeypatch):
     plot = ("plot", "--base_dir", runs["dqn"], "--output", tmp_path / "curves.png")
     assert cli(*plot, "--window", 5, "--x", "episodes").status == 0
     assert cli(*plot).status == 0
-    assert asked == [(5, True), (100, False)]
+    title = "CartPole-v1: DQN"
+    assert asked == [(5, True, title), (None, False, title)]
 
 
 def test_mistakes(runs, cli, tmp_path):
@@ -45,3 +48,12 @@ def test_mistakes(runs, cli, tmp_path):
     ):
         ran = cli("plot", *arguments)
         assert ran.status == 2 and sentence in ran.err
+
+
+def test_a_strangers_matplotlibrc_is_not_obeyed(runs, tmp_path):
+    """It could have LaTeX executed; a figure with it would also fail where there is none."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.facecolor: red\n")
+    ran = finish(start("plot", "--base_dir", runs["dqn"], "--output", "curves.png", cwd=tmp_path))
+    assert ran.status == 0, ran.err
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
