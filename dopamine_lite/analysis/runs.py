@@ -337,7 +337,7 @@ def _config(command: Any) -> str | None:
     except ValueError:
         return None
     names = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):  # no words: no pairs
         flag, equals, value = word.partition("=")
         if flag in ("--gin_files", "-gin_files"):
             names.append(value if equals else following)

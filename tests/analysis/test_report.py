@@ -162,7 +162,12 @@ def test_short_curves_beside_long_ones_keep_their_points(tmp_path):
 
 
 def test_suites_are_of_groups_with_environments_in_common(tmp_path):
-    ends = {("A", "DQNAgent"): 0, ("B", "DQNAgent"): 10, ("A", "PPOAgent"): 4, ("B", "PPOAgent"): 20}
+    ends = {
+        ("A", "DQNAgent"): 0,
+        ("B", "DQNAgent"): 10,
+        ("A", "PPOAgent"): 4,
+        ("B", "PPOAgent"): 20,
+    }
     for (environment, agent), end in ends.items():
         for seed in range(3):
             make_run(tmp_path / environment / agent / str(seed), seed, [end], environment, agent)
@@ -216,12 +221,18 @@ def read_page(page):
     return elements
 
 
-@pytest.mark.parametrize("place", ["environment", "agent", "protocol", "settings", "commit", "title"])
+@pytest.mark.parametrize(
+    "place", ["environment", "agent", "protocol", "settings", "commit", "title"]
+)
 def test_text_of_a_run_never_becomes_html(tmp_path, place):
-    options = {"protocol": {"protocol": {"wrapper": HOSTILE}}, "settings": {"settings": {"A.b": HOSTILE}}}
-    given = {} if place == "title" else options.get(place, {place: HOSTILE})
+    given = {
+        "protocol": {"protocol": {"wrapper": HOSTILE}},
+        "settings": {"settings": {"A.b": HOSTILE}},
+        "commit": {"commit": f"0123456789ab+{HOSTILE}"},
+        "title": {},
+    }.get(place, {place: HOSTILE})
     make_run(tmp_path / "plain", 0, [1, 2])
-    make_run(tmp_path / "hostile", 0, [1, 2], **given)
+    make_run(tmp_path / "hostile", 1, [1, 2], **given)
     title = HOSTILE if place == "title" else "A title"
     made = document.build(load_runs(tmp_path, episodes=False), title)
     page = site.render(made.document)
@@ -285,7 +296,7 @@ def test_only_a_report_alone_is_taken_for_one(three_seeds, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0.000"), (-13, "−13.00"), (1234.56, "1,235"), (-0.5, "−0.500"), (21.345, "21.34")],
+    [(0, "0.000"), (-13, "\N{MINUS SIGN}13.00"), (1234.56, "1,235"), (-0.5, "\N{MINUS SIGN}0.500"), (21.345, "21.34")],
 )
 def test_numbers_have_four_digits(value, text):
     assert site._number(value) == text

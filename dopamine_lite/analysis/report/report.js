@@ -29,9 +29,9 @@
     made.append(...children);
     return made;
   };
-  // Plotly reads some HTML in its texts, and these may be a stranger's.
-  const plain = (text) =>
-    text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  // Plotly reads some HTML and "%{...}" in its texts, and these may be a stranger's.
+  const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;" };
+  const plain = (text) => text.replace(/[&<>{]/g, (letter) => ENTITIES[letter]);
   const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
   const color = (name) => {
     const probe = root.appendChild(element("i"));
@@ -183,6 +183,7 @@
         bordercolor: color("field"),
         font: { color: color("ink"), size: 13 },
         align: "left",
+        namelength: 40,
       },
       ...options,
       xaxis: { ...grid, ...options.xaxis },
