@@ -26,7 +26,7 @@ from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.printable import printable
 
 COMMANDS = (
-    *("train", "sweep", "evaluate", "record", "plot", "compare", "export"),
+    *("train", "sweep", "evaluate", "record", "plot", "compare", "report", "export"),
     *("inspect", "list", "describe", "check-environment"),
 )
 # What these print is all they do; the others leave files.

@@ -143,14 +143,25 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
 
 @contextlib.contextmanager
 def written_aside(output: Path) -> Iterator[Path]:
-    """A path beside `output` to write to, which takes its place once the body has ended well."""
+    """A path beside `output` to write to, which takes its place once the body has ended well.
+
+    A file or a directory; a directory that is there makes way for the new one.
+    """
     with (
         _directory(output.parent),
         tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own,
     ):
         aside = Path(own, output.name)  # nobody can have put a link there
         yield aside
-        aside.replace(output)
+        former = Path(own, f"{output.name}.former")
+        if output.is_dir():
+            output.replace(former)
+        try:
+            aside.replace(output)
+        except BaseException:
+            if former.is_dir():
+                former.replace(output)
+            raise
 
 
 @contextlib.contextmanager

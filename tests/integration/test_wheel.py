@@ -49,6 +49,8 @@ def test_what_is_in_it(wheel):
     assert {f"dopamine_lite/published/{name}" for name in published} <= set(names)
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dopamine_lite").rglob("*.py")}
     assert modules <= set(names)
+    page = {"page.html.j2", "report.css", "report.js"}
+    assert {f"dopamine_lite/analysis/report/{name}" for name in page} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 
 

@@ -1,0 +1,115 @@
+"""Scores over several environments: for groups that have runs in the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from dopamine_lite.analysis.comparison import aggregate, profiles
+from dopamine_lite.analysis.published import human_scores, normalized
+from dopamine_lite.analysis.report.numbers import numbers
+
+_HUMAN = "Scores are human-normalized: 0 is a random agent and 1 a human tester (Mnih et al. 2015)."
+_RANGE = (
+    "Scores are normalized by what is on this page, for want of a common scale: in each environment 0 "
+    "is the lowest and 1 the highest final score of any run of these groups. So they tell these groups "
+    "apart and compare with nothing elsewhere."
+)
+
+
+class Suite(NamedTuple):
+    """Groups and the environments that all of them have been scored in.
+
+    aggregates: of `aggregate`, across the environments; profile: of `profiles`; styles: the number of
+    each group's color.
+    """
+
+    name: str
+    about: str
+    environments: list[str]
+    aggregates: pd.DataFrame
+    profile: pd.DataFrame
+    styles: dict[str, int]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """For each group its interquartile mean, mean and median: value, low, high."""
+        return [
+            {"label": group}
+            | {
+                row["statistic"]: numbers([row["value"], row["low"], row["high"]])
+                for row in rows.to_dict("records")
+            }
+            for group, rows in self.aggregates.groupby("group", sort=False)
+        ]
+
+    def profiles(self) -> dict[str, Any]:
+        """What the page's script draws."""
+        return {
+            "name": self.name,
+            "profiles": [
+                {
+                    "label": group,
+                    "style": self.styles[str(group)],
+                    "x": numbers(rows["threshold"]),
+                    "y": numbers(rows["value"]),
+                    "low": numbers(rows["low"]) if rows["low"].notna().all() else None,
+                    "high": numbers(rows["high"]) if rows["high"].notna().all() else None,
+                }
+                for group, rows in self.profile.groupby("group", sort=False)
+            ],
+        }
+
+
+def suites(scored: Sequence[pd.DataFrame], groups: Sequence[Mapping[str, Any]]) -> list[Suite]:
+    """A suite for each set of environments, two or more, that groups have been scored in.
+
+    Large ones come first.
+
+    Args:
+      scored: of `scores`, with a column `metric`, which all scores of a suite have in common.
+      groups: of the page, with "name" and "style".
+    """
+    styles = {group["name"]: group["style"] for group in reversed(groups)}
+    found = []
+    table = pd.concat(scored, ignore_index=True)
+    for _, of_metric in table.groupby("metric", sort=False):
+        where = {
+            group: frozenset(rows["environment"])
+            for group, rows in of_metric.groupby("group", sort=False)
+        }
+        for environments in dict.fromkeys(where.values()):
+            members = [group for group, own in where.items() if environments <= own]
+            rows = of_metric[
+                of_metric["group"].isin(members) & of_metric["environment"].isin(environments)
+            ]
+            if suite := _suite(rows, styles):
+                found.append(suite)
+    return sorted(found, key=lambda suite: -len(suite.environments) * len(suite.styles))
+
+
+def _suite(rows: pd.DataFrame, styles: dict[str, int]) -> Suite | None:
+    """None: there are not two groups, or not two environments that have a scale."""
+    if rows["group"].nunique() < 2:
+        return None
+    human = human_scores()
+    about, bounds = _HUMAN, human
+    if not set(rows["environment"]) <= set(human["environment"]):
+        about = _RANGE
+        ends = rows.groupby("environment", sort=False)["score"].agg(low="min", high="max")
+        bounds = ends[ends["low"] < ends["high"]].reset_index()
+        rows = rows[rows["environment"].isin(bounds["environment"])]
+    environments = [str(name) for name in rows["environment"].unique()]
+    if len(environments) < 2:
+        return None
+    scaled = normalized(rows, bounds)
+    return Suite(
+        ", ".join(environments),
+        about,
+        environments,
+        aggregate(scaled, across=True).assign(of="normalized score"),
+        profiles(scaled),
+        {str(group): styles[group] for group in rows["group"].unique()},
+    )
