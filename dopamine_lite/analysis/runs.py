@@ -57,7 +57,7 @@ _EPISODES = {
 class Runs(NamedTuple):
     """What runs tell of themselves; `run`, the path of its directory, is a run's name in all three.
 
-    runs: a row a run. `config` is the gin file's name where the command that began the run tells it,
+    runs: a row a run. `config` is the gin file's name where the run's provenance tells it,
       `settings` a dict from each binding in force to its value as gin text, without the seed;
       `protocol` one text for the environment's protocol and the evaluation's. `finished` is whether
       all planned iterations are there, or a callback ended the run as it should; `stopped` is what
@@ -271,7 +271,7 @@ def _about(
     agent = made.get("agent", {}).get("agent") or settings.get("Runner.agent", "").lstrip("@")
     commit = started.get("commits", {}).get("dopamine_lite")
     return {
-        "config": _config(started.get("command")),
+        "config": _config(started),
         "agent": _text(agent) or None,
         "environment": _text(made.get("environment")),
         "seed": _whole(seed),
@@ -333,18 +333,28 @@ def _iterations(run: str, lines: list[dict[str, Any]], frame_skip: int | None) -
     )
 
 
-def _config(command: Any) -> str | None:
-    """The gin files that a command names, each by its name and its directory's; None: it names none."""
+def _config(start: Mapping[str, Any]) -> str | None:
+    """The gin files of a run's start, each by its name and its directory's; None: it tells none."""
+    config = start.get("config")
+    known = config.get("gin_files") if isinstance(config, dict) else None
+    names = known if isinstance(known, list) else _files_of_command(start.get("command"))
+    if not names or not all(isinstance(name, str) and name for name in names):
+        return None
+    return printable(" + ".join(map(_config_name, names)))
+
+
+def _files_of_command(command: Any) -> list[str]:
+    """What a command names with --gin_files: runs of earlier versions tell no more."""
     try:
         words = shlex.split(command) if isinstance(command, str) else []
     except ValueError:
-        return None
+        return []
     names = []
     for word, following in zip(words, [*words[1:], ""], strict=False):  # no words: no pairs
         flag, equals, value = word.partition("=")
         if flag in ("--gin_files", "-gin_files"):
             names.append(value if equals else following)
-    return printable(" + ".join(map(_config_name, names))) if names and all(names) else None
+    return names
 
 
 def _config_name(name: str) -> str:

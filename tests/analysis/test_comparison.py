@@ -410,6 +410,25 @@ def test_the_config_that_a_command_tells(make_run, tmp_path, command, config):
     assert analysis.load_runs(tmp_path).runs["config"][0] == config
 
 
+@pytest.mark.parametrize(
+    ("told", "config"),
+    [
+        ({"gin_files": ["a/b/c"], "gin_bindings": []}, "b/c.gin"),
+        ({"gin_files": ["x.gin", "y.gin"]}, "x.gin + y.gin"),
+        ({"gin_files": []}, None),
+        ({"gin_files": [7]}, None),
+        ("text", "of/command.gin"),
+    ],
+)
+def test_the_config_that_a_start_tells(make_run, tmp_path, told, config):
+    directory = make_run("run")
+    provenance = json.loads((directory / "provenance.json").read_text())
+    command = "dopamine-lite train --gin_files of/command.gin"
+    provenance["started"] |= {"command": command, "config": told}
+    (directory / "provenance.json").write_text(json.dumps(provenance))
+    assert analysis.load_runs(tmp_path).runs["config"][0] == config
+
+
 @pytest.mark.parametrize("protocol", [[1], "text", 3])
 def test_a_damaged_protocol_is_a_sentence(make_run, tmp_path, protocol):
     directory = make_run("run")
