@@ -106,7 +106,12 @@ OPTIMIZER = Kind(
     "DQNAgent.optimizer = @...",
     "dopamine_lite.networks.optimizers.Optimizer",
 )
-SCHEDULE = Kind("Schedules", "a schedule", "... = @...")
+SCHEDULE = Kind(
+    "Schedules",
+    "a schedule",
+    "Adam.schedule = @...",
+    "dopamine_lite.networks.learning_rates.Schedule",
+)
 AUGMENTATION = Kind(
     "Augmentations",
     "an augmentation",
@@ -127,7 +132,12 @@ WRAPPER = Kind(
     "dopamine_lite.environments.wrappers.EnvironmentWrapper",
     ("environment",),
 )
-CALLBACK = Kind("Callbacks", "a callback", "Runner.callbacks = [@...]")
+CALLBACK = Kind(
+    "Callbacks",
+    "a callback",
+    "Runner.callbacks = [@...]",
+    "dopamine_lite.callbacks.callback.Callback",
+)
 OTHER = Kind("Other parts", "a part", "", given=("base_dir",))
 
 KINDS = (
@@ -143,8 +153,6 @@ _BY_BASE = {  # what the name of a base class, or of what a function returns, en
     "Environment": ENVIRONMENT,
     "Exploration": EXPLORATION,
     "Optimizer": OPTIMIZER,
-    "Schedule": SCHEDULE,
-    "Callback": CALLBACK,
 }
 _BY_MODULE = {  # what holds of a module's parts that have no such base
     "networks.torsos": TORSO,
@@ -152,6 +160,8 @@ _BY_MODULE = {  # what holds of a module's parts that have no such base
     "networks.policies": POLICY,
     "networks.augmentation": AUGMENTATION,
     "networks.optimizers": OPTIMIZER,
+    "networks.learning_rates": SCHEDULE,
+    "callbacks": CALLBACK,
     "common.replay": REPLAY,
     "agents.switching_agent": DOPAMINE_STYLE,
     "environments": ENVIRONMENT,

@@ -82,7 +82,7 @@ class ConstantSchedule(WarmedUp):
     """The whole learning rate, after a warm-up.
 
     Args:
-      warmup_updates: see `WarmedUp`.
+      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
     """
 
     def __init__(self, warmup_updates: int = 0):
@@ -99,7 +99,7 @@ class LinearSchedule(Fall):
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
       end_factor: e, the share that is left then.
-      warmup_updates: see `WarmedUp`.
+      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class CosineSchedule(Fall):
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
       end_factor: e, the share that is left then.
-      warmup_updates: see `WarmedUp`.
+      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class ExponentialSchedule(Fall):
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
       end_factor: e, the share that is left then, above 0.
-      warmup_updates: see `WarmedUp`.
+      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
     """
 
     def __init__(
@@ -160,8 +160,8 @@ class StepSchedule(WarmedUp):
 
     Args:
       updates: n, gradient steps at each rate, after the warm-up.
-      factor: f.
-      warmup_updates: see `WarmedUp`.
+      factor: f, the share that each fall leaves.
+      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
     """
 
     def __init__(self, updates: int = gin.REQUIRED, factor: float = 0.1, warmup_updates: int = 0):
