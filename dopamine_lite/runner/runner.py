@@ -215,9 +215,8 @@ class Runner:
         self._agent_steps = 0
         self._train_seconds = 0.0
         self._stopped: str | None = None  # which callbacks ended the run, and why
-        self._kept_names: dict[
-            str, bool
-        ] = {}  # of the next checkpoint: whether they replace others
+        # What the next checkpoint is to be kept as, and whether in the place of others.
+        self._kept_names: dict[str, bool] = {}
         self._signal: int | None = None
         self._origin: dict[str, Any] = {}  # of the weights that it began with, for provenance
 
@@ -315,7 +314,7 @@ class Runner:
             self._keep_limit(loaded)
         identity.check_trained_by(loaded.path, loaded.state.get("experiment"), trained)
         remedy = f"what it is bound to here, or {self.spec.id}, does not fit what it learned"
-        with self._refusing_other_experiments(loaded, remedy):
+        with self._refusing_other_experiments(loaded, remedy=remedy):
             self.agent.set_state(loaded.state["agent"])
         return loaded.number
 
@@ -443,26 +442,32 @@ class Runner:
 
     @contextlib.contextmanager
     def _refusing_other_experiments(
-        self, checkpoint: Restored, remedy: str = "give the run its own --base_dir"
+        self,
+        checkpoint: Restored,
+        taker: str | None = None,
+        remedy: str = "give the run its own --base_dir",
     ) -> Iterator[None]:
         """Turns what a state that is not this run's leads to into a sentence.
 
-        An error of the user's own agent keeps its traceback, with a note on where the state is from.
+        An error of the user's own code keeps its traceback, with a note on where the state is from.
+
+        Args:
+          checkpoint: that is taken.
+          taker: of its state; None: the agent.
         """
+        taker = taker or type(self.agent).__name__
         try:
             yield
         except UserError:
             raise
         except Exception as error:
             if is_of_users_code(error):
-                error.add_note(
-                    f"(while {type(self.agent).__name__} took its state from {checkpoint.path})"
-                )
+                error.add_note(f"(while {taker} took its state from {checkpoint.path})")
                 raise
             *_, last = traceback.extract_tb(error.__traceback__)
             raise UserError(
                 f"The checkpoint {checkpoint.path} is of another experiment than this "
-                f"{type(self.agent).__name__} ({type(error).__name__}: {error}, raised in "
+                f"{taker} ({type(error).__name__}: {error}, raised in "
                 f"{last.filename}, line {last.lineno}): {remedy}."
             ) from error
 
@@ -474,7 +479,6 @@ class Runner:
         self._train_seconds = state["train_seconds"]
         self._statistics.set_state(state["statistics"])
         self._stopped = expect(str, state["stopped"]) if "stopped" in state else None
-        self._hooks.set_state(state.get("callbacks", {}))
         self._logbook.set_state(state["logs"])
 
     def _start(self) -> None:
@@ -484,6 +488,8 @@ class Runner:
             self._take_agent(restored)
             with self._refusing_other_experiments(restored):
                 self._set_state(restored.state)
+            with self._refusing_other_experiments(restored, "Runner.callbacks"):
+                self._hooks.set_state(restored.state.get("callbacks", {}))
         else:
             if read_episodes(self.base_dir):
                 self._console.say(
