@@ -206,6 +206,8 @@ class PPOAgent(PolicyAgent):
             return {}
         values = dict(zip(_METRICS, np.mean(self._recent, axis=0).tolist(), strict=True))
         self._recent.clear()
+        left = _left(self._steps, self._learning_rate_decay_period)
+        values["learning_rate"] = self._optimizer.learning_rate() * left
         if self._surrogate == "kl":
             return values | {"kl_coefficient": float(self._kl_coefficient)}
         return values | {"clip": self._clip * _left(self._steps, self._clip_decay_period)}

@@ -158,7 +158,7 @@ class ReinforceAgent(PolicyAgent):
             return {}
         values = dict(zip(_METRICS, np.mean(self._recent, axis=0).tolist(), strict=True))
         self._recent.clear()
-        return values
+        return values | {"learning_rate": self._optimizer.learning_rate()}
 
     def get_state(self) -> State:
         assert not any(self._in_flight), "an episode is in flight"

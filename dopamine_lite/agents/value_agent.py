@@ -257,6 +257,7 @@ class ValueAgent(Agent):
     def metrics(self) -> dict[str, float | np.ndarray]:
         values: dict[str, float | np.ndarray] = dict(self._exploration.metrics(self._steps))
         values |= self._replay.metrics()
+        values["learning_rate"] = self._optimizer.learning_rate()
         if self._recent_losses:
             loss, q = np.mean([recent.numpy() for recent in self._recent_losses], axis=0)
             values |= {"loss": float(loss), "q_mean": float(q)}

@@ -51,11 +51,17 @@ class Callback:
     # start.
     part_of_experiment = True
 
+    def check(self, run: RunContext) -> None:
+        """Raises UserError where it cannot do its work in this run; nothing has been written yet."""
+
     def on_start(self, run: RunContext) -> None:
         """The run begins or goes on; this callback has its state already."""
 
     def on_metrics(self, agent_steps: int, metrics: Mapping[str, float]) -> None:
-        """The agent's metrics (loss, epsilon ...) since the last time, every `log_every_steps`."""
+        """What the agent measured (loss, epsilon ...) since the last time, every `log_every_steps`.
+
+        With "recent_return", the mean of the iteration's last 10 whole episodes, once there is one.
+        """
 
     def on_episodes(self, phase: str, agent_steps: int, episodes: Sequence[EpisodeRecord]) -> None:
         """Whole episodes have ended, in training with one step, in evaluation all of them."""

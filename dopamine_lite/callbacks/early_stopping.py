@@ -51,7 +51,7 @@ class EarlyStopping(Callback):
         self._best_steps = 0  # agent steps at which it was the best
         self._waited = 0  # iterations since
 
-    def on_start(self, run: RunContext) -> None:
+    def check(self, run: RunContext) -> None:
         self._metric.check(run)
 
     def on_iteration(self, record: dict[str, Any]) -> str | None:

@@ -39,8 +39,10 @@ class KeepBest(Callback):
         self._keep_every = keep_every
         self._best: float | None = None
 
-    def on_start(self, run: RunContext) -> None:
+    def check(self, run: RunContext) -> None:
         self._metric.check(run)
+
+    def on_start(self, run: RunContext) -> None:
         self._keep = run.keep_checkpoint
         if self._best is None and run.iterations:
             run.say(

@@ -52,8 +52,10 @@ class Prune(Callback):
         check_not_negative("Prune", wait_seconds=wait_seconds)
         self._wait_seconds = wait_seconds
 
-    def on_start(self, run: RunContext) -> None:
+    def check(self, run: RunContext) -> None:
         self._metric.check(run)
+
+    def on_start(self, run: RunContext) -> None:
         self._run = run
 
     def on_iteration(self, record: dict[str, Any]) -> str | None:

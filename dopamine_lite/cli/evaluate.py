@@ -64,6 +64,8 @@ def run(flag_values: flags.FlagValues) -> None:
         "returns": returns,
         "lengths": [episode.length for episode in episodes],
     }
+    if names := runner.info_metrics.names:
+        result["infos"] = {name: [episode.infos[name] for episode in episodes] for name in names}
     name = f"checkpoint-{checkpoint}-episodes-{len(episodes)}-seed-{seed}.json"
     output = named or evaluations / name
     run_directory.check_output(output)
@@ -116,6 +118,10 @@ def _show(result: dict[str, Any], output: Path) -> None:
         )
     print(f"  mean {statistics['mean']:,.2f}{interval}")
     print("  " + ", ".join(f"{name} {statistics[name]:,.2f}" for name in ("min", "median", "max")))
+    for name, values in result.get("infos", {}).items():
+        told = [value for value in values if value is not None]
+        mean = f"mean {sum(told) / len(told):,.4g}" if told else "no value"
+        print(f"  info {printable(name)}: {mean} (in {len(told)} of {count} episodes)")
     protocol = ", ".join(f"{name}={value}" for name, value in result["protocol"].items())
     print(f"  protocol: {printable(protocol) or 'as the environment comes'}")
     print(f"  written to {output}")

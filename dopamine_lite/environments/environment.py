@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,6 +46,9 @@ class Step(NamedTuple):
     game_over: np.ndarray | None = None
     # [N, A] bool: which actions are legal in next_observations, if spec says that some are not.
     next_action_masks: np.ndarray | None = None
+    # The infos of the streams whose episodes ended with this step, as their environments returned them,
+    # by stream; None: there are no infos.
+    final_infos: Mapping[int, Mapping[str, Any]] | None = None
 
     @property
     def episode_over(self) -> np.ndarray:

@@ -121,13 +121,14 @@ class GymnasiumEnvironment(Environment):
         next_observations = np.empty(self._shape, self._dtype)
         rewards = np.empty(size)
         terminated, truncated = np.empty(size, bool), np.empty(size, bool)
-        beginnings, masks, next_masks = {}, [], []
+        beginnings, infos, masks, next_masks = {}, {}, [], []
         for index, (stream, action) in enumerate(zip(self._streams, actions, strict=True)):
             observation, rewards[index], ended, cut, mask = stream.step(action)
             next_observations[index] = observation  # before a reset can write to the same array
             terminated[index], truncated[index] = ended, cut and not ended
             next_masks.append(mask)
             if ended or cut:
+                infos[index] = dict(stream.info)  # a copy, for a reset may write to the same one
                 beginning, mask = stream.reset()
                 # A copy, for the next stream may write to the same array.
                 beginnings[index] = copy.copy(beginning)
@@ -137,7 +138,9 @@ class GymnasiumEnvironment(Environment):
             observations = next_observations.copy()
             for index, observation in beginnings.items():
                 observations[index] = observation
-        result = Step(observations, rewards, terminated, truncated, next_observations)
+        result = Step(
+            observations, rewards, terminated, truncated, next_observations, final_infos=infos
+        )
         if self.spec.action_masks:
             self.action_masks = np.array(masks)
             result = result._replace(next_action_masks=np.array(next_masks))

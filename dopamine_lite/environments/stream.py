@@ -48,6 +48,7 @@ class Stream:
         self._steps = 0  # of the episode
         # Whether infos name the legal actions: what the first one said.
         self.masked: bool | None = None
+        self.info: Mapping[str, Any] = {}  # of the last step
 
     def reset(self, **seed: int) -> tuple[Any, np.ndarray | None]:
         """Begins an episode: its first observation and, [A] bool, the legal actions."""
@@ -79,6 +80,7 @@ class Stream:
             truncated = self._truth(truncated, "truncated")
         if type(info) is not dict and not isinstance(info, Mapping):
             raise self._breaks("step", f"returned {described(info)} as info")
+        self.info = info
         return observation, reward, terminated, truncated, self._mask(info, terminated)
 
     def render(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -70,6 +71,7 @@ class VectorEnvironment(Environment):
             terminated,
             truncated & ~terminated,
             following,
+            final_infos={int(stream): self._final_info(stream) for stream in ended},
         )
         return self._contract.checked(step, None)
 
@@ -111,6 +113,17 @@ class VectorEnvironment(Environment):
                 f"{self._shape[0]} {what}, one for each stream."
             )
         return array
+
+    def _final_info(self, stream: int) -> dict[str, Any]:
+        """What `final_info` holds of a stream: arrays by name, and by "_name" where they are set."""
+        infos = self._info.get("final_info")
+        if not isinstance(infos, Mapping):
+            return {}
+        return {
+            name: values[stream]
+            for name, values in infos.items()
+            if f"_{name}" in infos and infos[f"_{name}"][stream]
+        }
 
     def _final_observations(self) -> Any:
         if "final_obs" not in self._info:

@@ -43,6 +43,10 @@ class Optimizer(abc.ABC):
     def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
         """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
 
+    def learning_rate(self) -> float:
+        """Of the next step, at a scale of 1."""
+        return float(self._learning_rate(1.0))
+
     def _learning_rate(self, scale: float | tf.Tensor) -> tf.Tensor:
         if self._decay_updates is None:
             return self._initial_rate * tf.convert_to_tensor(scale, tf.float32)

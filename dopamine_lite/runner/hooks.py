@@ -62,6 +62,10 @@ class Hooks:
         self._finished = kind is None
         self._started.close()
 
+    def check(self, run: RunContext) -> None:
+        for callback in self._callbacks.values():
+            callback.check(run)
+
     def start(self, run: RunContext) -> None:
         for callback in self._callbacks.values():
             callback.on_start(run)

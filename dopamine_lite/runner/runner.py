@@ -32,6 +32,7 @@ from dopamine_lite.common.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError, is_of_users_code
+from dopamine_lite.common.info_metrics import PREFIX, InfoMetrics
 from dopamine_lite.common.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
@@ -40,6 +41,11 @@ from dopamine_lite.common.iteration_statistics import (
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.metrics.console import Console, make_console
 from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
+from dopamine_lite.common.metrics.tags import (
+    at_a_glance,
+    evaluation_at_a_glance,
+    hyperparameters,
+)
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.strict_json import expect, whole
 from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
@@ -98,6 +104,8 @@ class Runner:
         a training phase.
       log_every_steps: agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
+      info_metrics: numbers in the info of an episode's last step, by their keys, that are logged like
+        its return.
       callbacks: references to what makes a Callback, which is called while the run goes on.
       console: where progress is shown.
     """
@@ -119,6 +127,7 @@ class Runner:
         checkpoint_every_steps: int | None = None,
         log_every_steps: int = 1_000,
         schedule: str = "continuous_train_and_eval",
+        info_metrics: Sequence[str] = (),
         callbacks: Sequence[Callable[[], Callback]] = (),
         console: Console | None = None,
     ):
@@ -169,6 +178,7 @@ class Runner:
                 "checkpoint_every_steps": checkpoint_every_steps,
                 "log_every_steps": log_every_steps,
                 "schedule": schedule,
+                "info_metrics": info_metrics,
             },
         )
         with self._configuration.in_force():
@@ -190,7 +200,8 @@ class Runner:
             self.spec,
             self._hooks.of_experiment(callbacks),
         )
-        self._statistics = IterationStatistics()
+        self.info_metrics = InfoMetrics(info_metrics, self.spec.id, self._say_once)
+        self._statistics = IterationStatistics(self.info_metrics)
         self._iteration = 0
         self._segment = 0  # of this iteration's training phase
         self._agent_steps = 0
@@ -306,6 +317,7 @@ class Runner:
         self.check()
         self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=self._console.say)
         self._logbook = Logbook(self.base_dir / "logs", report=self._console.say)
+        self._logbook.hyperparameters(hyperparameters(configuration.statements(self.config)))
         with (
             contextlib.closing(self._checkpointer),
             contextlib.closing(self._logbook),
@@ -314,7 +326,7 @@ class Runner:
             self._hooks,
         ):
             self._start()
-            while self._iteration < self.num_iterations and self._stopped is None:
+            while not self._is_over():
                 self._run_iteration()
 
     def _get_state(self) -> State:
@@ -396,7 +408,8 @@ class Runner:
                     "There is no checkpoint yet: the run begins anew, its logs with it."
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
-        self._hooks.start(self._context())
+        context = self._context()
+        self._hooks.check(context)
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
@@ -416,6 +429,7 @@ class Runner:
             )
         elif restored is not None:
             self._console.say(f"Resuming at agent step {self._agent_steps:,}, after {done}.")
+        self._hooks.start(context)
         self._console.start(self.planned_steps(), self._agent_steps)
 
     def _context(self) -> RunContext:
@@ -524,11 +538,17 @@ class Runner:
         self._iteration += 1
         self._segment = 0
         self._train_seconds = 0.0
-        self._statistics = IterationStatistics()
+        self._statistics = IterationStatistics(self.info_metrics)
+        if self._is_over():
+            self._logbook.end_session()
         self._save()
+
+    def _is_over(self) -> bool:
+        return self._stopped is not None or self._iteration >= self.num_iterations
 
     def _train_segment(self, steps: int) -> None:
         start = time.perf_counter()
+        self._logged_at = start, self._agent_steps
         seed = self._seeds.integer("environment", "train", self._iteration, self._segment)
         next_log = self._agent_steps + self.log_every_steps
         end = self._agent_steps + steps
@@ -553,7 +573,7 @@ class Runner:
             assert self.evaluation_steps is not None
             records = self._evaluate_steps(self.evaluation_steps, seed)
         self._log_episodes("eval", records)
-        return summarise(records)
+        return summarise(records, self.info_metrics.names)
 
     def _evaluate_steps(self, steps: int, seed: int) -> list[EpisodeRecord]:
         """Plays the episodes that begin within so many steps over all streams.
@@ -587,7 +607,7 @@ class Runner:
           Of the episodes that have ended those that count: `counts` is called for each, with the step
           it ended with and its stream.
         """
-        statistics = IterationStatistics()
+        statistics = IterationStatistics(self.info_metrics)
         records: list[EpisodeRecord] = []
 
         def is_last(tick: int, finished: list[EpisodeRecord]) -> bool:
@@ -628,7 +648,7 @@ class Runner:
             actions = act(observations, evaluate, masks)
             check(actions, masks)
             result = step(actions)
-            finished = statistics.step(result.rewards, result.episode_over)
+            finished = statistics.step(result.rewards, result.episode_over, result.final_infos)
             last = is_last(tick, finished)
             if last:
                 result = result._replace(truncated=~result.terminated)
@@ -683,7 +703,6 @@ class Runner:
                     "lower learning rate or clipped rewards."
                 )
         self._statistics.log(scalars)
-        self._hooks.metrics(self._agent_steps, scalars)
         self._logbook.scalars(
             self._agent_steps, {f"train/{name}": value for name, value in scalars.items()}
         )
@@ -697,10 +716,21 @@ class Runner:
                 },
             )
         recent = self._statistics.recent_return()
+        measured = scalars if recent is None else scalars | {"recent_return": recent}
+        self._hooks.metrics(self._agent_steps, measured)
+        self._logbook.scalars(
+            self._agent_steps, at_a_glance(scalars, recent, self._steps_per_second())
+        )
         if recent is not None:
             scalars["return"] = recent
             self._logbook.scalars(self._agent_steps, {"train/recent_return": recent})
         self._console.progress("train", self._iteration, self._agent_steps, scalars)
+
+    def _steps_per_second(self) -> float:
+        """Of training, since it was asked last or the segment began."""
+        (then, before), now = self._logged_at, time.perf_counter()
+        self._logged_at = now, self._agent_steps
+        return (self._agent_steps - before) / max(now - then, 1e-9)
 
     def _log_summary(self, record: dict[str, Any]) -> None:
         scalars = {
@@ -712,9 +742,12 @@ class Runner:
                 "average_length",
                 "episodes",
                 "cut_episodes",
+                *(f"{PREFIX}{name}" for name in self.info_metrics.names),
             )
             if record.get(phase, {}).get(name) is not None
         }
+        if "eval/average_return" in scalars:
+            scalars |= evaluation_at_a_glance(scalars["eval/average_return"])
         self._logbook.scalars(self._agent_steps, scalars)
 
     def _save(self) -> None:

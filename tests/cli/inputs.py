@@ -177,9 +177,13 @@ TABLE = {
         "evaluate --base_dir {tmp}/random --checkpoint 12345",
         "There is no checkpoint 12345",
     ),
-    "checkpoint that is no number": (
+    "checkpoint that nothing is kept as": (
         "evaluate --base_dir {tmp}/random --checkpoint last",
-        "--checkpoint=last",
+        "There is no checkpoint kept as last",
+    ),
+    "checkpoint that is no number": (
+        "evaluate --base_dir {tmp}/random --checkpoint 1.5",
+        "--checkpoint=1.5",
     ),
     "no episodes": ("evaluate --base_dir {tmp}/random --episodes 0", "--episodes=0"),
     "output is a directory": (

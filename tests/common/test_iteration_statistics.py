@@ -96,7 +96,7 @@ def test_rewards_are_added_up_in_float64():
 def test_records_hold_python_numbers():
     statistics = IterationStatistics()
     ((record,),) = play(statistics, [[1, 2]], [[0, 1]])
-    assert [type(value) for value in record] == [float, int, int]
+    assert [type(value) for value in record[:3]] == [float, int, int]
 
 
 def test_logged_scalars_are_averaged_over_their_own_points():

@@ -111,6 +111,16 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
         ],
     ),
     "MinAtarCNN MinAtarEnvironment": ("dqn/minatar.gin", []),
+    "EarlyStopping KeepBest Prune WandB MLflow": (
+        "classics/q_learning_cliff.gin",
+        [
+            "Runner.callbacks = [@EarlyStopping, @KeepBest, @Prune, @WandB, @MLflow]",
+            *(
+                f"{name}.metric = 'train/td_error'"
+                for name in ("EarlyStopping", "KeepBest", "Prune")
+            ),
+        ],
+    ),
 }
 BASE_OF = {name: base for names, base in BASES.items() for name in names.split()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dopamine_lite.common.checkpointing import Checkpointer, digest
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
 from tests.cli.conftest import files_below
+from tests.processes import start
 from tests.runner.test_same_experiment import CLIFF, runner
 
 BINDINGS = [
@@ -129,7 +131,7 @@ def test_early_stopping_says_why():
         (lambda: KeepBest(keep_every=0), "KeepBest.keep_every is 0"),
         (lambda: Prune(wait_seconds=-1), "Prune.wait_seconds is -1"),
         (
-            lambda: EarlyStopping().on_start(context(evaluates=False)),
+            lambda: EarlyStopping().check(context(evaluates=False)),
             "the run has no evaluations: set Runner.schedule",
         ),
         (
@@ -295,7 +297,8 @@ def test_a_callback_of_ones_own_is_told_everything_once(tmp_path, train, diary):
     told = (run / "diary.txt").read_text().splitlines()
     assert told[0] == "start 0 0 0" and told[-1] == "end True"
     assert [line for line in told if line.startswith("metrics")][:2] == [
-        f"metrics {steps} ['epsilon', 'q_mean', 'td_error']" for steps in (200, 400)
+        f"metrics {steps} ['epsilon', 'q_mean', 'recent_return', 'td_error']"
+        for steps in (200, 400)
     ]
     (seen,) = Checkpointer(run / "checkpoints").load().state["callbacks"].values()
     assert [tuple(each) for each in seen["seen"]] == [
@@ -345,7 +348,7 @@ def test_callbacks_from_python(tmp_path):
             runner(tmp_path, callbacks=callbacks).run()
     with pytest.raises(UserError, match="give a list of references"):
         runner(tmp_path, callbacks=[EarlyStopping()])
-    with pytest.raises(UserError, match="has no get_state, on_end"):
+    with pytest.raises(UserError, match="has no check, get_state, on_end"):
         runner(tmp_path, callbacks=[dict])
 
 
@@ -407,7 +410,7 @@ def test_a_pruned_run_says_so(tmp_path, train):
     assert len(lines) == 3 and lines[-1]["stopped"].startswith("Prune: the search")
 
 
-# A run with every callback that has state, killed at the end of a segment and started again.
+# A run with every callback that has state, which its first one stops after three iterations.
 KILLED = [
     "Runner.callbacks = [@EarlyStopping, @KeepBest]",
     "EarlyStopping.patience = 2",
@@ -416,7 +419,7 @@ KILLED = [
 ]
 
 
-def test_a_killed_run_stops_where_the_other_stops(tmp_path, train):
+def test_a_run_that_goes_on_stops_where_the_other_stops(tmp_path, train):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert train(whole, *KILLED, "Runner.num_iterations = 9").status == 0
     assert len(read_iterations(whole)) == 3
@@ -429,3 +432,60 @@ def test_a_killed_run_stops_where_the_other_stops(tmp_path, train):
     assert read_iterations(killed)[-1]["stopped"].startswith("EarlyStopping: ")
     kept = [Checkpointer(run / "checkpoints").kept() for run in (whole, killed)]
     assert kept[0] == kept[1] and set(kept[0]) == {"best", "every"}
+
+
+KILLER = """
+    import os
+    import signal
+    from pathlib import Path
+
+    import gin
+
+    from dopamine_lite.callbacks import Callback
+
+    @gin.configurable
+    class Killer(Callback):
+        part_of_experiment = False
+
+        def on_metrics(self, agent_steps, metrics):
+            self.kill_at(f"{agent_steps}")
+
+        def on_iteration(self, record):
+            self.kill_at(f"iteration {record['iteration']}")
+
+        def kill_at(self, place):
+            if (file := Path(place)).exists():
+                file.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_run_killed_anywhere_stops_where_the_other_stops(tmp_path, monkeypatch):
+    """Before its first checkpoint, in a segment, between evaluation and record, where it would stop."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "killer.py").write_text(textwrap.dedent(KILLER))
+    callbacks = "Runner.callbacks = [@EarlyStopping, @KeepBest, @Killer]"
+    bindings = [*BINDINGS, *KILLED[1:], "Runner.num_iterations = 9", "Runner.log_every_steps = 50"]
+
+    def train_to_end(name: str) -> int | None:
+        arguments = ["train", f"--base_dir={name}", "--gin_files=classics/q_learning_cliff.gin"]
+        given = [f"--gin_bindings={each}" for each in ["import killer", callbacks, *bindings]]
+        process = start([*arguments, *given], tmp_path / f"{name}.txt")
+        process.join(timeout=300)
+        return process.exitcode
+
+    assert train_to_end("whole") == 0
+    places = ["50", "iteration 0", "650", "iteration 1", "1150", "iteration 2"]
+    for place in places:
+        (tmp_path / place).touch()
+        assert train_to_end("killed") == -signal.SIGKILL, place
+    assert train_to_end("killed") == 0
+    assert len(read_iterations(tmp_path / "killed")) == 3
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+    states = [Checkpointer(tmp_path / name / "checkpoints") for name in ("killed", "whole")]
+    assert states[0].kept() == states[1].kept()
+    best = [digest(each.load("best").state["agent"]) for each in states]
+    assert best[0] == best[1]
+    of_callbacks = [digest(each.load().state["callbacks"]) for each in states]
+    assert of_callbacks[0] == of_callbacks[1]

@@ -2,7 +2,8 @@
 
     iterations.jsonl   a line an iteration; equal in equal runs, except for "time"
     episodes.jsonl     a line a whole episode; equal in equal runs
-    events.out.tfevents.*   curves and histograms; equal in equal runs, except for wall times
+    events.out.tfevents.*   curves, histograms and hyperparameters; equal in equal runs, except for
+                       wall times and speeds
 
 JSON has no NaN and no infinity: both are written as null.
 """
@@ -25,6 +26,7 @@ import numpy as np
 
 from dopamine_lite.common.checkpointing.storage import make_directory, sync_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.info_metrics import PREFIX
 from dopamine_lite.common.iteration_statistics import EpisodeRecord
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.plain_files import (
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 _LINES = _ITERATIONS, _EPISODES = "iterations.jsonl", "episodes.jsonl"
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)")
 _SECONDS_BETWEEN_FLUSHES = 5.0
-_LONGEST_LINE = 1 << 12  # bytes; an episode's is shorter
+_LONGEST_LINE = 1 << 16  # bytes; an episode's is shorter
 
 
 def _to_stderr(sentence: str) -> None:
@@ -76,6 +78,7 @@ class Logbook:
         self._lines: dict[str, BinaryIO] = {}
         self._digests: dict[str, hashlib._Hash] = {}  # of what each file of lines holds
         self._events: EventFile | None = None
+        self._hyperparameters: dict[str, bool | float | str] = {}
         self._newest_events = 0  # number of the newest event file there has been
         self._flushed = time.monotonic()
 
@@ -98,6 +101,7 @@ class Logbook:
                     "stream": record.stream,
                     "return": record.episode_return,
                     "length": record.length,
+                    **{f"{PREFIX}{name}": value for name, value in record.infos.items()},
                 },
             )
         self._flush_now_and_then()
@@ -113,6 +117,14 @@ class Logbook:
         for tag, array in values.items():
             self._event_file().histogram(agent_steps, tag, array)
         self._flush_now_and_then()
+
+    def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
+        """Every file of events from here on begins with what TensorBoard's table shows of the run."""
+        self._hyperparameters = dict(values)
+
+    def end_session(self) -> None:
+        """The run has come to its end; call it before the last `get_state`."""
+        self._event_file().end_session()
 
     def get_state(self) -> State:
         """Returns what `set_state` recognises each log by, by its name, once all are on the disk.
@@ -202,6 +214,8 @@ class Logbook:
             )
             name = f"events.out.tfevents.{self._newest_events:010d}.dopamine_lite"
             self._events = EventFile(self._directory / name)
+            if self._hyperparameters:
+                self._events.hyperparameters(self._hyperparameters)
         return self._events
 
     def _open_files(self) -> Iterator[BinaryIO | EventFile]:
@@ -280,6 +294,17 @@ def newest_steps(base_dir: Path) -> int:
     return whole(record["agent_steps"])
 
 
+def read_points(base_dir: Path) -> dict[int, dict[str, float]]:
+    """The points of a run's curves in TensorBoard: by agent step, their values by tag."""
+    from dopamine_lite.common.metrics.event_file import read_scalars
+
+    points: dict[int, dict[str, float]] = {}
+    for path in sorted((Path(base_dir) / "logs").glob("events.out.tfevents.*")):
+        for agent_steps, tag, value in read_scalars(path):
+            points.setdefault(agent_steps, {})[tag] = value
+    return dict(sorted(points.items()))
+
+
 def _read(
     path: Path, check: Callable[[Any], None], report: Callable[[str], None]
 ) -> list[dict[str, Any]]:
@@ -331,6 +356,9 @@ def _check_episode(record: Any) -> None:
         whole(_entry(record, name))
     expect(str, _entry(record, "phase"))
     number(_entry(record, "return"))
+    for name in record:
+        if name.startswith(PREFIX):
+            number(record[name])
 
 
 def _check_numbers(record: dict[str, Any], name: str) -> None:

@@ -1,0 +1,60 @@
+"""The files that Weights & Biases writes beside a run: which steps are in them.
+
+`run-ID.wandb` is a log in LevelDB's format, blocks of 32 KiB of records cut into fragments, after a
+header of 7 bytes. A record is a `Record` of W&B's protocol; of one that has a point of the history, an
+item is called "_step". https://github.com/google/leveldb/blob/main/doc/log_format.md
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dopamine_lite.common.plain_files import open_to_read
+from dopamine_lite.common.strict_json import parse
+
+_HEADER, _BLOCK = 7, 32_768
+_FRAGMENT = struct.Struct("<IHB")  # checksum, length, kind
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_STEP = "_step"
+
+
+def last_step(directory: Path, run_id: str) -> int:
+    """The greatest step in the histories that earlier starts of a run have left; -1: there is none."""
+    files = directory.glob(f"*run-*-{run_id}/run-{run_id}.wandb")
+    return max((int(point[_STEP]) for file in files for point in history(file)), default=-1)
+
+
+def history(path: Path) -> Iterator[dict[str, Any]]:
+    """The points in a file, oldest first; where a kill has cut it, those before."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    with open_to_read(path) as file:
+        content = file.read()
+    for data in _records(content):
+        record = Record.FromString(data)
+        if record.WhichOneof("record_type") == "history":
+            yield {
+                item.key or "/".join(item.nested_key): parse(item.value_json)
+                for item in record.history.item
+            }
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    place, parts = _HEADER, b""
+    while place + _FRAGMENT.size <= len(content):
+        left = _BLOCK - place % _BLOCK
+        if left < _FRAGMENT.size:  # the end of a block is filled with zeros
+            place += left
+            continue
+        _, length, kind = _FRAGMENT.unpack_from(content, place)
+        place += _FRAGMENT.size
+        fragment = content[place : place + length]
+        if len(fragment) < length or kind not in (_FULL, _FIRST, _MIDDLE, _LAST):
+            return
+        place += length
+        parts = fragment if kind in (_FULL, _FIRST) else parts + fragment
+        if kind in (_FULL, _LAST):
+            yield parts
