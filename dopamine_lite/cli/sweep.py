@@ -5,6 +5,7 @@ The exit status is 1 where a trial failed, so that scripts can tell.
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "Runs experiments x settings x seeds, or goes on with them (status 1: a trial failed)."
 _FAILED = 1  # the exit status
+_EXTRAS = {"optuna": ("--optuna", "Optuna"), "ray": ("--backend ray", "Ray")}  # by their modules
 _OF_BACKENDS = {  # the flags of each
     "local": ("parallel",),
     "ray": ("ray_address", "cpus_per_trial", "gpus_per_trial"),
@@ -148,14 +150,14 @@ def run(flag_values: flags.FlagValues) -> int:
     values = [axis for axis in axes if isinstance(axis, grid.Values)]
     spaces = [axis for axis in axes if isinstance(axis, grid.Space)]
     _check_kinds(flag_values, values, spaces)
+    _check_installed(flag_values)
     variants = study.variants(flag_values.gin_files, values, flag_values.gin_bindings)
-    threads = flag_values.threads
     if flag_values.optuna:
         from dopamine_lite.study.search import corners
 
         variants = corners(variants[0], spaces)
     _say(f"Checking {_several(len(variants), 'configuration')} ...")
-    examined = examination.examine(directory, variants, seeds, threads)
+    examined = examination.examine(directory, variants, seeds, flag_values.threads)
     with study.in_one_process(directory):
         if flag_values.optuna:
             return _search(flag_values, directory, examined, spaces, seeds)
@@ -189,8 +191,8 @@ def _check_kinds(
             "--grid 'Adam.learning_rate=loguniform(1e-5,1e-2)'."
         )
     for space in spaces:
-        if space.parameter == "Runner.num_iterations":
-            raise UserError("--grid Runner.num_iterations: a search compares runs of one length.")
+        if space.parameter in ("Runner.num_iterations", "Runner.training_steps"):
+            raise UserError(f"--grid {space.parameter}: a search compares runs of one length.")
     if len(flag_values.gin_files) > 1:
         raise UserError(
             "--optuna searches one experiment: give --gin_files once, and a search of its own to each "
@@ -203,6 +205,14 @@ def _check_kinds(
             "--print_slurm goes with a grid, not with --optuna: what it tries is not "
             "known beforehand; run the search as a job, or on Ray."
         )
+
+
+def _check_installed(flag_values: flags.FlagValues) -> None:
+    """Raises UserError where an optional package that is asked for is missing."""
+    asked = {"optuna": flag_values.optuna, "ray": flag_values.backend == "ray"}
+    for module, (flag, name) in _EXTRAS.items():
+        if asked[module] and importlib.util.find_spec(module) is None:
+            raise UserError(f"{flag} needs {name}: pip install 'dopamine-lite[{module}]'.")
 
 
 def _check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
@@ -309,10 +319,13 @@ def _search(
     conductor.run()
     _say(search.summary())
     if conductor.signal is None and (directory / BEST).is_file():
-        print(f"The best suggestion is {directory / BEST}. Next:")
+        fresh = max(seeds) + 1
         print(
-            f"  dopamine-lite train --base_dir runs/best --gin_files "
-            f"{shlex.quote(str(directory / BEST))}"
+            f"The best suggestion is {directory / BEST}. Next, with seeds that it was not chosen by:"
+        )
+        print(
+            "  dopamine-lite sweep --base_dir runs/best --gin_files "
+            f"{shlex.quote(str(directory / BEST))} --seeds {fresh}:{fresh + 5}"
         )
     return _tell(flag_values, directory, conductor)
 

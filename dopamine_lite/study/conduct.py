@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import Protocol
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import newest_steps
+from dopamine_lite.common.plain_files import NotRegular, open_to_read
 from dopamine_lite.runner.directory import Progress, is_in_use, progress
 from dopamine_lite.study.backend import Backend
 from dopamine_lite.study.study import Trial
@@ -22,6 +24,9 @@ _STOPPED = tuple(128 + number for number in _SIGNALS)  # statuses of a trial tha
 _SECONDS_OF_WAITING = 0.1  # for a trial to end, before the source is asked what is new
 _SECONDS_BETWEEN_LOOKS = 1.0  # at the logs, to show them
 _SECONDS_BETWEEN_TRIES = 2.0  # of a trial that another process runs
+
+
+_END = 1 << 16  # bytes of what a trial has printed, in which its last line is looked for
 
 
 @dataclass(frozen=True)
@@ -289,8 +294,12 @@ def _failure(status: int, output: Path) -> str:
             name = f"signal {status - 128}"
         memory = "; perhaps the machine ran out of memory" if name == "SIGKILL" else ""
         return f"{name} ended it{memory} (see {output})."
-    with open(output, "rb") as file:
-        lines = file.read().decode(errors="replace").splitlines()
+    try:
+        with open_to_read(output) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _END))
+            lines = file.read().decode(errors="replace").splitlines()
+    except (OSError, NotRegular):  # on a node that does not share the directory, perhaps
+        lines = []
     said = [line for line in lines if line.strip()]
     last = said[-1].removeprefix("dopamine-lite: ") if said else f"exit status {status}"
     return f"{last} (see {output})"

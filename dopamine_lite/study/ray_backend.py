@@ -42,7 +42,7 @@ class RayBackend:
       gpus: that a trial reserves, which may be a part of one.
 
     Raises:
-      UserError: Ray is not installed, the cluster cannot be reached, or has no node for a trial.
+      UserError: the cluster cannot be reached, or has no node for a trial.
     """
 
     def __init__(
@@ -137,10 +137,7 @@ class RayBackend:
 def _connected(address: str | None) -> Any:
     """Ray, connected to a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    try:
-        ray = importlib.import_module("ray")
-    except ModuleNotFoundError as error:
-        raise UserError("--backend ray needs Ray: pip install 'dopamine-lite[ray]'.") from error
+    ray = importlib.import_module("ray")
     if address is not None:
         _check_address(address)
     own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}

@@ -132,7 +132,7 @@ class Search:
       say: called with a sentence on each suggestion that has ended.
 
     Raises:
-      UserError: Optuna is not installed, or the directory holds a search of something else.
+      UserError: the directory holds a search of something else.
     """
 
     def __init__(
@@ -364,11 +364,8 @@ def suggestion_score(scores: dict[int, float]) -> float:
 
 
 def _optuna() -> Any:
-    try:
-        optuna = importlib.import_module("optuna")
-        importlib.import_module("optuna.storages.journal")
-    except ModuleNotFoundError as error:
-        raise UserError("--optuna needs Optuna: pip install 'dopamine-lite[optuna]'.") from error
+    optuna = importlib.import_module("optuna")
+    importlib.import_module("optuna.storages.journal")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

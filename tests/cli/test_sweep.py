@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_help_imports_nothing_heavy():
 )
 def test_mistakes_in_the_flags(arguments, sentence, tmp_path, cli):
     refused = cli("sweep", "--base_dir", tmp_path / "study", *arguments)
+    assert refused.status == 2 and sentence in refused.err
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "sentence"),
+    [
+        ("ray", ["--backend=ray"], "--backend ray needs Ray: pip install 'dopamine-lite[ray]'."),
+        ("optuna", ["--optuna", "--trials=3", *SPACE], "pip install 'dopamine-lite[optuna]'."),
+    ],
+)
+def test_an_extra_that_is_missing(module, arguments, sentence, tmp_path, cli, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    refused = cli("sweep", "--base_dir", tmp_path / "study", *FILE, *arguments)
     assert refused.status == 2 and sentence in refused.err
     assert not (tmp_path / "study").exists()
 

@@ -20,6 +20,7 @@ SMALL_STORE = {"object_store_memory": 80_000_000}
 def cluster(monkeypatch):
     """A head that runs nothing, and two nodes for one trial each."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster

@@ -176,7 +176,7 @@ def test_a_search_killed_and_given_again_trains_its_best(tmp_path):
 
     out, err = finish(sweep(study, *arguments))
     assert "2 suggestions: 2 complete, 0 pruned, 0 failed; the best is" in err
-    assert f"train --base_dir runs/best --gin_files {study / BEST}" in out
+    assert f"sweep --base_dir runs/best --gin_files {study / BEST} --seeds 1:6\n" in out
     runs = sorted((study / NAME).glob("suggestion=*/seed=0"))
     assert len(runs) == 2 and all(progress(run).finished for run in runs)
     best = start("train", "--base_dir", tmp_path / "best", "--gin_files", study / BEST)

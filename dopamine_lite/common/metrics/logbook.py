@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _LINES = _ITERATIONS, _EPISODES = "iterations.jsonl", "episodes.jsonl"
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)")
 _SECONDS_BETWEEN_FLUSHES = 5.0
-_LONGEST_LINE = 1 << 12  # bytes; an episode's is shorter
+_LONGEST_LINE = 1 << 16  # bytes; an episode's is shorter
 
 
 def _to_stderr(sentence: str) -> None:
