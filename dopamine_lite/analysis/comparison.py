@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from dopamine_lite.analysis import statistics
 from dopamine_lite.analysis.runs import Runs, to_stderr
-from dopamine_lite.analysis.selection import Report, select
+from dopamine_lite.analysis.selection import Report, select, some
 from dopamine_lite.common import strict_json
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.names import did_you_mean
@@ -24,6 +24,7 @@ X = {"steps": "agent_steps", "frames": "frames", "time": "seconds"}
 _GRID = 100  # points of curves whose runs have no x in common
 _EVALUATION = re.compile(r"checkpoint-(\d+)-episodes-(\d+)-seed-(\d+)\.json")
 _ALL = "all"
+_ESTIMATE = ("value", "low", "high", "why")  # columns
 
 
 def scores(
@@ -78,10 +79,9 @@ def scores(
     if missing.all():
         raise UserError(_nothing(score, metric))
     if missing.any():
-        some = ", ".join(table[missing]["run"][:3])
         report(
-            f"{missing.sum()} of {len(table)} runs left out, which have no {column} at their end: {some}"
-            f"{' and others' * (missing.sum() > 3)}. What is left may flatter their groups."
+            f"{missing.sum()} of {len(table)} runs left out, which have no {column} at their end: "
+            f"{some(table[missing]['run'])}. What is left may flatter their groups."
         )
     return table[~missing].reset_index(drop=True)
 
@@ -196,7 +196,8 @@ def aggregate(
                     "why": _why(seeds),
                 }
             )
-    return pd.DataFrame(rows)
+    columns = ["environment", "environments", "group", "seeds", "statistic", *_ESTIMATE]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def improvement(
@@ -232,13 +233,8 @@ def improvement(
                 "why": _why(min(seeds, seeds_over)),
             }
         )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            *("group", "over", "environments", "seeds", "seeds_over"),
-            *("value", "low", "high", "why"),
-        ],
-    )
+    columns = ["group", "over", "environments", "seeds", "seeds_over", *_ESTIMATE]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def profiles(
@@ -344,7 +340,10 @@ def _evaluations(directory: Path, steps: int) -> dict[tuple[int, int], float]:
             continue
         try:
             returns = strict_json.expect(list, strict_json.read(path)["returns"])
-            found[int(match[2]), -int(match[3])] = float(np.mean([float(each) for each in returns]))
+            values = [float(each) for each in returns]
+            if len(values) != int(match[2]) or not values:
+                raise ValueError(f"it has {len(values)} returns")
+            found[int(match[2]), -int(match[3])] = float(np.mean(values))
         except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
             raise UserError(
                 f"{path} is damaged ({error}): evaluate the run again, or remove the file."
@@ -397,7 +396,7 @@ def _arrays(
             yield environment, group, [values]
         return
     groups = list(dict.fromkeys(group for _, group in cells))
-    shared = common_environments(table)
+    shared = _in_all(cells, groups)
     if not shared:
         raise UserError("The groups have no environment in common, so nothing is over all of them.")
     for group in groups:
@@ -406,9 +405,14 @@ def _arrays(
 
 def common_environments(table: pd.DataFrame) -> list[str]:
     """The environments in which every group of `table` has runs, in its order."""
-    groups = table["group"].nunique()
-    counts = table.groupby("environment", sort=False)["group"].nunique()
-    return [str(name) for name, number in counts.items() if number == groups]
+    cells = [key for key, _ in _cells(table)]
+    return _in_all(cells, {group for _, group in cells})
+
+
+def _in_all(cells: Collection[tuple[str, str]], groups: Collection[str]) -> list[str]:
+    """The environments that have a cell with each of the groups."""
+    environments = dict.fromkeys(environment for environment, _ in cells)
+    return [name for name in environments if all((name, group) in cells for group in groups)]
 
 
 def _known(values: pd.Series) -> np.ndarray:

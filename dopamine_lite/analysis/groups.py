@@ -9,6 +9,7 @@ import pandas as pd
 
 from dopamine_lite.analysis.runs import LENGTH, SEED
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.printable import printable
 from dopamine_lite.configuration.names import did_you_mean
 
 # Settings that say where a run plays and how long, not what plays there.
@@ -36,7 +37,10 @@ def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
         keys = [_whole(row) for row in runs.to_dict("records")]
     different = list({tuple(sorted(key.items())): key for key in keys}.values())
     names = _chosen_names(different, by) if by else _names(different)
-    found = {tuple(sorted(key.items())): name for key, name in zip(different, names, strict=True)}
+    found = {
+        tuple(sorted(key.items())): printable(name)
+        for key, name in zip(different, names, strict=True)
+    }
     return pd.Series(
         [found[tuple(sorted(key.items()))] for key in keys], index=runs.index, dtype="str"
     )

@@ -190,6 +190,12 @@ class _Smoothing(NamedTuple):
             return running_mean(run.returns, self.window)
         return recent_mean(run.returns, _episode_positions(run, self.by_episode), self.width)
 
+    def begin(self, episodes: int) -> int:
+        """The first mean to draw: those of one or two episodes only jump about."""
+        return (
+            _FEWEST_EPISODES - 1 if self.window is None and episodes >= 2 * _FEWEST_EPISODES else 0
+        )
+
     def words(self) -> str:
         if self.window is not None:
             return f"training: mean of the last {self.window:,} episodes"
@@ -240,12 +246,12 @@ def _draw_episodes(axes: Axes, run: Curves, by_episode: bool) -> None:
 def _draw_training(
     axes: Axes, members: Sequence[Curves], smoothing: _Smoothing, color: str, label: str
 ) -> None:
-    lines = [
-        np.stack([_episode_positions(run, smoothing.by_episode), smoothing.means(run)], axis=1)
-        for run in members
-        if len(run.steps)
-    ]
-    points = _over_runs(lines)
+    lines = []
+    for run in members:
+        at, means = _episode_positions(run, smoothing.by_episode), smoothing.means(run)
+        begin = smoothing.begin(len(at))
+        lines.append(np.stack([at[begin:], means[begin:]], axis=1))
+    points = _over_runs([line for line in lines if len(line)])
     figures.draw_band(axes, points, (color, "-"), label)
 
 

@@ -68,7 +68,8 @@ def load_reference(name: str | Path) -> pd.DataFrame:
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise UserError(f"{path} has something else than numbers in its column {column}.")
     texts = {
-        column: table[column].fillna("").astype("str") for column in ("protocol", "source", "note")
+        column: table[column].astype(object).fillna("").astype("str")
+        for column in ("protocol", "source", "note")
     }
     numbers = {column: table[column].astype("float64") for column in _NUMBERS}
     return table.assign(**texts, **numbers, reference=path.stem)[["reference", *COLUMNS]]
@@ -128,6 +129,6 @@ def _of_collected(path: Path) -> pd.DataFrame:
         grouped = points.dropna(subset=[column]).groupby(key, sort=False)
         part = grouped[column].agg(value="mean", std="std", low="min", high="max", runs="size")
         part["frames"] = grouped["frames"].first()
-        part["protocol"] = grouped["protocol"].first().fillna("").astype("str")
+        part["protocol"] = grouped["protocol"].first().astype(object).fillna("").astype("str")
         parts.append(part.reset_index().assign(metric=metric))
     return pd.concat(parts, ignore_index=True).assign(source=path.name, note="")

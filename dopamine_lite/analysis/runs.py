@@ -25,6 +25,7 @@ SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
 EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
 _COMMIT_DIGITS = 12
+_LARGEST = 2**63 - 1
 _COLUMNS = {  # of `Runs.runs`, with their dtypes
     "run": "str",
     "config": "object",
@@ -156,7 +157,9 @@ def read_collected(path: Path) -> Runs:
     key = ["config", "environment", "bindings", "seed"]
     final = _final_beside(path, key)
     runs, iterations = [], []
-    for values, points in table.fillna({"bindings": ""}).groupby(key, sort=False):
+    for values, points in (
+        table.astype({"bindings": object}).fillna({"bindings": ""}).groupby(key, sort=False)
+    ):
         config, environment, bindings, seed = map(str, values)
         name = " ".join(filter(None, [config, environment, bindings, f"seed={seed}"]))
         known = final.get(tuple(map(str, values)), {})
@@ -248,7 +251,7 @@ def _read_run(directory: Path, episodes: bool, report: Callable[[str], None]) ->
     ended = read_episodes(directory, report) if episodes else []
     return Runs(
         _frame([row], _COLUMNS),
-        _iterations(str(directory), lines, (protocol or {}).get("frame_skip")),
+        _iterations(str(directory), lines, _whole((protocol or {}).get("frame_skip"))),
         _frame([{"run": str(directory)} | line for line in ended], _EPISODES),
     )
 
@@ -307,7 +310,7 @@ def _value(value: Any) -> str:
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)
 
 
-def _iterations(run: str, lines: list[dict[str, Any]], frame_skip: Any) -> pd.DataFrame:
+def _iterations(run: str, lines: list[dict[str, Any]], frame_skip: int | None) -> pd.DataFrame:
     rows = []
     seconds = 0.0
     for line in lines:
@@ -317,7 +320,7 @@ def _iterations(run: str, lines: list[dict[str, Any]], frame_skip: Any) -> pd.Da
             "run": run,
             "iteration": line["iteration"],
             "agent_steps": line["agent_steps"],
-            "frames": line["agent_steps"] * frame_skip if type(frame_skip) is int else np.nan,
+            "frames": np.nan if frame_skip is None else float(line["agent_steps"]) * frame_skip,
             "seconds": seconds,
         }
         for phase in ("train", "eval"):
@@ -362,11 +365,12 @@ def _text(value: Any) -> str | None:
 
 
 def _whole(value: Any) -> int | None:
-    """A whole number that may be written as text; None: it is none."""
+    """A whole number that may be written as text; None: it is none, or more than 63 bits hold."""
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if abs(number) <= _LARGEST else None
 
 
 def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
@@ -383,10 +387,13 @@ def _final_beside(path: Path, key: list[str]) -> dict[tuple[str, ...], dict[str,
     beside = path.with_name("final.csv")
     if path.name != "curves.csv" or not beside.is_file():
         return {}
-    table = read_csv(beside).fillna({"bindings": ""})
+    table = read_csv(beside)
     if not {*key, "protocol", "commit"} <= set(table):
         return {}
-    return {tuple(str(row[name]) for name in key): row for row in records(table)}
+    return {
+        tuple("" if row[name] is None else str(row[name]) for name in key): row
+        for row in records(table)
+    }
 
 
 def _agent_of_config(config: str) -> str | None:

@@ -63,7 +63,7 @@ def grouped(
     for why, chosen in _unusable(table, unfinished):
         if chosen.any():
             left_out = runs.runs[chosen]
-            report(f"{_count(len(left_out), 'run')} left out, {why}: {_some(left_out['run'])}.")
+            report(f"{_count(len(left_out), 'run')} left out, {why}: {some(left_out['run'])}.")
             table = table.drop(left_out.index)
     if table.empty:
         raise UserError(
@@ -168,13 +168,13 @@ def _refuse_seeds_twice(table: pd.DataFrame) -> None:
         if len(rows) > 1:
             others = differing_settings(rows)
             remedy = (
-                f"they differ in {_some(others)}, which --by can name as well"
+                f"they differ in {some(others)}, which --by can name as well"
                 if others
                 else "leave one out"
             )
             raise UserError(
                 f"Seed {seed} is there {len(rows)} times in the group {group} in {environment}: "
-                f"{_some(rows['run'])}. A seed counts once; {remedy}."
+                f"{some(rows['run'])}. A seed counts once; {remedy}."
             )
 
 
@@ -185,23 +185,23 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
     }
     lengths = {cell: _range(rows["agent_steps"]) for cell, rows in cells.items()}
     if unequal := [f"{cell} ({length})" for cell, length in lengths.items() if " to " in length]:
-        yield f"Runs of unequal length in agent steps, each counts by its own end: {_some(unequal)}."
+        yield f"Runs of unequal length in agent steps, each counts by its own end: {some(unequal)}."
     for cell, rows in cells.items():
         if others := differing_settings(rows):
-            yield f"Runs of {cell} differ in {_some(others)} and are taken as one group."
+            yield f"Runs of {cell} differ in {some(others)} and are taken as one group."
     if mixed := [cell for cell, rows in cells.items() if rows["commit"].nunique() > 1]:
-        yield f"Runs of one group are of different commits of dopamine_lite: {_some(mixed)}."
+        yield f"Runs of one group are of different commits of dopamine_lite: {some(mixed)}."
     if few := [f"{cell} ({len(rows)})" for cell, rows in cells.items() if len(rows) < FEWEST_SEEDS]:
         yield (
             f"No interval with fewer than {FEWEST_SEEDS} seeds, which tell too little of how runs vary: "
-            f"{_some(few)}."
+            f"{some(few)}."
         )
     ends = table.groupby(["environment", "group"], sort=False)["agent_steps"].max()
     ranges = {str(name): _range(steps) for name, steps in ends.groupby("environment", sort=False)}
     if unequal := [f"{name} ({length})" for name, length in ranges.items() if " to " in length]:
         yield (
             "Groups end at different agent steps, so their final scores are of different lengths of "
-            f"training: {_some(unequal)}."
+            f"training: {some(unequal)}."
         )
 
 
@@ -218,7 +218,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def _some(names: Iterable[object]) -> str:
+def some(names: Iterable[object]) -> str:
     """A few of `names`, and how many more there are."""
     listed = [str(name) for name in names]
     rest = len(listed) - _MOST_TOLD

@@ -59,8 +59,10 @@ def estimate(
 ) -> Estimate:
     """`statistic` of the scores of all environments, with its stratified bootstrap interval.
 
-    There is no interval where an environment has fewer than three seeds.
+    There is no interval where an environment has fewer than three seeds. The order of the seeds makes
+    no difference.
     """
+    scores = [np.sort(each) for each in scores]
     value = float(statistic(*scores))
     if not has_interval(scores):
         return Estimate(value, np.nan, np.nan)
@@ -104,7 +106,7 @@ def probability_of_improvement(
     an environment; the mean over environments (Agarwal et al. 2021, section 4.3). Resamples draw the
     seeds of X and those of Y independently, within each environment.
     """
-    wins = [_wins(x, y) for x, y in zip(scores, others, strict=True)]
+    wins = [_wins(np.sort(x), np.sort(y)) for x, y in zip(scores, others, strict=True)]
     value = float(np.mean([_u(x, y) for x, y in zip(scores, others, strict=True)]))
     if not (has_interval(scores) and has_interval(others)):
         return Estimate(value, np.nan, np.nan)

@@ -201,7 +201,7 @@ def _write(found: Comparison, directory: Path) -> None:
     with contextlib.ExitStack() as stack:
         for name, text in texts.items():
             aside = stack.enter_context(run_directory.written_aside(directory / name))
-            aside.write_text(text, encoding="utf-8")
+            aside.write_text(printable(text), encoding="utf-8")
         for name, figure in summary.comparison_figures(found):
             for suffix in _PICTURES:
                 aside = stack.enter_context(
@@ -217,7 +217,7 @@ def _markdown(found: Comparison) -> str:
         parts.append(f"## {title}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n")
     notes = [found.method, *found.notes]
     parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes) + "\n")
-    return printable("\n".join(parts))
+    return "\n".join(parts)
 
 
 def _latex(found: Comparison) -> str:
@@ -226,4 +226,4 @@ def _latex(found: Comparison) -> str:
     tables = [
         f"% {title}\n{table.to_latex(index=False, escape=True)}" for title, table in _tables(found)
     ]
-    return printable("\n".join([*(" ".join(each.split()) for each in comments), "", *tables]))
+    return "\n".join([*(" ".join(each.split()) for each in comments), "", *tables])

@@ -26,7 +26,7 @@ def test_recent_mean_is_over_steps_and_over_five_values_at_least():
 
 
 @pytest.fixture
-def make_run(tmp_path):
+def make_logged(tmp_path):
     def make(name: str, seed: int = 0, gamma: float = 0.9, shift: float = 0.0):
         directory = tmp_path / name
         (directory / "logs").mkdir(parents=True)
@@ -62,8 +62,8 @@ def make_run(tmp_path):
     return make
 
 
-def test_curves_of_a_run(make_run):
-    (curves,) = plots.curves_of(load_runs(make_run("run")))
+def test_curves_of_a_run(make_logged):
+    (curves,) = plots.curves_of(load_runs(make_logged("run")))
     np.testing.assert_array_equal(curves.steps, [10, 30])
     np.testing.assert_array_equal(curves.returns, [1.0, 3.0])
     np.testing.assert_array_equal(curves.evaluations, [9.0, np.nan])
@@ -71,10 +71,10 @@ def test_curves_of_a_run(make_run):
     np.testing.assert_array_equal(curves.metrics["loss"], [np.nan, 2.0])
 
 
-def test_seeds_are_one_line_and_settings_are_two(make_run, tmp_path):
+def test_seeds_are_one_line_and_settings_are_two(make_logged, tmp_path):
     for seed in range(3):
-        make_run(f"a{seed}", seed, 0.9, shift=float(seed))
-        make_run(f"b{seed}", seed, 0.5)
+        make_logged(f"a{seed}", seed, 0.9, shift=float(seed))
+        make_logged(f"b{seed}", seed, 0.5)
     runs = load_runs(tmp_path)
     curves = plots.curves_of(runs)
     assert sorted({run.group for run in curves}) == ["DQN gamma=0.5", "DQN gamma=0.9"]
@@ -89,8 +89,8 @@ def test_seeds_are_one_line_and_settings_are_two(make_run, tmp_path):
     assert (band.y0, band.y1) == (1.0, 5.0)
 
 
-def test_the_same_seed_twice_is_no_pair_of_replicates(make_run, tmp_path):
-    first, second = make_run("first"), make_run("second")
+def test_the_same_seed_twice_is_no_pair_of_replicates(make_logged, tmp_path):
+    first, second = make_logged("first"), make_logged("second")
     groups = [run.group for run in plots.curves_of(load_runs(tmp_path))]
     assert groups == [str(first), str(second)]
 

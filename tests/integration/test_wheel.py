@@ -45,6 +45,8 @@ def test_what_is_in_it(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     configs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.gin")}
     assert {f"dopamine_lite/{name}" for name in configs} <= set(names)
+    published = {path.name for path in (ROOT / "baselines" / "published").glob("*.csv")}
+    assert {f"dopamine_lite/published/{name}" for name in published} <= set(names)
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dopamine_lite").rglob("*.py")}
     assert modules <= set(names)
     page = {"page.html.j2", "report.css", "report.js"}
