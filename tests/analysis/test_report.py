@@ -93,7 +93,7 @@ def test_unfinished_runs_are_groups_of_their_own(three_seeds):
     group = group_called(made, "DQN, unfinished")
     assert group["curves"]["eval_average_return"]["steps"]["y"] == [0]
     assert group["score"]["values"] == [] and group["score"]["mean"] is None
-    assert group["facts"] == "2 seeds, unfinished"
+    assert group["label"] == "DQN" and group["facts"] == "2 seeds, unfinished"
     assert [run["state"] for run in group["runs"]] == [
         "1 of 2 iterations",
         "0 of 2 iterations",
@@ -294,13 +294,16 @@ def test_only_a_report_alone_is_taken_for_one(three_seeds, tmp_path_factory):
     assert site.what_is_no_report(directory) is not None
 
 
+MINUS = "\N{MINUS SIGN}"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
         (0, "0.000"),
-        (-13, "\N{MINUS SIGN}13.00"),
+        (-13, f"{MINUS}13.00"),
         (1234.56, "1,235"),
-        (-0.5, "\N{MINUS SIGN}0.500"),
+        (-0.5, f"{MINUS}0.500"),
         (21.345, "21.34"),
     ],
 )

@@ -143,7 +143,9 @@ def test_help_is_inherited(cli):
 
 def test_one_parameter(cli):
     shown = cli("describe", "Adam.Learning_Rate")
-    assert shown.out == "  Adam.learning_rate = 6.25e-05\n      A number: lr, before any schedule.\n"
+    assert (
+        shown.out == "  Adam.learning_rate = 6.25e-05\n      A number: lr, before any schedule.\n"
+    )
 
 
 def test_a_users_part_has_what_it_hands_on(cli, mine):

@@ -19,7 +19,7 @@ from dopamine_lite.analysis.groups import differing_settings
 from dopamine_lite.analysis.report.numbers import count, numbers
 from dopamine_lite.analysis.report.suites import Suite, suites
 from dopamine_lite.analysis.runs import Runs
-from dopamine_lite.analysis.selection import grouped, remarks
+from dopamine_lite.analysis.selection import UNFINISHED, grouped, remarks
 from dopamine_lite.common import provenance
 from dopamine_lite.common.printable import printable
 
@@ -158,6 +158,7 @@ class _Environment:
 
     def _group(self, name: str, rows: pd.DataFrame) -> dict[str, Any]:
         label, _, protocol = name.partition(" [") if name.endswith("]") else (name, "", "")
+        label = label.removesuffix(UNFINISHED)
         finished = bool(rows["finished"].all())
         drawn = _of(self._drawn, rows[rows["iterations"] > 0])
         differing = set(differing_settings(self._runs.runs)) - {"agent", "config"}
@@ -298,7 +299,7 @@ def _data(
     across: Sequence[Suite],
 ) -> dict[str, Any]:
     """What the page's script draws."""
-    drawn = ("label", "detail", "facts", "style", "frames", "curves", "seeds", "score")
+    drawn = ("name", "label", "detail", "facts", "style", "frames", "curves", "seeds", "score")
     return {
         "axes": _AXES,
         "metrics": [{"key": name, "label": _metric_label(name)} for name in metrics],

@@ -11,9 +11,10 @@ import numpy as np
 
 def numbers(values: Iterable[Any], digits: int = 5) -> list[float | None]:
     """`values` to so many digits, as JSON has them: None for what is no number."""
+    rounded = [float(f"{value:.{digits}g}") for value in np.asarray(list(values), float)]
     return [
-        float(f"{value:.{digits}g}") if math.isfinite(value) else None
-        for value in np.asarray(list(values), float)
+        (int(value) if value.is_integer() else value) if math.isfinite(value) else None
+        for value in rounded
     ]
 
 

@@ -32,6 +32,8 @@
   // Plotly reads some HTML and "%{...}" in its texts, and these may be a stranger's.
   const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;" };
   const plain = (text) => text.replace(/[&<>{]/g, (letter) => ENTITIES[letter]);
+  const breakable = (text) =>
+    text.split("_").flatMap((part, place) => (place ? ["_", element("wbr"), part] : [part]));
   const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
   const color = (name) => {
     const probe = root.appendChild(element("i"));
@@ -131,7 +133,7 @@
       box.dataset.group = index;
       const swatch = element("span", { className: "swatch", ariaHidden: "true" });
       swatch.dataset.style = group.style;
-      const text = element("span", { className: "name", textContent: group.label });
+      const text = element("span", { className: "name" }, ...breakable(group.label));
       const details = [group.facts, group.detail].filter(Boolean).join(" · ");
       text.append(element("small", { className: "detail", title: details, textContent: details }));
       const label = element("label", {}, box, swatch, text);
@@ -197,7 +199,7 @@
       mode: x.length > 1 ? "lines" : "markers",
       x,
       y,
-      name: plain(data.groups[index].label),
+      name: plain(data.groups[index].name),
       meta: { group: index },
       line: { color: ink, dash, width: 2.25 },
       marker: { color: ink, size: 8 },
@@ -297,22 +299,24 @@
       const { x, y, low, high } = curve(index);
       const point = x.findLastIndex((value) => value <= place);
       const ended = point === x.length - 1 && place > x[point] + (x[point] - x[0]) / x.length;
-      if (point < 0 || ended) return "";
-      return interval([y[point], low?.[point] ?? null, high?.[point] ?? null]);
+      if (point < 0 || ended) return element("td");
+      const range = low ? [`${written(low[point])} to ${written(high[point])}`] : [];
+      const ends = element("span", { className: "range" }, ...range);
+      return element("td", {}, written(y[point]), ends);
     };
     const head = (textContent) => element("th", { scope: "col", textContent });
     const header = element(
       "tr",
       {},
       head(axisLabel()),
-      ...drawn.map((index) => head(data.groups[index].label)),
+      ...drawn.map((index) => head(data.groups[index].name)),
     );
     const body = places.map((place) =>
       element(
         "tr",
         {},
         element("th", { scope: "row", textContent: written(place) }),
-        ...drawn.map((index) => element("td", { textContent: cell(index, place) })),
+        ...drawn.map((index) => cell(index, place)),
       ),
     );
     byId("curves-table").replaceChildren(element("thead", {}, header), element("tbody", {}, ...body));
@@ -336,7 +340,7 @@
     const letters = Math.floor(width / 7.5);
     const traces = drawn.flatMap((index, row) => scoreTraces(index, -row));
     const annotations = drawn.map((index, row) => ({
-      text: plain(shortened(data.groups[index].label, letters)),
+      text: plain(shortened(data.groups[index].name, letters)),
       x: 0,
       xshift: 4,
       xref: "paper",
@@ -365,8 +369,8 @@
       config,
     );
     const said = drawn.map((index) => {
-      const { label, score } = data.groups[index];
-      return `${label}: ${interval(score.iqm ?? score.mean)}`;
+      const { name, score } = data.groups[index];
+      return `${name}: ${interval(score.iqm ?? score.mean)}`;
     });
     byId("scores").setAttribute(
       "aria-label",
@@ -374,7 +378,7 @@
     );
   };
   const scoreTraces = (index, y) => {
-    const { score, label, runs } = data.groups[index];
+    const { score } = data.groups[index];
     const { color: ink } = style(data.groups[index]);
     const traces = [
       {
@@ -398,7 +402,7 @@
         y - 0.22,
       ],
     ];
-    for (const [key, name, marker, thickness, height] of marks) {
+    for (const [key, called, marker, thickness, height] of marks) {
       if (!score[key]) continue;
       const [value, low, high] = score[key];
       const range = low === null ? "" : "  [%{customdata[0]:.5~g}, %{customdata[1]:.5~g}]";
@@ -407,7 +411,6 @@
         mode: "markers",
         x: [value],
         y: [height],
-        name: plain(label),
         marker,
         error_x:
           low === null
@@ -422,7 +425,7 @@
                 width: 0,
               },
         customdata: [[low, high]],
-        hovertemplate: `${name} %{x:.5~g}${range}<extra></extra>`,
+        hovertemplate: `${called} %{x:.5~g}${range}<extra></extra>`,
         meta: { group: index, statistic: key },
       });
     }
