@@ -90,6 +90,7 @@ def test_unfinished_runs_are_groups_of_their_own(three_seeds):
     make_run(three_seeds / "dqn-4", 4, [], planned=2, protocol={"frame_skip": 4})
     made = built(three_seeds)
     assert group_called(made, "DQN")["score"]["seeds"] == [0, 1, 2]
+    assert made.document["notes"][0].startswith("2 of 5 runs have not finished")
     group = group_called(made, "DQN, unfinished")
     assert group["curves"]["eval_average_return"]["steps"]["y"] == [0]
     assert group["score"]["values"] == [] and group["score"]["mean"] is None

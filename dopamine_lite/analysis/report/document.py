@@ -86,6 +86,12 @@ def build(runs: Runs, title: str, by: Sequence[str] = ()) -> Report:
     notes: list[str] = []
     named, paths = _shortly_named(runs)
     chosen = grouped(named, by, across_protocols=True, unfinished=True, report=notes.append)
+    if unfinished := int((~chosen.runs["finished"]).sum()):
+        notes.append(
+            f"{unfinished:,} of {count(len(chosen.runs), 'run')} {'has' if unfinished == 1 else 'have'} not "
+            "finished: such runs are groups of their own, with curves as far as they have come and "
+            "without scores."
+        )
     metrics = _metrics(chosen.iterations)
     drawn, every = _thinned(chosen, len(metrics))
     if every > 1:
