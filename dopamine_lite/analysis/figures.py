@@ -98,7 +98,7 @@ def draw_intervals(table: pd.DataFrame, *, x: str = "score", title: str | None =
         cells = [(where, name) for where in environments for name in _STATISTICS]
         for axes, (environment, name) in zip(panels, cells, strict=True):
             rows = table[(table["environment"] == environment) & (table["statistic"] == name)]
-            labels = [f"{row.group} ({row.seeds})" for row in rows.itertuples()]
+            labels = [f"{row.group} ({row.seeds} seeds)" for row in rows.itertuples()]
             _draw_rows(axes, rows, labels, [colors[group][0] for group in rows["group"]])
             axes.set_title(_STATISTICS[name], fontsize="medium")
             axes.set_xlabel(x)

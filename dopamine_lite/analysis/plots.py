@@ -199,9 +199,10 @@ class _Smoothing(NamedTuple):
     def words(self) -> str:
         if self.window is not None:
             return f"training: mean of the last {self.window:,} episodes"
-        unit = "episodes" if self.by_episode else "agent steps"
+        if self.by_episode:
+            return f"training: mean of the last {max(self.width, _FEWEST_EPISODES):,.0f} episodes"
         return (
-            f"training: mean of the episodes of the last {self.width:,.0f} {unit} "
+            f"training: mean of the episodes of the last {self.width:,.0f} agent steps "
             f"(at least {_FEWEST_EPISODES})"
         )
 
@@ -256,39 +257,43 @@ def _draw_training(
 
 
 def _draw_evaluations(axes: Axes, members: Sequence[Curves], by_episode: bool, color: str) -> None:
-    lines = []
-    for run in members:
-        known = ~np.isnan(run.evaluations)
-        if known.any():
-            at = _iteration_positions(run, by_episode)[known]
-            lines.append(np.stack([at, run.evaluations[known]], axis=1))
-    if not lines:
-        return
-    points = _over_runs(lines, exact=True)
+    points = _evaluation_points(members, by_episode).dropna(subset=["value"])
     axes.plot(points["x"], points["value"], "o--", color=color, markersize=4, linewidth=1)
     axes.fill_between(
         points["x"], points["low"], points["high"], color=color, alpha=0.1, linewidth=0
     )
 
 
-def _over_runs(lines: Sequence[np.ndarray], exact: bool = False) -> pd.DataFrame:
+def _evaluation_points(members: Sequence[Curves], by_episode: bool) -> pd.DataFrame:
+    """Mean over runs, iteration by iteration; of runs whose iterations differ, interpolated."""
+    count = min(len(run.iteration_steps) for run in members)
+    first = members[0].iteration_steps[:count]
+    if all(np.array_equal(run.iteration_steps[:count], first) for run in members):
+        at = np.mean([_iteration_positions(run, by_episode)[:count] for run in members], axis=0)
+        value, low, high = _band(np.stack([run.evaluations[:count] for run in members], axis=1))
+        return pd.DataFrame({"x": at, "value": value, "low": low, "high": high})
+    lines = []
+    for run in members:
+        known = ~np.isnan(run.evaluations)
+        at = _iteration_positions(run, by_episode)
+        lines.append(np.stack([at[known], run.evaluations[known]], axis=1))
+    if not all(map(len, lines)):
+        return pd.DataFrame({"x": [], "value": [], "low": [], "high": []})
+    return _over_runs(lines)
+
+
+def _over_runs(lines: Sequence[np.ndarray]) -> pd.DataFrame:
     """Mean over runs with its band, where all have come to: columns x, value, low, high.
 
-    A single run's points are as they are; those of several are interpolated, or, where `exact` and all
-    runs have the same, taken as they are.
+    A single run's points are as they are, those of several interpolated.
     """
     if len(lines) == 1:
         x, values = lines[0][:, 0], lines[0][:, 1:]
     else:
-        shortest = min(map(len, lines))
-        same = all(np.array_equal(line[:shortest, 0], lines[0][:shortest, 0]) for line in lines)
-        if exact and same:
-            x, values = lines[0][:shortest, 0], np.stack([line[:shortest, 1] for line in lines], 1)
-        else:
-            first = max(line[0, 0] for line in lines)
-            last = max(first, min(line[-1, 0] for line in lines))
-            x = np.linspace(first, last, _GRID)
-            values = np.stack([np.interp(x, *line.T) for line in lines], axis=1)
+        first = max(line[0, 0] for line in lines)
+        last = max(first, min(line[-1, 0] for line in lines))
+        x = np.linspace(first, last, _GRID)
+        values = np.stack([np.interp(x, *line.T) for line in lines], axis=1)
     value, low, high = _band(values)
     return pd.DataFrame({"x": x, "value": value, "low": low, "high": high})
 

@@ -13,7 +13,7 @@ import pytest
 
 from dopamine_lite.analysis import statistics
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.timeout(1_800)]  # it installs packages first
 
 RESAMPLES = 2_000
 THRESHOLDS = np.linspace(-1, 2, 7)

@@ -89,6 +89,21 @@ def test_seeds_are_one_line_and_settings_are_two(make_logged, tmp_path):
     assert (band.y0, band.y1) == (1.0, 5.0)
 
 
+def test_evaluations_are_averaged_iteration_by_iteration():
+    """Also along episodes, of which each run has other numbers."""
+    faster = RUN._replace(name="faster", steps=np.array([5, 10, 15, 30]), returns=np.ones(4))
+    axes = plots.draw_learning(
+        [RUN, faster._replace(evaluations=np.array([4.0, 8.0]))], None, True
+    ).axes[0]
+    evaluation = axes.lines[1]
+    np.testing.assert_array_equal(evaluation.get_xydata(), [[(1 + 3) / 2, 3.0], [(2 + 4) / 2, 6.0]])
+    elsewhere = faster._replace(iteration_steps=np.array([10, 40]))
+    axes = plots.draw_learning([RUN, elsewhere]).axes[0]
+    x, y = axes.lines[1].get_data()
+    assert (x[0], x[-1]) == (20, 40)  # where both are
+    np.testing.assert_allclose((y[0], y[-1]), ((2 + (2 + 2 / 3)) / 2, 4.0))
+
+
 def test_the_same_seed_twice_is_no_pair_of_replicates(make_logged, tmp_path):
     first, second = make_logged("first"), make_logged("second")
     groups = [run.group for run in plots.curves_of(load_runs(tmp_path))]
@@ -150,8 +165,8 @@ def test_the_mean_follows_a_run_whose_episodes_grow():
     at = np.cumsum(lengths)
     run = RUN._replace(steps=at, returns=lengths.astype(float), metrics={})
     axes = plots.draw_learning([run]).axes[0]
-    mean = axes.lines[1].get_ydata()
-    assert mean[at > 26_000].min() == 500
+    along, mean = axes.lines[1].get_data()
+    assert mean[along > 26_000].min() == 500
     assert plots.running_mean(run.returns, 100)[-1] < 450
     said = legend(plots.draw_learning([run]))[1]
     assert said == "training: mean of the episodes of the last 3,000 agent steps (at least 5)"
