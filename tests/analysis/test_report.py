@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dopamine_lite.analysis.report import document, site
+from dopamine_lite.analysis.report import document, learning, site
 from dopamine_lite.analysis.runs import load_runs
 from dopamine_lite.common.errors import UserError
 from tests.analysis.made_runs import make_run
@@ -90,6 +90,7 @@ def test_unfinished_runs_are_groups_of_their_own(three_seeds):
     make_run(three_seeds / "dqn-4", 4, [], planned=2, protocol={"frame_skip": 4})
     made = built(three_seeds)
     assert group_called(made, "DQN")["score"]["seeds"] == [0, 1, 2]
+    assert made.document["notes"][0].startswith("2 of 5 runs have not finished")
     group = group_called(made, "DQN, unfinished")
     assert group["curves"]["eval_average_return"]["steps"]["y"] == [0]
     assert group["score"]["values"] == [] and group["score"]["mean"] is None
@@ -142,12 +143,12 @@ def test_settings_that_differ_come_first(tmp_path):
 
 
 def test_long_curves_are_thinned_and_it_is_said(tmp_path):
-    returns = list(range(2 * document.MOST_POINTS + 1))
+    returns = list(range(2 * learning.MOST_POINTS + 1))
     make_run(tmp_path / "a", 0, returns)
     make_run(tmp_path / "b", 1, returns)
     made = built(tmp_path)
     curve = made.document["groups"][0]["curves"]["eval_average_return"]["steps"]
-    assert len(curve["x"]) <= document.MOST_POINTS
+    assert len(curve["x"]) <= learning.MOST_POINTS
     assert curve["x"][-1] == 100 * len(returns) and curve["y"][-1] == returns[-1]
     assert curve["x"][-1] - curve["x"][-2] == 300
     assert "one of every 3 iterations" in made.document["notes"][0]
@@ -155,10 +156,17 @@ def test_long_curves_are_thinned_and_it_is_said(tmp_path):
 
 
 def test_short_curves_beside_long_ones_keep_their_points(tmp_path):
-    make_run(tmp_path / "a", 0, list(range(2 * document.MOST_POINTS)))
+    make_run(tmp_path / "a", 0, list(range(2 * learning.MOST_POINTS)))
     make_run(tmp_path / "b", 0, [1, 2, 3], agent="PPOAgent")
     made = built(tmp_path)
     assert group_called(made, "PPO")["curves"]["eval_average_return"]["steps"]["y"] == [1, 2, 3]
+
+
+def test_a_table_too_large_is_left_out_and_it_is_said(three_seeds, monkeypatch):
+    monkeypatch.setattr(document, "_MOST_VALUES", 10)
+    made = built(three_seeds)
+    assert "iterations.csv" not in [file["name"] for file in made.document["files"]]
+    assert made.document["notes"][0].startswith("There is no iterations.csv")
 
 
 def test_suites_are_of_groups_with_environments_in_common(tmp_path):

@@ -203,8 +203,7 @@ def test_hovering_tells_the_values(browser):
         Plotly.Fx.hover(figure, [{curveNumber: figure.data.length - 2, pointNumber: 2}], "xy");
         return figure.querySelector(".hoverlayer").textContent;
     """
-    text = browser.execute_script(script)
-    assert "300" in text and "[100, 600]" in text and "DQN" in text
+    assert "DQN:  300  [100, 600]" in browser.execute_script(script).replace("\xa0", " ")
 
 
 def test_the_table_beside_the_curves(browser):

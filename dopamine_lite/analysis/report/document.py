@@ -6,16 +6,25 @@ Nothing is computed here that `dopamine_lite.analysis` computes: this arranges.
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dopamine_lite.analysis.comparison import aggregate, curves, scores
+from dopamine_lite.analysis.comparison import aggregate, scores
 from dopamine_lite.analysis.groups import differing_settings
+from dopamine_lite.analysis.report.learning import (
+    NAMES,
+    Say,
+    frames_per_step,
+    group_curves,
+    logged_metrics,
+    metric_label,
+    seed_curves,
+    thinned,
+)
 from dopamine_lite.analysis.report.numbers import count, numbers
 from dopamine_lite.analysis.report.suites import Suite, suites
 from dopamine_lite.analysis.runs import Runs
@@ -23,14 +32,8 @@ from dopamine_lite.analysis.selection import UNFINISHED, grouped, remarks
 from dopamine_lite.common import provenance
 from dopamine_lite.common.printable import printable
 
-MOST_POINTS, FEWEST_POINTS = 1_000, 100  # of a curve on the page
-_ALL_POINTS = 150_000  # of all curves along agent steps: about 8 MB of page
 _MOST_VALUES = 5_000_000  # in iterations.csv, which is left out where there are more
 _COLORS = 10  # in report.css
-_RESAMPLES = 1_000  # of a band, which is drawn and not read to the last digit
-_RETURNS = ("eval_average_return", "train_average_return")
-_NAMES = {"eval_average_return": "Evaluation return", "train_average_return": "Training return"}
-_PHASES = {"train": "Training", "eval": "Evaluation"}
 _VERSIONS = ("dopamine_lite", "python", "tensorflow", "keras", "numpy", "gymnasium", "ale-py")
 _AXES = (
     {"key": "steps", "label": "Agent steps", "short": "Steps"},
@@ -59,7 +62,6 @@ _FILES = {
     "iterations.csv": "what every run logged of every iteration",
     "runs.csv": "every run with its settings, protocol, commit and processor",
 }
-Say = Callable[[str], None]
 
 
 class Report(NamedTuple):
@@ -86,13 +88,9 @@ def build(runs: Runs, title: str, by: Sequence[str] = ()) -> Report:
     notes: list[str] = []
     named, paths = _shortly_named(runs)
     chosen = grouped(named, by, across_protocols=True, unfinished=True, report=notes.append)
-    metrics = _metrics(chosen.iterations)
-    drawn, every = _thinned(chosen, len(metrics))
-    if every > 1:
-        notes.append(
-            f"Long curves are thinned: the page has one of every {every:,} iterations of the "
-            "longest, their last among them."
-        )
+    metrics = logged_metrics(chosen.iterations)
+    drawn, every = thinned(chosen, len(metrics))
+    notes += _how_it_was_made(chosen, every)
     environments = [
         _Environment(str(name), _of(chosen, rows), _of(drawn, rows), metrics, paths)
         for name, rows in chosen.runs.groupby("environment", sort=False)
@@ -119,6 +117,26 @@ def build(runs: Runs, title: str, by: Sequence[str] = ()) -> Report:
         "data": _data(environments, groups, metrics, across),
     }
     return Report(document, tables)
+
+
+def _how_it_was_made(chosen: Runs, every: int) -> Iterator[str]:
+    """What a reader should know first; `every` is how many iterations a drawn one stands for."""
+    if unfinished := int((~chosen.runs["finished"]).sum()):
+        verb = "has" if unfinished == 1 else "have"
+        yield (
+            f"{unfinished:,} of {count(len(chosen.runs), 'run')} {verb} not finished: such runs are "
+            "groups of their own, with curves as far as they have come and without scores."
+        )
+    if every > 1:
+        yield (
+            f"Long curves are thinned: the page has one of every {every:,} iterations of the longest, "
+            "their last among them."
+        )
+    if chosen.iterations.size > _MOST_VALUES:
+        yield (
+            f"There is no iterations.csv, which would hold {chosen.iterations.size:,} numbers: "
+            "dopamine_lite.analysis.load_runs reads them from the runs."
+        )
 
 
 class _Environment:
@@ -176,9 +194,9 @@ class _Environment:
             "provenance": _provenance(rows, self._paths),
             "runs": [_run(row) for row in rows.to_dict("records")],
             "score": self._score(name),
-            "frames": _frames_per_step(drawn.iterations),
-            "curves": _curves(drawn, self._metrics, self.warnings.append),
-            "seeds": _seed_curves(drawn),
+            "frames": frames_per_step(drawn.iterations),
+            "curves": group_curves(drawn, self._metrics, self.warnings.append),
+            "seeds": seed_curves(drawn),
         }
 
     def _score(self, group: str) -> dict[str, Any]:
@@ -213,85 +231,6 @@ def _final_scores(runs: Runs, say: Say) -> tuple[str | None, pd.DataFrame]:
     return None, pd.DataFrame(columns=columns)
 
 
-def _curves(runs: Runs, metrics: Iterable[str], say: Say) -> dict[str, dict[str, Any]]:
-    """By metric, and by what it is drawn along: x, value, low and high of each point."""
-    found: dict[str, dict[str, Any]] = {}
-    timed = runs.iterations["seconds"].notna().all()
-    for metric in metrics:
-        if not runs.iterations[metric].notna().any():
-            continue
-        tell: Say = say if metric in _RETURNS else _silent
-        found[metric] = {"steps": _curve(runs, metric, "steps", tell)}
-        if timed:
-            found[metric]["time"] = _curve(runs, metric, "time", _silent)
-    return found
-
-
-def _curve(runs: Runs, metric: str, x: str, say: Say) -> dict[str, Any]:
-    table = curves(runs, metric, x, resamples=_RESAMPLES, report=say)
-    table = table[table["value"].notna()]
-    banded = table["low"].notna().any()
-    return {
-        "x": numbers(table["x"], digits=9),
-        "y": numbers(table["value"]),
-        "low": numbers(table["low"]) if banded else None,
-        "high": numbers(table["high"]) if banded else None,
-    }
-
-
-def _silent(_: str) -> None:
-    pass
-
-
-def _seed_curves(runs: Runs) -> list[dict[str, Any]]:
-    """Each run's own returns."""
-    seeds = dict(zip(runs.runs["run"], runs.runs["seed"], strict=True))
-    return [
-        {
-            "seed": int(seeds[run]),
-            "steps": rows["agent_steps"].tolist(),
-            "time": numbers(rows["seconds"]) if rows["seconds"].notna().all() else None,
-            "y": {name: numbers(rows[name]) for name in _RETURNS if name in rows},
-        }
-        for run, rows in runs.iterations.groupby("run", sort=False)
-    ]
-
-
-def _frames_per_step(iterations: pd.DataFrame) -> int | None:
-    """The frame skip, where all of these iterations have the same."""
-    ratios = (iterations["frames"] / iterations["agent_steps"]).unique()
-    return int(ratios[0]) if len(ratios) == 1 and math.isfinite(ratios[0]) else None
-
-
-def _thinned(runs: Runs, metrics: int) -> tuple[Runs, int]:
-    """The iterations that are drawn: of a long group every n-th, the last too; and the largest n."""
-    groups = runs.runs.groupby(["environment", "group"], sort=False)
-    curves = groups.ngroups * max(1, metrics)
-    most = min(MOST_POINTS, max(FEWEST_POINTS, _ALL_POINTS // curves))
-    longest = groups["iterations"].transform("max")
-    every = dict(zip(runs.runs["run"], -(-longest // most), strict=True))
-    last = dict(zip(runs.runs["run"], longest - 1, strict=True))
-    table = runs.iterations
-    step, end = table["run"].map(every), table["run"].map(last)
-    kept = table[(end - table["iteration"]) % step == 0] if len(table) else table
-    return runs._replace(iterations=kept), max(every.values())
-
-
-def _metrics(iterations: pd.DataFrame) -> list[str]:
-    """The columns that are logged numbers, returns first."""
-    logged = [
-        str(name)
-        for name in iterations
-        if str(name).partition("_")[0] in _PHASES and iterations[name].notna().any()
-    ]
-    return sorted(logged, key=lambda name: (_RETURNS.index(name) if name in _RETURNS else 9, name))
-
-
-def _metric_label(name: str) -> str:
-    phase, _, rest = name.partition("_")
-    return _NAMES.get(name) or f"{_PHASES[phase]}: {printable(rest).replace('_', ' ')}"
-
-
 def _data(
     environments: Sequence[_Environment],
     groups: Sequence[dict[str, Any]],
@@ -302,7 +241,7 @@ def _data(
     drawn = ("name", "label", "detail", "facts", "style", "frames", "curves", "seeds", "score")
     return {
         "axes": _AXES,
-        "metrics": [{"key": name, "label": _metric_label(name)} for name in metrics],
+        "metrics": [{"key": name, "label": metric_label(name)} for name in metrics],
         "environments": [
             _drawn_environment(environment, number, groups)
             for number, environment in enumerate(environments)
@@ -332,7 +271,7 @@ def _drawn_environment(
         "warnings": environment.warnings,
         "remarks": environment.remarks,
         "score": {
-            "label": _NAMES[f"{phase}_average_return"] if phase else "",
+            "label": NAMES[f"{phase}_average_return"] if phase else "",
             "about": _ABOUT[phase] if phase else "",
         },
     }

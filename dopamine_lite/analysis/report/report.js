@@ -173,10 +173,11 @@
       fixedrange: narrow.matches, // a finger scrolls the page
       title: { standoff: 12 },
     };
+    const spike = { spikecolor: color("field"), spikethickness: 1, spikedash: "solid" };
     return {
       font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: color("muted") },
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
+      paper_bgcolor: color("card"), // not transparent: hovering takes its colors by contrast with it
+      plot_bgcolor: color("card"),
       margin: { l: 56, r: 14, t: 12, b: 48 },
       showlegend: false,
       dragmode: narrow.matches ? false : "zoom",
@@ -188,7 +189,7 @@
         namelength: 40,
       },
       ...options,
-      xaxis: { ...grid, ...options.xaxis },
+      xaxis: { ...grid, ...(options.hovermode === "x unified" && spike), ...options.xaxis },
       yaxis: { ...grid, ...options.yaxis },
     };
   };
@@ -235,11 +236,16 @@
           meta: { group: index, seed },
         }),
       );
+  /* The name in the box too; by default it stands beside, where it has no ground of its own. */
+  const hover = (index, values) => {
+    const name = plain(shortened(data.groups[index].name, narrow.matches ? 36 : 60));
+    return `${name}${narrow.matches ? "<br>" : ":  "}${values}<extra></extra>`;
+  };
   const center = (index) => {
     const { x, y, low, high } = curve(index);
     const customdata = low ? low.map((value, place) => [value, high[place]]) : undefined;
     const range = low ? "  [%{customdata[0]:.4~g}, %{customdata[1]:.4~g}]" : "";
-    return line(index, x, y, { customdata, hovertemplate: `%{y:.4~g}${range}` });
+    return line(index, x, y, { customdata, hovertemplate: hover(index, `%{y:.4~g}${range}`) });
   };
 
   const drawCurves = () => {
@@ -455,7 +461,7 @@
         name: plain(profile.label),
         line: { color: ink, dash, width: 2.25, shape: "hv" },
         hoverinfo: "all",
-        hovertemplate: "%{y:.0%}",
+        hovertemplate: `${plain(profile.label)}:  %{y:.0%}<extra></extra>`,
       };
       return [...bands, center];
     });
@@ -514,7 +520,6 @@
         ...figure.layout,
         title: { text: plain(environment().name) },
         margin: { l: 70, r: 20, t: 60, b: 60 },
-        paper_bgcolor: color("card"),
         showlegend: true,
         legend,
       },
