@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from dopamine_lite import configuration
+from dopamine_lite import callbacks, configuration
 from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
@@ -25,6 +26,12 @@ SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
 EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
 _COMMIT_DIGITS = 12
+_CALLBACKS = "Runner.callbacks"
+_OBSERVERS = frozenset(
+    name
+    for name in callbacks.__all__
+    if not getattr(vars(callbacks)[name], "part_of_experiment", True)
+)
 _LARGEST = 2**63 - 1
 _COLUMNS = {  # of `Runs.runs`, with their dtypes
     "run": "str",
@@ -284,10 +291,26 @@ def _about(
         "commit": _short(_text(commit)),
         "processor": _text(started.get("machine", {}).get("processor")),
         "started": _text(started.get("time")),
-        "settings": {
-            name: value for name, value in settings.items() if name != SEED and value != ""
-        },
+        "settings": _of_experiment(settings),
     }
+
+
+def _of_experiment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Without the seed, imports, and the package's callbacks that change no result."""
+    kept = {
+        name: value
+        for name, value in settings.items()
+        if name != SEED
+        and value != ""
+        and name.rpartition(".")[0].rpartition("/")[2] not in _OBSERVERS
+    }
+    if _CALLBACKS in kept:
+        names = [name.rpartition("/") for name in re.findall(r"@([\w./]+)", kept[_CALLBACKS])]
+        left = ["@" + "".join(parts) for parts in names if parts[2] not in _OBSERVERS]
+        kept[_CALLBACKS] = f"[{', '.join(left)}]"
+        if not left and "%" not in settings[_CALLBACKS]:
+            del kept[_CALLBACKS]
+    return kept
 
 
 def _ended_well(stopped: str | None) -> bool:

@@ -429,6 +429,23 @@ def test_the_config_that_a_start_tells(make_run, tmp_path, told, config):
     assert analysis.load_runs(tmp_path).runs["config"][0] == config
 
 
+def test_callbacks_that_only_watch_make_no_group(make_run, tmp_path):
+    config = {
+        "watched": ("[@KeepBest, @my/WandB]", "KeepBest.keep_every = 2\nmy/WandB.project = 'x'\n"),
+        "stopped": ("[@KeepBest, @EarlyStopping]", "EarlyStopping.patience = 3\n"),
+    }
+    make_run("plain", seed=0)
+    for seed, (name, (bound, settings)) in enumerate(config.items(), start=1):
+        path = make_run(name, seed=seed) / "config.gin"
+        path.write_text(f"{path.read_text()}Runner.callbacks = {bound}\n{settings}")
+    table = analysis.load_runs(tmp_path).runs.set_index("seed")
+    assert table["settings"][0] == table["settings"][1]
+    assert table["settings"][2] == table["settings"][0] | {
+        "Runner.callbacks": "[@EarlyStopping]",
+        "EarlyStopping.patience": "3",
+    }
+
+
 @pytest.mark.parametrize("protocol", [[1], "text", 3])
 def test_a_damaged_protocol_is_a_sentence(make_run, tmp_path, protocol):
     directory = make_run("run")
