@@ -27,12 +27,11 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "the picture: a file that ends in .png, .svg or .pdf (required)",
         flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    run_directory.define_count(
+        flag_values,
         "window",
         None,
         "episodes in the running mean (default: those of the last twentieth of the run, at least five)",
-        lower_bound=1,
-        flag_values=flag_values,
     )
     flags.DEFINE_string(
         "metric",

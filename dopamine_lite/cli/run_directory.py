@@ -51,7 +51,7 @@ def define_checkpoint(flag_values: flags.FlagValues) -> None:
     )
 
 
-def define_count(flag_values: flags.FlagValues, name: str, default: int, text: str) -> None:
+def define_count(flag_values: flags.FlagValues, name: str, default: int | None, text: str) -> None:
     flags.DEFINE_integer(
         name, default, text, lower_bound=1, upper_bound=_MOST, flag_values=flag_values
     )

@@ -332,10 +332,12 @@ def _is_called_so(selector: str, given: Any, result: type) -> bool:
     part = next((each for each in catalogue.parts() if each.selector == selector), None)
     if part is None or part.kind is catalogue.OTHER:
         return True
-    if given is not ...:
-        return len(part.kind.given) == len(given)
     contract = f"{result.__module__}.{result.__qualname__}"
-    return part.kind.contract == contract or contract not in catalogue.CONTRACTS
+    if given is not ... and given:
+        return len(part.kind.given) == len(given)
+    if contract in catalogue.CONTRACTS and part.kind.contract != contract:
+        return False
+    return given is ... or not part.kind.given
 
 
 def _needed(configurable: Callable[..., Any]) -> int:

@@ -19,11 +19,25 @@ from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.configuration import catalogue, description
+from dopamine_lite.configuration import catalogue, description, parameters
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.torsos import MLP
 from tests.cli.test_main import _modules_imported_by
+
+
+@pytest.fixture(autouse=True)
+def _parts_of_the_package(monkeypatch):
+    """What other tests in this process have made known to gin is left aside."""
+    registered = parameters._registered
+
+    def without_tests():
+        for reference in registered():
+            if not reference.configurable.selector.startswith("tests."):
+                yield reference
+
+    monkeypatch.setattr(parameters, "_registered", without_tests)
+
 
 MINE = """\
 import gin

@@ -24,7 +24,7 @@ def play(environment: Environment, steps: int, seed: int = 0) -> list[np.ndarray
     for _ in range(steps):
         actions = np.array([space.sample() for _ in range(environment.spec.num_envs)])
         result = environment.step(actions)
-        seen += [part for part in result if part is not None]
+        seen += [part for part in result if isinstance(part, np.ndarray)]
     environment.close()
     return seen
 

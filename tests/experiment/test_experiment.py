@@ -346,6 +346,7 @@ wrong: int = Experiment("dqn/cartpole.gin").run("somewhere")
 """
 
 
+@pytest.mark.exhaustive
 def test_mypy_knows_the_types_in_a_users_file(tmp_path):
     (tmp_path / "mine.py").write_text(USERS_FILE)
     (tmp_path / "mypy.ini").write_text(
