@@ -40,7 +40,8 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     """Fixes TensorFlow's threads, before its first operation; returns what is in force.
 
     Results repeat bit for bit at one number of `intra_op` threads only, so the number belongs to
-    the run. Of a GPU's memory a process takes what it needs, not all, so that several runs can share it.
+    the run. A GPU adds up in one order, so that they repeat there as well; of its memory a process
+    takes what it needs, not all, so that several runs can share it.
 
     Args:
       intra_op: threads within an operation; None: one for every usable core. Small networks are fastest
@@ -57,7 +58,10 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     threads = intra_op or usable_cores()
     try:
         with _held_back_stderr():
-            for gpu in tf.config.list_physical_devices("GPU"):
+            gpus = tf.config.list_physical_devices("GPU")
+            if gpus:  # else convolutions add up in another order each time
+                tf.config.experimental.enable_op_determinism()
+            for gpu in gpus:
                 tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(inter_op)
