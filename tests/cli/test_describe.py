@@ -31,12 +31,12 @@ def _parts_of_the_package(monkeypatch):
     """What other tests in this process have made known to gin is left aside."""
     registered = parameters._registered
 
-    def without_tests():
+    def of_the_package():
         for reference in registered():
-            if not reference.configurable.selector.startswith("tests."):
+            if reference.configurable.selector.startswith("dopamine_lite."):
                 yield reference
 
-    monkeypatch.setattr(parameters, "_registered", without_tests)
+    monkeypatch.setattr(parameters, "_registered", of_the_package)
 
 
 MINE = """\

@@ -13,6 +13,7 @@ import pytest
 
 from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.environments import factory  # noqa: F401  # known to gin
 
 if TYPE_CHECKING:
     from nowhere import Nothing  # a name that is known to type checkers only
