@@ -13,6 +13,7 @@ from dopamine_lite.common import provenance
 from dopamine_lite.common.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.strict_json import expect, whole
 from dopamine_lite.runner.directory import is_run
 
 _AT_A_CHECKPOINT = re.compile(r"(?P<run>.+)@(?P<checkpoint>\d+)", re.DOTALL)
@@ -43,21 +44,35 @@ def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[
             f"Runner.from_run is {source!r}, but there is no run in {directory}: name the directory of "
             "a run, and with @ behind it one of its checkpoints."
         )
-    before = (provenance.read(base_dir) or {}).get(_KEY)
-    number = int(match["checkpoint"]) if match else before["checkpoint"] if before else None
+    before = _begun(base_dir)
+    number = int(match["checkpoint"]) if match else before.get("checkpoint")
     loaded = Checkpointer(directory / "checkpoints").load(number)
     origin = {
         "run": str(directory),
         "checkpoint": loaded.number,
         "manifest_sha256": hashlib.sha256((loaded.path / "manifest.json").read_bytes()).hexdigest(),
     }
-    if before and before["manifest_sha256"] != origin["manifest_sha256"]:
+    if before.get("manifest_sha256", origin["manifest_sha256"]) != origin["manifest_sha256"]:
         raise UserError(
             f"Checkpoint {loaded.number} of {directory} is not the one that this run began with: put "
             "that back, or give another --base_dir."
         )
     _hand_over(agent, loaded, directory)
     return {_KEY: origin}, _told(loaded, directory, config)
+
+
+def _begun(base_dir: Path) -> dict[str, Any]:
+    """What provenance keeps of an earlier start of the same run; nothing where there was none."""
+    origin = (provenance.read(base_dir) or {}).get(_KEY, {})
+    try:
+        number = expect(dict, origin).get("checkpoint")
+        if number is not None:
+            whole(number)
+    except ValueError as error:
+        raise UserError(
+            f"{base_dir / provenance.FILE} is damaged (its {_KEY}: {error}): restore it from a copy."
+        ) from error
+    return dict(origin)
 
 
 def _hand_over(agent: Agent, loaded: Restored, directory: Path) -> None:
