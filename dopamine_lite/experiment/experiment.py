@@ -54,7 +54,7 @@ class Experiment:
         rule: configuration.ImportRule | None = None,
     ):
         files = [gin_files] if isinstance(gin_files, str | Path) else list(gin_files)
-        bindings = [*gin_bindings, *_seed_binding(seed)]
+        bindings = [*_bindings(gin_bindings), *_seed_binding(seed)]
         for name in files:
             configuration.find_config(str(name))  # before the seconds that an import takes
         _import_runner()
@@ -89,7 +89,7 @@ class Experiment:
                 f"There is no run in {directory} (no {CONFIG}): name a run's directory."
             )
         rule = _rule_of_run(directory, imports, report)
-        bindings = [*gin_bindings, *_seed_binding(seed)]
+        bindings = [*_bindings(gin_bindings), *_seed_binding(seed)]
 
         def load() -> None:
             for sentence in configuration.load_run(directory / CONFIG, bindings, rule):
@@ -154,6 +154,12 @@ def _import_runner() -> type[Runner]:
     from dopamine_lite.runner.runner import Runner
 
     return Runner
+
+
+def _bindings(given: Iterable[str]) -> list[str]:
+    if isinstance(given, str):  # its letters would be taken for bindings
+        raise UserError(f"gin_bindings is the text {given!r}: give a list of texts.")
+    return list(given)
 
 
 def _seed_binding(seed: int | None) -> list[str]:

@@ -67,7 +67,7 @@ class Run:
           UserError: there is no such run or checkpoint, it is damaged, or the agent does not fit what
             `gin_bindings` make of its surroundings.
         """
-        bindings = list(gin_bindings)
+        bindings = gin_bindings if isinstance(gin_bindings, str) else list(gin_bindings)
         experiment = Experiment.of_run(base_dir, bindings, imports=imports, report=report)
         own = trained_config(Path(base_dir)) if bindings else None
         runner = experiment.runner(base_dir)

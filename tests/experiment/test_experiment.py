@@ -136,6 +136,11 @@ def test_a_binding_that_nothing_uses_is_refused_before_anything_is_written(tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_bindings_are_a_list(tmp_path):
+    with pytest.raises(UserError, match="'Runner.seed = 2': give a list of texts"):
+        Experiment("classics/q_learning_cliff.gin", "Runner.seed = 2")
+
+
 def test_a_longer_run_from_its_directory(tmp_path):
     q_learning().run(tmp_path / "whole")
     q_learning("Runner.num_iterations = 1").run(tmp_path / "parts")
