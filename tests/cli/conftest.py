@@ -50,6 +50,12 @@ class Outcome:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def _a_wide_terminal(monkeypatch):
+    """Lines break where they do in a terminal of 100 columns, wherever the tests run."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 @pytest.fixture
 def cli(capfd) -> Callable[..., Outcome]:
     """Calls the command line in this process: `cli("train", "--base_dir", path)`."""

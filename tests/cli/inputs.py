@@ -457,9 +457,9 @@ BINDINGS = [
     (
         "dqn",
         "DQNAgent.munchausen=@EpsilonGreedy",
-        "give None, or a reference to what makes a Munch",
+        " or a reference to what makes a Munchausen, such as @Munchausen",
     ),
-    ("dqn", "DQNAgent.munchausen=True", "DQNAgent.munchausen is True: give None, or a reference"),
+    ("dqn", "DQNAgent.munchausen=True", "DQNAgent.munchausen is True: give None"),
     ("rainbow/atari_100k_drq.gin", "RainbowAgent.augmentation=@MLP", "such as @RandomShift"),
     ("ppo/cartpole.gin", "PPOAgent.torso=@EpsilonGreedy", "what makes a Torso"),
     ("dqn", "Runner.agent=@create_environment", "what makes an Agent, such as @"),
