@@ -41,9 +41,15 @@ FINAL = (
     "commit",
     "protocol",
     "processor",
+    "threads",
     "hours",
 )
-TOLD = ("Runner.seed", "AtariEnvironment.game", "MinAtarEnvironment.game")  # in other columns
+TOLD = (  # in other columns
+    "Runner.seed",
+    "AtariEnvironment.game",
+    "MinAtarEnvironment.game",
+    "tensorflow_threads.intra_op",
+)
 
 
 def main(directories: list[Path]) -> None:
@@ -96,6 +102,7 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
         "commit": _short(started["commits"]["dopamine_lite"]),
         "protocol": "; ".join(f"{name} {value}" for name, value in evaluation["protocol"].items()),
         "processor": (started.get("machine") or {}).get("processor"),
+        "threads": (started.get("threads") or {}).get("intra_op"),
         "hours": _hours(iterations),
     }
     return [_text(row) for row in curves], _text(final)
@@ -250,11 +257,19 @@ def _mean(cells: list[str]) -> str:
 
 
 def interval(values: list[float]) -> str:
-    mean = np.mean(values)
+    """The mean, and in brackets its 95 % interval where there is more than one value."""
+    low, high = bounds(values)
+    mean = f"{np.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ({low:.1f} to {high:.1f})"
+
+
+def bounds(values: list[float]) -> tuple[float, float]:
+    """Student's 95 % interval for the mean; a single value is both of its bounds."""
+    mean = float(np.mean(values))
     if len(values) == 1:
-        return f"{mean:.1f}"
-    half = scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values)
-    return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})"
+        return mean, mean
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values))
+    return mean - half, mean + half
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 python baselines/suite.py classic [--base_dir runs/baselines/classic] [flags of `sweep`]
 
 Given again it goes on where it was stopped: the sweep resumes its runs, and a run that has been
-evaluated is not evaluated again. What is finished is collected into the tables beside this file, whether
-the sweep came to its end or not. Further flags go to `dopamine-lite sweep`, such as --seeds 0:3,
---parallel 1, --backend ray or --print_slurm.
+evaluated is not evaluated again. What is finished is collected into the CSV files beside this file and
+into the documents' tables, also where a trial failed. Further flags go to `dopamine-lite sweep`, such as
+--seeds 0:3, --parallel 1, --backend ray or --print_slurm.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import shlex
 import subprocess
@@ -20,10 +21,10 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import collect
+import tables
 
-from dopamine_lite.analysis import runs
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.runner.directory import progress
+from dopamine_lite.runner.directory import find_runs, progress
 
 _MINATAR = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 _VALUE_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
@@ -37,6 +38,8 @@ def _files(*names: str) -> list[str]:
 def _games(parameter: str, games: tuple[str, ...]) -> str:
     return f"--grid={parameter}=[{','.join(repr(game) for game in games)}]"
 
+
+_SIGNALLED = 128  # exit statuses above it are those of a command that a signal ended
 
 SUITES: dict[str, list[str]] = {  # by name: the flags of `sweep`
     "classic": [
@@ -91,13 +94,16 @@ def main(arguments: list[str]) -> int:
         flag for flag in _flags(name) if not (flag.startswith("--seeds") and "--seeds" in given)
     ]
     status = _command("sweep", "--base_dir", str(base_dir), *usual, *further)
-    if "--print_slurm" in given or not base_dir.is_dir():
+    if "--print_slurm" in given or not base_dir.is_dir() or status > _SIGNALLED:
         return status
-    finished = [run for run in runs.find_runs(base_dir) if progress(run).finished]
+    finished = [run for run in find_runs(base_dir) if progress(run).finished]
     for run in finished:
         if not collect.is_evaluated(run):
-            _command("evaluate", "--base_dir", str(run), "--episodes", str(collect.EPISODES))
+            ended = _command("evaluate", "--base_dir", str(run), f"--episodes={collect.EPISODES}")
+            if ended > _SIGNALLED:
+                return ended
     collect.main([run for run in finished if collect.is_evaluated(run)])
+    tables.main()
     return status
 
 
@@ -115,7 +121,10 @@ def _flags(name: str) -> list[str]:
 
 def _command(*arguments: str) -> int:
     print(f"$ dopamine-lite {shlex.join(arguments)}", file=sys.stderr, flush=True)
-    return subprocess.run([sys.executable, "-m", "dopamine_lite", *arguments]).returncode
+    with subprocess.Popen([sys.executable, "-m", "dopamine_lite", *arguments]) as process:
+        while True:
+            with contextlib.suppress(KeyboardInterrupt):  # the command has it, too, and says so
+                return process.wait()
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +19,8 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
 from dopamine_lite.common.printable import printable
 from dopamine_lite.common.strict_json import expect
-from dopamine_lite.runner.directory import CONFIG, is_run
+from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
+from dopamine_lite.study import study
 
 SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
@@ -99,7 +99,8 @@ def load_runs(
     Args:
       paths: of directories or of such tables.
       episodes: whether to read the episodes, of which there may be millions.
-      report: called with a sentence where a log ends in the middle of a line.
+      report: called with a sentence where a log ends in the middle of a line, or where trials of a study
+        have not begun.
 
     Raises:
       UserError: there is no run in or below one of the paths, or what one has logged is damaged.
@@ -109,31 +110,21 @@ def load_runs(
         raise UserError("Name at least one directory with runs.")
     parts: list[Runs] = []
     seen: set[Path] = set()
+    empty: list[Path] = []
     for path in given:
         if path.is_file():
             parts.append(read_collected(path))
             continue
+        _report_missing_trials(path, report)
         found = list(find_runs(path))
-        if not found:
-            raise UserError(_no_run(path))
+        empty += [] if found else [path]
         for directory in found:
             if directory.resolve() not in seen:
                 seen.add(directory.resolve())
                 parts.append(_read_run(directory, episodes, report))
+    if empty:
+        raise UserError(" ".join(map(_no_run, empty)))
     return joined(parts)
-
-
-def find_runs(path: Path) -> Iterator[Path]:
-    """The run directories at or below `path`, sorted; links and hidden directories are passed by."""
-    for parent, directories, _ in os.walk(path, onerror=_refuse):
-        if is_run(Path(parent)):
-            directories.clear()
-            yield Path(parent)
-        directories[:] = sorted(
-            name
-            for name in directories
-            if not name.startswith(".") and not Path(parent, name).is_symlink()
-        )
 
 
 def joined(parts: Iterable[Runs]) -> Runs:
@@ -226,12 +217,6 @@ def was_pruned(stopped: object) -> bool:
     return isinstance(stopped, str) and stopped.casefold().startswith(_PRUNED)
 
 
-def _refuse(error: OSError) -> None:
-    if isinstance(error, FileNotFoundError):
-        return  # no run there, as is said
-    raise error
-
-
 def _no_run(path: Path) -> str:
     if not path.exists():
         return f"There is no {path}: name a directory with runs."
@@ -239,6 +224,20 @@ def _no_run(path: Path) -> str:
         f"There is no run in or below {path} (no {CONFIG}): "
         f"`dopamine-lite train --base_dir {shlex.quote(str(path))} --gin_files ...` makes one."
     )
+
+
+def _report_missing_trials(path: Path, report: Callable[[str], None]) -> None:
+    """Says how many trials of a study in `path` have not begun, which no run can tell."""
+    known = study.read(path) if path.is_dir() else None
+    if known is None:
+        return
+    names = [entry["name"] for entry in known["trials"]]
+    missing = [name for name in names if not is_run(path / name)]
+    if missing:
+        report(
+            f"{len(missing):,} of {len(names):,} trials of the study in {path} have not begun, such as "
+            f"{missing[0]}: the same `sweep` carries them out."
+        )
 
 
 def _read_run(directory: Path, episodes: bool, report: Callable[[str], None]) -> Runs:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.pictures import guarded_matplotlib
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
+from dopamine_lite.common.printable import printable
+
+if TYPE_CHECKING:
+    from dopamine_lite.analysis.plots import Curves
 
 SUMMARY = "Draws the returns of runs, with epsilon or entropy beside them; or any other metric."
 _SUFFIXES = (".png", ".svg", ".pdf")
@@ -18,7 +26,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "base_dir",
         None,
-        "a run's directory (required); the seeds of one experiment are drawn as one line with a band",
+        "a run's directory, or a study's or another with runs below it (required); the seeds of one "
+        "experiment are drawn as one line with a band",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -47,7 +56,8 @@ def run(flag_values: flags.FlagValues) -> None:
     if not directories:
         raise UserError("--base_dir is missing: name the run's directory.")
     for directory in directories:
-        run_directory.check_run(directory)
+        if directory.is_file():
+            raise UserError(f"--base_dir {directory} is a file: name a run's directory.")
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "curves.png")
     guarded_matplotlib()
     from dopamine_lite.analysis import plots
@@ -57,11 +67,7 @@ def run(flag_values: flags.FlagValues) -> None:
     runs, title = plots.curves_of(loaded), plots.title_of(loaded)
     by_episode = flag_values.x == "episodes"
     if flag_values.metric is None:
-        for curves in runs:
-            if not curves.returns.size:
-                raise UserError(
-                    f"The run in {curves.name} has not finished an episode yet: train it."
-                )
+        runs = _with_episodes(runs)
         figure = plots.draw_learning(runs, flag_values.window, by_episode, title)
     else:
         logged = sorted({name for curves in runs for name in curves.metrics})
@@ -75,3 +81,16 @@ def run(flag_values: flags.FlagValues) -> None:
     with run_directory.written_aside(output) as aside:
         figure.savefig(aside, dpi=120)
     print(f"written to {output}")
+
+
+def _with_episodes(runs: Sequence[Curves]) -> list[Curves]:
+    """The runs that have finished an episode; says which have not, and raises UserError if none has."""
+    without = [curves.name for curves in runs if not curves.returns.size]
+    if without and len(without) == len(runs):
+        raise UserError(f"The run in {without[0]} has not finished an episode yet: train it.")
+    for name in without:
+        print(
+            printable(f"The run in {name} is left out: it has not finished an episode yet."),
+            file=sys.stderr,
+        )
+    return [curves for curves in runs if curves.returns.size]

@@ -10,7 +10,7 @@ from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.printable import printable
-from dopamine_lite.runner.directory import check_writable
+from dopamine_lite.runner.directory import check_writable, find_runs
 
 SUMMARY = "Makes a page of runs: curves, scores, settings, provenance; it opens offline."
 POSITIONAL = "DIRECTORY...: of runs, looked for at and below it; or with a table, as baselines/ is"
@@ -48,20 +48,19 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
     _check_replaceable(output)
     paths = [user_path(name) for name in arguments]
     title = flag_values.title or ", ".join(path.resolve().name for path in paths)
-    runs = load_runs([_table_in(path) or path for path in paths], episodes=False)
-    report = document.build(runs, title, flag_values.by)
+    told: list[str] = []
+    runs = load_runs([_table_in(path) or path for path in paths], False, told.append)
+    report = document.build(runs, title, flag_values.by, told)
     with run_directory.written_aside(output) as aside:
         aside.mkdir()
         site.write_site(aside, report.document, report.tables)
     print(f"{report.document['summary']}; open {output / site.PAGE}")
-    for note in report.document["notes"]:
+    for note in report.said:
         print(printable(note))
 
 
 def _table_in(path: Path) -> Path | None:
     """The table in a directory of collected results; None: there is none, or there are runs."""
-    from dopamine_lite.analysis.runs import find_runs
-
     table = path / _TABLE
     return table if table.is_file() and not any(find_runs(path)) else None
 

@@ -14,7 +14,7 @@ from absl import flags
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.paths import user_path
-from dopamine_lite.runner.directory import CONFIG, check_writable, is_run
+from dopamine_lite.runner.directory import CONFIG, check_writable, find_runs, is_run
 
 if TYPE_CHECKING:
     from dopamine_lite.experiment import Run
@@ -97,11 +97,26 @@ def existing_run(flag_values: flags.FlagValues) -> Path:
 
 def check_run(directory: Path) -> None:
     """Raises UserError where `directory` holds no run."""
-    if not is_run(directory):
+    if is_run(directory):
+        return
+    if _holds_runs(directory):
         raise UserError(
-            f"There is no run in {directory} (no {CONFIG}): "
-            f"`dopamine-lite train --base_dir {shlex.quote(str(directory))} --gin_files ...` makes one."
+            f"{directory} is no run itself (no {CONFIG}), but has runs below it: name one of them, "
+            f"such as {next(find_runs(directory))}."
         )
+    raise UserError(
+        f"There is no run in {directory} (no {CONFIG}): "
+        f"`dopamine-lite train --base_dir {shlex.quote(str(directory))} --gin_files ...` makes one."
+    )
+
+
+def _holds_runs(directory: Path) -> bool:
+    """Whether `directory` is a study with a run, or a directory of runs; not searched to its depths."""
+    from dopamine_lite.study import study
+
+    if (directory / study.FILE).is_file():
+        return any(find_runs(directory))
+    return any(directory.glob(f"*/{CONFIG}"))
 
 
 def _in_the_way(*paths: Path) -> Path | None:

@@ -42,9 +42,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "an experiment: a path or a packaged name such as dqn/cartpole.gin (required; give it again "
-        "for each further experiment to compare); files joined by commas are loaded one after "
-        "another and make one experiment, as repeated --gin_files of `train` do",
+        "an experiment: a path or a packaged name such as dqn/cartpole.gin (required; one for each "
+        "experiment to compare); files joined by commas are loaded one after another and make one "
+        "experiment, as repeated --gin_files of `train` do",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
@@ -56,8 +56,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "a parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]' (give it again to "
-        "cross several)",
+        "a parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]'; several are crossed",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -157,7 +156,10 @@ def run(flag_values: flags.FlagValues) -> int:
 
         variants = corners(variants[0], spaces)
     _say(f"Checking {_several(len(variants), 'configuration')} ...")
-    examined = examination.examine(directory, variants, seeds, flag_values.threads)
+    try:
+        examined = examination.examine(directory, variants, seeds, flag_values.threads)
+    except UserError as error:
+        raise UserError(f"{error}{_of_every_experiment(flag_values, axes, str(error))}") from error
     with study.in_one_process(directory):
         if flag_values.optuna:
             return _search(flag_values, directory, examined, spaces, seeds)
@@ -166,6 +168,19 @@ def run(flag_values: flags.FlagValues) -> int:
         if flag_values.print_slurm:
             return _print_slurm(flag_values, directory, trials, examined)
         return _carry_out(flag_values, directory, trials, examined)
+
+
+def _of_every_experiment(
+    flag_values: flags.FlagValues, axes: Sequence[Values | Space], refusal: str
+) -> str:
+    """What to add to a refusal of a parameter that --grid binds and one of several experiments lacks."""
+    of_grid = [axis.parameter for axis in axes if axis.parameter in refusal]
+    if not of_grid or len(flag_values.gin_files) == 1:
+        return ""
+    return (
+        f" --grid binds {of_grid[0]} in every experiment: give the experiments that have it a command "
+        "of their own, which may name the same --base_dir."
+    )
 
 
 def _check_kinds(

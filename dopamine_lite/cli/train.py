@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.runner.directory import check_place_for_run, is_run
+
+if TYPE_CHECKING:
+    from dopamine_lite.runner.runner import Runner
 
 SUMMARY = "Runs an experiment; resumes it, exactly, where its directory holds a run."
 
@@ -55,16 +60,11 @@ def run(flag_values: flags.FlagValues) -> int:
             "--gin_files dqn/cartpole.gin (`dopamine-lite list` shows them)."
         )
 
-    from dopamine_lite import configuration
-    from dopamine_lite.experiment import Experiment
-
-    if flag_values.gin_files:
-        rule = configuration.ImportRule(run_directory=directory)
-        experiment = Experiment(flag_values.gin_files, bindings, seed=flag_values.seed, rule=rule)
-    else:
-        imports = flag_values["import"].value
-        experiment = Experiment.of_run(directory, bindings, seed=flag_values.seed, imports=imports)
-    runner = experiment.runner(directory)
+    try:
+        runner = _made(flag_values, directory, bindings)
+    except KeyboardInterrupt:
+        print("dopamine-lite: Interrupted before training began.", file=sys.stderr)
+        return 128 + signal.SIGINT
     from dopamine_lite.runner.runner import Stopped
 
     try:
@@ -74,6 +74,20 @@ def run(flag_values: flags.FlagValues) -> int:
         return 128 + stopped.signal_number
     _print_next_commands(directory, runner.import_flags)
     return 0
+
+
+def _made(flag_values: flags.FlagValues, directory: Path, bindings: list[str]) -> Runner:
+    """The Runner of the experiment that is named, or of the run in `directory`."""
+    from dopamine_lite import configuration
+    from dopamine_lite.experiment import Experiment
+
+    if flag_values.gin_files:
+        rule = configuration.ImportRule(run_directory=directory)
+        experiment = Experiment(flag_values.gin_files, bindings, seed=flag_values.seed, rule=rule)
+    else:
+        imports = flag_values["import"].value
+        experiment = Experiment.of_run(directory, bindings, seed=flag_values.seed, imports=imports)
+    return experiment.runner(directory)
 
 
 def _print_next_commands(directory: Path, import_flags: str) -> None:

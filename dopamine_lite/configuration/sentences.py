@@ -187,5 +187,8 @@ def _refers(binding: tuple[str, str, str], configurable: Any) -> bool:
 def _of_another(parameter: str) -> str:
     """A clause with a configurable that does have `parameter`, or nearly."""
     owners = {known: name for name in registered_names() for known in parameters_of(name)}
-    nearest = difflib.get_close_matches(parameter, owners, n=1, cutoff=0.8)
+    words = set(parameter.split("_"))
+    nearest = difflib.get_close_matches(parameter, owners, n=1, cutoff=0.8) or [
+        known for known in owners if len(words) > 1 and words < set(known.split("_"))
+    ]
     return f" (did you mean {owners[nearest[0]]}.{nearest[0]}?)" if nearest else ""

@@ -282,9 +282,8 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
         hint = (
             f"did you mean {' or '.join(near)}?" if near else "`import` its module in a gin file."
         )
-        raise UserError(
-            f"There is no environment {id!r} ({str(error).rstrip('.')}): {hint}"
-        ) from error
+        why = str(error).partition(" Did you mean")[0].rstrip(".")
+        raise UserError(f"There is no environment {id!r} ({why}): {hint}") from error
 
 
 def _checked_options(kwargs: dict[str, Any] | None) -> dict[str, Any]:

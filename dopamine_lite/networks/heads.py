@@ -168,7 +168,11 @@ class _Streams:
 
 @gin.configurable
 class QHead(_Streams):
-    """Action values [B, A], one output each. Its arguments are those of `_Streams`."""
+    """Action values [B, A], one output each.
+
+    Args:
+      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
+    """
 
     def __init__(
         self,

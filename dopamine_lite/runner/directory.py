@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,25 @@ CONFIG = "config.gin"
 
 def is_run(directory: Path) -> bool:
     return (directory / CONFIG).is_file()
+
+
+def find_runs(path: Path) -> Iterator[Path]:
+    """The run directories at or below `path`, sorted; links and hidden directories are passed by."""
+    for parent, directories, _ in os.walk(path, onerror=_refuse):
+        if is_run(Path(parent)):
+            directories.clear()
+            yield Path(parent)
+        directories[:] = sorted(
+            name
+            for name in directories
+            if not name.startswith(".") and not Path(parent, name).is_symlink()
+        )
+
+
+def _refuse(error: OSError) -> None:
+    if isinstance(error, FileNotFoundError):
+        return  # no run there
+    raise error
 
 
 @dataclass(frozen=True)

@@ -601,9 +601,9 @@ class Runner:
         if whole and self.num_envs > 1:
             remedy += " or lower Runner.num_envs"
         return [
-            f"An episode may have {limit:,} steps, and each stream takes {steps:,} in a segment, whose "
-            "end cuts long episodes more often than short ones; training returns leave them out. "
-            f"{remedy} to cut fewer."
+            f"Training is cut into segments of {steps:,} steps of each stream, and an episode may last "
+            f"{limit:,}: episodes in flight at a segment's end, more often long ones, are cut there and "
+            f"are not part of training returns. {remedy} to cut fewer."
         ]
 
     def _whole_steps(self, steps: int) -> int:

@@ -278,7 +278,12 @@ def in_words(result: Result) -> str:
     if result.failure is not None:
         return f"{name}: failed: {result.failure}"
     if result.interrupted:
-        return f"{name}: stopped after checkpoint {run.agent_steps:,}."
+        at = (
+            f"at checkpoint {run.agent_steps:,}"
+            if run.agent_steps
+            else "before its first checkpoint"
+        )
+        return f"{name}: stopped {at}."
     value = last_return(run)
     shown = "" if value is None else f", return {value:,.2f}"
     why = f" ({run.stopped.rstrip('.')})" if run.stopped else ""

@@ -90,7 +90,8 @@ def examine(
             )
         answers = json.loads(answered.read_text())
     if "refused" in answers:
-        raise UserError(answers["refused"])
+        of = f"{answers['variant']}: " if len(variants) > 1 else ""
+        raise UserError(of + answers["refused"])
     return [
         Examined(
             Variant(
@@ -119,13 +120,18 @@ def main() -> None:
     """Answers in the process that `examine` starts."""
     asked, answered = map(Path, sys.argv[1:])
     questions = json.loads(asked.read_text())
-    try:
-        answers: dict[str, Any] = {
-            "variants": [_answer(questions, variant) for variant in questions["variants"]]
-        }
-    except UserError as error:
-        answers = {"refused": str(error)}
-    answered.write_text(json.dumps(answers))
+    answered.write_text(json.dumps(_answers(questions)))
+
+
+def _answers(questions: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all variants, or what is wrong with the first that does not hold."""
+    found = []
+    for variant in questions["variants"]:
+        try:
+            found.append(_answer(questions, variant))
+        except UserError as error:
+            return {"refused": str(error), "variant": variant["name"]}
+    return {"variants": found}
 
 
 def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:

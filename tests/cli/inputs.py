@@ -15,6 +15,10 @@ TABLE = {
         "DQNAgent has no parameter gama that can be bound in the binding 'DQNAgent.gama=0.9' "
         "(did you mean gamma?)",
     ),
+    "Gymnasium's name of a parameter": (
+        TRAIN + "{dqn.gin}" + BINDING + "create_environment.max_episode_steps=9",
+        "(did you mean Runner.max_steps_per_episode?)",
+    ),
     "unknown configurable": (
         TRAIN + "{dqn.gin}" + BINDING + "DQNAgnet.gamma=0.9",
         "(did you mean DQNAgent?)",

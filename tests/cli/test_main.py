@@ -107,7 +107,7 @@ def test_interrupt_outside_a_run_ends_with_130(cli, tmp_path, monkeypatch):
     config.write_text("import interrupts\n")
     stopped = cli("train", "--base_dir", tmp_path / "run", "--gin_files", config)
     assert stopped.status == 130
-    assert stopped.err == "dopamine-lite: Interrupted.\n"
+    assert stopped.err == "dopamine-lite: Interrupted before training began.\n"
 
 
 @pytest.mark.exhaustive

@@ -1,5 +1,7 @@
 """`plot`: pictures that can be opened."""
 
+import shutil
+
 import numpy as np
 from PIL import Image
 
@@ -35,12 +37,31 @@ def test_axis_and_window_are_those_asked_for(runs, cli, tmp_path, monkeypatch):
     assert asked == [(5, True, title), (None, False, title)]
 
 
+def test_the_runs_below_a_directory(runs, cli, tmp_path):
+    """As of a study, in which a trial may have begun only."""
+    for name, run in runs.items():
+        shutil.copytree(run, tmp_path / "study" / name)
+    shutil.copytree(runs["dqn"], tmp_path / "study" / "begun")
+    (tmp_path / "study" / "begun" / "episodes.jsonl").write_text("")
+    ran = cli("plot", "--base_dir", tmp_path / "study", "--output", tmp_path / "curves.png")
+    assert ran.status == 0 and (tmp_path / "curves.png").is_file()
+    begun = tmp_path / "study" / "begun"
+    assert ran.err == f"The run in {begun} is left out: it has not finished an episode yet.\n"
+    shown = cli("inspect", "--base_dir", tmp_path / "study")
+    assert shown.status == 2
+    assert shown.err == (
+        f"dopamine-lite: {tmp_path / 'study'} is no run itself (no config.gin), but has runs below it: "
+        f"name one of them, such as {begun}.\n"
+    )
+
+
 def test_mistakes(runs, cli, tmp_path):
     for arguments, sentence in (
         (("--output", "a.png"), "--base_dir is missing"),
         (("--base_dir", runs["dqn"]), "--output is missing"),
         (("--base_dir", runs["dqn"], "--output", "a.gif"), "does not end in .png or .svg or .pdf"),
         (("--base_dir", tmp_path, "--output", "a.png"), "There is no run in"),
+        (("--base_dir", __file__, "--output", "a.png"), "is a file: name a run's directory"),
         (
             ("--base_dir", runs["dqn"], "--output", "a.png", "--metric", "los"),
             "No run logs a metric 'los': choose one of average_length, average_return,",

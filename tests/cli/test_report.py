@@ -1,5 +1,6 @@
 """`report`: a page from runs and from tables, swapped in whole; mistakes as sentences."""
 
+import html
 import os
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 
 import pytest
 
+from dopamine_lite.study import study
+from dopamine_lite.study.study import Trial, Variant
 from tests.cli.conftest import ROOT, files_below
 
 
@@ -34,6 +37,20 @@ def test_of_the_baselines(cli, site):
     assert ran.status == 0, ran.err
     assert "<h1>baselines</h1>" in page(site)
     assert "MinAtar/Breakout" in page(site) and "Across 3 environments" in page(site)
+
+
+def test_what_the_page_says_of_runs_is_said_at_the_terminal(runs, cli, site, tmp_path):
+    """The one run evaluates over two episodes, the other over three; a third trial has not begun."""
+    directory = tmp_path / "study"
+    variant = Variant("dqn", ("dqn/cartpole.gin",), ())
+    study.record(directory, "sweep", [Trial(variant, seed, 2, 400) for seed in (0, 1)])
+    shutil.copytree(runs["dqn"], directory / "dqn" / "seed=0")
+    shutil.copytree(runs["random"], directory / "random")
+    ran = cli("report", directory, "--output", site)
+    missing = f"1 of 2 trials of the study in {directory} have not begun, such as dqn/seed=1: "
+    assert ran.status == 0 and missing in ran.out and missing in html.unescape(page(site))
+    assert "Protocols in CartPole-v1 differ, and numbers by them do not compare" in ran.out
+    assert missing in cli("compare", directory, "--across_protocols").err
 
 
 def test_flags_may_come_first_and_groups_may_be_chosen(runs, cli, site):

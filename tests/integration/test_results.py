@@ -27,8 +27,8 @@ def table_rows(document: str, heading: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def collect() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("collect", ROOT / "baselines" / "collect.py")
+def tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "baselines" / "tables.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -50,20 +50,35 @@ def rows_of(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(
-    "cells", table_rows("README.md", "environment, config"), ids=lambda cells: cells[0]
-)
-def test_the_readmes_table_is_of_these_runs(cells, collect, final):
-    name, steps, mean, by_seed, _ = cells
-    found = re.fullmatch(r"(\S+), `(\S+)`", name)
-    assert found
-    key = (*found.groups(), "")
-    runs = [row for row in final if (row["environment"], row["config"], row["bindings"]) == key]
-    assert [row["seed"] for row in runs] == [str(seed) for seed in range(len(runs))]
-    assert {row["agent_steps"] for row in runs} == {steps.replace(",", "")}
-    returns = [float(row["evaluation_return"]) for row in runs]
-    assert by_seed == ", ".join(f"{value:.1f}" for value in returns)
-    assert mean == collect.interval(returns)
+def test_tables_are_what_the_program_makes_of_these_runs(tables):
+    made = tables.documents()
+    assert {"docs/results.md", "README.md"} <= set(made)
+    for path, text in made.items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, "run python baselines/tables.py"
+
+
+def test_a_line_of_a_table(tables):
+    """Worked by hand: Student's quantile for three seeds is 4.3027, the standard error sqrt(1 / 3)."""
+    row = dict.fromkeys(tables.collect.FINAL, "") | {
+        "agent_steps": "1000",
+        "commit": "123456789abc",
+    }
+    rows = [
+        row
+        | {"seed": str(seed), "evaluation_return": value, "last_train_return": "7", "hours": hours}
+        | {"processor": "P"}
+        for seed, (value, hours) in enumerate((("-80", "0.5"), ("-79", "0.25"), ("-81", "0.5")))
+    ]
+    group = tables.Group("qr_dqn/acrobot.gin", "Acrobot-v1", "", rows)
+    _, line = tables._lines([group])
+    assert line == [
+        *("`qr_dqn/acrobot.gin`", "1,000", "3", "-80.0 (-82.5 to -77.5)", "-81.0, -79.0"),
+        "7.0 (7.0 to 7.0)",
+        "-69.1 (rl_zoo, 1 run, 100,000 steps); ours is below it",
+        *("0.25 to 0.50 (P)", "1234567"),
+    ]
+    assert tables._published(group._replace(bindings="Runner.num_envs = 8")) == ""
+    assert "below" not in tables._published(group._replace(config="c51/acrobot.gin"))
 
 
 @pytest.mark.parametrize(

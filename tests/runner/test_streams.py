@@ -171,7 +171,7 @@ def test_segments_that_are_short_beside_the_longest_episode_are_said(
 ):
     build(tmp_path, TwoLengths, **settings).run()
     said = capsys.readouterr().err
-    assert ("An episode may have 200 steps, and each stream takes" in said) == bool(remedy)
+    assert ("Training is cut into segments of" in said) == bool(remedy)
     assert (remedy or "") in said
 
 

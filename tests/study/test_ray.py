@@ -67,7 +67,7 @@ def test_a_signal_stops_trials_at_safe_points(cluster, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, err = finish(process, status=143)
-    assert f"{NAME}/seed=0: stopped after checkpoint" in err
+    assert f"{NAME}/seed=0: stopped at checkpoint" in err
     assert "Stopped by SIGTERM at agent step" in (study / NAME / "seed=0.txt").read_text()
     assert not [name for name in os.listdir(study) if name.startswith(".stop")]
 

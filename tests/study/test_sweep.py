@@ -87,6 +87,14 @@ def test_a_sweep_goes_on_adds_trials_and_refuses_to_change_one(tmp_path):
     assert json.loads((study / "study.json").read_text()) == known
 
 
+def test_a_grid_that_one_of_several_experiments_lacks_names_it(tmp_path):
+    grid = "--grid=QLearningAgent.gamma=[0.9,1.0]"
+    sarsa = "--gin_files=classics/sarsa_cliff.gin"
+    _, err = finish(sweep(tmp_path / "study", CLIFF, sarsa, grid, *bindings(SMALL)), status=2)
+    assert "sarsa_cliff/gamma=0.9: Nothing in this experiment uses QLearningAgent.gamma" in err
+    assert "--grid binds QLearningAgent.gamma in every experiment: give the experiments that" in err
+
+
 def test_nothing_starts_where_one_configuration_does_not_hold(tmp_path):
     study = tmp_path / "study"
     grid = "--grid=QLearningAgent.gamma=[1.0,'high']"
@@ -118,7 +126,7 @@ def test_a_sweep_killed_stopped_and_given_again_is_the_sweep_never_stopped(tmp_p
     wait_for_checkpoint(stopped, study / names[1])
     stopped.send_signal(signal.SIGINT)
     _, err = finish(stopped, status=130)
-    assert f"{names[1]}: stopped after checkpoint" in err
+    assert f"{names[1]}: stopped at checkpoint" in err
     assert "Stopped by SIGTERM at agent step" in (study / f"{names[1]}.txt").read_text()
     assert not any(is_in_use(study / name) for name in names)
 

@@ -65,13 +65,17 @@ _FILES = {
 
 
 class Report(NamedTuple):
-    """document: what the page shows, in JSON's types; tables: what it links to, by file name."""
+    """document: what the page shows, in JSON's types; tables: what it links to, by file name.
+
+    said: what the page says of the runs in sentences: in general, then of each environment.
+    """
 
     document: dict[str, Any]
     tables: dict[str, pd.DataFrame]
+    said: list[str]
 
 
-def build(runs: Runs, title: str, by: Sequence[str] = ()) -> Report:
+def build(runs: Runs, title: str, by: Sequence[str] = (), told: Sequence[str] = ()) -> Report:
     """The report on `runs`.
 
     Runs that have not finished are groups of their own, with curves and without scores. Runs by
@@ -81,11 +85,12 @@ def build(runs: Runs, title: str, by: Sequence[str] = ()) -> Report:
       runs: of `load_runs`; episodes are not used.
       title: of the page.
       by: what makes a group, as for `analysis.select`.
+      told: what loading the runs told of them, in sentences.
 
     Raises:
       UserError: no run tells its environment and seed; or a seed is there twice in a group.
     """
-    notes: list[str] = []
+    notes = list(told)
     named, paths = _shortly_named(runs)
     chosen = grouped(named, by, across_protocols=True, unfinished=True, report=notes.append)
     metrics = logged_metrics(chosen.iterations)
@@ -116,7 +121,8 @@ def build(runs: Runs, title: str, by: Sequence[str] = ()) -> Report:
         "method": _METHOD,
         "data": _data(environments, groups, metrics, across),
     }
-    return Report(document, tables)
+    warnings = [warning for environment in environments for warning in environment.warnings]
+    return Report(document, tables, [*notes, *dict.fromkeys(warnings)])
 
 
 def _how_it_was_made(chosen: Runs, every: int) -> Iterator[str]:
