@@ -1,4 +1,4 @@
-"""Which runs are of one group, and what to call it: what differs between groups, and no more."""
+"""Which runs form a group, and the group's name: what differs between the groups, and no more."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MOST_NAMED = 4  # settings in a name; a group that differs in more is named by 
 def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
     """The name of each run's group: [M] texts, in the order of `runs` (`Runs.runs`).
 
-    Runs are of one group where they have the same config, agent and settings, the seed, the number of
-    iterations and the game or environment left aside; or, with `by`, the same values of what it names:
-    columns of `runs` or settings such as "DQNAgent.learning_rate".
+    Runs form a group if they have the same config, agent and settings, apart from the seed, the number
+    of iterations and the game or environment; or, with `by`, if they have the same values of what it
+    names: columns of `runs` or settings such as "Adam.learning_rate".
 
     Raises:
-      UserError: `by` names what no run has.
+      UserError: `by` names something that no run has.
     """
     if by:
         for name in by:
@@ -47,7 +47,7 @@ def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
 
 
 def differing_settings(runs: pd.DataFrame) -> list[str]:
-    """The settings that differ among `runs`, but for seed, length and place; sorted."""
+    """The settings that differ among `runs`, apart from seed, length and environment; sorted."""
     return _differing([_whole(row) for row in runs.to_dict("records")])
 
 
@@ -81,7 +81,9 @@ def _check_known(name: str, runs: pd.DataFrame) -> None:
     if name in _COLUMNS or name in settings:
         return
     if name in (SEED, "seed"):
-        raise UserError("Seeds are what a group's statistics are over: groups are not by the seed.")
+        raise UserError(
+            "Runs cannot be grouped by their seed: the statistics of a group are over its seeds."
+        )
     known = [*_COLUMNS, *sorted(settings)]
     raise UserError(
         f"No run has a setting {name}{did_you_mean(name, known)}: give a setting as config.gin names "
@@ -122,7 +124,8 @@ def _distinction(key: dict[str, str], others: list[dict[str, str]]) -> str:
         kept = _enough(differing, others)
     words = [f"{_short(name, differing)}={_unquoted(key.get(name, 'none'))}" for name in kept]
     left_out = len(differing) - len(kept)
-    return " ".join([*words, f"(and {left_out} more settings)"] if left_out else words)
+    more = f"(and {left_out} more setting{'s' * (left_out > 1)})"
+    return " ".join([*words, more] if left_out else words)
 
 
 def _differing(keys: list[dict[str, str]]) -> list[str]:

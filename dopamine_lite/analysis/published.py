@@ -1,4 +1,4 @@
-"""Results that others have published, with their sources and protocols, and the scale of human play."""
+"""Results that others have published, with their sources and protocols, and human scores."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def references() -> list[str]:
 
 
 def load_reference(name: str | Path) -> pd.DataFrame:
-    """Published results: of a name among `references()`, or of a CSV file.
+    """Published results, by a name among `references()` or from a CSV file.
 
     Returns:
-      A row a point of a curve, or a final score: agent, environment, agent_steps, frames, metric
-      ("training return", "evaluation return" or another's name), value (the mean over runs), std, low,
-      high (over runs, as the source tells), runs, protocol, source and note; and `reference`, the
-      name. A table of runs such as baselines/curves.csv becomes such rows, mean and standard deviation
-      over its seeds.
+      A row for each point of a curve, or for each final score: agent, environment, agent_steps, frames,
+      metric ("training return", "evaluation return" or another name), value (the mean over runs), std,
+      low, high (over runs, as the source gives them), runs, protocol, source and note; and `reference`,
+      the name of the results. A table of runs such as baselines/curves.csv is turned into such rows,
+      with mean and standard deviation over its seeds.
 
     Raises:
-      UserError: there is no such reference, or the file is no such table.
+      UserError: there is no such reference, or the file is not such a table.
     """
     path = packaged_results() / f"{name}.csv"
     if str(name) not in references():
@@ -61,12 +61,12 @@ def load_reference(name: str | Path) -> pd.DataFrame:
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise UserError(
-            f"{path} is no table of results: it has no column {missing[0]}; it takes "
-            f"{', '.join(COLUMNS)}."
+            f"{path} is not a table of results: it has no column {missing[0]}. The columns of such "
+            f"a table are {', '.join(COLUMNS)}."
         )
     for column in _NUMBERS:
         if not pd.api.types.is_numeric_dtype(table[column]):
-            raise UserError(f"{path} has something else than numbers in its column {column}.")
+            raise UserError(f"{path} has values that are not numbers in its column {column}.")
     texts = {
         column: table[column].astype(object).fillna("").astype("str")
         for column in ("protocol", "source", "note")
@@ -76,20 +76,21 @@ def load_reference(name: str | Path) -> pd.DataFrame:
 
 
 def human_scores() -> pd.DataFrame:
-    """Of 57 Atari games: environment, low (a random agent's score), high (a human's) and source."""
+    """For 57 Atari games: environment, low (a random agent's score), high (a human's) and source."""
     return read_csv(packaged_results() / f"{_HUMAN}.csv")
 
 
 def normalized(scores: pd.DataFrame, bounds: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Scores of different environments on one scale: 0 is `low`, 1 is `high`.
+    """Scores of different environments on one scale, on which 0 is `low` and 1 is `high`.
 
     Args:
-      scores: of `comparison.scores`; `score` and `area` are both scaled.
-      bounds: a row an environment, with columns environment, low and high; None: `human_scores`, so that
-        0 is a random agent and 1 a human tester (human-normalized scores, Mnih et al. 2015).
+      scores: what `comparison.scores` returns; `score` and `area` are both scaled.
+      bounds: a row for each environment, with the columns environment, low and high; None:
+        `human_scores`, so that 0 is a random agent and 1 a human tester (human-normalized scores, Mnih
+        et al. 2015).
 
     Raises:
-      UserError: an environment has no bounds, or both the same.
+      UserError: an environment has no bounds, or its bounds are the same number.
     """
     known = human_scores() if bounds is None else bounds
     lacking = [name for name in ("environment", "low", "high") if name not in known]
@@ -99,14 +100,15 @@ def normalized(scores: pd.DataFrame, bounds: pd.DataFrame | None = None) -> pd.D
     missing = sorted(set(scores["environment"]) - set(scale.index))
     if missing:
         raise UserError(
-            f"There are no bounds to normalize {', '.join(missing)} by: human scores are of 57 Atari "
-            "games; for others give a table with the columns environment, low and high."
+            f"There are no bounds to normalize {', '.join(missing)} by: human scores are known for "
+            "57 Atari games; for others give a table with the columns environment, low and high."
         )
     low = scores["environment"].map(scale["low"]).astype(float)
     high = scores["environment"].map(scale["high"]).astype(float)
-    if (low == high).any():
+    if len(same := scores["environment"][low == high]):
         raise UserError(
-            "The bounds of an environment are the same number: low and high must differ."
+            f"The bounds of {', '.join(sorted(set(same)))} are the same number: low and high must "
+            "differ."
         )
     return scores.assign(
         score=(scores["score"] - low) / (high - low), area=(scores["area"] - low) / (high - low)

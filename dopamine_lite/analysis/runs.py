@@ -1,4 +1,4 @@
-"""Run directories as data frames: a row a run, a row an iteration, a row an episode."""
+"""Run directories as data frames: a row per run, per iteration or per episode."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ _EPISODES = {
 
 
 class Runs(NamedTuple):
-    """What runs tell of themselves; `run`, the path of its directory, is a run's name in all three.
+    """Three tables on runs; in each, `run` is the run's name, the path of its directory.
 
-    runs: a row a run. `config` is the gin file's name where the run's provenance tells it,
-      `settings` a dict from each binding in force to its value as gin text, without the seed;
-      `protocol` one text for the environment's protocol and the evaluation's. `finished` is whether
-      all planned iterations are there, or a callback ended the run as it should; `stopped` is what
-      that callback said. What a run does not tell is None.
-    iterations: a row an iteration: `run`, `iteration`, `agent_steps`, `frames` (agent steps times the
-      protocol's frame skip; NaN where there is none), `seconds` (of training, from the run's
-      beginning), and every number that was logged, `train_...` and `eval_...`; NaN where missing.
-    episodes: a row a whole episode: `run`, `iteration`, `phase` ("train" or "eval"), `agent_steps`,
+    runs: a row per run. `config` is the name of the gin file, if the run's provenance has it; `settings`
+      is a dict from each binding in force to its value as gin text, without the seed; `protocol` is one
+      text for the protocols of the environment and of the evaluation. `finished` says whether the run
+      has all planned iterations or a callback ended it as intended; `stopped` is the sentence of that
+      callback. What is not known about a run is None.
+    iterations: a row per iteration: `run`, `iteration`, `agent_steps`, `frames` (agent steps times the
+      protocol's frame skip; NaN without a frame skip), `seconds` (of training, since the run began), and
+      every number that was logged, `train_...` and `eval_...`; NaN where it is missing.
+    episodes: a row per whole episode: `run`, `iteration`, `phase` ("train" or "eval"), `agent_steps`,
       `stream`, `return` (raw) and `length` (agent steps).
     """
 
@@ -92,18 +92,18 @@ def load_runs(
 ) -> Runs:
     """The runs in the directories `paths` and below them, in the order of their paths.
 
-    A directory with a config.gin is a run; nothing inside it is looked for further, links are not
-    followed, and nothing of the runs is executed. A table that was collected from runs, as
+    A directory with a config.gin is a run; no further runs are looked for inside it, links are not
+    followed, and nothing in the runs is executed. A table that was collected from runs, such as
     baselines/curves.csv, is read as well.
 
     Args:
-      paths: of directories or of such tables.
+      paths: the paths of directories or of such tables.
       episodes: whether to read the episodes, of which there may be millions.
-      report: called with a sentence where a log ends in the middle of a line, or where trials of a study
-        have not begun.
+      report: called with a sentence if a log ends in the middle of a line, or if trials of a study have
+        not begun.
 
     Raises:
-      UserError: there is no run in or below one of the paths, or what one has logged is damaged.
+      UserError: there is no run in or below one of the paths, or a log of a run is damaged.
     """
     given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if not given:
@@ -135,22 +135,24 @@ def joined(parts: Iterable[Runs]) -> Runs:
 
 
 def read_collected(path: Path) -> Runs:
-    """The runs of a table such as baselines/curves.csv, a row an iteration, with no episodes.
+    """The runs of a table such as baselines/curves.csv, with a row per iteration and no episodes.
 
-    Their columns are config, environment, bindings, seed, agent_steps, train_episodes, train_return,
-    eval_episodes and eval_return. Protocols are those of a final.csv beside it, where there is one.
+    The table's columns are config, environment, bindings, seed, agent_steps, train_episodes,
+    train_return, eval_episodes and eval_return. Protocols are taken from a final.csv beside it, if there
+    is one.
 
     Raises:
-      UserError: it is no such table.
+      UserError: the file is not such a table.
     """
     table = read_csv(path)
     if "seed" in table and not pd.api.types.is_integer_dtype(table["seed"]):
-        raise UserError(f"{path} has a seed that is no whole number.")
+        raise UserError(f"{path} has a seed that is not a whole number.")
     needed = ["config", "environment", "bindings", "seed", "agent_steps", "train_return"]
     missing = [name for name in [*needed, "eval_return"] if name not in table]
     if missing:
         raise UserError(
-            f"{path} is no table of runs such as baselines/curves.csv: it has no column {missing[0]}."
+            f"{path} is not a table of runs such as baselines/curves.csv: it has no column "
+            f"{missing[0]}."
         )
     key = ["config", "environment", "bindings", "seed"]
     final = _final_beside(path, key)
@@ -199,15 +201,15 @@ def read_collected(path: Path) -> Runs:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file; raises UserError where it is none."""
+    """The content of a CSV file; raises UserError if the file is not CSV."""
     try:
         return pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no CSV file ({' '.join(str(error).split())}).") from error
+        raise UserError(f"{path} is not a CSV file ({' '.join(str(error).split())}).") from error
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as dicts; None where there is nothing."""
+    """The rows of a table as dicts, with None for missing values."""
     rows: list[dict[Any, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
     return rows
 
@@ -236,7 +238,7 @@ def _report_missing_trials(path: Path, report: Callable[[str], None]) -> None:
     if missing:
         report(
             f"{len(missing):,} of {len(names):,} trials of the study in {path} have not begun, such as "
-            f"{missing[0]}: the same `sweep` carries them out."
+            f"{missing[0]}: the same `sweep` command runs them."
         )
 
 

@@ -1,4 +1,4 @@
-"""Which runs count: finished ones, each seed once, of one protocol; and sentences on the rest."""
+"""Which runs count: finished runs of one protocol, each seed once; and sentences on the others."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def select(
 ) -> Runs:
     """The runs that statistics are made of, with a column `group` (see `group_names`).
 
-    Left out, with a sentence, is what has not finished, what a search has pruned, and what does not
-    tell its environment or seed. A run that ended early as its own callback meant it to, by
-    EarlyStopping, counts as finished.
+    Runs that have not finished, that a search has pruned, or whose environment or seed is not known are
+    left out, with a sentence. A run that a callback such as EarlyStopping has ended early counts as
+    finished.
 
     Args:
-      runs: of `load_runs`.
-      by: what makes a group, instead of everything that differs.
-      across_protocols: whether runs by different protocols may stand side by side; their groups are
-        kept apart then, and named by what differs.
+      runs: what `load_runs` returns.
+      by: what to group runs by, instead of everything in which they differ.
+      across_protocols: whether runs with different protocols may stand side by side; each protocol then
+        makes groups of its own, named by the parts of the protocol that differ.
       report: called with sentences on what is left out and what else a reader should know.
 
     Raises:
-      UserError: no run is left; a seed is there twice in a group; protocols differ.
+      UserError: no run is left, a seed occurs twice in a group, or protocols differ.
     """
     chosen = grouped(runs, by, across_protocols, report=report)
     for sentence in remarks(chosen.runs):
@@ -56,8 +56,8 @@ def grouped(
     """What `select` returns, without the sentences of `remarks`.
 
     Args:
-      unfinished: whether to keep runs that have not finished. They are groups of their own, whose
-        names end in `UNFINISHED`, for their last iterations are not their ends.
+      unfinished: whether to keep runs that have not finished. They make groups of their own, whose
+        names end in `UNFINISHED`, because their last iterations are not their ends.
     """
     table = runs.runs
     for why, chosen in _unusable(table, unfinished):
@@ -67,7 +67,8 @@ def grouped(
             table = table.drop(left_out.index)
     if table.empty:
         raise UserError(
-            "No run is left to compare: let one finish, or look at one with `dopamine-lite plot`."
+            "No run is left to compare: let a run finish, or draw an unfinished one with "
+            "`dopamine-lite plot`."
         )
     names = group_names(table, by)
     table = table.assign(group=names.where(table["finished"], names + UNFINISHED))
@@ -82,12 +83,12 @@ def grouped(
 
 def _unusable(table: pd.DataFrame, unfinished: bool) -> Iterator[tuple[str, pd.Series]]:
     pruned = table["stopped"].map(was_pruned).astype(bool)
-    yield "pruned by a search, so that their ends are no results", pruned
+    yield "pruned by a search, so their last returns are no results", pruned
     usable = (table["finished"] | unfinished) & ~pruned
     yield "not finished", ~usable & ~pruned
     unknown = table["environment"].isna() | table["seed"].isna()
     yield (
-        "for they do not tell their environment or seed (no provenance.json)",
+        "because their environment or seed is not known (no provenance.json)",
         unknown & usable,
     )
 
@@ -113,15 +114,16 @@ def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd
             continue
         if not allowed:
             raise UserError(
-                f"The protocols in {environment} differ in {_differences(differing, parts, known)}: "
-                "numbers by different protocols do not compare. Leave one out, or say "
-                "--across_protocols to have them side by side, named."
+                f"The protocols in {environment} differ in "
+                f"{_differences(differing, parts, known)}: results by different protocols cannot "
+                "be compared. Leave out the runs of one of them, or use --across_protocols to show "
+                "them side by side, with the protocols in their names."
             )
         called, sentence = _protocol_names(differing, parts)
         for run, text in zip(known["run"], known["protocol"], strict=True):
             groups[run] = f"{groups[run]} [{called[text]}]"
         report(
-            f"Protocols in {environment} differ, and numbers by them do not compare as they stand: "
+            f"Protocols in {environment} differ, so their results cannot be compared directly: "
             f"{sentence}."
         )
     return table.assign(group=table["run"].map(groups))
@@ -168,40 +170,43 @@ def _refuse_seeds_twice(table: pd.DataFrame) -> None:
         if len(rows) > 1:
             others = differing_settings(rows)
             remedy = (
-                f"they differ in {some(others)}, which --by can name as well"
+                f"these runs differ in {some(others)}, which --by can name as well"
                 if others
-                else "leave one out"
+                else "leave out all but one of these runs"
             )
             raise UserError(
-                f"Seed {seed} is there {len(rows)} times in the group {group} in {environment}: "
-                f"{some(rows['run'])}. A seed counts once; {remedy}."
+                f"Seed {seed} occurs {len(rows)} times in the group {group} in {environment}: "
+                f"{some(rows['run'])}. A seed counts once: {remedy}."
             )
 
 
 def remarks(table: pd.DataFrame) -> Iterator[str]:
-    """Sentences on what may mislead in these runs, of which `group` names the group."""
+    """Sentences on what may mislead in these runs, whose groups are in the column `group`."""
     cells = {
         f"{group} in {where}": rows for (group, where), rows in _by(table, "group", "environment")
     }
     lengths = {cell: _range(rows["agent_steps"]) for cell, rows in cells.items()}
     if unequal := [f"{cell} ({length})" for cell, length in lengths.items() if " to " in length]:
-        yield f"Runs of unequal length in agent steps, each counts by its own end: {some(unequal)}."
+        yield (
+            "Runs of one group end at different agent steps, and each is scored at its own end: "
+            f"{some(unequal)}."
+        )
     for cell, rows in cells.items():
         if others := differing_settings(rows):
-            yield f"Runs of {cell} differ in {some(others)} and are taken as one group."
+            yield f"Runs of {cell} differ in {some(others)}, but are taken as one group."
     if mixed := [cell for cell, rows in cells.items() if rows["commit"].nunique() > 1]:
-        yield f"Runs of one group are of different commits of dopamine_lite: {some(mixed)}."
+        yield f"Runs of one group were made by different commits of dopamine_lite: {some(mixed)}."
     if few := [f"{cell} ({len(rows)})" for cell, rows in cells.items() if len(rows) < FEWEST_SEEDS]:
         yield (
-            f"No interval with fewer than {FEWEST_SEEDS} seeds, which tell too little of how runs vary: "
-            f"{some(few)}."
+            f"There is no interval for fewer than {FEWEST_SEEDS} seeds, which say too little about "
+            f"how runs vary: {some(few)}."
         )
     ends = table.groupby(["environment", "group"], sort=False)["agent_steps"].max()
     ranges = {str(name): _range(steps) for name, steps in ends.groupby("environment", sort=False)}
     if unequal := [f"{name} ({length})" for name, length in ranges.items() if " to " in length]:
         yield (
-            "Groups end at different agent steps, so their final scores are of different lengths of "
-            f"training: {some(unequal)}."
+            "Groups end at different agent steps, so their final scores come after different "
+            f"amounts of training: {some(unequal)}."
         )
 
 

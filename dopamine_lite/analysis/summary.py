@@ -1,4 +1,4 @@
-"""A whole comparison: every table and figure of some groups of runs, and what a reader should know."""
+"""A whole comparison: every table and figure on groups of runs, and what a reader should know."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _PHASES = {"eval": "evaluation", "train": "training", "evaluations": "evaluation
 
 
 class Comparison(NamedTuple):
-    """What `compare` finds; each table is documented at the function of `comparison` that makes it."""
+    """What `compare` finds. Each table is documented at the function of `comparison` that makes it."""
 
     what: str  # what a score is, in words
     method: str  # how the intervals were made, in words
-    runs: pd.DataFrame  # those that count, with their groups
+    runs: pd.DataFrame  # the runs that count, with their groups
     scores: pd.DataFrame
     final: pd.DataFrame  # `aggregate` of the scores, by environment
-    areas: pd.DataFrame  # the same of the areas
-    across: pd.DataFrame  # `aggregate` over environments of normalized scores; empty without
+    areas: pd.DataFrame  # `aggregate` of the areas, by environment
+    across: pd.DataFrame  # `aggregate` over environments of normalized scores; empty without these
     improvement: pd.DataFrame
-    profiles: pd.DataFrame  # of normalized scores of several environments; empty without
+    profiles: pd.DataFrame  # of normalized scores of several environments; empty without these
     curves: pd.DataFrame
     references: pd.DataFrame  # published results in these environments
     notes: tuple[str, ...]  # sentences on what is left out and what may mislead
-    x: str  # the curves', as a column
+    x: str  # the column on the curves' horizontal axis
     y: str  # what the curves show
     statistic: str  # of the curves
 
@@ -53,21 +53,21 @@ def compare(
     resamples: int = statistics.RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compares groups of runs, the seed being the replicate (Agarwal et al. 2021).
+    """Compares groups of runs, with the seed as the replicate (Agarwal et al. 2021).
 
     Args:
-      runs: of `load_runs`.
-      by, across_protocols: as of `select`.
-      environments: only these; none: all.
-      references: of `load_reference`, to stand beside the runs.
-      score, metric, last: as of `comparison.scores`; None: "eval", or "train" where all that the
-        references have of these environments are training returns.
-      x, statistic: of the curves, as of `comparison.curves`.
-      bounds: by which scores are normalized, as of `published.normalized`, if they are to be.
-      resamples, seed: of every bootstrap.
+      runs: what `load_runs` returns.
+      by, across_protocols: as for `select`.
+      environments: the environments to compare runs in; empty for all.
+      references: tables of `load_reference`, to be shown beside the runs.
+      score, metric, last: as for `comparison.scores`; score None: "eval", or "train" if all that the
+        references have for these environments is training returns.
+      x, statistic: the horizontal axis and the statistic of the curves, as for `comparison.curves`.
+      bounds: the bounds to normalize scores by, as for `published.normalized`; None: no normalization.
+      resamples, seed: the number of resamples and the seed of every bootstrap.
 
     Raises:
-      UserError: as `select` and `comparison.scores`.
+      UserError: for the reasons that `select` and `comparison.scores` have.
     """
     notes: list[str] = []
     chosen = select(_within(runs, environments), by, across_protocols, notes.append)
@@ -84,14 +84,17 @@ def compare(
     scaled = table if bounds is None else published.normalized(table, bounds)
     across, profiles = _across(scaled, bounds is not None, resamples, seed, notes)
     if areas["value"].isna().any() or len(areas) < len(final):
-        notes.append("Of runs whose curves have gaps no area is told.")
+        notes.append("There is no area for runs whose curves have gaps.")
     _tell_of_references(shown, column, notes)
     if len(shown) and (comparison.X[x] not in shown or shown[comparison.X[x]].isna().all()):
-        notes.append(f"What is published tells no {comparison.X[x]}, so it is not in the plot.")
+        notes.append(
+            f"The published results have no {comparison.X[x]}, so the plot is without them."
+        )
     if statistics.FEWEST_SEEDS <= final["seeds"].min() < _ENOUGH_SEEDS:
         notes.append(
-            "Intervals of few seeds are too narrow: of a mean of normal scores those that say 95 % hold "
-            "the true one in 75 % of experiments with 3 seeds, 84 % with 5, 90 % with 10, 93 % with 20."
+            "Intervals over few seeds are too narrow: a 95 % interval for the mean of normally "
+            "distributed scores holds the true mean in 75 % of experiments with 3 seeds, 84 % with "
+            "5, 90 % with 10 and 93 % with 20."
         )
     return Comparison(
         _what(phase, metric, last),
@@ -114,10 +117,11 @@ def compare(
 
 
 def comparison_table(found: Comparison) -> pd.DataFrame:
-    """The numbers that a paper's table has, as texts: "249 [195, 265]"; a row a group and environment.
+    """The numbers for a paper's table, as texts such as "249 [195, 265]".
 
-    Columns: environment, group, seeds, steps (agent steps at the end), IQM, mean, median, area (the
-    interquartile mean of the areas under the runs' curves).
+    It has a row for each group in each environment, with the columns environment, group, seeds, steps
+    (agent steps at the end), IQM, mean, median and area (the interquartile mean of the areas under the
+    runs' curves).
     """
     rows = []
     cells = found.final.groupby(["environment", "group"], sort=False)
@@ -137,7 +141,7 @@ def comparison_table(found: Comparison) -> pd.DataFrame:
 
 
 def across_table(found: Comparison) -> pd.DataFrame:
-    """The same over environments, of normalized scores; empty without."""
+    """The same for normalized scores over environments; empty if scores are not normalized."""
     rows = (
         [
             {
@@ -155,7 +159,7 @@ def across_table(found: Comparison) -> pd.DataFrame:
 
 
 def improvement_table(found: Comparison) -> pd.DataFrame:
-    """How probable it is that a run of one group beats one of another, as texts."""
+    """The probability that a run of one group beats a run of another group, as texts."""
     return pd.DataFrame(
         [
             {
@@ -170,7 +174,7 @@ def improvement_table(found: Comparison) -> pd.DataFrame:
 
 
 def reference_table(found: Comparison) -> pd.DataFrame:
-    """What is published of these environments: where the runs end, or before, and at its own end."""
+    """Published results for these environments: up to where the runs end, and at their own end."""
     rows = []
     key = ["environment", "reference", "agent", "metric", "protocol"]
     ends = found.runs.groupby("environment")["agent_steps"].max()
@@ -193,7 +197,7 @@ def reference_table(found: Comparison) -> pd.DataFrame:
 
 
 def comparison_figures(found: Comparison) -> Iterator[tuple[str, Figure]]:
-    """The figures by the names of their files."""
+    """The figures, each with the name of its file."""
     references = found.references if len(found.references) else None
     yield (
         "curves",
@@ -210,7 +214,7 @@ def comparison_figures(found: Comparison) -> Iterator[tuple[str, Figure]]:
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
-    """All of it as JSON has it."""
+    """The whole comparison in JSON's types."""
     tables = {
         name: comparison.as_json(value)
         for name, value in found._asdict().items()
@@ -238,7 +242,7 @@ def _within(runs: Runs, environments: Sequence[str]) -> Runs:
     known = sorted(runs.runs["environment"].dropna().unique())
     for name in environments:
         if name not in known:
-            raise UserError(f"No run is in {name}: there are {', '.join(known)}.")
+            raise UserError(f"No run is in {name}: the environments are {', '.join(known)}.")
     return runs._replace(runs=runs.runs[runs.runs["environment"].isin(environments)])
 
 
@@ -262,8 +266,8 @@ def _shown(
 def _score_for(shown: pd.DataFrame, notes: list[str]) -> str:
     if len(shown) and set(shown["metric"]) == {published.TRAINING}:
         notes.append(
-            "What is published are training returns, so the runs' are compared too; --score eval takes "
-            "their evaluations instead."
+            "The published results are training returns, so the runs' training returns are "
+            "compared; --score eval compares their evaluations instead."
         )
         return "train"
     return "eval"
@@ -281,8 +285,8 @@ def _tell_of_references(shown: pd.DataFrame, column: str, notes: list[str]) -> N
     for (reference, metric, protocol), _ in shown.groupby(
         ["reference", "metric", "protocol"], sort=False
     ):
-        differs = "" if metric == own else f", where the runs' curves are of another, the {own}"
-        notes.append(f"{reference} is the {metric}{differs}; its protocol: {protocol}.")
+        differs = "" if metric == own else f", but the runs' curves show the {own}"
+        notes.append(f"{reference} shows the {metric}{differs}. Its protocol: {protocol}.")
 
 
 def _across(
@@ -294,17 +298,20 @@ def _across(
     if not is_normalized:
         notes.append(
             "Raw scores of different environments have no common scale and are not averaged: "
-            "--normalize does both."
+            "--normalize puts them on one scale and averages them."
         )
         return nothing
     shared = comparison.common_environments(table)
     if len(shared) < 2:
         notes.append(
-            "The groups share fewer than two environments, so nothing is over all of them."
+            "The groups share fewer than two environments, so nothing is averaged over "
+            "environments."
         )
         return nothing
     if len(shared) < table["environment"].nunique():
-        notes.append(f"Over the environments that all groups have: {', '.join(shared)}.")
+        notes.append(
+            f"Averages over environments are over those that all groups have: {', '.join(shared)}."
+        )
     table = table[table["environment"].isin(shared)]
     sizes = table.groupby(["environment", "group"]).size()
     if sizes.nunique() > 1:

@@ -1,4 +1,4 @@
-"""The contract between the Runner and what is called while a run goes on."""
+"""The contract between the Runner and the callbacks that it calls while a run goes on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODES = ("max", "min")  # which values of a metric are the good ones
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a callback is told of its run, once, when the run begins or goes on."""
+    """What a callback is told about its run, once, when the run begins or is resumed."""
 
     base_dir: Path  # the run's directory
     config: str  # the configuration in force, as gin text
@@ -29,71 +29,72 @@ class RunContext:
     iterations: Sequence[Mapping[str, Any]]  # the records of the iterations done so far
     say: Callable[[str], None]  # tells the user a sentence
     # Keeps the checkpoint that is about to be saved, without its replay, under a name (`best`); with
-    # `replace` in the place of what was kept under it.
+    # `replace` it takes the place of the checkpoint that was kept under this name.
     keep_checkpoint: Callable[[str, bool], None]
     is_interrupted: Callable[[], bool]  # whether a signal asks the run to stop; look while you wait
 
 
 class Callback:
-    """What is called while a run goes on; a class of one's own redefines what it needs.
+    """The base of callbacks, which are called while a run goes on; override the methods you need.
 
-    Built without arguments, those from gin aside. What a callback decides, and what decides it, has to
-    be a function of what it is told and of its state: then a run that is killed and started again is the
-    run that was never stopped. What it is told twice, after such a kill, it is told after its state was
-    put back to the checkpoint.
+    A callback is built without arguments other than those from gin. What it decides must be a function
+    of what it is told and of its state: then a run that is killed and started again has the same result
+    as a run that was never stopped. After a kill a callback may be told things a second time, but only
+    after its state has been put back to that of the checkpoint.
 
-    An exception of a callback ends the run with its traceback; the same command goes on from the newest
+    An exception in a callback ends the run with its traceback; the same command goes on from the newest
     checkpoint.
     """
 
-    # Whether a run with it is another experiment than one without it. A callback that changes nothing
-    # that is trained or evaluated may say False: it can then be added to a run, and left out, at any
-    # start.
+    # Whether a run with this callback is a different experiment from a run without it. A callback that
+    # changes nothing that is trained or evaluated may say False: it can then be added to a run, and left
+    # out, at any start.
     part_of_experiment = True
 
     def check(self, run: RunContext) -> None:
-        """Raises UserError where it cannot do its work in this run; nothing has been written yet."""
+        """Raises UserError if the callback cannot work in this run. Nothing has been written yet."""
 
     def on_start(self, run: RunContext) -> None:
-        """The run begins or goes on; this callback has its state already."""
+        """Called when the run begins or is resumed, after `set_state`."""
 
     def on_metrics(self, agent_steps: int, metrics: Mapping[str, float]) -> None:
-        """What the agent measured (loss, epsilon ...) since the last time, every `log_every_steps`.
+        """Called every `log_every_steps` with what the agent measured since the last call.
 
-        With "recent_return", the mean of the iteration's last 10 whole episodes, once there is one.
+        `metrics` has the loss, epsilon and so on and, once an episode of the iteration has ended,
+        "recent_return", the mean return of its last 10 whole episodes.
         """
 
     def on_episodes(self, phase: str, agent_steps: int, episodes: Sequence[EpisodeRecord]) -> None:
-        """Whole episodes have ended, in training with one step, in evaluation all of them."""
+        """Called when whole episodes have ended: in training in one step, in evaluation all of them."""
 
     def on_iteration(self, record: dict[str, Any]) -> str | None:
-        """An iteration has ended, and this will be its record in iterations.jsonl.
+        """Called when an iteration has ended, with a copy of its record for iterations.jsonl.
 
-        It is a copy. What stands below "time" differs between equal runs: decide nothing by it.
+        What is under "time" differs between equal runs: decide nothing by it.
 
         Returns:
-          A sentence that says why the run is to stop here; None: it goes on.
+          A sentence that says why the run is to stop here; None to let it go on.
         """
         return None
 
     def on_end(self, finished: bool) -> None:
-        """The run has come to its end, or, unless `finished`, a signal or an error has ended it."""
+        """Called when the run has ended; if not `finished`, a signal or an error has ended it."""
 
     def get_state(self) -> State:
-        """Everything that decides what it does next, saved with the run; {}: there is nothing."""
+        """Everything that decides what the callback does next, saved with the run; {} if nothing."""
         return {}
 
     def set_state(self, state: State) -> None:
-        """Takes the place of the callback that returned `state`, which was not {}."""
+        """Restores what `get_state` returned. It is not called if that was {}."""
 
 
 class Metric:
-    """A number of an iteration's record and which of its values are good.
+    """A number in an iteration's record, and whether great or small values of it are good.
 
     Args:
-      owner: the callback that has it as its `metric` and `mode`.
-      name: "eval/average_return", "train/loss": a phase and a name in it.
-      mode: "max" where the greatest value is the best one, or "min".
+      owner: the name of the callback that has the number as its `metric` and `mode`.
+      name: a phase and the name of a number in it, such as "eval/average_return" or "train/loss".
+      mode: "max" if the greatest value is the best one, "min" if the smallest is.
     """
 
     def __init__(self, owner: str, name: str, mode: str = "max"):
@@ -101,7 +102,7 @@ class Metric:
         self._owner = owner
         if not isinstance(name, str) or len(name.split("/")) != 2:
             raise UserError(
-                f"{owner}.metric is {name!r}: name a phase and a number of it, such as "
+                f"{owner}.metric is {name!r}: give a phase and the name of a number in it, such as "
                 '"eval/average_return" or "train/loss".'
             )
         check_choice(owner, MODES, mode=mode)
@@ -109,20 +110,19 @@ class Metric:
         self._phase, self._key = name.split("/")
 
     def check(self, run: RunContext) -> None:
-        """Raises UserError where the run will have no such number."""
+        """Raises UserError if the run will have no such number."""
         if self._phase == "eval" and not run.evaluates:
             raise UserError(
                 f"{self._owner}.metric is {self.name!r}, but the run has no evaluations: set "
-                'Runner.schedule = "continuous_train_and_eval", or name a number of training, such as '
-                '"train/average_return".'
+                'Runner.schedule = "continuous_train_and_eval", or name a number of the training '
+                'phase, such as "train/average_return".'
             )
 
     def value(self, record: Mapping[str, Any]) -> float | None:
-        """The number in a record; None where that has none, for want of a whole episode, or no finite
-        one.
+        """The number in a record; None if it is null, as without a whole episode, or not finite.
 
         Raises:
-          UserError: records have no such number.
+          UserError: the records of this run do not have a number of that name.
         """
         phase = record.get(self._phase)
         if not isinstance(phase, dict) or self._key not in phase:

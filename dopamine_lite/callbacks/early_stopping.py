@@ -1,4 +1,4 @@
-"""Ends a run that has reached its target, or that gets no better."""
+"""Ends a run that has reached its target, or that no longer improves."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dopamine_lite.common.types import State
 
 @gin.configurable
 class EarlyStopping(Callback):
-    """Ends a run once a number of its iterations has not improved for a while, or is good enough.
+    """Ends a run once one of its metrics has not improved for a while, or is good enough.
 
-    An iteration without the number, such as one of training without a whole episode, is not counted.
+    An iteration without the metric, such as a training phase without a whole episode, is not counted.
 
     Args:
-      metric: of an iteration's record, a phase and a name: "eval/average_return", "train/loss".
-      patience: so many iterations in a row without improvement end the run; None: none do.
-      min_delta: what is no greater than that is no improvement on the best value so far.
-      mode: "max" where greater values are better, or "min".
-      target: a value as good as this, or better, ends the run; None: none does.
+      metric: the number to watch: a phase and its name, such as "eval/average_return" or "train/loss".
+      patience: the run ends after this many iterations in a row without improvement; None: never.
+      min_delta: a value improves on the best so far only if it is better by more than this.
+      mode: "max" if greater values are better, "min" if smaller ones are.
+      target: the run ends at the first value that is as good as this or better; None: at none.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class EarlyStopping(Callback):
             check_number("EarlyStopping", target=target)
         if patience is None and target is None:
             raise UserError(
-                "EarlyStopping.patience and EarlyStopping.target are both None, so that it would stop "
-                "nothing: give one of them, or leave it out of Runner.callbacks."
+                "EarlyStopping.patience and EarlyStopping.target are both None, so EarlyStopping "
+                "would never stop a run: set one of them, or leave it out of Runner.callbacks."
             )
         self._patience = patience
         self._min_delta = min_delta
@@ -64,12 +64,12 @@ class EarlyStopping(Callback):
             self._waited += 1
         name = self._metric.name
         if self._target is not None and self._metric.reaches(value, self._target):
-            return f"{name} is {value:,g}, and the target was {self._target:,g}."
+            return f"{name} is {value:,g}, which reaches the target of {self._target:,g}."
         if self._patience is not None and self._waited >= self._patience:
             assert self._best is not None
             by = f" by more than {self._min_delta:,g}" if self._min_delta else ""
             return (
-                f"{name} has not improved{by} on the {self._best:,g} of agent step "
+                f"{name} has not improved{by} on its value of {self._best:,g} at agent step "
                 f"{self._best_steps:,} in {self._waited} iteration{'s' * (self._waited > 1)}."
             )
         return None

@@ -1,4 +1,4 @@
-"""Keeps the checkpoint of the best evaluation, and others at fixed distances."""
+"""Keeps the checkpoint of the best iteration, and others at fixed intervals."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ BEST, EVERY = "best", "every"
 
 @gin.configurable
 class KeepBest(Callback):
-    """Keeps the checkpoint of the best iteration beside the newest ones: `--checkpoint best`.
+    """Keeps the checkpoint of the best iteration beside the newest ones, for `--checkpoint best`.
 
-    What is kept is the agent without its replay: enough to evaluate, film and export it, and as large
-    as its parameters and the optimiser's. Of equal iterations the first is kept.
+    It keeps the agent without its replay: enough to evaluate, film and export it, and only as large as
+    the parameters of the agent and of its optimizer. Of equal iterations the first is kept.
 
     Args:
-      metric: of an iteration's record, a phase and a name: "eval/average_return", "train/loss".
-      mode: "max" where greater values are better, or "min".
-      keep_every: besides, the checkpoint at the end of every so many iterations; None: no others.
+      metric: the number to watch: a phase and its name, such as "eval/average_return" or "train/loss".
+      mode: "max" if greater values are better, "min" if smaller ones are.
+      keep_every: also keep the checkpoint each time this many iterations have passed; None: no others.
     """
 
     part_of_experiment = False
@@ -44,10 +44,10 @@ class KeepBest(Callback):
 
     def on_start(self, run: RunContext) -> None:
         self._keep = run.keep_checkpoint
-        if self._best is None and run.iterations:
+        if self._best is None and (count := len(run.iterations)):
             run.say(
-                f"KeepBest knows nothing of the {len(run.iterations):,} iterations before this start: "
-                "the best one is the best from here on."
+                f"KeepBest knows nothing about the {count:,} iteration{'s' * (count > 1)} before "
+                "this start: it keeps the best one from here on."
             )
 
     def on_iteration(self, record: dict[str, Any]) -> None:

@@ -31,10 +31,11 @@ class MLflow(Tracker):
     """Logs to MLflow. A run that is resumed goes on as the same run there.
 
     Args:
-      experiment: of MLflow, which is created where there is none of that name.
-      tracking_uri: "http://host:5000", "sqlite:////path/mlflow.db"; None: MLFLOW_TRACKING_URI, or where
-        that is not set, mlflow.db in the run's directory.
-      name: of the run there; None: that of its directory.
+      experiment: the name of the experiment in MLflow, which is created if it does not exist.
+      tracking_uri: where MLflow keeps runs, such as "http://host:5000" or "sqlite:////path/mlflow.db";
+        None: the environment variable MLFLOW_TRACKING_URI or, if that is not set, the database mlflow.db
+        in the run's directory.
+      name: the name of the run in MLflow; None: the name of its directory.
     """
 
     name = "MLflow"

@@ -1,7 +1,7 @@
 """Ends a run that a search, in another process, has given up.
 
-The two talk through two files in the run's directory, each a JSON object that is replaced as a whole
-(written aside and renamed):
+Run and search talk through two files in the run's directory, each a JSON object that is replaced as a
+whole (written aside and renamed):
 
     pruning.json   by the run, at the end of every iteration, before the iteration's line is logged:
                    {"iteration": 3, "agent_steps": 4000, "value": 123.4}, the iteration counted from 0;
@@ -9,7 +9,7 @@ The two talk through two files in the run's directory, each a JSON object that i
     prune.json     by the search, its answer: {"iteration": 3, "prune": false}, perhaps with
                    "why": "a sentence"
 
-An answer to an iteration that says "prune" ends the run with that iteration, or the first that sees it.
+An answer whose "prune" is true ends the run at that iteration, or at the first later one that reads it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from dopamine_lite.common.strict_json import expect, read, whole
 
 VALUE, ANSWER = "pruning.json", "prune.json"
 _SECONDS_BETWEEN_LOOKS = 0.02
-_WHY = "the search that this run is a trial of has given it up"
+_WHY = "the search that this run belongs to has given it up"
 
 
 @gin.configurable
 class Prune(Callback):
     """Tells a search how good the run is, and ends the run if the search says so.
 
-    A run that is not pruned is the same as without it. With `wait_seconds` it waits that long for an
-    answer to each iteration and then goes on without, so that a search decides at the same iteration
-    however fast the run is; without, it takes the answer that is there.
+    A run that is not pruned is the same as without this callback. With `wait_seconds` the run waits that
+    long for the answer to each iteration, so that the search decides at the same iteration however fast
+    the run is; then it goes on without an answer. With 0 it takes the answer that is there already.
 
     Args:
-      metric: that the search is told, a phase and a name: "eval/average_return".
-      wait_seconds: how long to wait for an answer to each iteration.
+      metric: the number that the search is told: a phase and its name, such as "eval/average_return".
+      wait_seconds: how many seconds to wait for the answer to each iteration.
     """
 
     part_of_experiment = False
@@ -77,10 +77,10 @@ class Prune(Callback):
 
 
 def read_answer(path: Path) -> tuple[int, str | None]:
-    """The iteration that the search has answered last, -1 for none, and why the run is to end.
+    """The iteration that the search has answered last, -1 for none, and why the run is to end, if it is.
 
     Raises:
-      UserError: the file is no such answer.
+      UserError: the file is not an answer.
     """
     try:
         answer = expect(dict, read(path))
@@ -92,7 +92,7 @@ def read_answer(path: Path) -> tuple[int, str | None]:
         return -1, None
     except (KeyError, ValueError) as error:
         raise UserError(
-            f"{path} is no answer of a search ({error}): write such as "
-            '{"iteration": 3, "prune": true} to a file beside it, and rename that one.'
+            f"{path} is not an answer of a search ({error}): write an answer, such as "
+            '{"iteration": 3, "prune": true}, to a file beside it, and rename that file.'
         ) from error
     return iteration, f"{' '.join(why.split()).rstrip('.')}." if prune else None

@@ -1,4 +1,4 @@
-"""What the trackers of experiments (Weights & Biases, MLflow) are told of a run, each point once."""
+"""What experiment trackers (Weights & Biases, MLflow) are told about a run, each point once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Row = dict[str, float]
 class Tracker(Callback):
     """Gives a tracker a row of numbers for every point that is logged, at its agent step.
 
-    A row holds the agent's metrics, and at an iteration's end its summary too. One that a tracker has
-    is not given to it again, so that a run that is killed and started again has each once; what it has
-    missed it is given, out of the run's own logs, when the run is started the next time.
+    A row holds the agent's metrics and, at an iteration's end, its summary too. A row that the tracker
+    has is not given to it again, so a run that is killed and started again has each row once. Rows that
+    it has missed are given to it, out of the run's own logs, when the run is started the next time.
 
-    An error of the tracker, such as of the network, is told, and the run goes on without it.
+    An error of the tracker, such as one of the network, is printed, and the run goes on without it.
     """
 
     part_of_experiment = False
@@ -72,7 +72,7 @@ class Tracker(Callback):
         self._waiting = {}
 
     def _attempt(self, call: Any, *arguments: Any) -> None:
-        """No error of a tracker is one of the run."""
+        """Calls the tracker; an error there does not end the run."""
         try:
             call(*arguments)
         except Exception as error:
@@ -82,17 +82,17 @@ class Tracker(Callback):
         self._is_open = False
         reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         self._run.say(
-            f"{self.name} fails ({type(error).__name__}: {reason}): the run goes on without it, and "
-            "what it misses it is given when the run is started the next time."
+            f"{self.name} failed ({type(error).__name__}: {reason}): the run goes on without it, "
+            "and it gets what it misses when the run is started the next time."
         )
 
     @abc.abstractmethod
     def _open(self, run: RunContext) -> None:
-        """Begins the tracker's run, or goes on with it."""
+        """Begins the tracker's run, or resumes it."""
 
     @abc.abstractmethod
     def _log(self, agent_steps: int, row: Row) -> None:
-        """Gives the tracker a row, unless it has it."""
+        """Gives the tracker a row, unless it has that row already."""
 
     @abc.abstractmethod
     def _note_stop(self, sentence: str) -> None:
@@ -132,10 +132,10 @@ def row_of(record: Mapping[str, Any]) -> Row:
 
 
 def remembered(path: Path) -> dict[str, str]:
-    """What a tracker's file in the run's directory says of its run; {}: there is none yet.
+    """What a tracker's file in the run's directory says about its run; {} if there is no file yet.
 
     Raises:
-      UserError: it is no such file.
+      UserError: the file is damaged.
     """
     try:
         content = expect(dict, read(path))
@@ -144,9 +144,10 @@ def remembered(path: Path) -> dict[str, str]:
         return {}
     except ValueError as error:
         raise UserError(
-            f"{path} is damaged ({error}): remove it, and the run is a new one of the tracker's."
+            f"{path} is damaged ({error}): remove it, and the tracker begins a new run."
         ) from error
 
 
 def remember(path: Path, content: Mapping[str, str]) -> None:
+    """Writes what `remembered` reads."""
     replace_file(path, json.dumps(content).encode())

@@ -27,15 +27,15 @@ _SECONDS = 30  # to reach W&B in at the start, and to hand over what is left at 
 class WandB(Tracker):
     """Logs to Weights & Biases; `wandb/` in the run's directory holds its files.
 
-    A run that is resumed goes on as the same run there. Where W&B cannot be reached when a run begins,
-    it is logged offline, and says how to upload it.
+    A run that is resumed goes on as the same run there. If W&B cannot be reached when a run is started,
+    that start is logged offline, and a sentence says how to upload it.
 
     Args:
-      project: of W&B.
+      project: the name of the project in W&B.
       entity: a user or a team of W&B; None: the user's default.
-      name: of the run there; None: that of its directory.
-      group: that it belongs to there, such as a study; None: none.
-      mode: "online", for which `wandb login` has to have been given once, or "offline".
+      name: the name of the run in W&B; None: the name of its directory.
+      group: the name of a group of runs in W&B, such as a study; None: no group.
+      mode: "online", which needs one `wandb login` beforehand, or "offline".
     """
 
     name = "Weights & Biases"
@@ -64,7 +64,7 @@ class WandB(Tracker):
         check_directory(run.base_dir / "wandb")
         if self._mode == "online" and not _is_logged_in():
             raise UserError(
-                "WandB.mode is 'online', but nobody is logged in to Weights & Biases: give `wandb "
+                "WandB.mode is 'online', but nobody is logged in to Weights & Biases: run `wandb "
                 "login` once, or set WandB.mode = 'offline'."
             )
 

@@ -1,8 +1,8 @@
 """The files that Weights & Biases writes beside a run: which steps are in them.
 
-`run-ID.wandb` is a log in LevelDB's format, blocks of 32 KiB of records cut into fragments, after a
-header of 7 bytes. A record is a `Record` of W&B's protocol; of one that has a point of the history, an
-item is called "_step". https://github.com/google/leveldb/blob/main/doc/log_format.md
+`run-ID.wandb` is a log in LevelDB's format: after a header of 7 bytes, blocks of 32 KiB with records cut
+into fragments. A record is a `Record` of W&B's protocol; one with a point of the history has an item
+called "_step". https://github.com/google/leveldb/blob/main/doc/log_format.md
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _STEP = "_step"
 
 
 def last_step(directory: Path, run_id: str) -> int:
-    """The greatest step in the histories that earlier starts of a run have left; -1: there is none."""
+    """The greatest step in the histories that earlier starts of a run have left; -1 if there is none."""
     files = directory.glob(f"*run-*-{run_id}/run-{run_id}.wandb")
     return max((int(point[_STEP]) for file in files for point in history(file)), default=-1)
 
 
 def history(path: Path) -> Iterator[dict[str, Any]]:
-    """The points in a file, oldest first; where a kill has cut it, those before."""
+    """The points in a file, oldest first; if a kill has cut it off, the points before the cut."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     with open_to_read(path) as file:

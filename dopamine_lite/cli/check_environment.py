@@ -1,6 +1,6 @@
-"""`dopamine-lite check-environment`: does an environment keep to what is asked of one? What fits it?
+"""`dopamine-lite check-environment`: does an environment keep the rules, and which agents fit it?
 
-The exit status is 0 where it does, with or without warnings; 2 where it does not.
+The exit status is 0 if it keeps the rules, with or without warnings, and 2 if it breaks one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from dopamine_lite.runner.environment_check import EnvironmentCheck, Played
     from dopamine_lite.runner.fitting import Fit
 
-SUMMARY = "Plays an environment at random: does it keep to the rules, what fits it?"
+SUMMARY = (
+    "Plays an environment at random, checks that it keeps the rules and shows which agents fit it."
+)
 POSITIONAL = (
-    "[ID]: such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for one that a module of yours "
-    "registers (its code is executed); not with --gin_files"
+    "[ID]: the environment's id, such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for an "
+    "environment that your own module registers (its code is executed); leave it out with "
+    "--gin_files"
 )
 _WIDEST = 100
 
@@ -34,7 +37,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "a gin file, whose environment is checked as a run would make it: a path or a packaged name",
+        "a gin file whose environment is checked, made as a run would make it: a path or a "
+        "packaged name",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
@@ -44,12 +48,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "steps", 1_000, "agent steps of each of its plays, over all streams"
+        flag_values, "steps", 1_000, "agent steps of each play, counted over all streams"
     )
     flags.DEFINE_integer(
         "num_envs",
         None,
-        "streams stepped together (default: the experiment's, or 1)",
+        "number of streams that are stepped together (default: the experiment's number, or 1)",
         lower_bound=1,
         flag_values=flag_values,
     )
@@ -86,8 +90,8 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
     for warning in check.warnings:
         _say(f"Warning: {warning}")
     count = len(check.warnings)
-    warnings = f"{count} warning{'s' * (count > 1)}" if count else "no warning"
-    print(f"It keeps to what is asked of an environment: no violation, {warnings}.")
+    warnings = f"{count} warning{'s' * (count > 1)}" if count else "no warnings"
+    print(f"It keeps the rules for environments: no violations, {warnings}.")
 
 
 def _environment(
@@ -110,7 +114,8 @@ def _environment(
     make = configuration.bound("Runner", "environment")
     if not callable(make):
         raise UserError(
-            f"{' and '.join(gin_files)} bind no Runner.environment: name a whole experiment, or an ID."
+            f"{' and '.join(gin_files)} {'bind' if len(gin_files) > 1 else 'binds'} no "
+            "Runner.environment: name a whole experiment, or an ID."
         )
     return cast("Callable[..., Environment]", make)
 
@@ -140,7 +145,7 @@ def _seen(played: Played) -> Iterator[str]:
     else:
         yield "- Every action is always legal: there are no action masks."
     low, high = f"{played.lowest:,g}", f"{played.highest:,g}"
-    rewards = f"every reward {low}" if low == high else f"rewards of {low} to {high}"
+    rewards = f"every reward was {low}" if low == high else f"rewards from {low} to {high}"
     if not played.episodes:
         yield f"- No episode ended; {rewards}."
         return
@@ -166,21 +171,25 @@ def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
     speed = again.steps / max(again.seconds, 1e-9)
     difference = first_difference(played, again)
     if difference is None:
-        yield "- Made anew with the same seed and given the same actions, it shows the same again."
+        yield "- Created again with the same seed and given the same actions, it repeats itself."
         draws = first_difference(played, check.other_seed()) is not None
         yield (
-            "- With another seed it shows something else."
+            "- With a different seed it shows something different."
             if draws
-            else "- Another seed changes nothing: it draws nothing, or takes no notice of its seed."
+            else (
+                "- A different seed changes nothing: the environment draws no random numbers, or "
+                "it ignores its seed."
+            )
         )
         yield from _streams(check, draws)
     else:
         step, name = difference
         where = f"step {step:,}" if step else "the first reset"
         check.warnings.append(
-            f"Made anew with the same seed and given the same actions, {played.spec.id} shows other "
-            f"{name} from {where} on: no run and no evaluation will repeat. Let it draw from "
-            "self.np_random, which `super().reset(seed=seed)` seeds, and from nothing else."
+            f"Created again with the same seed and given the same actions, {played.spec.id} shows "
+            f"different {name} from {where} on, so no run and no evaluation can be repeated. Let "
+            "it draw random numbers only from self.np_random, which `super().reset(seed=seed)` "
+            "seeds."
         )
         yield "- The same seed does not give the same episodes: see below."
     yield f"- {speed:,.0f} agent steps a second, without an agent."
@@ -193,16 +202,17 @@ def _streams(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
         equal = check.equal_streams()
     except Exception as error:  # whatever the user's code says to a second one
         what = f"{type(error).__name__}: {_original(error)}"
-        yield f"- There cannot be two of it at once ({what}): leave Runner.num_envs at 1."
+        yield f"- Two of it cannot be played at once ({what}): leave Runner.num_envs at 1."
         return
     if equal is None:
-        yield "- Streams side by side, given the same actions, differ."
+        yield "- Streams that are played at once differ even if they are given the same actions."
     elif draws:
         check.warnings.append(
-            f"The streams {equal[0]} and {equal[1]} show the same throughout if they are given the "
-            "same actions, though another seed changes what they show: they share what they draw."
+            f"Streams {equal[0]} and {equal[1]} show the same throughout if they are given the "
+            "same actions, although a different seed changes what they show: they draw the same "
+            "random numbers. Let each draw from its own self.np_random."
         )
-        yield "- Streams side by side repeat each other: see below."
+        yield "- Streams that are played at once repeat each other: see below."
 
 
 def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
@@ -214,15 +224,16 @@ def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
         yield "- reset(seed=...) alone gives the same episode again."
     elif repeats:
         yield (
-            "- reset(seed=...) alone does not give the same episode again; a run makes its environments "
-            "anew for every segment, so that it repeats all the same."
+            "- reset(seed=...) alone does not give the same episode again; a run creates its "
+            "environments anew for every segment, so it can be repeated all the same."
         )
     if found.rewritten is None:
-        yield "- Observations stay as they were returned."
+        yield "- Observations do not change after they have been returned."
     else:
         yield (
-            f"- It wrote to an observation after it had returned it, first in step {found.rewritten:,}. "
-            "This package copies each one in time; other programs may not."
+            "- It changed an observation after it had returned it, first in step "
+            f"{found.rewritten:,}. This package copies every observation in time; other programs "
+            "may not."
         )
 
 
@@ -240,7 +251,7 @@ def _drawn(check: EnvironmentCheck) -> Iterator[str]:
         what = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         yield f"- It cannot be filmed by `record`: {what}{_original(error)}"
     else:
-        yield f"- It draws pictures of {width} x {height}."
+        yield f"- It draws pictures of {width} x {height} pixels."
 
 
 def _fitting(spec: EnvironmentSpec) -> Iterator[str]:
@@ -266,7 +277,7 @@ def _refusals(agents: Fit) -> Iterator[str]:
         groups.setdefault(sentence.replace(name, "_"), []).append(name)
     for names in groups.values():
         do = "do" if len(names) > 1 else "does"
-        yield f"- {', '.join(names)} {do} not: {agents.refusals[names[0]]}"
+        yield f"- {', '.join(names)} {do} not fit: {agents.refusals[names[0]]}"
 
 
 def _in_words(space: Any) -> str:

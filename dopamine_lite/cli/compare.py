@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "Compares groups of runs over their seeds: tables with intervals, curves with bands."
 POSITIONAL = (
-    "DIRECTORY...: of runs, looked for at and below it; or a table such as baselines/curves.csv"
+    "DIRECTORY...: directories with runs in or below them, or tables of runs such as "
+    "baselines/curves.csv"
 )
 _HUMAN = "human"
 _PICTURES = (".png", ".svg")
@@ -36,28 +37,46 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "score",
         None,
         ("eval", "train", "evaluations"),
-        "the last iteration's evaluation or training phase, or what `evaluate` wrote of the last "
-        "checkpoint (default: eval; train beside published training returns)",
+        "a run's score is from the evaluation or the training phase of its last iteration, or from "
+        "what `evaluate` wrote for its last checkpoint (default: eval, or train if all published "
+        "results for these environments are training returns)",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
-        "metric", "average_return", "what iterations log, to compare", flag_values=flag_values
+        "metric",
+        "average_return",
+        "the number to compare, of those that iterations log",
+        flag_values=flag_values,
     )
-    run_directory.define_count(flag_values, "last", 1, "score by the mean of so many iterations")
-    flags.DEFINE_enum(
-        "x", "steps", ("steps", "frames", "time"), "of the curves", flag_values=flag_values
+    run_directory.define_count(
+        flag_values, "last", 1, "number of last iterations whose mean is a run's score"
     )
     flags.DEFINE_enum(
-        "curve", "mean", ("mean", "iqm", "median"), "over seeds, drawn", flag_values=flag_values
+        "x",
+        "steps",
+        ("steps", "frames", "time"),
+        "horizontal axis of the curves",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "curve",
+        "mean",
+        ("mean", "iqm", "median"),
+        "the statistic over seeds that the curves show",
+        flag_values=flag_values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "a directory for tables (CSV, Markdown, LaTeX, JSON) and pictures (PNG, SVG)",
+        "directory for tables (CSV, Markdown, LaTeX, JSON) and pictures (PNG, SVG)",
         flag_values=flag_values,
     )
-    run_directory.define_count(flag_values, "resamples", 10_000, "of each bootstrap")
-    flags.DEFINE_integer("seed", 0, "of the bootstrap", lower_bound=0, flag_values=flag_values)
+    run_directory.define_count(
+        flag_values, "resamples", 10_000, "number of resamples in each bootstrap"
+    )
+    flags.DEFINE_integer(
+        "seed", 0, "seed of the bootstrap resampling", lower_bound=0, flag_values=flag_values
+    )
 
 
 def _define_choice(flag_values: flags.FlagValues) -> None:
@@ -65,35 +84,44 @@ def _define_choice(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "by",
         [],
-        "what makes a group, instead of all that differs: agent, config, processor ... or a setting "
-        "such as DQNAgent.learning_rate",
+        "what to group runs by, instead of everything in which they differ: agent, config, "
+        "processor ... or a setting such as Adam.learning_rate",
         flag_values=flag_values,
     )
-    flags.DEFINE_multi_string("environment", [], "only runs in it", flag_values=flag_values)
+    flags.DEFINE_multi_string(
+        "environment",
+        [],
+        "an environment whose runs are compared (default: all)",
+        flag_values=flag_values,
+    )
     flags.DEFINE_multi_string(
         "reference",
         [],
-        "published results beside the runs: a name such as dopamine, or a CSV file",
+        "published results to show beside the runs: a name such as dopamine, or a CSV file",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "normalize",
         None,
-        "scores on one scale over environments: human (Atari), or a CSV file with the columns "
-        "environment, low and high",
+        "the scale that scores of different environments are put on, to average over them: human "
+        "(for Atari), or a CSV file with the columns environment, low and high",
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
         "across_protocols",
         False,
-        "let runs by different protocols stand side by side, named",
+        "show runs with different protocols side by side instead of refusing them; the names of "
+        "their groups tell the protocols",
         flag_values=flag_values,
     )
 
 
 def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
     if not arguments:
-        raise UserError("A directory is missing: name one with runs, such as `compare runs`.")
+        raise UserError(
+            "A directory is missing: name a directory with runs, such as `dopamine-lite compare "
+            "runs`."
+        )
     output = _output(flag_values.output) if flag_values.output is not None else None
     found = _compared(flag_values, [user_path(name) for name in arguments])
     _show(found)
@@ -137,7 +165,10 @@ def _bounds(name: str | None) -> pd.DataFrame | None:
         return published.human_scores()
     path = user_path(name)
     if not path.is_file():
-        raise UserError(f"--normalize {name} is neither {_HUMAN} nor a CSV file.")
+        raise UserError(
+            f"--normalize {name} is neither {_HUMAN} nor a CSV file: name a file with the columns "
+            "environment, low and high."
+        )
     return runs.read_csv(path)
 
 
@@ -159,12 +190,12 @@ def _tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
     for environment, rows in table.groupby("environment", sort=False):
         yield str(environment), rows.drop(columns="environment")
     if len(found.across):
-        yield "Normalized, over environments", summary.across_table(found)
+        yield "Normalized scores over environments", summary.across_table(found)
     if len(found.improvement):
-        title = "Probability that a run of the group scores higher than one of the other"
+        title = "Probability that a run of one group scores higher than a run of the other"
         yield title, summary.improvement_table(found)
     if len(found.references):
-        title = "Published (value at agent steps, standard deviation over runs)"
+        title = "Published results (value at agent steps, standard deviation over runs)"
         yield title, summary.reference_table(found)
 
 

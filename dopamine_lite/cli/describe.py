@@ -1,4 +1,4 @@
-"""`dopamine-lite describe`: what can be set of a part, or what a config sets and where."""
+"""`dopamine-lite describe`: what can be set on a part, or what a config sets and where."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from dopamine_lite.configuration.description import Description, Parameter
     from dopamine_lite.configuration.resolution import Setting
 
-SUMMARY = "Tells what can be set of a part, such as DQNAgent, or all that a config sets."
+SUMMARY = "Shows what can be set on a part, such as DQNAgent, or everything that a config sets."
 POSITIONAL = (
-    "NAME: of a part (`dopamine-lite list` shows them), of one of its parameters, such as "
-    "DQNAgent.gamma, or of a config: a path or a packaged name such as dqn/cartpole.gin"
+    "NAME: the name of a part (`dopamine-lite list` shows them), of one of its parameters, such as "
+    "DQNAgent.gamma, or of a config (a path or a packaged name such as dqn/cartpole.gin)"
 )
 _WIDEST = 100
 _CONFIGS_SHOWN = 8
@@ -36,16 +36,17 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "import",
         [],
-        "a module of yours whose parts gin knows once it is imported: its code is executed",
+        "a module of yours that registers parts with gin; it is imported, so its code is executed",
         flag_values=flag_values,
     )
-    flags.DEFINE_boolean("json", False, "print all of it as JSON", flag_values=flag_values)
+    flags.DEFINE_boolean("json", False, "print everything as JSON", flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(
-            f"describe takes one NAME, not {len(arguments)}: such as `dopamine-lite describe DQNAgent`."
+            f"describe takes one NAME, not {len(arguments)}: give one, such as "
+            "`dopamine-lite describe DQNAgent`."
         )
     name = arguments[0].removeprefix("@")
     imports = flag_values["import"].value
@@ -87,14 +88,12 @@ def _find_config(name: str, imports: Sequence[str]) -> Path:
         names = [part.name for part in catalogue.parts()]
         names += description.own_names() if imports else []
         names += [path.relative_to(configs).as_posix() for path in configuration.all_configs()]
-        hint = (
-            "`dopamine-lite list` shows what there is; --import MODULE makes parts of yours known."
-        )
+        hint = "`dopamine-lite list` shows all names; --import MODULE adds parts of your own."
         if nearest := _nearest(name, names):
             hint = f"did you mean {nearest}? {hint}"
         elif re.search(r"-v\d+$", name):
-            hint = f"of an environment `dopamine-lite check-environment {name}` tells."
-        raise UserError(f"There is no part and no config {name!r}: {hint}") from None
+            hint = f"for an environment use `dopamine-lite check-environment {name}`."
+        raise UserError(f"There is no part or config named {name!r}: {hint}") from None
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -128,10 +127,12 @@ def _of_one_parameter(about: Description, name: str) -> Description:
         return dataclasses.replace(about, parameters=kept)
     part = about.part.name
     if name in about.given:
-        raise UserError(f"{part}.{name} cannot be bound: what makes the part gives it.")
+        raise UserError(f"{part}.{name} cannot be bound: the code that creates the part passes it.")
     names = [each.name for each in about.parameters]
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"those it has: {', '.join(names) or 'none'}."
+    hint = (
+        f"did you mean {near[0]}?" if near else f"its parameters are: {', '.join(names) or 'none'}."
+    )
     raise UserError(f"{part} has no parameter {name} that can be bound: {hint}")
 
 
@@ -144,16 +145,17 @@ def _print_part(about: Description, configs: list[str]) -> None:
     if part.kind.bound:
         print(f"  {part.kind.bound.replace('...', part.name)}")
     if about.parameters:
-        print("\nWhat can be bound, and the defaults:\n")
+        print("\nParameters that can be bound, and their defaults:\n")
     for parameter in about.parameters:
         _print_parameter(part.name, parameter)
     if not about.parameters:
         print("\nNothing can be bound.")
     if about.given:
-        print(_filled(f"Given by what makes it, not by gin: {', '.join(about.given)}.", "\n"))
+        passed = f"Passed by the code that creates it, not by gin: {', '.join(about.given)}."
+        print(_filled(passed, "\n"))
     if configs:
         shown, more = configs[:_CONFIGS_SHOWN], len(configs) - _CONFIGS_SHOWN
-        names = ", ".join(shown) + (f" and {more} more (--json has them all)" if more > 0 else "")
+        names = ", ".join(shown) + (f" and {more} more (--json lists them all)" if more > 0 else "")
         print(_filled(f"Packaged configs that name it: {names}.", "\n"))
 
 

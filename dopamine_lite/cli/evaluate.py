@@ -24,16 +24,16 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "a binding to evaluate otherwise than the run was trained, such as "
-        "EpsilonGreedy.epsilon_eval=0.05 or another game; the result tells it",
+        "a binding that changes a setting of the run for this evaluation, such as "
+        "EpsilonGreedy.epsilon_eval=0.05 or another game; the result records it",
         flag_values=flag_values,
     )
-    run_directory.define_count(flag_values, "episodes", 100, "how many to play")
+    run_directory.define_count(flag_values, "episodes", 100, "number of episodes to play")
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
         "output",
         None,
-        "where every episode's return is written, as JSON "
+        "JSON file for the returns of all episodes "
         "(default: evaluations/checkpoint-N-episodes-E-seed-S.json in the run's directory)",
         flag_values=flag_values,
     )
@@ -95,5 +95,5 @@ def _show(result: dict[str, Any], output: Path) -> None:
     for name, each in result.get("changed", {}).items():
         print(printable(f"  {name}: {each['evaluated']} here, {each['trained']} in training"))
     protocol = ", ".join(f"{name}={value}" for name, value in result["protocol"].items())
-    print(f"  protocol: {printable(protocol) or 'as the environment comes'}")
+    print(f"  protocol: {printable(protocol) or 'the defaults of the environment'}")
     print(f"  written to {output}")

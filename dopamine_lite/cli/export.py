@@ -1,4 +1,4 @@
-"""`dopamine-lite export`: a run's policy as a model that needs this package no more."""
+"""`dopamine-lite export`: a run's policy as a model that no longer needs this package."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "format",
         "savedmodel",
         _FORMATS,
-        "savedmodel: observations to actions and values, of any agent with a network; keras: to the "
-        "network's outputs, where all its layers are Keras's own",
+        "savedmodel maps observations to actions and values, for any agent with a network; keras "
+        "maps them to the network's outputs, for networks made of Keras's own layers only",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "the model: a new directory for savedmodel, a file that ends in .keras (required)",
+        "where to write the model: a new directory for savedmodel, a file that ends in .keras for "
+        "keras (required)",
         flag_values=flag_values,
     )
 
@@ -53,6 +54,6 @@ def _new_directory(output: str | None) -> Path:
         raise UserError("--output is missing: name a new directory, such as --output policy.")
     path = user_path(output)
     if os.path.lexists(path):
-        raise UserError(f"{path} is there already: name a new directory with --output.")
+        raise UserError(f"{path} already exists: name a new directory with --output.")
     run_directory.check_output(path)
     return path

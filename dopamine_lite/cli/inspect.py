@@ -1,6 +1,6 @@
 """`dopamine-lite inspect`: what a run is, how far it has come and whether it is intact.
 
-The exit status is 3 where the newest checkpoint is damaged, so that scripts can tell.
+The exit status is 3 if the newest checkpoint is damaged, so that scripts can tell.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from dopamine_lite.runner.directory import CONFIG, progress
 if TYPE_CHECKING:
     from dopamine_lite.common.checkpointing import Checkpointer
 
-SUMMARY = "Shows a run: settings, progress, checkpoints (status 3: damaged), provenance."
+SUMMARY = "Shows a run's settings, progress, checkpoints (exit status 3: damaged) and provenance."
 _DAMAGED = 3  # the exit status
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
-    flags.DEFINE_boolean("json", False, "print all of it as JSON", flag_values=flag_values)
+    flags.DEFINE_boolean("json", False, "print everything as JSON", flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
@@ -49,7 +49,7 @@ def run(flag_values: flags.FlagValues) -> int:
 
 
 def inspect(directory: Path) -> dict[str, dict[str, Any]]:
-    """What the run in `directory` tells of itself, by section. Imports no TensorFlow."""
+    """What the files of the run in `directory` say about it, by section. Imports no TensorFlow."""
     from dopamine_lite import configuration
     from dopamine_lite.common import provenance
 
@@ -123,7 +123,7 @@ def _with_resumes_in_words(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start_in_words(start: dict[str, Any]) -> str:
-    """ "2026-11-27 10:02 UTC at agent step 20,000 by commit 1a2b3c4"."""
+    """ "2026-11-27 10:02 UTC at agent step 20,000 with commit 1a2b3c4"."""
     date, _, clock = str(start.get("time", "at an unknown time")).partition("T")
     words = f"{date} {clock[:5]} UTC" if clock else date
     steps = start.get("agent_steps")  # earlier versions did not keep it
@@ -131,7 +131,7 @@ def _start_in_words(start: dict[str, Any]) -> str:
         words += f" at agent step {steps:,}"
     commit, _, changes = str(start.get("commits", {}).get("dopamine_lite") or "").partition("+")
     if commit:
-        words += f" by commit {commit[:7]}{' and changes' if changes else ''}"
+        words += f" with commit {commit[:7]}{' and local changes' if changes else ''}"
     return words
 
 
@@ -154,7 +154,7 @@ def _checkpoints(directory: Path) -> dict[str, Any]:
     else:
         state = "intact"
         if problems:
-            state += f" by copies, with which the next `train` mends it: {'; '.join(problems)}"
+            state += f" by copies, from which the next `train` repairs it: {'; '.join(problems)}"
     kept = checkpointer.kept()
     return {"numbers": numbers, "newest": newest, "state": state} | ({"kept": kept} if kept else {})
 
@@ -167,7 +167,7 @@ def _what_is_left(checkpointer: Checkpointer, older: list[int]) -> str:
         with contextlib.suppress(Damaged):
             checkpointer.verify(number)
             return f"the next `train` goes on from checkpoint {number}"
-    return "no checkpoint before it is intact"
+    return "no earlier checkpoint is intact"
 
 
 def _size(path: Path) -> int:

@@ -14,7 +14,7 @@ SUMMARY = "Shows the agents, all other parts and the configs that come with the 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
-        "games", False, "list the names of the Atari games only", flag_values=flag_values
+        "games", False, "list only the names of the Atari games", flag_values=flag_values
     )
 
 
@@ -37,7 +37,7 @@ def run(flag_values: flags.FlagValues) -> None:
             for path in configuration.all_configs()
         ],
     )
-    print("`dopamine-lite describe NAME` tells what can be set of a part, or what a config sets.")
+    print("`dopamine-lite describe NAME` shows what can be set on a part, or what a config sets.")
 
 
 def _first_comment(path: Path) -> str:

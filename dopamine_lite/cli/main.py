@@ -42,22 +42,22 @@ _ADVICE = {  # for what the operating system refuses
     errno.EROFS: "choose a directory that can be written to",
     errno.EACCES: "check its permissions",
     errno.EPERM: "check its permissions",
-    errno.ENAMETOOLONG: "give a shorter one",
-    errno.ENOTDIR: "one of the directories in this path is none",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOTDIR: "a part of this path is not a directory",
     errno.ELOOP: "the links in this path lead in a circle",
     errno.EMFILE: "allow more open files (`ulimit -n`) and run the same command again",
     errno.ENFILE: "close some programs and run the same command again",
     errno.ENOMEM: "free some memory and run the same command again",
-    errno.EIO: "the disk fails; the last checkpoint is as it was",
-    errno.ESTALE: "the file server has let go of it; run the same command again",
+    errno.EIO: "the disk reports a fault; the last checkpoint is unchanged",
+    errno.ESTALE: "the file server no longer knows it; run the same command again",
 }
 
 
 class Command(Protocol):
     """What a module in this package offers; `run` returns the exit status, None for 0.
 
-    One that has `POSITIONAL` takes arguments without a flag: its name for them and what they are, as
-    in "NAME: of a part". Then `run(flag_values, arguments)` gets them as a list.
+    A module with `POSITIONAL` takes arguments without a flag: the text is their name and what they are,
+    as in "NAME: the name of a part". Then `run(flag_values, arguments)` gets them as a list.
     """
 
     SUMMARY: str
@@ -96,13 +96,17 @@ def _sentences(arguments: list[str]) -> int:
         return _SIGINT
     except SystemExit as error:  # by somebody's code, for nothing here ends like this
         traceback.print_exc()
-        _say(f"The code above ended the command by exit({error.code!r}), before it was done.")
+        _say(
+            f"The code in the traceback above called exit({error.code!r}), which ended the command "
+            "before it was done."
+        )
         return error.code if isinstance(error.code, int) and 0 < error.code < 256 else 1
     except OSError as error:
         cause = _original(error)
         if "No usable temporary directory" in str(cause):
             return _refuse(
-                "There is no directory for temporary files: set TMPDIR to one that can be written to."
+                "There is no directory for temporary files: set TMPDIR to a directory that can be "
+                "written to."
             )
         if not isinstance(cause, OSError) or cause.errno not in _ADVICE or is_of_users_code(error):
             raise
@@ -229,7 +233,7 @@ def _overview() -> str:
             "commands:",
             *lines,
             "",
-            "`dopamine-lite <command> --help` shows a command's flags; --version the version.",
+            "`dopamine-lite <command> --help` shows a command's flags, --version the version.",
         ]
     )
 

@@ -17,7 +17,7 @@ from dopamine_lite.common.printable import printable
 if TYPE_CHECKING:
     from dopamine_lite.analysis.plots import Curves
 
-SUMMARY = "Draws the returns of runs, with epsilon or entropy beside them; or any other metric."
+SUMMARY = "Draws the returns of runs, with epsilon or entropy beside them, or any other metric."
 _SUFFIXES = (".png", ".svg", ".pdf")
 _X = ("steps", "episodes")
 
@@ -26,26 +26,27 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "base_dir",
         None,
-        "a run's directory, or a study's or another with runs below it (required); the seeds of one "
-        "experiment are drawn as one line with a band",
+        "directory of a run or a study, or any directory with runs below it (required); the seeds "
+        "of one experiment are drawn as one line with a band",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "the picture: a file that ends in .png, .svg or .pdf (required)",
+        "file for the picture, which ends in .png, .svg or .pdf (required)",
         flag_values=flag_values,
     )
     run_directory.define_count(
         flag_values,
         "window",
         None,
-        "episodes in the running mean (default: those of the last twentieth of the run, at least five)",
+        "number of episodes in the running mean (default: the episodes of the last twentieth of "
+        "the run, at least five)",
     )
     flags.DEFINE_string(
         "metric",
         None,
-        "what training logs of each iteration, such as q_mean, in the place of returns",
+        "a number that training logs, such as q_mean, to draw instead of returns",
         flag_values=flag_values,
     )
     flags.DEFINE_enum("x", "steps", _X, "what the horizontal axis counts", flag_values=flag_values)
@@ -72,7 +73,10 @@ def run(flag_values: flags.FlagValues) -> None:
     else:
         logged = sorted({name for curves in runs for name in curves.metrics})
         if not logged:
-            raise UserError("No run has finished an iteration yet: metrics are logged with it.")
+            raise UserError(
+                "No run has finished an iteration yet, at whose end metrics are logged: train "
+                "further."
+            )
         if flag_values.metric not in logged:
             raise UserError(
                 f"No run logs a metric {flag_values.metric!r}: choose one of {', '.join(logged)}."
@@ -87,7 +91,9 @@ def _with_episodes(runs: Sequence[Curves]) -> list[Curves]:
     """The runs that have finished an episode; says which have not, and raises UserError if none has."""
     without = [curves.name for curves in runs if not curves.returns.size]
     if without and len(without) == len(runs):
-        raise UserError(f"The run in {without[0]} has not finished an episode yet: train it.")
+        raise UserError(
+            f"The run in {without[0]} has not finished an episode yet: train it further."
+        )
     for name in without:
         print(
             printable(f"The run in {name} is left out: it has not finished an episode yet."),

@@ -1,6 +1,6 @@
 """`dopamine-lite record`: films a run's agent at play, with step and score above the picture.
 
-With `--explain` what the agent makes of what it sees is drawn beside it.
+With `--explain` the agent's values, return distributions or policy are drawn beside the picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dopamine_lite.environments.environment import Environment, EnvironmentSpec
     from dopamine_lite.runner.runner import Runner
 
-SUMMARY = "Films a run's agent at play: an .mp4 or .gif with step and score in a strip above."
+SUMMARY = "Films a run's agent at play, as an .mp4 or .gif with step and score above the picture."
 _SUFFIXES = (".mp4", ".gif")
 _LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
 _STRIP_HEIGHT, _FONT_SIZE = 28, 18
@@ -40,18 +40,18 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
     run_directory.define_import(flag_values)
-    run_directory.define_count(flag_values, "episodes", 1, "how many to film")
+    run_directory.define_count(flag_values, "episodes", 1, "number of episodes to film")
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
         "output",
         None,
-        "the film: a file that ends in .mp4 or .gif (required)",
+        "file for the film, which ends in .mp4 or .gif (required)",
         flag_values=flag_values,
     )
     flags.DEFINE_float(
         "fps",
         None,
-        "pictures a second, one for each agent step (default: the environment's own speed)",
+        "pictures per second, one for each agent step (default: the environment's own speed)",
         lower_bound=_FEWEST_PICTURES_A_SECOND,
         upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,
@@ -59,7 +59,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "explain",
         False,
-        "show beside the game what the agent makes of it: action values, distributions of the return, "
+        "show beside the game what the agent predicts: action values, distributions of the return, "
         "policy",
         flag_values=flag_values,
     )
@@ -69,7 +69,7 @@ def run(flag_values: flags.FlagValues) -> None:
     directory = run_directory.existing_run(flag_values)
     output = run_directory.output_file(flag_values.output, _SUFFIXES, "film.mp4")
     if flag_values.fps is not None and math.isnan(flag_values.fps):
-        raise UserError("--fps=nan is no number: give pictures a second.")
+        raise UserError("--fps=nan is not a number: give the pictures per second.")
     opened = run_directory.open_run(flag_values, directory)
     runner = opened.runner
     named_rate = flag_values.fps or _steps_per_second(runner.spec)
@@ -91,8 +91,8 @@ def run(flag_values: flags.FlagValues) -> None:
         print(f"  {film.left_out_in_words()}")
     if named_rate is None:
         print(
-            f"  {rate} pictures a second, for {runner.spec.id} names none as render_fps in the metadata "
-            "of its class; --fps sets them"
+            f"  {rate} pictures per second, because {runner.spec.id} has no render_fps in the "
+            "metadata of its class; --fps sets another speed"
         )
 
 
@@ -129,8 +129,8 @@ def _steps_per_second(spec: EnvironmentSpec) -> float | None:
     fewest, most = _FEWEST_PICTURES_A_SECOND, _MOST_PICTURES_A_SECOND
     if not isinstance(rate, int | float) or not fewest <= rate <= most:
         raise UserError(
-            f"{spec.id} has {rate!r} as render_fps in its metadata: name its pictures a second, from "
-            f"{fewest} to {most:,.0f}, there or with --fps."
+            f"{spec.id} has {rate!r} as render_fps in its metadata: give the pictures per second, "
+            f"from {fewest} to {most:,.0f}, there or with --fps."
         )
     return float(rate)
 
@@ -148,9 +148,9 @@ def _explainer(
     name = type(runner.agent).__name__
     if _explained(runner, environment, observations) is None:
         raise UserError(
-            f"A {name} has nothing to explain: agents that learn action values or a policy have. Record "
-            "it without --explain, or let its method `explain` say what it thinks, "
-            "docs/watching.md."
+            f"A {name} has nothing to explain: only agents that learn action values or a policy "
+            "have. Record it without --explain, or give it a method `explain` (see "
+            "docs/watching.md)."
         )
     return Explainer(environment.spec, f"{name}, {checkpoint:,} agent steps")
 
@@ -247,9 +247,9 @@ class _Film:
 
     def left_out_in_words(self) -> str:
         return (
-            f"{self.left_out:,} of {self._count:,} pictures are left out: a .gif shows {_GIF_RATE} a "
-            f"second at the most, here one picture in {self._every}; an .mp4 has them all, and so has a "
-            f".gif with --fps {_GIF_RATE}, more slowly"
+            f"{self.left_out:,} of {self._count:,} pictures are left out: a .gif shows at most "
+            f"{_GIF_RATE} pictures per second, here one in {self._every}; an .mp4 has all of them, "
+            f"and so has a .gif with --fps {_GIF_RATE}, which plays more slowly"
         )
 
     def __enter__(self) -> _Film:

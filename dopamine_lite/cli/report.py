@@ -12,8 +12,11 @@ from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.printable import printable
 from dopamine_lite.runner.directory import check_writable, find_runs
 
-SUMMARY = "Makes a page of runs: curves, scores, settings, provenance; it opens offline."
-POSITIONAL = "DIRECTORY...: of runs, looked for at and below it; or with a table, as baselines/ is"
+SUMMARY = "Makes a web page of runs that opens offline: curves, scores, settings, provenance."
+POSITIONAL = (
+    "DIRECTORY...: directories with runs in or below them, or with a table of runs, curves.csv, as "
+    "baselines/ has one"
+)
 _TABLE = "curves.csv"
 
 
@@ -21,17 +24,20 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "output",
         None,
-        "the directory of the page, which a later report replaces (required)",
+        "directory for the page; a later report to the same directory replaces it (required)",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
-        "title", None, "of the page (default: the directories' names)", flag_values=flag_values
+        "title",
+        None,
+        "title of the page (default: the names of the directories)",
+        flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "by",
         [],
-        "what makes a group, instead of all that differs: agent, config, processor ... or a setting "
-        "such as DQNAgent.learning_rate",
+        "what to group runs by, instead of everything in which they differ: agent, config, "
+        "processor ... or a setting such as Adam.learning_rate",
         flag_values=flag_values,
     )
 
@@ -39,7 +45,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
     if not arguments:
         raise UserError(
-            "A directory is missing: name one with runs, such as `report runs --output site`."
+            "A directory is missing: name a directory with runs, such as "
+            "`dopamine-lite report runs --output site`."
         )
     output = _output(flag_values.output)
     from dopamine_lite.analysis.report import document, site
@@ -71,14 +78,19 @@ def _output(name: str | None) -> Path:
         raise UserError("--output is missing: name the page's directory, such as --output site.")
     output = user_path(name)
     if output.is_symlink():
-        raise UserError(f"--output {output} is a link, which is not written through.")
+        raise UserError(
+            f"--output {output} is a link, and links are not followed: name a directory."
+        )
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file: name a directory.")
     if output.is_dir():
         if Path.cwd().is_relative_to(output.resolve()):
-            raise UserError(f"--output {output} is where you are: name a directory in it.")
+            raise UserError(f"--output {output} is the current directory: name a directory in it.")
         if output.is_mount():
-            raise UserError(f"--output {output} cannot be replaced as a whole: name one in it.")
+            raise UserError(
+                f"--output {output} is a mount point and cannot be replaced: name a directory in "
+                "it."
+            )
         check_writable(output.parent, f"give another --output than {output}")
     else:
         run_directory.check_output(output)
@@ -91,6 +103,6 @@ def _check_replaceable(output: Path) -> None:
 
     if output.is_dir() and (other := site.what_is_no_report(output)):
         raise UserError(
-            f"--output {output} holds other things ({other}) and no report alone: name a new or an "
-            "empty directory, or that of an earlier report."
+            f"--output {output} holds something that is not part of a report ({other}): name a new "
+            "or an empty directory, or the directory of an earlier report."
         )

@@ -45,8 +45,8 @@ def define_checkpoint(flag_values: flags.FlagValues) -> None:
         _CheckpointParser(),
         "checkpoint",
         None,
-        "the checkpoint's agent steps; 0: the agent before it learned; best: what KeepBest kept, "
-        "where Runner.callbacks has it (default: the newest)",
+        "the checkpoint to use, by its agent steps: 0 is the agent before it learned, best is the "
+        "checkpoint that KeepBest kept, if Runner.callbacks has it (default: the newest)",
         flag_values=flag_values,
     )
 
@@ -61,7 +61,7 @@ def define_seed(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed",
         0,
-        "of the environments; the same seed gives the same episodes",
+        "seed of the environments; the same seed gives the same episodes",
         lower_bound=0,
         flag_values=flag_values,
     )
@@ -71,7 +71,7 @@ def define_import(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "import",
         [],
-        "a module of yours, or an installed one, that the run's config may import: its code is "
+        "a module, yours or an installed one, that the run's config may import; its code is "
         "executed",
         flag_values=flag_values,
     )
@@ -84,7 +84,7 @@ def base_dir(flag_values: flags.FlagValues) -> Path:
     directory = user_path(flag_values.base_dir)
     file = _in_the_way(directory, *directory.parents)
     if file is not None:
-        raise UserError(f"--base_dir {directory} is no directory: {file} is a file.")
+        raise UserError(f"--base_dir {directory} is not a directory: {file} is a file.")
     return directory
 
 
@@ -101,8 +101,8 @@ def check_run(directory: Path) -> None:
         return
     if _holds_runs(directory):
         raise UserError(
-            f"{directory} is no run itself (no {CONFIG}), but has runs below it: name one of them, "
-            f"such as {next(find_runs(directory))}."
+            f"{directory} is not a run itself (no {CONFIG}), but has runs below it: name one of "
+            f"them, such as {next(find_runs(directory))}."
         )
     raise UserError(
         f"There is no run in {directory} (no {CONFIG}): "
@@ -130,18 +130,16 @@ def check_output(path: Path) -> None:
     A link is not followed, nor is it replaced: a device or another person's file may be behind it.
     """
     if path.is_symlink():
-        raise UserError(
-            f"{path} is a link, which is not written through: name a file with --output."
-        )
+        raise UserError(f"{path} is a link, and links are not followed: name a file with --output.")
     if path.is_dir():
         raise UserError(f"{path} is a directory: name a file with --output.")
     if path.exists() and not path.is_file():
         raise UserError(
-            f"{path} is no regular file but a device or a pipe: name a file with --output."
+            f"{path} is not a regular file but a device or a pipe: name a file with --output."
         )
     file = _in_the_way(*path.parents)
     if file is not None:
-        raise UserError(f"Cannot write {path}: {file} is a file.")
+        raise UserError(f"Cannot write {path}: {file} is a file, not a directory.")
     check_writable(path.parent, f"choose another place than {path} with --output")
 
 

@@ -1,6 +1,6 @@
-"""`dopamine-lite sweep`: carries out a study: experiments, grids of settings and seeds; or a search.
+"""`dopamine-lite sweep`: carries out a study of experiments, settings and seeds, or a search.
 
-The exit status is 1 where a trial failed, so that scripts can tell.
+The exit status is 1 if a trial failed, so that scripts can tell.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dopamine_lite.study.grid import Space, Values
     from dopamine_lite.study.study import Trial
 
-SUMMARY = "Runs experiments x settings x seeds, or goes on with them (status 1: a trial failed)."
+SUMMARY = "Runs experiments x settings x seeds, or resumes them (exit status 1: a trial failed)."
 _FAILED = 1  # the exit status
 _EXTRAS = {"optuna": ("--optuna", "Optuna"), "ray": ("--backend ray", "Ray")}  # by their modules
 _OF_BACKENDS = {  # the flags of each
@@ -37,39 +37,40 @@ _OF_BACKENDS = {  # the flags of each
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "base_dir", None, "the study's directory (required)", flag_values=flag_values
+        "base_dir", None, "directory of the study (required)", flag_values=flag_values
     )
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "an experiment: a path or a packaged name such as dqn/cartpole.gin (required; one for each "
-        "experiment to compare); files joined by commas are loaded one after another and make one "
-        "experiment, as repeated --gin_files of `train` do",
+        "an experiment: a path or a packaged name such as dqn/cartpole.gin (required; give "
+        "one for each experiment to compare); files joined by commas are loaded one after another "
+        "and make one experiment, as repeated --gin_files of `train` do",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "a binding of every trial, such as Runner.num_iterations=20",
+        "a binding for every trial, such as Runner.num_iterations=20",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "a parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]'; several are crossed",
+        "a parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]'; several parameters "
+        "are crossed",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "seeds",
         "0:5",
-        "of each configuration: a range, of which the end is not part, or a list such as 0,3,7",
+        "seeds of each configuration: a range, whose end is not included, or a list such as 0,3,7",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "threads",
         None,
-        "TensorFlow's threads in each trial; results depend on their number (default: what the "
-        "configuration says, else 1)",
+        "number of TensorFlow's threads in each trial; results depend on it (default: the number "
+        "in the configuration, else 1)",
         lower_bound=1,
         upper_bound=1024,
         flag_values=flag_values,
@@ -77,22 +78,22 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "optuna",
         False,
-        "search by Optuna, in the spaces that --grid names: 'Adam.learning_rate=loguniform(1e-5,1e-2)', "
-        "uniform(a,b), int(a,b), choice(a,b,c); each suggestion has every seed, but is pruned early "
-        "where it does badly",
+        "search with Optuna in the spaces that --grid names, such as "
+        "'Adam.learning_rate=loguniform(1e-5,1e-2)', uniform(a,b), int(a,b) or choice(a,b,c); each "
+        "suggestion is run with every seed, unless it does badly and is pruned early",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "trials",
         None,
-        "with --optuna: how many suggestions (required)",
+        "with --optuna: number of suggestions (required)",
         lower_bound=1,
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "optuna_seed",
         None,
-        "with --optuna: of what it suggests (default: 0)",
+        "with --optuna: seed of the suggestions (default: 0)",
         lower_bound=0,
         flag_values=flag_values,
     )
@@ -102,39 +103,44 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "parallel",
         None,
-        "trials at once on this machine (default: as many as its cores and memory allow)",
+        "number of trials at once on this machine (default: as many as its cores and memory allow)",
         lower_bound=1,
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "ray_address",
         None,
-        "with --backend ray: of the cluster, auto on one of its nodes (default: a Ray of its own "
-        "on this machine)",
+        "with --backend ray: address of the cluster, or auto on one of its nodes (default: Ray is "
+        "started on this machine)",
         flag_values=flag_values,
     )
     flags.DEFINE_float(
         "cpus_per_trial",
         None,
-        "with --backend ray: CPUs that a trial reserves (default: as many as it has threads)",
+        "with --backend ray: number of CPUs that a trial reserves (default: as many as it has "
+        "threads)",
         lower_bound=0.0,
         flag_values=flag_values,
     )
     flags.DEFINE_float(
         "gpus_per_trial",
         None,
-        "with --backend ray: GPUs that a trial reserves; 0.5 puts two trials on one (default: none)",
+        "with --backend ray: number of GPUs that a trial reserves; 0.5 puts two trials on one GPU "
+        "(default: none)",
         lower_bound=0.0,
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
         "print_slurm",
         False,
-        "run nothing: print a Slurm script, each array index of which is one trial",
+        "run nothing, but print a Slurm script for an array job, each index of which is one trial",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
-        "output", None, "with --print_slurm: the file for the script", flag_values=flag_values
+        "output",
+        None,
+        "with --print_slurm: file for the script (default: standard output)",
+        flag_values=flag_values,
     )
 
 
@@ -178,8 +184,8 @@ def _of_every_experiment(
     if not of_grid or len(flag_values.gin_files) == 1:
         return ""
     return (
-        f" --grid binds {of_grid[0]} in every experiment: give the experiments that have it a command "
-        "of their own, which may name the same --base_dir."
+        f" --grid binds {of_grid[0]} in every experiment: run the experiments that have it with a "
+        "command of their own, which may name the same --base_dir."
     )
 
 
@@ -197,7 +203,7 @@ def _check_kinds(
     if values:
         listed = ", ".join(values[0].values)
         raise UserError(
-            f"--grid {values[0].parameter} names a list, and --optuna searches spaces: write "
+            f"--grid {values[0].parameter} names a list, but --optuna searches spaces: write "
             f"'{values[0].parameter}=choice({listed})'."
         )
     if not spaces:
@@ -207,18 +213,21 @@ def _check_kinds(
         )
     for space in spaces:
         if space.parameter in ("Runner.num_iterations", "Runner.training_steps"):
-            raise UserError(f"--grid {space.parameter}: a search compares runs of one length.")
+            raise UserError(
+                f"--grid names {space.parameter}, but a search compares runs of one length: set it "
+                "with --gin_bindings."
+            )
     if len(flag_values.gin_files) > 1:
         raise UserError(
-            "--optuna searches one experiment: give --gin_files once, and a search of its own to each "
-            "of the others."
+            "--optuna searches one experiment: give --gin_files once, and search each of the "
+            "others with a command of its own."
         )
     if flag_values.trials is None:
         raise UserError("--trials is missing: say how many suggestions --optuna may make.")
     if flag_values.print_slurm:
         raise UserError(
-            "--print_slurm goes with a grid, not with --optuna: what it tries is not "
-            "known beforehand; run the search as a job, or on Ray."
+            "--print_slurm goes with a grid, not with --optuna: what a search tries is not known "
+            "beforehand. Run the search itself as a job, or run it on Ray."
         )
 
 
@@ -237,25 +246,29 @@ def _check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
 
         known = study.read(directory)
         again = (
-            f"; the study in {directory} was begun by `{known['commands'][0]}`, which goes on with it"
+            f"; the study in {directory} was begun by `{known['commands'][0]}`, which also resumes "
+            "it"
             if known and known["commands"]
             else ""
         )
         raise UserError(
-            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, once "
-            f"for each that is compared{again}."
+            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, "
+            f"and repeat the flag for each further one{again}."
         )
     for binding in flag_values.gin_bindings:
         if binding.partition("=")[0].strip() == "Runner.seed":
             raise UserError(
-                "--gin_bindings Runner.seed: name seeds with --seeds, such as --seeds 0:5."
+                "--gin_bindings cannot bind Runner.seed: name seeds with --seeds, such as --seeds "
+                "0:5."
             )
     if flag_values.output and not flag_values.print_slurm:
-        raise UserError("--output goes with --print_slurm only: a study's place is --base_dir.")
+        raise UserError(
+            "--output goes with --print_slurm only: a study's directory is named with --base_dir."
+        )
     if flag_values.print_slurm and (flag_values.parallel or flag_values.backend != "local"):
         raise UserError(
-            "--print_slurm leaves it to Slurm where and how many trials run: leave out --backend and "
-            "--parallel."
+            "With --print_slurm, Slurm decides where trials run and how many at once: leave out "
+            "--backend and --parallel."
         )
     for name in ("trials", "optuna_seed"):
         if flag_values[name].value is not None and not flag_values.optuna:
@@ -282,7 +295,7 @@ def _print_slurm(
     run_directory.check_output(output)
     with run_directory.written_aside(output) as aside:
         aside.write_text(text, encoding="utf-8")
-    print(f"written to {output}; submit it by `sbatch {shlex.quote(str(output))}`")
+    print(f"written to {output}; submit it with `sbatch {shlex.quote(str(output))}`")
     return 0
 
 
@@ -327,16 +340,18 @@ def _search(
         view.say,
     )
     backend = _backend(flag_values, directory, examined)
-    _say(f"A search of {_several(flag_values.trials, 'suggestion')}; {backend.describe()}.")
+    suggestions = _several(flag_values.trials, "suggestion")
+    _say(f"A search of {suggestions}; trials run {backend.describe()}.")
     if search.begun():
-        _say(f"It goes on. {search.summary()}")
+        _say(f"The search goes on after {search.summary()}")
     conductor = Conductor(directory, search, backend, view)
     conductor.run()
     _say(search.summary())
     if conductor.signal is None and (directory / BEST).is_file():
         fresh = max(seeds) + 1
         print(
-            f"The best suggestion is {directory / BEST}. Next, with seeds that it was not chosen by:"
+            f"The best suggestion is in {directory / BEST}. Next, train it with seeds that it was "
+            "not chosen by:"
         )
         print(
             "  dopamine-lite sweep --base_dir runs/best --gin_files "
@@ -367,7 +382,8 @@ def _tell(flag_values: flags.FlagValues, directory: Path, conductor: Conductor) 
     failed = [result for result in conductor.results if result.failure is not None]
     if conductor.signal is not None:
         _say(
-            "Stopped; the same command goes on, and every trial ends as if it had not been stopped."
+            "Stopped. The same command goes on, and every trial then ends as if it had not been "
+            "stopped."
         )
         return 128 + conductor.signal
     for result in failed:

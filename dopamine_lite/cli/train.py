@@ -1,4 +1,4 @@
-"""`dopamine-lite train`: runs an experiment, or resumes the run that its directory holds."""
+"""`dopamine-lite train`: runs an experiment, or resumes the run in its directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dopamine_lite.runner.directory import check_place_for_run, is_run
 if TYPE_CHECKING:
     from dopamine_lite.runner.runner import Runner
 
-SUMMARY = "Runs an experiment; resumes it, exactly, where its directory holds a run."
+SUMMARY = "Runs an experiment, or resumes it exactly if its directory already holds a run."
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -32,17 +32,21 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "a binding that replaces the gin file's, such as DQNAgent.gamma=0.95",
+        "a binding that replaces one of the gin file, such as DQNAgent.gamma=0.95",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "seed", None, "the same as the binding Runner.seed", lower_bound=0, flag_values=flag_values
+        "seed",
+        None,
+        "seed of the run, the same as the binding Runner.seed",
+        lower_bound=0,
+        flag_values=flag_values,
     )
     flags.DEFINE_string(
         "from_run",
         None,
-        "the directory of a run whose agent's weights the new run begins with; D@400: as they were "
-        "at agent step 400. The same as the binding Runner.from_run",
+        "directory of a run whose agent's weights the new run begins with; D@400 takes the weights "
+        "at agent step 400; the same as the binding Runner.from_run",
         flag_values=flag_values,
     )
     run_directory.define_import(flag_values)

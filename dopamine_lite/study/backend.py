@@ -1,4 +1,4 @@
-"""What carries trials out: the interface of every backend, and a trial as a process."""
+"""What runs trials: the interface of every backend, and a trial as a process."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ class Backend(Protocol):
     """A place where trials run, each as `dopamine-lite train` in a process of its own."""
 
     def describe(self) -> str:
-        """What it is and how many trials it runs at once, in words."""
+        """How many trials run at once and where, in words: "2 at once on this machine"."""
 
     def has_room(self) -> bool:
         """Whether `start` may be called now."""
 
     def start(self, trial: Trial) -> None:
-        """Begins a trial, or goes on with it."""
+        """Starts a trial, or resumes it."""
 
     def ended(self, seconds: float) -> list[tuple[Trial, int]]:
         """The trials that have ended since the last call, each with its process's exit status as a
-        shell reports it; waits for one, but no longer than `seconds`."""
+        shell reports it. Waits for one to end, but no longer than `seconds`."""
 
     def stop(self) -> None:
-        """Asks every trial to stop at its next safe point; `ended` tells when it has."""
+        """Asks every trial to stop at its next safe point; `ended` returns it once it has."""
 
     def kill(self) -> None:
-        """Ends every trial at once; nothing more is heard of them."""
+        """Ends every trial at once; `ended` returns none of them."""
 
     def close(self) -> None:
-        """Lets go of what the backend holds; no trial runs any more."""
+        """Releases what the backend holds. Called when no trial is running any more."""
 
 
 def start_process(
     arguments: Sequence[str], output: Path, variables: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Starts `dopamine-lite` with `arguments`, which stops at a safe point should this process end.
+    """Starts `dopamine-lite` with `arguments`; it stops at a safe point if this process ends.
 
     Args:
-      arguments: of the command line, without the program.
-      output: the file that what it prints is added to.
-      variables: the process's environment; None: as this one's.
+      arguments: the command line, without the program's name.
+      output: the file that its output is appended to.
+      variables: the environment variables of the new process; None: those of this process.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     parent = os.getpid()

@@ -1,4 +1,4 @@
-"""Carries a study out: starts trials where there is room, watches them, tells how each ended."""
+"""Carries a study out: starts trials when there is room, watches them, says how each ended."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Result:
     """How a trial ended.
 
     Attributes:
-      failure: what went wrong, in a sentence; None: nothing.
-      interrupted: it was stopped at a safe point, for all trials to end.
+      failure: what went wrong, in a sentence; None if nothing did.
+      interrupted: whether it was stopped at a safe point because a signal stops all trials.
     """
 
     trial: Trial
@@ -64,7 +64,7 @@ class Running:
         return time.monotonic() - self.began
 
     def seconds_left(self) -> float | None:
-        """Of this trial at its pace so far, evaluations included; None: not known yet."""
+        """The time left at this trial's pace so far, evaluations included; None if not known yet."""
         done = self.steps - self.first_steps
         if done <= 0:
             return None
@@ -75,25 +75,25 @@ class Source(Protocol):
     """Where trials come from: a list, or a search that learns from how they end."""
 
     def next(self) -> Trial | None:
-        """A trial to start; None: there is none now."""
+        """A trial to start now; None if there is none at the moment."""
 
     def watch(self) -> None:
-        """Called again and again while trials run."""
+        """Called repeatedly while trials run."""
 
     def ended(self, result: Result) -> None:
-        """A trial has ended; it may have failed, or been interrupted."""
+        """Called when a trial has ended, also if it failed or was interrupted."""
 
     def left(self) -> int:
         """How many trials have not been started yet."""
 
 
 class View(Protocol):
-    """Shows how a study goes."""
+    """Shows the progress of a study."""
 
     def say(self, sentence: str) -> None: ...
 
     def show(self, running: list[Running], finished: int, left: int) -> None:
-        """Where everything is; call it as often as you like."""
+        """Shows the progress of every running trial; may be called as often as one likes."""
 
     def close(self) -> None: ...
 
@@ -121,14 +121,14 @@ class Conductor:
     """Carries out the trials of a study.
 
     Args:
-      study: its directory.
-      source: of the trials.
-      backend: that they run on.
-      view: that shows them.
+      study: the study's directory.
+      source: where the trials come from.
+      backend: where they run.
+      view: what shows their progress.
 
     Attributes:
-      results: of the trials that have ended, in that order.
-      signal: the first that arrived; None: none has.
+      results: the results of the trials that have ended, in the order in which they ended.
+      signal: the number of the first signal that arrived; None if none has.
     """
 
     def __init__(self, study: Path, source: Source, backend: Backend, view: View):
@@ -144,7 +144,7 @@ class Conductor:
         self.signal: int | None = None
 
     def run(self) -> None:
-        """Until every trial has ended, or a signal has stopped them."""
+        """Runs trials until every one has ended, or until a signal has stopped them."""
         with self._caught_signals(), contextlib.closing(self._view):
             try:
                 while self._start() or self._running:
@@ -190,7 +190,7 @@ class Conductor:
                 self._busy.append(trial)
                 if not again:
                     self._view.say(
-                        f"{trial.name}: another process still runs it; it is waited for."
+                        f"{trial.name}: another process still runs it; waiting for that to end."
                     )
                 continue
             self._begin(trial)
@@ -249,7 +249,7 @@ class Conductor:
 
 
 def look(directory: Path) -> Progress:
-    """How far a run has come; what cannot be read counts as nothing, for `train` says what is wrong."""
+    """How far a run has come. What cannot be read counts as nothing: `train` says what is wrong."""
     try:
         return progress(directory)
     except UserError:
@@ -262,7 +262,7 @@ def done(run: Progress, trial: Trial) -> bool:
 
 
 def last_return(run: Progress) -> float | None:
-    """Of the last evaluation, or of training where there is none."""
+    """The return of the last evaluation, or of training if there was no evaluation."""
     for phase in ("eval", "train"):
         value = (run.records[-1].get(phase) or {}).get("average_return") if run.records else None
         if value is not None:

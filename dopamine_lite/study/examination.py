@@ -1,6 +1,6 @@
-"""What trials are, found in a process of its own before the first of them starts.
+"""What the trials of a study need, found out in a process of its own before the first of them starts.
 
-Building an experiment takes TensorFlow, and is the one way to know that a configuration holds: that
+Building an experiment takes TensorFlow, and is the only way to know that a configuration is valid: that
 every name in it exists, that something uses every binding, that the environment and the agent fit
 together. Each variant of a study is built once; nothing is written.
 """
@@ -34,11 +34,11 @@ _CODE = (
 
 @dataclass(frozen=True)
 class Needs:
-    """What a trial takes of a machine.
+    """What a trial needs of a machine.
 
     Attributes:
-      threads: of TensorFlow.
-      memory: bytes, at the most that is known beforehand.
+      threads: the number of TensorFlow's threads.
+      memory: bytes, the most that it will need as far as this is known beforehand.
     """
 
     threads: int
@@ -47,7 +47,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found of a variant."""
+    """What was found out about a variant."""
 
     variant: Variant  # with the threads that were given to it
     iterations: int
@@ -63,14 +63,14 @@ def examine(
     """Builds each variant once.
 
     Args:
-      study: directory of the study; runs in there have to be of the same experiments.
-      variants: to examine.
-      seeds: of each.
-      threads: of TensorFlow in each trial; None: what the configuration says, else 1. Results
-        depend on it, so it is never taken from the machine.
+      study: the study's directory; runs that are in it already must be of the same experiments.
+      variants: the configurations to examine.
+      seeds: the seeds of each variant.
+      threads: the number of TensorFlow's threads in each trial; None: the number in the configuration,
+        else 1. Results depend on it, so it is never taken from the machine.
 
     Raises:
-      UserError: a configuration does not hold, or a run that is there is of another experiment.
+      UserError: a configuration is not valid, or a run in the directory is of another experiment.
     """
     questions = {
         "study": str(study),
@@ -85,8 +85,8 @@ def examine(
         status = subprocess.run(command, stdin=subprocess.DEVNULL, process_group=0).returncode
         if not answered.exists():
             raise UserError(
-                f"The configurations could not be examined (exit status {status}): what went wrong is "
-                "said above."
+                f"The configurations could not be checked (exit status {status}): the reason is "
+                "printed above."
             )
         answers = json.loads(answered.read_text())
     if "refused" in answers:
@@ -108,7 +108,7 @@ def examine(
 
 
 def trials(examined: Sequence[Examined], seeds: Sequence[int]) -> list[Trial]:
-    """Every variant with every seed: the first seed of all, then the next, to compare early."""
+    """Every variant with every seed: first the first seed of all, so that they compare early."""
     return [
         Trial(each.variant, seed, each.iterations, each.agent_steps)
         for seed in seeds

@@ -1,4 +1,4 @@
-"""What --grid and --seeds say: the values of parameters to cross, spaces to search, and seeds."""
+"""What --grid and --seeds mean: values of parameters to cross, spaces to search, and seeds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EXAMPLE_OF_SPACE = "--grid 'DQNAgent.gamma=uniform(0.9,0.999)'"
 
 @dataclass(frozen=True)
 class Values:
-    """A parameter and what it is bound to in turn, as gin text."""
+    """A parameter and the values that it is bound to in turn, as gin text."""
 
     parameter: str
     values: tuple[str, ...]
@@ -42,7 +42,7 @@ class Space:
 
     Attributes:
       kind: one of `SPACES`.
-      arguments: as gin text; numbers, except for those of "choice".
+      arguments: the arguments of the space as gin text: numbers, or any values for "choice".
     """
 
     parameter: str
@@ -54,10 +54,10 @@ class Space:
 
 
 def axes(texts: Iterable[str]) -> list[Values | Space]:
-    """What each --grid says.
+    """What each --grid means.
 
     Raises:
-      UserError: one cannot be read, names no value or one twice, or a parameter comes twice.
+      UserError: a text cannot be read, names no value or a value twice, or two name one parameter.
     """
     found = [_axis(text) for text in texts]
     for parameter, times in Counter(axis.parameter for axis in found).items():
@@ -67,17 +67,17 @@ def axes(texts: Iterable[str]) -> list[Values | Space]:
 
 
 def crossed(axes_of_values: Sequence[Values]) -> list[dict[str, str]]:
-    """Every combination of the values, each from parameter to gin text; one, empty, of no axes."""
+    """Every combination of the values, each a dict from parameter to gin text; {} alone for no axes."""
     names = [axis.parameter for axis in axes_of_values]
     every = itertools.product(*(axis.values for axis in axes_of_values))
     return [dict(zip(names, values, strict=True)) for values in every]
 
 
 def seeds(text: str) -> list[int]:
-    """What --seeds says: "0:5" is 0, 1, 2, 3, 4; "0,3,7" these; "0:3,10:12" both ranges.
+    """What --seeds means: "0:5" is 0, 1, 2, 3, 4; "0,3,7" these three; "0:3,10:12" both ranges.
 
     Raises:
-      UserError: it cannot be read, is empty or names a seed twice.
+      UserError: the text cannot be read, is empty or names a seed twice.
     """
     found: list[int] = []
     for part in map(str.strip, text.split(",")):
@@ -87,20 +87,20 @@ def seeds(text: str) -> list[int]:
         match = _RANGE.fullmatch(part)
         if match is None:
             raise UserError(
-                f"--seeds {text!r} cannot be read at {part!r}: write a range such as 0:10, which is 0 "
-                "to 9, or a list such as 0,3,7."
+                f"--seeds {text!r} cannot be read at {part!r}: write a range such as 0:10, which "
+                "means 0 to 9, or a list such as 0,3,7."
             )
         begin, end = int(match[1]), int(match[2])
         if end <= begin:
-            raise UserError(f"--seeds {part} is empty: the end, {end}, is not part of a range.")
+            raise UserError(f"--seeds {part} is empty: the end of a range, {end}, is not included.")
         if end - begin > _MOST_SEEDS:
-            raise UserError(f"--seeds {part} are more than {_MOST_SEEDS:,}: write fewer.")
+            raise UserError(f"--seeds {part} names more than {_MOST_SEEDS:,} seeds: write fewer.")
         found += range(begin, end)
     twice = [str(seed) for seed, times in Counter(found).items() if times > 1]
     if twice:
         raise UserError(
-            f"--seeds {text} names {', '.join(twice[:5])} more than once: a seed is one run, write it "
-            "once."
+            f"--seeds {text} names {', '.join(twice[:5])} more than once: each seed is one run, so "
+            "write it once."
         )
     return found
 
@@ -113,14 +113,16 @@ def _axis(text: str) -> Values | Space:
         )
     parameter, content = match.groups()
     if parameter.rpartition("/")[2] == "Runner.seed":
-        raise UserError("--grid Runner.seed: name seeds with --seeds, such as --seeds 0:10.")
+        raise UserError(
+            "--grid cannot bind Runner.seed: name seeds with --seeds, such as --seeds 0:10."
+        )
     space = _SPACE.fullmatch(content)
     if space is not None:
         return _space(parameter, space[1], _elements(space[2], text))
     if not (content.startswith("[") and content.endswith("]")):
         raise UserError(
             f"--grid {text!r} gives {parameter} no list: write its values in brackets, such as "
-            f"{_EXAMPLE}; one value for all trials is --gin_bindings."
+            f"{_EXAMPLE}; a single value for all trials goes into --gin_bindings."
         )
     values = [_canonical(value, text) for value in _elements(content[1:-1], text)]
     if not values:
@@ -135,8 +137,8 @@ def _space(parameter: str, kind: str, arguments: list[str]) -> Space:
     written = f"{parameter}={kind}({','.join(arguments)})"
     if kind not in SPACES:
         raise UserError(
-            f"--grid '{written}': there is no search space {kind}, the spaces are {', '.join(SPACES)}; "
-            f"such as {_EXAMPLE_OF_SPACE}."
+            f"--grid '{written}': there is no search space {kind}: choose one of "
+            f"{', '.join(SPACES)}, such as {_EXAMPLE_OF_SPACE}."
         )
     values = tuple(_canonical(argument, written) for argument in arguments)
     if kind == "choice":
@@ -150,10 +152,8 @@ def _space(parameter: str, kind: str, arguments: list[str]) -> Space:
         )
     least, greatest = (ast.literal_eval(value) for value in values)
     if not least < greatest or (kind == "loguniform" and least <= 0):
-        positive = ", both above 0" if kind == "loguniform" else ""
-        raise UserError(
-            f"--grid '{written}': the first value has to be below the second{positive}."
-        )
+        positive = ", and both above 0" if kind == "loguniform" else ""
+        raise UserError(f"--grid '{written}': the first value must be below the second{positive}.")
     return Space(parameter, kind, values)
 
 

@@ -1,4 +1,4 @@
-"""Trials as processes of this machine, as many at once as its cores and memory allow."""
+"""Trials as processes on this machine, as many at once as its cores and memory allow."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class LocalBackend:
     """Runs at most `parallel` trials at once.
 
     Args:
-      study: its directory.
-      needs: of its trials; the greatest decide how many run at once.
-      parallel: trials at once; None: as many as cores and memory allow.
+      study: the study's directory.
+      needs: what its trials need; the greatest needs decide how many run at once.
+      parallel: the number of trials at once; None: as many as cores and memory allow.
     """
 
     def __init__(self, study: Path, needs: Iterable[Needs], parallel: int | None = None):

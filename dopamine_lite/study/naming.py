@@ -1,4 +1,4 @@
-"""Readable names of directories for experiments and for the values of parameters."""
+"""Readable directory names for experiments and for the values of parameters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _KEPT = 24
 
 
 def experiments(groups: Sequence[Sequence[str]]) -> list[str]:
-    """A name for each group of gin files that make one experiment; different ones differ.
+    """A name for each group of gin files that make one experiment; no two names are the same.
 
-    A packaged file is known by its whole name, "dqn_cartpole", another by its own, and by its
-    directory's where it has to be.
+    A packaged file is named by its whole path in the package, "dqn_cartpole", any other file by its own
+    name, with its directory's name before it where that alone would not be unique.
     """
     names = ["+".join(_file(name, parents=0) for name in group) for group in groups]
     return [
@@ -30,9 +30,9 @@ def experiments(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def short_parameters(parameters: Sequence[str]) -> dict[str, str]:
-    """Each parameter's last part, "learning_rate"; the whole where two parameters share that.
+    """Each parameter's last part, "learning_rate", or the whole name where two share the last part.
 
-    "seed" is that of the run alone.
+    "seed" always means the run's seed.
     """
     last = [parameter.rpartition(".")[2] for parameter in parameters]
     shared = {name for name, times in Counter([*last, "seed"]).items() if times > 1}
@@ -43,13 +43,13 @@ def short_parameters(parameters: Sequence[str]) -> dict[str, str]:
 
 
 def values(bound: Mapping[str, str]) -> str:
-    """ "learning_rate=0.001,update_period=4" of what each parameter is bound to as gin text."""
+    """ "learning_rate=0.001,update_period=4", from the gin text that each parameter is bound to."""
     short = short_parameters(list(bound))
     return ",".join(f"{short[parameter]}={value(text)}" for parameter, text in bound.items())
 
 
 def value(text: str) -> str:
-    """The gin value `text` in letters that need no quotes; a long one with a digest."""
+    """The gin value `text` in letters that need no quotes; a long text is cut and gets a digest."""
     try:
         meant = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -35,14 +35,14 @@ class RayBackend:
     and the run goes on from its newest checkpoint.
 
     Args:
-      study: its directory, by a path that means the same on every node.
-      needs: of its trials; the greatest are asked for.
-      address: of the cluster; None: a Ray of its own on this machine.
-      cpus: that a trial reserves; None: as many as it has threads.
-      gpus: that a trial reserves, which may be a part of one.
+      study: the study's directory, by a path that means the same on every node.
+      needs: what its trials need; every trial reserves the greatest needs.
+      address: the address of the cluster; None: Ray is started on this machine.
+      cpus: the number of CPUs that a trial reserves; None: as many as it has threads.
+      gpus: the number of GPUs that a trial reserves; it may be a fraction, such as 0.5.
 
     Raises:
-      UserError: the cluster cannot be reached, or has no node for a trial.
+      UserError: the cluster cannot be reached, or none of its nodes is large enough for a trial.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class RayBackend:
         )
 
     def describe(self) -> str:
-        where = self._address or "a Ray of its own on this machine"
+        where = (
+            f"the Ray cluster {self._address}" if self._address else "Ray, started on this machine"
+        )
         return f"{self._slots()} at once on {where} ({self._in_words()} each)"
 
     def _in_words(self) -> str:
@@ -162,8 +164,8 @@ def _check_address(address: str) -> None:
     """Raises UserError where nothing answers, for which Ray itself waits minutes."""
     if address.startswith("ray://"):
         raise UserError(
-            f"--ray_address {address} is that of a client: give this command on a node of the cluster, "
-            "with --ray_address auto, where the study's directory is."
+            f"--ray_address {address} is an address for Ray's clients: give this command on a node "
+            "of the cluster, where the study's directory is, with --ray_address auto."
         )
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
@@ -188,12 +190,12 @@ def _train(
     """Runs a trial in a worker; returns the exit status of its process.
 
     Args:
-      arguments: of the command line.
-      directory: of the run.
+      arguments: the command line, without the program's name.
+      directory: the run's directory.
       output: the file for what it prints.
-      stop_sign: the file that comes when all trials are to stop.
+      stop_sign: the path of a file that is created when all trials are to stop.
       here: the directory to work in.
-      variables: of the environment, as they are where the study is carried out; None: not set.
+      variables: environment variables as they are where the study is carried out; None: not set.
     """
     environment = {name: value for name, value in os.environ.items() if name not in variables}
     environment |= {name: value for name, value in variables.items() if value is not None}

@@ -2,11 +2,12 @@
 
 A suggestion is one setting of the searched parameters, and its runs, one for each seed, are trials of
 the study. The first seed runs alone: at the end of each of its iterations Optuna is told the evaluation
-return and may prune the suggestion. The other seeds follow where it was not pruned, and after each of
-them it may still be. A suggestion's score is the mean over all seeds of the last evaluation's return.
+return and may prune the suggestion. The other seeds follow if it was not pruned, and it may still be
+pruned after each of them. A suggestion's score is the mean over all seeds of the last evaluation's
+return.
 
-All that Optuna knows lies in search.journal in the study's directory, and what it suggests is drawn from
-a generator of the suggestion's number; so a search that is killed goes on as if it had not been.
+Everything that Optuna knows is in search.journal in the study's directory, and each suggestion is drawn
+by a generator seeded with its number, so a search that is killed goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -68,9 +69,9 @@ class Base:
     """What all suggestions have in common.
 
     Attributes:
-      examined: the experiment, without what is searched.
-      seeds: of each suggestion.
-      spaces: that are searched.
+      examined: the experiment, without the parameters that are searched.
+      seeds: the seeds of each suggestion.
+      spaces: the spaces that are searched.
     """
 
     examined: Examined
@@ -79,7 +80,7 @@ class Base:
 
 
 def corners(base: Variant, spaces: Sequence[Space]) -> list[Variant]:
-    """Variants that try every end of every space and every choice, for examination alone."""
+    """Variants with every end of every space and every choice, only to be examined, not trained."""
     ends = {space.parameter: space.arguments for space in spaces}
     most = max(map(len, ends.values()))
     return [
@@ -99,7 +100,7 @@ def corners(base: Variant, spaces: Sequence[Space]) -> list[Variant]:
 
 
 def common(corner: Examined, spaces: Sequence[Space], seeds: Sequence[int]) -> Base:
-    """What suggestions share, by what was found of one of the `corners`."""
+    """What all suggestions have in common, from the examination of one of the `corners`."""
     searched = {space.parameter for space in spaces}
     variant = corner.variant
     return Base(
@@ -124,15 +125,15 @@ class Search:
     """Where the trials of a search come from.
 
     Args:
-      study: its directory.
-      base: of every suggestion.
-      suggestions: how many the search has when it is finished.
-      seed: of Optuna's sampler.
+      study: the study's directory.
+      base: what all suggestions have in common.
+      suggestions: the number of suggestions when the search is finished.
+      seed: the seed of Optuna's sampler.
       record: called with the trials of each suggestion before they start.
       say: called with a sentence on each suggestion that has ended.
 
     Raises:
-      UserError: the directory holds a search of something else.
+      UserError: the directory holds a search with other settings.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class Search:
             if before.get(name) != value:
                 raise UserError(
                     f"{self._study} holds another search ({name}: {before.get(name)} there, {value} "
-                    "now): give another --base_dir, or the same command to go on with it."
+                    "now): give another --base_dir, or the command of that search to go on with it."
                 )
         search.set_user_attr("search", now)
         return search
@@ -309,6 +310,9 @@ class Search:
             self._say(f"Suggestion {number} failed, and counts for nothing.")
         elif complete:
             score = suggestion_score(suggestion.scores)
+            if self._is_best(number, score):
+                # First: after a kill it would not be told again.
+                self._write_best(suggestion, score)
             self._search.tell(number, score)
             best = self._search.best_trial
             self._say(
@@ -316,14 +320,18 @@ class Search:
                 f"{'s' * (len(suggestion.scores) != 1)}; the best is {best.number} with "
                 f"{best.value:,.2f}."
             )
-            if best.number == number:
-                self._write_best(suggestion, score)
         elif suggestion.pruned:
             self._search.tell(number, state=states.PRUNED)
             self._say(f"Suggestion {number} is pruned.")
         else:
             return
         self._open.remove(suggestion)
+
+    def _is_best(self, number: int, score: float) -> bool:
+        """Whether a suggestion will be the best; of equal ones, the first is."""
+        complete = (self._optuna.trial.TrialState.COMPLETE,)
+        others = self._search.get_trials(deepcopy=False, states=complete)
+        return all((score, -number) > (each.value, -each.number) for each in others)
 
     def _write_best(self, suggestion: _Suggestion, score: float) -> None:
         """Writes the best suggestion as a gin file, which `train` takes."""
@@ -339,23 +347,26 @@ class Search:
         replace_file(self._study / BEST, ("\n".join(lines) + "\n").encode())
 
     def begun(self) -> bool:
-        """Whether there have been suggestions."""
+        """Whether there have been suggestions already."""
         return self._asked > 0
 
     def summary(self) -> str:
-        """What has become of the suggestions, in a sentence."""
+        """How many suggestions there are, how they ended and which is the best, in a sentence."""
         trials = self._search.get_trials(deepcopy=False)
         states = self._optuna.trial.TrialState
         complete, pruned, failed = (
             sum(each.state == state for each in trials)
             for state in (states.COMPLETE, states.PRUNED, states.FAIL)
         )
-        told = f"{len(trials)} suggestions: {complete} complete, {pruned} pruned, {failed} failed"
+        plural = "s" * (len(trials) != 1)
+        told = f"{len(trials)} suggestion{plural}"
+        told += f": {complete} complete, {pruned} pruned, {failed} failed"
         if not complete:
             return f"{told}."
         best = self._search.best_trial
         values = ", ".join(f"{name} = {value}" for name, value in best.params.items())
-        return f"{told}; the best is {best.number} ({values}) with a return of {best.value:,.2f}."
+        told += f"; the best is {best.number} ({values})"
+        return f"{told} with a return of {best.value:,.2f}."
 
 
 def suggestion_score(scores: dict[int, float]) -> float:
@@ -391,7 +402,10 @@ def _value(told: Any, space: Space) -> str:
     if space.kind == "choice":
         chosen = str(told.suggest_categorical(space.parameter, list(space.arguments)))
         if chosen not in space.arguments:
-            raise UserError(f"{JOURNAL} holds {chosen!r} for {space}: restore it from a copy.")
+            raise UserError(
+                f"{JOURNAL} holds {chosen!r} for {space}, which is none of its choices: restore it "
+                "from a copy."
+            )
         return chosen
     if space.kind == "int":
         return repr(told.suggest_int(space.parameter, *map(int, space.arguments)))

@@ -1,4 +1,4 @@
-"""A Slurm script for a study: an array job, each index of which is one trial."""
+"""A Slurm script for a study: an array job in which each index is one trial."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SCRIPT = """\
 #SBATCH --signal=B:TERM@{seconds}
 #SBATCH --output={output}
 #
-# {trials} trials, one for each index; `sbatch` options given on its command line replace those above,
-# such as --time, --partition, --gres and --array=0-{last}%8 for eight at once. A trial that is
-# preempted, or has come to its time limit, stops at a safe point and is put back into the queue; it then
-# goes on from its newest checkpoint and ends as if it had never been stopped.
+# {trials} trials, one for each index. Options on the command line of `sbatch`, such as --time,
+# --partition, --gres or --array=0-{last}%8 for eight at once, replace those above. A trial that is
+# preempted or reaches its time limit stops at a safe point and is put back into the queue. It then goes
+# on from its newest checkpoint and ends as if it had never been stopped.
 
 cd {here} || exit 1
 
@@ -53,12 +53,12 @@ exit "$status"
 
 
 def script(study: Path, trials: Sequence[Trial], needs: Sequence[Needs]) -> str:
-    """The script of `trials`; it runs them in the current directory.
+    """The script that runs `trials`, in the current directory.
 
     Args:
-      study: its directory.
-      trials: in the order of the indices, from 0.
-      needs: of the trials; the greatest are asked for.
+      study: the study's directory.
+      trials: the trials in the order of the indices, from 0.
+      needs: what the trials need; the script asks for the greatest needs.
     """
     return _SCRIPT.format(
         name=shlex.quote(study.absolute().name),

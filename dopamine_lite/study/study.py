@@ -38,12 +38,12 @@ _LENGTH = "Runner.num_iterations"  # a run may be made longer
 
 @dataclass(frozen=True)
 class Variant:
-    """One configuration of a study, of which every seed is a trial.
+    """One configuration of a study. With each seed it is one trial.
 
     Attributes:
-      name: of its directory in the study's, such as "dqn_cartpole/gamma=0.9".
-      gin_files: that make the experiment together, one loaded after another.
-      bindings: that are loaded after these.
+      name: its directory within the study's, such as "dqn_cartpole/gamma=0.9".
+      gin_files: the files that make the experiment together, loaded one after another.
+      bindings: the bindings that are loaded after these files.
     """
 
     name: str
@@ -56,8 +56,8 @@ class Trial:
     """One run of a study.
 
     Attributes:
-      iterations: that it has when it is finished.
-      agent_steps: likewise.
+      iterations: the number of iterations when it is finished.
+      agent_steps: the number of agent steps when it is finished.
     """
 
     variant: Variant
@@ -77,7 +77,7 @@ class Trial:
         return study / self.variant.name / f"seed={self.seed}.txt"
 
     def arguments(self, study: Path) -> list[str]:
-        """The command line that begins this run or goes on with it."""
+        """The command line that begins this run or resumes it."""
         return [
             *("train", "--base_dir", str(self.directory(study))),
             *(word for name in self.variant.gin_files for word in ("--gin_files", name)),
@@ -92,9 +92,9 @@ def variants(
     """Every experiment with every combination of the axes' values.
 
     Args:
-      gin_files: an experiment each; files joined by commas make one together.
-      axes: with values only.
-      bindings: of all.
+      gin_files: one text for each experiment; files joined by commas make one experiment together.
+      axes: the parameters and their values.
+      bindings: the bindings of every variant.
 
     Raises:
       UserError: there is no such file, or an experiment is named twice.
@@ -104,7 +104,9 @@ def variants(
         raise UserError("--gin_files names no file: give a path or a packaged name.")
     twice = [",".join(group) for group, times in Counter(groups).items() if times > 1]
     if twice:
-        raise UserError(f"--gin_files {twice[0]} is given more than once: seeds are for repeats.")
+        raise UserError(
+            f"--gin_files {twice[0]} is given more than once: repeat a run with --seeds."
+        )
     found = []
     for group, name in zip(groups, naming.experiments(groups), strict=True):
         for bound in crossed(axes):
@@ -135,7 +137,7 @@ def _digest(variant: Variant) -> str:
 
 
 def check_place(directory: Path) -> None:
-    """Raises UserError where no study can be made or gone on with. Leaves nothing behind."""
+    """Raises UserError if no study can be made or resumed in `directory`. Leaves nothing behind."""
     if is_run(directory):
         raise UserError(
             f"{directory} holds a run: give a study a directory of its own with --base_dir."
@@ -144,18 +146,18 @@ def check_place(directory: Path) -> None:
         other = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
         if other:
             raise UserError(
-                f"{directory} holds other things ({min(other)}) and no study: give an empty or a new "
-                "directory."
+                f"{directory} holds other things ({min(other)}) and no study: name a new or an "
+                "empty directory with --base_dir."
             )
     check_writable(directory, f"give another --base_dir than {directory}")
 
 
 def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
-    """Writes study.json, or adds to it what it does not have.
+    """Writes study.json, or adds the trials and the command that it does not have.
 
     Raises:
-      UserError: the file is damaged, one of the trials is another there, or something is where a trial
-        belongs.
+      UserError: the file is damaged, it has a trial of the same name with other settings, or something
+        else is where a trial belongs.
     """
     for trial in trials:
         _check_way(directory, trial)
@@ -166,7 +168,7 @@ def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
         before = entries.setdefault(trial.name, entry)
         if before["experiment"] != entry["experiment"]:
             raise UserError(
-                f"The trial {trial.name} of the study in {directory} has {_said(before)}, and this "
+                f"The trial {trial.name} of the study in {directory} has {_said(before)}, but this "
                 f"command gives it {_said(entry)}: give another --base_dir, or the same bindings."
             )
         entries[trial.name] = entry  # it may be longer now
@@ -188,18 +190,18 @@ def _check_way(directory: Path, trial: Trial) -> None:
 
 
 def read(directory: Path) -> dict[str, Any] | None:
-    """What study.json says; None where there is none.
+    """The content of study.json; None if there is no such file.
 
     Raises:
-      UserError: the file is damaged or of another version of dopamine_lite.
+      UserError: the file is damaged, or another version of dopamine_lite wrote it.
     """
     path = directory / FILE
     try:
         known = strict_json.expect(dict, strict_json.read(path))
         if known.get("schema") != _SCHEMA:
             raise UserError(
-                f"{path} has schema {known.get('schema')}, this dopamine_lite reads {_SCHEMA}: use the "
-                "version that the study was begun with."
+                f"{path} has schema {known.get('schema')}, but this dopamine_lite reads {_SCHEMA}: "
+                "use the version that the study was begun with."
             )
         for command in strict_json.expect(list, known["commands"]):
             strict_json.expect(str, command)
@@ -213,8 +215,8 @@ def read(directory: Path) -> dict[str, Any] | None:
     except (KeyError, ValueError) as error:
         problem = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise UserError(
-            f"{path} is damaged ({problem}): restore it, or move it away; the runs are not touched "
-            "and the same command goes on with them."
+            f"{path} is damaged ({problem}): restore it from a copy, or move it away. The runs are "
+            "not touched, and the same command goes on with them."
         ) from error
     return dict(known)
 
@@ -250,8 +252,8 @@ def in_one_process(directory: Path) -> Iterator[None]:
         lock = lock_directory(directory, lambda _: None)
     except UserError as error:
         raise UserError(
-            f"Another process carries out the study in {directory}: wait until it has ended, or stop "
-            "it, for this one to go on."
+            f"Another process is carrying out the study in {directory}: wait until it has ended, "
+            "or stop it, and give this command again."
         ) from error
     try:
         yield

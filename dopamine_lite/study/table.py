@@ -1,4 +1,4 @@
-"""How a study goes: a live table at a terminal, plain lines elsewhere."""
+"""The progress of a study: a live table at a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Lines:
-    """A line for everything that happens, and one a minute on where the trials are."""
+    """Prints a line for everything that happens, and one a minute on the progress of the trials."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -44,7 +44,7 @@ class Lines:
 
 
 class LiveTable:
-    """The running trials in a table below what has been said."""
+    """Shows the running trials in a table below the sentences that have been printed."""
 
     def __init__(self, stream: TextIO):
         self._console = rich.console.Console(file=stream)
@@ -78,7 +78,7 @@ class LiveTable:
 
 
 def make_view(stream: TextIO | None = None) -> View:
-    """The view for `stream`, by default stderr: a table if it is a terminal that can."""
+    """The view for `stream`, by default stderr: a live table if it is a terminal that can show one."""
     stream = sys.stderr if stream is None else stream
     if stream is None:
         return Lines(open(os.devnull, "w"))

@@ -113,12 +113,12 @@ def test_groups_by_choice(make_run, tmp_path):
     chosen, sentences = told(analysis.select, runs, by=["DQNAgent.gamma"])
     assert list(chosen.runs["group"]) == ["gamma=0.9", "gamma=0.9", "gamma=0.5"]
     assert any(
-        "differ in DQNAgent.learning_rate and are taken as one" in line for line in sentences
+        "differ in DQNAgent.learning_rate, but are taken as one" in line for line in sentences
     )
     assert list(analysis.group_names(runs.runs, ["agent"])) == ["DQN"] * 3
     with pytest.raises(UserError, match=r"did you mean DQNAgent\.gamma"):
         analysis.group_names(runs.runs, ["DQNAgent.gama"])
-    with pytest.raises(UserError, match="not by the seed"):
+    with pytest.raises(UserError, match="cannot be grouped by their seed"):
         analysis.group_names(runs.runs, ["seed"])
 
 
@@ -126,7 +126,7 @@ def test_a_seed_counts_once(make_run, tmp_path):
     make_run("a", 1, DQNAgent__gamma=0.9)
     make_run("b", 1, DQNAgent__gamma=0.9)
     with pytest.raises(
-        UserError, match=r"Seed 1 is there 2 times in the group DQN .*leave one out"
+        UserError, match=r"Seed 1 occurs 2 times in the group DQN .*leave out all but"
     ):
         analysis.select(analysis.load_runs(tmp_path))
     make_run("c", 2, DQNAgent__gamma=0.5)
@@ -145,7 +145,8 @@ def test_protocols_that_differ(make_run, tmp_path):
         analysis.select(runs)
     chosen, sentences = told(analysis.select, runs, across_protocols=True)
     assert list(chosen.runs["group"]) == ["DQN [frame_skip 4]", "DQN [frame_skip 5]", "DQN"]
-    assert any("do not compare as they stand: frame_skip 4; frame_skip 5" in s for s in sentences)
+    said = "cannot be compared directly: frame_skip 4; frame_skip 5"
+    assert any(said in sentence for sentence in sentences)
 
 
 def test_long_protocols_are_called_by_a_letter(make_run, tmp_path):
@@ -162,10 +163,12 @@ def test_sentences_on_what_may_mislead(make_run, tmp_path):
     make_run("b", 1, iterations=((100, 1.0, 2.0),))
     _, sentences = told(analysis.select, analysis.load_runs(tmp_path))
     said = " ".join(sentences)
-    assert "unequal length in agent steps, each counts by its own end: DQN in CartPole-v1" in said
+    assert "different agent steps, and each is scored at its own end: DQN in CartPole-v1" in said
     assert "(100 to 200)" in said
     assert "different commits of dopamine_lite" in said
-    assert "No interval with fewer than 3 seeds" in said and "DQN in CartPole-v1 (2)" in said
+    assert (
+        "There is no interval for fewer than 3 seeds" in said and "DQN in CartPole-v1 (2)" in said
+    )
 
 
 def test_scores(make_run, tmp_path):
@@ -332,7 +335,7 @@ def test_a_table_of_runs_is_runs_and_a_reference(tmp_path):
     reference = analysis.load_reference(path)
     training = reference[reference["metric"] == "training return"].iloc[0]
     assert (training["value"], training["std"], training["runs"]) == (1.0, 1.0, 3.0)
-    for text, sentence in (("a,b\n1,2\n", "no table of runs"), ("", "no CSV file")):
+    for text, sentence in (("a,b\n1,2\n", "not a table of runs"), ("", "not a CSV file")):
         path.write_text(text)
         with pytest.raises(UserError, match=sentence):
             analysis.load_runs(path)

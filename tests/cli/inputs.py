@@ -65,9 +65,9 @@ TABLE = {
     ),
     "base_dir too long": (
         "train --base_dir {tmp}/" + 300 * "x" + " --gin_files {random.gin}",
-        "give a shorter one",
+        "give a shorter name",
     ),
-    "gin file too long": (TRAIN + 300 * "x", "give a shorter one"),
+    "gin file too long": (TRAIN + 300 * "x", "give a shorter name"),
     "wrong environment": (
         TRAIN + "{random.gin}" + BINDING + "create_environment.id='CartPool-v1'",
         "CartPole-v1",
@@ -213,7 +213,7 @@ TABLE = {
     ),
     "film without a speed": (
         "record --base_dir {tmp}/random --output {tmp}/film.gif --fps nan",
-        "--fps=nan is no number",
+        "--fps=nan is not a number",
     ),
     "film too fast": ("record --base_dir {tmp}/random --output {tmp}/f.gif --fps 1e9", "--fps=1e9"),
     "film backwards": ("record --base_dir {tmp}/random --output {tmp}/f.gif --fps -1", "--fps=-1"),
@@ -227,12 +227,12 @@ TABLE = {
     "plot of nobody": ("plot --base_dir ~nosuchuser/x --output {tmp}/x.png", "~nosuchuser"),
     "base_dir below a device": (
         "train --base_dir /dev/null/x --gin_files {random.gin}",
-        "--base_dir /dev/null/x is no directory: /dev/null is a file.",
+        "--base_dir /dev/null/x is not a directory: /dev/null is a file.",
     ),
     "base_dir is a device": ("train --base_dir /dev/null --gin_files {random.gin}", "is a file"),
     "output below a device": (
         "evaluate --base_dir {tmp}/random --output /dev/null/x",
-        "Cannot write /dev/null/x: /dev/null is a file.",
+        "Cannot write /dev/null/x: /dev/null is a file, not a directory.",
     ),
     "base_dir with a null": ("train --base_dir a\0b --gin_files {random.gin}", "is no path"),
     "gin file with a null": (TRAIN + "a\0b", "is no path"),
@@ -299,7 +299,7 @@ TABLE = {
     ),
     "export to a directory that is there": (
         "export --base_dir {tmp}/random --output {tmp}",
-        "{tmp} is there already",
+        "{tmp} already exists",
     ),
     "export of no network": (
         "export --base_dir {tmp}/random --output {tmp}/policy",

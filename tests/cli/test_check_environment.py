@@ -33,23 +33,23 @@ def test_one_that_keeps_to_the_rules(cli):
     assert shown.status == 0 and shown.err == "", shown.err
     lines = unfilled(shown.out).splitlines()
     assert lines[0] == "CartPole-v1 with random legal actions: 2 streams, 300 agent steps, seed 0"
-    assert lines[-1] == "It keeps to what is asked of an environment: no violation, no warning."
+    assert lines[-1] == "It keeps the rules for environments: no violations, no warnings."
     for line in (
         "- Actions are Discrete(2).",
         "- An episode has at most 500 agent steps.",
         "- Every action is always legal: there are no action masks.",
-        "- Made anew with the same seed and given the same actions, it shows the same again.",
-        "- With another seed it shows something else.",
-        "- Streams side by side, given the same actions, differ.",
+        "- Created again with the same seed and given the same actions, it repeats itself.",
+        "- With a different seed it shows something different.",
+        "- Streams that are played at once differ even if they are given the same actions.",
         "- reset(seed=...) alone gives the same episode again.",
-        "- Observations stay as they were returned.",
-        "- It draws pictures of 600 x 400.",
+        "- Observations do not change after they have been returned.",
+        "- It draws pictures of 600 x 400 pixels.",
         "- Torsos that fit: MLP.",
     ):
         assert line in lines
     fitting = next(line for line in lines if line.startswith("- Agents that fit: "))
     assert "DQNAgent" in fitting and "PPOAgent" in fitting and "SarsaAgent" not in fitting
-    refusing = next(line for line in lines if "SarsaAgent do not:" in line)
+    refusing = next(line for line in lines if "SarsaAgent do not fit:" in line)
     assert "needs discrete observations" in refusing and "In call to" not in refusing
 
 
@@ -61,7 +61,7 @@ def test_continuous_actions_are_for_policies(checked):
     assert shown.status == 0
     said = unfilled(shown.out)
     assert "\n- Agents that fit: PPOAgent, RandomAgent, ReinforceAgent.\n" in said
-    assert "QRDQNAgent, RainbowAgent do not: C51Agent needs a discrete action space" in said
+    assert "QRDQNAgent, RainbowAgent do not fit: C51Agent needs a discrete action space" in said
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_violation_is_said_as_a_run_says_it(checked, entry_point, sentence):
     refused = checked(entry_point)
     assert refused.status == 2
     assert refused.err.startswith("dopamine-lite: Odd-v0") and sentence in refused.err
-    assert refused.err.count("\n") == 1 and "no violation" not in refused.out
+    assert refused.err.count("\n") == 1 and "no violations" not in refused.out
 
 
 def test_a_mistake_of_the_environments_keeps_its_traceback(checked):
@@ -111,8 +111,8 @@ def test_warnings_are_told_and_are_no_failure(checked):
     assert "reset(seed=...) alone" not in shown.out  # it follows from the first
     warnings = [line for line in unfilled(shown.out).splitlines() if line.startswith("Warning: ")]
     assert len(warnings) == 1
-    assert "Odd-v0 shows other observations from the first reset on" in warnings[0]
-    assert shown.out.endswith("no violation, 1 warning.\n")
+    assert "Odd-v0 shows different observations from the first reset on" in warnings[0]
+    assert shown.out.endswith("no violations, 1 warning.\n")
 
 
 @pytest.mark.exhaustive
@@ -136,7 +136,7 @@ def test_an_experiments_environment_is_checked_as_a_run_makes_it(cli):
         (("CartPole-v1", "--gin_files", "dqn/cartpole.gin"), "give one of them"),
         (("CartPole-v9",), "There is no environment 'CartPole-v9'"),
         (("no_such_module:X-v0",), "no_such_module"),
-        (("--gin_files", "atari/sticky.gin"), "bind no Runner.environment"),
+        (("--gin_files", "atari/sticky.gin"), "atari/sticky.gin binds no Runner.environment"),
         (("--gin_files", "dqn/atar.gin"), "There is no gin file 'dqn/atar.gin'"),
         (("CartPole-v1", "--steps", "0"), "--steps=0"),
         (

@@ -127,7 +127,7 @@ def test_an_agent(cli):
         "      Parts that fit: @NatureCNN, @DictTorso, @ImpalaCNN, @MLP, @MinAtarCNN, @SmallCNN.",
         "      Parts that fit: @QHead.",  # of four heads the one that it learns from
         "  DQNAgent.loss = 'huber'",
-        "Given by what makes it, not by gin: spec, seeds.",
+        "Passed by the code that creates it, not by gin: spec, seeds.",
     ):
         assert f"\n{line}\n" in shown.out, line
     assert "dqn/cartpole.gin" in shown.out and "ppo/" not in shown.out
@@ -184,16 +184,16 @@ def test_a_users_part_has_what_it_hands_on(cli, mine):
     [
         ((), "describe takes one NAME, not 0"),
         (("MLP", "QHead"), "describe takes one NAME, not 2"),
-        (("MLPP",), "There is no part and no config 'MLPP': did you mean MLP?"),
+        (("MLPP",), "There is no part or config named 'MLPP': did you mean MLP?"),
         (("rainbow",), "did you mean RainbowAgent or rainbow/"),
         (("dqn/cartpol.gin",), "did you mean dqn/cartpole.gin"),
-        (("CartPole-v1",), "`dopamine-lite check-environment CartPole-v1` tells"),
-        (("zzz",), "'zzz': `dopamine-lite list` shows what there is; --import MODULE makes"),
+        (("CartPole-v1",), "for an environment use `dopamine-lite check-environment CartPole-v1`"),
+        (("zzz",), "'zzz': `dopamine-lite list` shows all names; --import MODULE adds"),
         (
             ("MLP.hiden_units",),
             "MLP has no parameter hiden_units that can be bound: did you mean h",
         ),
-        (("MLP.seeds",), "MLP.seeds cannot be bound: what makes the part gives it."),
+        (("MLP.seeds",), "MLP.seeds cannot be bound: the code that creates the part passes it."),
         (("X", "--import", "no_such_module"), "There is no module no_such_module to import"),
     ],
 )

@@ -61,7 +61,7 @@ def test_mistakes(runs, cli, tmp_path):
     there.mkdir()
     for arguments, sentence in (
         (("dqn",), "--output is missing"),
-        (("dqn", "--output", there), "is there already"),
+        (("dqn", "--output", there), "already exists"),
         (("dqn", "--format", "keras", "--output", tmp_path / "a.h5"), "does not end in .keras"),
         (("random", "--output", tmp_path / "new"), "A RandomAgent has no network to export"),
     ):

@@ -83,8 +83,8 @@ def test_resumes_are_lines(gin_files, cli, tmp_path):
         line.strip().split(None, 1) for line in shown.out.splitlines() if " " in line.strip()
     )
     assert rows["resumed"] == "2 times"
-    assert rows["resumed.1"] == "2026-11-27 10:02 UTC at agent step 200 by commit abcdef0"
-    assert rows["resumed.2"] == "5 by commit abcdef0 and changes"
+    assert rows["resumed.1"] == "2026-11-27 10:02 UTC at agent step 200 with commit abcdef0"
+    assert rows["resumed.2"] == "5 with commit abcdef0 and local changes"
     assert "The version of numpy was" in shown.out and "9.9\\x1b[2J" in shown.out
     assert "\x1b" not in shown.out and "{" not in shown.out.partition("Provenance")[2]
     report = json.loads(cli("inspect", "--base_dir", run, "--json").out)
@@ -135,7 +135,7 @@ def test_a_damaged_segment_with_a_copy_is_told(runs, cli, tmp_path):
     assert shown.status == 0
     state = json.loads(shown.out)["checkpoints"]["state"]
     assert state.startswith(
-        f"intact by copies, with which the next `train` mends it: {segment.name}"
+        f"intact by copies, from which the next `train` repairs it: {segment.name}"
     )
     segment.with_name(f"{segment.name}.copy").unlink()
     assert cli("inspect", "--base_dir", run).status == 3

@@ -81,7 +81,7 @@ def test_output_is_a_regular_file_or_new(runs, cli, tmp_path, command, kind):
     ran = cli(command, "--base_dir", runs["dqn"], "--output", output, *options)
     assert ran.status == 2 and ran.err.count("\n") == 1
     said = "is a link" if output.is_symlink() else "is a directory"
-    assert f"{output} {'is no regular file' if kind == 'pipe' else said}" in ran.err
+    assert f"{output} {'is not a regular file' if kind == 'pipe' else said}" in ran.err
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert not target.exists() or target.read_text() == "mine"
 
@@ -98,5 +98,5 @@ def test_output_is_no_device(runs, cli, output):
 def test_a_saved_model_replaces_no_dangling_link(runs, cli, tmp_path):
     (tmp_path / "policy").symlink_to(tmp_path / "nowhere")
     ran = cli("export", "--base_dir", runs["dqn"], "--output", tmp_path / "policy")
-    assert ran.status == 2 and "is there already" in ran.err
+    assert ran.status == 2 and "already exists" in ran.err
     assert (tmp_path / "policy").is_symlink() and not (tmp_path / "nowhere").exists()

@@ -212,8 +212,8 @@ def test_no_place_for_temporary_files_is_a_sentence(cli, tmp_path, monkeypatch, 
         refused = cli("train", "--base_dir", tmp_path / "run", "--gin_files", gin_files["random"])
     assert refused.status == 2
     assert refused.err == (
-        "dopamine-lite: There is no directory for temporary files: set TMPDIR to one that can be "
-        "written to.\n"
+        "dopamine-lite: There is no directory for temporary files: set TMPDIR to a directory that "
+        "can be written to.\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -279,8 +279,8 @@ def exiting(tmp_path, monkeypatch) -> Callable[[str], list[str]]:
 @pytest.mark.parametrize(
     ("statement", "status", "said"),
     [
-        ("sys.exit(0)", 1, "ended the command by exit(0), before it was done"),
-        ("sys.exit(7)", 7, "ended the command by exit(7)"),
+        ("sys.exit(0)", 1, "called exit(0), which ended the command before it was done"),
+        ("sys.exit(7)", 7, "called exit(7), which ended the command"),
     ],
 )
 def test_an_exit_by_a_users_code_is_no_success(cli, exiting, statement, status, said):

@@ -80,10 +80,10 @@ def test_a_films_speed_is_the_environments_or_said_to_be_none(odd, tmp_path):
     for metadata in ({}, {"render_fps": None}):
         recorded = odd(drawn(PICTURE, **metadata), "record", "--output", film)
         assert recorded.status == 0, recorded.err
-        assert "30 pictures a second, for Odd-v0 names none as render_fps" in recorded.out
+        assert "30 pictures per second, because Odd-v0 has no render_fps" in recorded.out
         assert imageio.immeta(film, plugin="FFMPEG")["fps"] == 30
     recorded = odd(drawn(PICTURE, render_fps=12), "record", "--output", film)
-    assert "pictures a second" not in recorded.out
+    assert "pictures per second" not in recorded.out
     assert imageio.immeta(film, plugin="FFMPEG")["fps"] == 12
     for rate in ("fast", 0, -1, float("nan"), float("inf"), [30]):
         recorded = odd(drawn(PICTURE, render_fps=rate), "record", "--output", film)

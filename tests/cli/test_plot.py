@@ -50,8 +50,8 @@ def test_the_runs_below_a_directory(runs, cli, tmp_path):
     shown = cli("inspect", "--base_dir", tmp_path / "study")
     assert shown.status == 2
     assert shown.err == (
-        f"dopamine-lite: {tmp_path / 'study'} is no run itself (no config.gin), but has runs below it: "
-        f"name one of them, such as {begun}.\n"
+        f"dopamine-lite: {tmp_path / 'study'} is not a run itself (no config.gin), but has runs below "
+        f"it: name one of them, such as {begun}.\n"
     )
 
 

@@ -49,7 +49,7 @@ def test_what_the_page_says_of_runs_is_said_at_the_terminal(runs, cli, site, tmp
     ran = cli("report", directory, "--output", site)
     missing = f"1 of 2 trials of the study in {directory} have not begun, such as dqn/seed=1: "
     assert ran.status == 0 and missing in ran.out and missing in html.unescape(page(site))
-    assert "Protocols in CartPole-v1 differ, and numbers by them do not compare" in ran.out
+    assert "Protocols in CartPole-v1 differ, so their results cannot be compared" in ran.out
     assert missing in cli("compare", directory, "--across_protocols").err
 
 
@@ -75,7 +75,7 @@ def test_what_fails_leaves_the_earlier_report_as_it_was(runs, cli, site, tmp_pat
     copy = shutil.copytree(runs["dqn"], tmp_path / "damaged" / "a")
     shutil.copytree(runs["dqn"], tmp_path / "damaged" / "b")
     ran = cli("report", copy.parent, "--output", site)
-    assert ran.status == 2 and "Seed 0 is there 2 times" in ran.err
+    assert ran.status == 2 and "Seed 0 occurs 2 times" in ran.err
     assert files_below(site.parent) == before
 
 
@@ -88,12 +88,12 @@ def test_other_things_are_not_replaced(runs, cli, tmp_path, monkeypatch):
     for output, sentence in (
         (None, "--output is missing: name the page's directory"),
         ("", "--output is missing: name the page's directory"),
-        ("mine", "--output mine holds other things (thesis.tex) and no report alone"),
+        ("mine", "--output mine holds something that is not part of a report (thesis.tex)"),
         ("file", "--output file is a file: name a directory."),
-        ("file/site", "Cannot write file/site: file is a file."),
-        ("link", "--output link is a link, which is not written through."),
-        (".", "--output . is where you are: name a directory in it."),
-        (tmp_path.parent, "is where you are: name a directory in it."),
+        ("file/site", "Cannot write file/site: file is a file, not a directory."),
+        ("link", "--output link is a link, and links are not followed: name a directory."),
+        (".", "--output . is the current directory: name a directory in it."),
+        (tmp_path.parent, "is the current directory: name a directory in it."),
     ):
         given = () if output is None else ("--output", output)
         ran = cli("report", runs["dqn"], *given)
@@ -104,7 +104,7 @@ def test_other_things_are_not_replaced(runs, cli, tmp_path, monkeypatch):
 
 def test_mistakes_in_what_is_reported_on(runs, cli, site, tmp_path):
     for arguments, sentence in (
-        ((), "A directory is missing: name one with runs"),
+        ((), "A directory is missing: name a directory with runs"),
         ((tmp_path / "nowhere",), "There is no "),
         ((tmp_path,), "There is no run in or below"),
         ((runs["dqn"], "--by", "DQNAgent.gama"), "did you mean DQNAgent.gamma?"),

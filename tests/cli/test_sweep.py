@@ -94,7 +94,7 @@ def test_without_experiments_a_study_tells_its_command(tmp_path, cli):
     [
         ("[]", "is damaged (a list where an object belongs)"),
         ("{", "is damaged ("),
-        ('{"schema": 2}', "has schema 2, this dopamine_lite reads 1"),
+        ('{"schema": 2}', "has schema 2, but this dopamine_lite reads 1"),
         ('{"schema": 1, "commands": []}', "is damaged (it lacks 'trials')"),
         ('{"schema": 1, "commands": [3], "trials": []}', "3 where a string belongs"),
     ],

@@ -106,13 +106,13 @@ def test_early_stopping(settings, values, last):
 def test_early_stopping_says_why():
     reached = EarlyStopping(target=475.0)
     assert reached.on_iteration(record(0, 500.0)) == (
-        "eval/average_return is 500, and the target was 475."
+        "eval/average_return is 500, which reaches the target of 475."
     )
     waited = EarlyStopping(patience=1, min_delta=0.5)
     waited.on_iteration(record(0, 10.0))
     assert waited.on_iteration(record(1, 10.2)) == (
-        "eval/average_return has not improved by more than 0.5 on the 10 of agent step 100 in 1 "
-        "iteration."
+        "eval/average_return has not improved by more than 0.5 on its value of 10 at agent step 100 "
+        "in 1 iteration."
     )
 
 
@@ -127,7 +127,7 @@ def test_early_stopping_says_why():
         ),
         (lambda: EarlyStopping(min_delta=-1), "EarlyStopping.min_delta is -1"),
         (lambda: EarlyStopping(target=float("nan")), "EarlyStopping.target is nan"),
-        (lambda: EarlyStopping(metric="loss"), "name a phase and a number of it"),
+        (lambda: EarlyStopping(metric="loss"), "give a phase and the name of a number in it"),
         (lambda: KeepBest(keep_every=0), "KeepBest.keep_every is 0"),
         (lambda: Prune(wait_seconds=-1), "Prune.wait_seconds is -1"),
         (
@@ -154,7 +154,7 @@ def test_a_stopped_run_ends_whole_and_stays_stopped(tmp_path, train, cli):
     assert "The run stops here (EarlyStopping: eval/average_return is" in ended.err
     (line,) = read_iterations(run)
     assert line["stopped"].startswith("EarlyStopping: eval/average_return is -")
-    assert line["stopped"].endswith(", and the target was -10,000.")
+    assert line["stopped"].endswith(", which reaches the target of -10,000.")
     assert Checkpointer(run / "checkpoints").numbers()[-1] == line["agent_steps"] == 400
     before = files_below(run / "logs")
     for more in ("Runner.num_iterations = 4", "Runner.num_iterations = 40"):
@@ -174,7 +174,9 @@ def test_what_stops_a_run_is_part_of_the_experiment_and_what_watches_it_is_not(t
     assert stopping.status == 2
     assert "Runner.callbacks: this run without it, now [@EarlyStopping]" in stopping.err
     keeping = train(run, "Runner.num_iterations = 2", "Runner.callbacks = [@KeepBest, @Prune]")
-    assert keeping.status == 0 and "KeepBest knows nothing of the 1 iterations" in keeping.err
+    assert (
+        keeping.status == 0 and "KeepBest knows nothing about the 1 iteration before" in keeping.err
+    )
     assert (run / "checkpoints" / "kept").is_dir()
     other = train(
         run,
@@ -370,14 +372,14 @@ def test_prune_does_what_the_search_answered(tmp_path):
     assert json.loads((tmp_path / "pruning.json").read_text())["value"] is None
     answer(tmp_path, 3, prune=True)
     assert callback.on_iteration(record(2, 1.0)) is None  # a run that goes on from before
-    why = "the search that this run is a trial of has given it up."
+    why = "the search that this run belongs to has given it up."
     assert callback.on_iteration(record(3, 1.0)) == why
     assert callback.on_iteration(record(4, 1.0)) == why  # it saw the answer late
     (tmp_path / "prune.json").write_text('{"iteration": 4, "prune": true, "why": "the median"}')
     assert callback.on_iteration(record(4, 1.0)) == "the median."
     for wrong in ("{", "[]", '{"iteration": 1}', '{"iteration": -1, "prune": true}', '"yes"'):
         (tmp_path / "prune.json").write_text(wrong)
-        with pytest.raises(UserError, match="is no answer of a search"):
+        with pytest.raises(UserError, match="is not an answer of a search"):
             callback.on_iteration(record(4, 1.0))
 
 

@@ -146,7 +146,7 @@ def test_what_is_missed_without_a_server_is_told_and_made_up_for(begin, tmp_path
     nowhere = 'MLflow.tracking_uri = "http://127.0.0.1:9"'
     assert begin("Runner.callbacks = [@MLflow]", nowhere).exitcode == 0
     printed = (tmp_path / "printed.txt").read_text()
-    assert "MLflow fails (MlflowException: " in printed and "the run goes on without it" in printed
+    assert "MLflow failed (MlflowException: " in printed and "the run goes on without it" in printed
     assert len(read_iterations(tmp_path / "run")) == 3
     assert begin("Runner.callbacks = [@MLflow]").exitcode == 0
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'run' / 'mlflow.db'}")
@@ -225,8 +225,8 @@ def test_an_error_of_a_tracker_is_told_and_the_run_goes_on(tmp_path):
     tracker.on_end(False)
     assert [step for step, _ in tracker.rows] == [100] and not tracker.ended
     assert said == [
-        "The notebook fails (ConnectionError: no route to host): the run goes on without it, and what "
-        "it misses it is given when the run is started the next time."
+        "The notebook failed (ConnectionError: no route to host): the run goes on without it, and it "
+        "gets what it misses when the run is started the next time."
     ]
 
 

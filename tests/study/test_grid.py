@@ -61,7 +61,7 @@ def test_spaces(text, space):
         (["A.b=uniform(1)"], "give uniform the least and the greatest value, two numbers"),
         (["A.b=int(1,2.5)"], "give int the least and the greatest value, two whole numbers"),
         (["A.b=uniform(@B,1)"], "two numbers"),
-        (["A.b=uniform(2,1)"], "the first value has to be below the second"),
+        (["A.b=uniform(2,1)"], "the first value must be below the second"),
         (["A.b=loguniform(0,1)"], "both above 0"),
         (["A.b=choice(1)"], "two or more different values"),
         (["A.b=choice(1,1)"], "two or more different values"),
@@ -119,7 +119,7 @@ def test_seeds(text, seeds):
         ("3:3", "is empty"),
         ("5:3", "is empty"),
         ("0:3,2", "names 2 more than once"),
-        ("0:1000000000", "are more than 100,000"),
+        ("0:1000000000", "names more than 100,000 seeds"),
     ],
 )
 def test_mistakes_in_seeds(text, sentence):

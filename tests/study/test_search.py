@@ -140,6 +140,22 @@ def test_other_seeds_follow_the_first_and_the_mean_counts(tmp_path):
     assert best[4].startswith("Adam.learning_rate = ") and len(best) == 7
 
 
+def test_the_best_is_written_before_the_search_knows_it(tmp_path, monkeypatch):
+    """A kill in between would leave best.gin behind what the search says."""
+    lab = Lab(tmp_path)
+    for value, best in ((20.0, 0), (10.0, 0), (20.0, 0), (30.0, 3)):
+        trial = lab.search.next()
+        monkeypatch.setattr(lab.search._search, "tell", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            lab.carry_out(trial, value)
+        monkeypatch.undo()
+        assert (tmp_path / BEST).read_text().startswith(f"# Suggestion {best} of a search")
+        again = Lab(tmp_path)
+        again.carry_out(again.search.next(), value)
+        lab = Lab(tmp_path)
+        assert f"the best is {best} " in lab.search.summary()
+
+
 def test_failed_and_interrupted_runs_count_for_nothing(tmp_path):
     lab = Lab(tmp_path, suggestions=2, seeds=(0, 1))
     failing, stopped = lab.search.next(), lab.search.next()

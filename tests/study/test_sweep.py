@@ -92,7 +92,7 @@ def test_a_grid_that_one_of_several_experiments_lacks_names_it(tmp_path):
     sarsa = "--gin_files=classics/sarsa_cliff.gin"
     _, err = finish(sweep(tmp_path / "study", CLIFF, sarsa, grid, *bindings(SMALL)), status=2)
     assert "sarsa_cliff/gamma=0.9: Nothing in this experiment uses QLearningAgent.gamma" in err
-    assert "--grid binds QLearningAgent.gamma in every experiment: give the experiments that" in err
+    assert "--grid binds QLearningAgent.gamma in every experiment: run the experiments that" in err
 
 
 def test_nothing_starts_where_one_configuration_does_not_hold(tmp_path):

@@ -1,6 +1,6 @@
-"""What the report page says of runs, in plain numbers and texts; and the tables beside the page.
+"""What the report page says about runs, in plain numbers and texts; and the tables beside the page.
 
-Nothing is computed here that `dopamine_lite.analysis` computes: this arranges.
+This module only arranges what `dopamine_lite.analysis` computes.
 """
 
 from __future__ import annotations
@@ -40,34 +40,38 @@ _AXES = (
     {"key": "frames", "label": "Frames", "short": "Frames"},
     {"key": "time", "label": "Training time", "short": "Time"},
 )
-_ABOUT = {  # a score, by the phase that it is of
+_ABOUT = {  # what a score is, by its phase
     "eval": "The mean return of the evaluation in each run's last iteration.",
     "train": "The mean return of the training episodes in each run's last iteration.",
 }
 _METHOD = (
-    "The seed is the unit: each run counts once, whatever the number of its episodes. Curves are means "
-    "over seeds at the points that all runs of a group have, with pointwise 95 % bands. IQM is the "
-    "interquartile mean, that of the middle half of the runs. Intervals and bands are percentiles of "
-    "the bootstrap over seeds (Agarwal et al. 2021); with fewer than three seeds there are none. They "
-    "tell how a number would vary with other seeds, and nothing of other environments or settings.",
-    "Returns are raw: sums of the environment's own rewards. An agent step is one action. Frames are "
-    "agent steps times the protocol's frame skip, where it has one. Training time is that of the runs "
-    "themselves, without evaluation, and compares only between runs on the same kind of machine.",
+    "The seed is the unit: each run counts once, whatever the number of its episodes. Curves are "
+    "means over seeds at the points that all runs of a group have, with pointwise 95 % bands. IQM "
+    "is the interquartile mean, the mean of the middle half of the runs. Intervals and bands are "
+    "percentiles of the bootstrap over seeds (Agarwal et al. 2021); with fewer than three seeds "
+    "there are none. They say how a number would vary with other seeds, and nothing about other "
+    "environments or settings.",
+    "Returns are raw: sums of the environment's own rewards. An agent step is one action. Frames "
+    "are agent steps times the protocol's frame skip, if it has one. Training time is what the "
+    "runs themselves took, without evaluation; compare it only between runs on the same kind of "
+    "machine.",
 )
 _FILES = {
     "profiles.csv": "performance profiles, with their bands",
     "aggregates.csv": "interquartile mean, mean and median of each group, with intervals",
     "scores.csv": "the final score and the area under the curve of each run",
-    "curves.csv": "the curves by agent steps as they are drawn, with their bands",
-    "iterations.csv": "what every run logged of every iteration",
+    "curves.csv": "the curves over agent steps as they are drawn, with their bands",
+    "iterations.csv": "what every run logged in every iteration",
     "runs.csv": "every run with its settings, protocol, commit and processor",
 }
 
 
 class Report(NamedTuple):
-    """document: what the page shows, in JSON's types; tables: what it links to, by file name.
+    """The page's content and the tables beside it.
 
-    said: what the page says of the runs in sentences: in general, then of each environment.
+    document: what the page shows, in JSON's types.
+    tables: the tables that it links to, by file name.
+    said: the page's sentences about the runs, the general ones first, then those on each environment.
     """
 
     document: dict[str, Any]
@@ -78,17 +82,17 @@ class Report(NamedTuple):
 def build(runs: Runs, title: str, by: Sequence[str] = (), told: Sequence[str] = ()) -> Report:
     """The report on `runs`.
 
-    Runs that have not finished are groups of their own, with curves and without scores. Runs by
-    different protocols are never of one group. Both is said on the page.
+    Runs that have not finished make groups of their own, with curves and without scores. Runs with
+    different protocols are never in one group. The page says both.
 
     Args:
-      runs: of `load_runs`; episodes are not used.
-      title: of the page.
-      by: what makes a group, as for `analysis.select`.
-      told: what loading the runs told of them, in sentences.
+      runs: what `load_runs` returns; episodes are not used.
+      title: the title of the page.
+      by: what to group runs by, as for `analysis.select`.
+      told: the sentences that `load_runs` reported.
 
     Raises:
-      UserError: no run tells its environment and seed; or a seed is there twice in a group.
+      UserError: no run has a known environment and seed, or a seed occurs twice in a group.
     """
     notes = list(told)
     named, paths = _shortly_named(runs)
@@ -130,28 +134,30 @@ def _how_it_was_made(chosen: Runs, every: int) -> Iterator[str]:
     if unfinished := int((~chosen.runs["finished"]).sum()):
         verb = "has" if unfinished == 1 else "have"
         yield (
-            f"{unfinished:,} of {count(len(chosen.runs), 'run')} {verb} not finished: such runs are "
-            "groups of their own, with curves as far as they have come and without scores."
+            f"{unfinished:,} of {count(len(chosen.runs), 'run')} {verb} not finished: unfinished "
+            "runs make groups of their own, with curves as far as they have come and without "
+            "scores."
         )
     if every > 1:
         yield (
-            f"Long curves are thinned: the page has one of every {every:,} iterations of the longest, "
-            "their last among them."
+            f"Long curves are thinned: the page shows one of every {every:,} iterations of the "
+            "longest, and always the last."
         )
     if chosen.iterations.size > _MOST_VALUES:
         yield (
-            f"There is no iterations.csv, which would hold {chosen.iterations.size:,} numbers: "
-            "dopamine_lite.analysis.load_runs reads them from the runs."
+            f"There is no iterations.csv, because it would hold {chosen.iterations.size:,} "
+            "numbers: dopamine_lite.analysis.load_runs reads them from the runs."
         )
 
 
 class _Environment:
-    """What the page says of one environment.
+    """What the page says about one environment.
 
     Args:
-      runs: with a column `group`.
-      drawn: the same runs, with those of their iterations that are drawn.
-      metrics: columns of iterations.
+      name: the environment's name.
+      runs: its runs, with a column `group`.
+      drawn: the same runs, with only those iterations that are drawn.
+      metrics: the columns of iterations that are drawn.
       paths: each run's directory, by the run's name.
     """
 
