@@ -1,1 +1,1 @@
-"""Agents: the contract and those that implement it."""
+"""Agents: the contract and the classes that implement it."""

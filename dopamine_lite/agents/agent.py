@@ -21,8 +21,8 @@ __all__ = ["Agent", "Explanation", "State", "Transitions", "discrete_actions"]
 class Agent(abc.ABC):
     """Acts and learns. Built as `agent(spec, seeds)`: an `EnvironmentSpec` and a `Seeds` node.
 
-    With `evaluate=True` an agent acts by its evaluation policy and learns nothing; whatever it
-    draws then comes from a generator of its own, so that evaluating never changes training.
+    With `evaluate=True` an agent acts by its evaluation policy and learns nothing. What it draws
+    then comes from a separate generator, so evaluating never changes training.
     """
 
     settings: dict[str, Any]  # what its maker gave it, beyond spec, seeds and what gin did
@@ -47,18 +47,18 @@ class Agent(abc.ABC):
     ) -> np.ndarray:
         """Returns actions [N] for observations [N, ...].
 
-        `action_masks` [N, A] bool, the legal actions, are given where `spec.action_masks` says so.
+        `action_masks` [N, A] bool marks the legal actions. It is given if `spec.action_masks` is set.
         """
 
     @abc.abstractmethod
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
-        """Takes in what the last `act` led to; this is where an agent stores and learns."""
+        """Receives the result of the last `act`; this is where an agent stores and learns."""
 
     @property
     def first_update(self) -> int | None:
-        """The agent steps, over all streams, with the last of which the first thing is learned.
+        """The number of agent steps, over all streams, after which the agent has learned something.
 
-        A run that is shorter learns nothing. None where that depends on what happens, or is not known.
+        A shorter run learns nothing. None: the number is unknown or depends on what happens.
         """
         return None
 
@@ -70,26 +70,26 @@ class Agent(abc.ABC):
     def get_state(self) -> State:
         """Everything that decides what the agent does next.
 
-        The Runner calls it only where every stream's episode has just ended: before a checkpoint it
-        truncates those in flight.
+        The Runner calls it only when every stream's episode has just ended: before a checkpoint it
+        truncates the episodes in progress.
         """
 
     @abc.abstractmethod
     def set_state(self, state: State) -> None:
-        """Takes the place of the agent that returned `state`.
+        """Puts this agent into `state`, which `get_state` returned.
 
-        Where that has RingSlots, such as a replay's, they may be None: the memory then stays empty,
-        which is enough to evaluate.
+        RingSlots in `state`, such as a replay's, may be None: the memory then stays empty, which is
+        enough to evaluate.
         """
 
     def start_from(self, state: State) -> None:
-        """Takes the weights, and nothing else, of an agent that returned `state`, before the first step.
+        """Takes only the weights from `state`, which another agent returned, before the first step.
 
-        That may be of another experiment; of its replay nothing is read.
+        The other agent may be from another experiment. Nothing is read from its replay.
 
         Raises:
-          UserError: this agent has no weights that another could give it.
-          KeyError, ValueError: these do not fit.
+          UserError: this agent cannot take weights from another agent.
+          KeyError, ValueError: the weights do not fit.
         """
         raise UserError(f"A {type(self).__name__} cannot start from the weights of another run.")
 
@@ -104,25 +104,25 @@ class Agent(abc.ABC):
     def explain(
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
     ) -> Explanation | None:
-        """What this agent makes of observations [N, ...], to be drawn; None: nothing can be said.
+        """What this agent computes for observations [N, ...], to be drawn; None: there is nothing.
 
-        `action_masks` as in `act`. Changes nothing and draws nothing from a generator that acting or
-        learning draws from, so that an agent that explains itself does what it would have done.
+        `action_masks` is as in `act`. The method changes nothing, and it draws from no generator that
+        acting or learning draws from, so explaining does not change what the agent does.
         """
         return None
 
     def describe(self) -> dict[str, Any]:
-        """What this agent is, for the log, `inspect` and provenance: its active parts by name,
-        `parameters` (their number) and `memory_bytes` (what it will hold when full; with `replay`,
-        its name, the Runner looks whether that fits)."""
+        """What this agent is, for the log, `inspect` and provenance: its active parts by name, the
+        number of its `parameters`, and `memory_bytes`, what it will hold when full. If there is also
+        `replay`, the name of the replay buffer, the Runner checks that `memory_bytes` are free."""
         return {}
 
 
 def discrete_actions(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Discrete:
-    """The action space, for an agent of that name which needs a discrete one.
+    """The action space of `spec`, for an agent (named `agent` in messages) that needs a discrete one.
 
     Raises:
-      UserError: it is another.
+      UserError: the action space is not discrete.
     """
     space = spec.action_space
     if not isinstance(space, gymnasium.spaces.Discrete):

@@ -34,7 +34,7 @@ class DopamineStyleAgent(Protocol):
         """The next action, given what the last one led to."""
 
     def end_episode(self, reward: float, terminal: bool = True) -> None:
-        """The last reward of an episode; `terminal` False where it was cut."""
+        """The last reward of an episode; `terminal` is False if the episode was truncated."""
 
     def bundle_and_checkpoint(self, checkpoint_dir: str, iteration_number: int) -> dict[str, Any]:
         """The agent's state as a tree of arrays and numbers, and files in `checkpoint_dir`."""
@@ -45,15 +45,15 @@ class DopamineStyleAgent(Protocol):
 
 @gin.configurable
 class DopamineAdapter(Agent):
-    """The five methods of `Agent` around one Dopamine-style agent.
+    """Runs one agent that is written in Dopamine's single-stream style, unchanged.
 
-    Observations of stacked frames are handed over as Dopamine's environments did: the newest frame
-    with a channel axis, [height, width, 1]; all others as they are.
+    Of stacked frames the agent gets the newest one with a channel axis, [height, width, 1], as from
+    Dopamine's environments. Other observations are passed on as they are.
 
     Args:
-      spec: of the environment: one stream, discrete actions.
-      seeds: this agent's node.
-      agent: called with (num_actions=, seed=).
+      spec: the environment's specification, with one stream and discrete actions.
+      seeds: the agent's node in the tree of seeds.
+      agent: the Dopamine-style agent, built as `agent(num_actions=, seed=)`, such as `@SwitchingAgent`.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class DopamineAdapter(Agent):
             )
         if spec.action_masks:
             raise UserError(
-                f"Dopamine-style agents know no illegal actions, but {spec.id} has some: choose another "
-                "agent or environment."
+                f"Dopamine-style agents cannot avoid illegal actions, but {spec.id} has some: choose "
+                "another agent or environment."
             )
         if isinstance(spec.observation_space, PackedSpace):
             raise UserError(
@@ -127,8 +127,8 @@ class DopamineAdapter(Agent):
                 _write_below(Path(directory), name, content)
             if not self._agent.unbundle(directory, 0, state["bundle"]):
                 raise UserError(
-                    f"{type(self._agent).__name__}.unbundle refused the checkpoint: it was written "
-                    "by another version of this agent."
+                    f"{type(self._agent).__name__}.unbundle refused the checkpoint, which another "
+                    "version of this agent may have written: use that version."
                 )
 
     def describe(self) -> dict[str, Any]:
@@ -136,10 +136,12 @@ class DopamineAdapter(Agent):
 
 
 def _write_below(directory: Path, name: str, content: np.ndarray) -> None:
-    """Writes a checkpoint's file; raises UserError where `name` leads out of `directory`."""
+    """Writes a checkpoint's file; raises UserError if `name` leads out of `directory`."""
     parts = name.split("/")
     if not _PLAIN.issuperset(name) or any(set(part) <= {"."} for part in parts):
-        raise UserError(f"The checkpoint has a file called {name!r}, which is no plain name.")
+        raise UserError(
+            f"The checkpoint has a file called {name!r}, which is not a plain file name."
+        )
     if not isinstance(content, np.ndarray) or content.dtype != np.uint8 or content.ndim != 1:
         raise UserError(f"The checkpoint's file {name} is not made of bytes.")
     path = directory.joinpath(*parts)

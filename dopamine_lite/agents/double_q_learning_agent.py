@@ -12,11 +12,13 @@ from dopamine_lite.common.greedy import greedy
 
 @gin.configurable
 class DoubleQLearningAgent(TabularAgent):
-    """Moves Q_i(s, a) towards r + gamma Q_j(s', argmax_a' Q_i(s', a')) (van Hasselt 2010, algorithm 1).
+    """Double Q-learning: moves Q_i(s, a) toward r + gamma Q_j(s', argmax_a' Q_i(s', a')).
 
-    A coin decides for each stream in each step which of the two tables is i. Acts by the tables' mean.
+    There are two tables (van Hasselt 2010, algorithm 1). For each stream, a coin decides in each step
+    which of them is i, the table that learns. The agent acts by the mean of the two tables.
 
-    The arguments are those of `TabularAgent`.
+    Args:
+      spec, seeds, gamma, learning_rate, initial_value, exploration: see `TabularAgent`.
     """
 
     _num_tables = 2

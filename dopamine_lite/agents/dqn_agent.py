@@ -25,28 +25,29 @@ _LOSSES = {"huber": td.huber, "squared": td.squared}
 
 @gin.configurable
 class DQNAgent(ValueAgent):
-    """Regresses Q(s, a) on R + gamma^n max_a' Q_target(s', a').
+    """DQN (Mnih et al. 2015): regresses Q(s, a) on R + gamma^n max_a' Q_target(s', a').
 
     Args:
-      spec: of the environment.
-      seeds: this agent's node.
+      spec: the environment's specification.
+      seeds: the agent's node in the tree of seeds.
       torso: the network's body, such as `@NatureCNN` or `@MLP`.
-      head: its end, `@QHead`; dueling or noisy by its own arguments.
-      replay: the buffer.
-      exploration: chooses actions by values.
-      optimizer: takes the gradient steps.
+      head: the network's output layers, `@QHead`, whose own parameters make it dueling or noisy.
+      replay: the replay buffer.
+      exploration: the strategy that chooses actions by their values.
+      optimizer: the optimizer that takes the gradient steps.
       gamma: discount per agent step.
-      update_horizon: n, steps of reward before bootstrapping.
+      update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
       update_period: agent steps between updates.
-      updates_per_period: gradient steps each time.
-      target_update_period: agent steps between copies of the online network to the target.
+      updates_per_period: gradient steps taken every `update_period` agent steps.
+      target_update_period: agent steps between copies of the online network to the target network.
       batch_size: transitions in a gradient step.
-      double: let the online network choose the action that the target network values (van Hasselt
-        et al. 2016, eq. 4).
-      loss: "huber" (delta 1) or "squared".
-      munchausen: `@Munchausen` for M-DQN (Vieillard et al. 2020, eq. 2), which needs n = 1.
-      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+      double: use double Q-learning, in which the online network chooses the next action and the target
+        network gives its value (van Hasselt et al. 2016, eq. 4).
+      loss: the loss of the TD error, "huber" (with delta 1) or "squared".
+      munchausen: `@Munchausen` for M-DQN (Vieillard et al. 2020, eq. 2), which needs
+        `update_horizon = 1` and `double = False`; None: plain DQN.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 
     _head_kind = QHead

@@ -1,4 +1,4 @@
-"""What an agent makes of what it sees, in numbers that can be drawn."""
+"""What an agent computes about its observations, as numbers that can be drawn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 
 
 class Explanation(NamedTuple):
-    """What an agent says of N observations; None where it has no such thing.
+    """What an agent computes for N observations; a field is None if the agent does not compute it.
 
-    A are the actions of a `Discrete` space, or those of a `MultiDiscrete` one side by side, sum_i n_i;
-    D the numbers of an action of a `Box`.
+    A is the number of actions of a `Discrete` space or, for a `MultiDiscrete` space, sum_i n_i, with
+    the options of all parts side by side. D is how many numbers an action of a `Box` has.
     """
 
     action_values: np.ndarray | None = None  # [N, A] Q(s, a)
@@ -31,9 +31,9 @@ class Explanation(NamedTuple):
     state_values: np.ndarray | None = None  # [N] V(s)
 
     def expected_returns(self, action_masks: np.ndarray | None = None) -> np.ndarray | None:
-        """[N] what the agent expects of the states: V(s), else the greatest Q(s, a) of a legal action.
+        """[N] the return that the agent expects: V(s), otherwise the highest Q(s, a) of a legal action.
 
-        `action_masks` [N, A] bool are the legal actions; None: all.
+        `action_masks` [N, A] bool marks the legal actions; None: all actions are legal.
         """
         values = self.action_values
         if self.state_values is not None or values is None:
@@ -44,10 +44,10 @@ class Explanation(NamedTuple):
 
 
 def checked(explanation: Any, num: int, spec: EnvironmentSpec, agent: str) -> Explanation | None:
-    """What `agent`'s `explain` returned for `num` observations, if it is as `Explanation` says.
+    """Checks what `agent`'s `explain` returned for `num` observations, and returns it.
 
     Raises:
-      UserError: it is not.
+      UserError: it is neither None nor an `Explanation` with fields of the right shapes.
     """
     if explanation is None:
         return None

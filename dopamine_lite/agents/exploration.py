@@ -21,7 +21,7 @@ _DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
 class Exploration(abc.ABC):
     """Chooses actions by their values. Built as `exploration(num_actions, warmup, seeds)`.
 
-    Draws in evaluation from a generator of its own, so that evaluating never changes training.
+    In evaluation it draws from a separate generator, so evaluating never changes training.
     """
 
     def __init__(self, num_actions: int, warmup: int, seeds: Seeds):
@@ -38,10 +38,10 @@ class Exploration(abc.ABC):
         evaluate: bool,
         masks: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Actions [N] int64 after `step` agent steps.
+        """Chooses actions [N] int64 after `step` agent steps.
 
-        `values` [N, A], minus infinity where an action is illegal, is called only where needed;
-        `masks` [N, A] bool are the legal ones.
+        `values` returns [N, A], minus infinity for illegal actions, and is called only if needed;
+        `masks` [N, A] bool marks the legal actions, and None means that all are legal.
         """
 
     def _uniform(
@@ -54,7 +54,7 @@ class Exploration(abc.ABC):
 
     @abc.abstractmethod
     def metrics(self, step: int) -> dict[str, float]:
-        """What decides how much is explored now, in training."""
+        """The numbers that determine how much is explored now, in training."""
 
     def get_state(self) -> State:
         return {
@@ -69,16 +69,19 @@ class Exploration(abc.ABC):
 
 @gin.configurable
 class EpsilonGreedy(Exploration):
-    """A uniform action with probability epsilon, else one of greatest value, ties at random.
+    """Takes a random action with probability epsilon, otherwise an action with the highest value.
+
+    Ties between values are broken at random. Epsilon is 1 during the warm-up and falls afterward.
 
     Args:
-      num_actions: A.
+      num_actions: A, the number of actions.
       warmup: agent steps before epsilon begins to fall from 1.
       seeds: gives one generator for training and one for evaluation.
-      epsilon_train: what epsilon falls to.
+      epsilon_train: the value that epsilon falls to in training.
       epsilon_eval: epsilon in evaluation.
-      epsilon_decay_period: agent steps from 1 to `epsilon_train`; 0: at once.
-      epsilon_decay: "linear" or "exponential".
+      epsilon_decay_period: agent steps in which epsilon falls from 1 to `epsilon_train`, after the
+        warm-up; 0: it falls at once.
+      epsilon_decay: how epsilon falls, "linear" or "exponential".
     """
 
     def __init__(
@@ -140,14 +143,15 @@ class EpsilonGreedy(Exploration):
 
 @gin.configurable
 class Boltzmann(Exploration):
-    """Draws from softmax(Q / temperature); uniformly during the warm-up.
+    """Draws actions from softmax(Q / temperature), and uniformly during the warm-up.
 
     Args:
-      num_actions: A.
+      num_actions: A, the number of actions.
       warmup: agent steps of uniform actions at the start.
       seeds: gives one generator for training and one for evaluation.
-      temperature_train: in units of the values.
-      temperature_eval: the same in evaluation; 0: greedy, ties at random.
+      temperature_train: the temperature in training, above 0, in units of the action values.
+      temperature_eval: the temperature in evaluation; 0: the agent takes an action with the highest
+        value, and ties are broken at random.
     """
 
     def __init__(
@@ -165,8 +169,8 @@ class Boltzmann(Exploration):
         )
         if not (temperature_train > 0 and temperature_eval >= 0):
             raise UserError(
-                f"Boltzmann's temperatures are {temperature_train} and {temperature_eval}: the one "
-                "of training must be above 0, the one of evaluation not below."
+                f"Boltzmann's temperatures are {temperature_train} in training and {temperature_eval} "
+                "in evaluation: give a number above 0 for training, and 0 or more for evaluation."
             )
         self._temperatures = {False: temperature_train, True: temperature_eval}
 

@@ -26,31 +26,36 @@ from dopamine_lite.networks.twins import agree, telling_parameters
 
 @gin.configurable
 class IQNAgent(ValueAgent):
-    """Regresses Z_tau(s, a) on R + gamma^n Z_tau'(s', a*), tau and tau' uniform (algorithm 1).
+    """IQN (Dabney et al. 2018b, algorithm 1): regresses Z_tau(s, a) on R + gamma^n Z_tau'(s', a*).
+
+    Z_tau(s, a) is the quantile, at the fraction tau, of the return after action a in state s; tau and
+    tau' are drawn uniformly from [0, 1), and a* is the best action in s'.
 
     Args:
-      spec: of the environment.
-      seeds: this agent's node.
+      spec: the environment's specification.
+      seeds: the agent's node in the tree of seeds.
       torso: the network's body, such as `@NatureCNN` or `@MLP`.
-      head: its end, `@ImplicitQuantileHead`, with the fractions drawn for acting among its
-        arguments.
-      replay: the buffer.
-      exploration: chooses actions by values.
-      optimizer: takes the gradient steps.
+      head: the network's output layers, `@ImplicitQuantileHead`, whose own parameters set, among
+        others, how many fractions are drawn for acting.
+      replay: the replay buffer.
+      exploration: the strategy that chooses actions by their values.
+      optimizer: the optimizer that takes the gradient steps.
       gamma: discount per agent step.
-      update_horizon: n, steps of reward before bootstrapping.
+      update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
       update_period: agent steps between updates.
-      updates_per_period: gradient steps each time.
-      target_update_period: agent steps between copies of the online network to the target.
+      updates_per_period: gradient steps taken every `update_period` agent steps.
+      target_update_period: agent steps between copies of the online network to the target network.
       batch_size: transitions in a gradient step.
-      double: let the online network choose the action whose distribution the target network gives.
-      kappa: where Huber's loss becomes linear; 0: the plain quantile loss.
-      num_tau_samples: N, fractions of Z(s, a).
-      num_tau_prime_samples: N', fractions of the target.
-      num_quantile_samples: K, fractions for the choice of a*.
-      munchausen: `@Munchausen` for M-IQN (Vieillard et al. 2020), which needs n = 1.
-      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+      double: use double Q-learning, in which the online network chooses the next action and the target
+        network gives the distribution of its return.
+      kappa: the error, in units of return, at which Huber's loss becomes linear; 0: plain quantile loss.
+      num_tau_samples: N, the number of fractions tau drawn for Z(s, a).
+      num_tau_prime_samples: N', the number of fractions tau' drawn for the target.
+      num_quantile_samples: K, the number of fractions drawn to choose the next action a*.
+      munchausen: `@Munchausen` for M-IQN (Vieillard et al. 2020), which needs `update_horizon = 1` and
+        `double = False`; None: plain IQN.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 
     _head_kind = ImplicitQuantileHead
@@ -113,7 +118,7 @@ class IQNAgent(ValueAgent):
         self._check_head()
 
     def _check_head(self) -> None:
-        """Raises UserError where the ways in which a head computes its quantiles do not agree."""
+        """Raises UserError if the ways in which a head computes its quantiles do not agree."""
         network, head = self._online, self._online.head
         actions = tf.constant([0, 1, 0, 1]) % self._num_actions
         with telling_parameters(network.variables):
@@ -129,8 +134,8 @@ class IQNAgent(ValueAgent):
             )
         if not all(agree(expected.numpy(), found.numpy()) for expected, found in pairs):
             raise UserError(
-                f"A {type(head).__name__} acts by other quantiles than it learns: let its `quantiles`, "
-                "`chosen_quantiles` and `mean_quantiles` compute the same."
+                f"A {type(head).__name__} learns other quantiles than it acts on: make its methods "
+                "`quantiles`, `chosen_quantiles` and `mean_quantiles` compute the same."
             )
 
     def _loss(self, batch: Batch) -> Loss:

@@ -12,27 +12,29 @@ from dopamine_lite.losses import munchausen
 
 @gin.configurable
 class Munchausen:
-    """Adds the log-policy to the reward and bootstraps from the soft value of the next state.
+    """Munchausen targets: add the log-policy to the reward, bootstrap from the next state's soft value.
+
+    Vieillard et al. 2020, eq. 2.
 
     Args:
-      temperature: tau, of the policy softmax(q / tau).
-      alpha: weight of the log-policy in the reward.
-      clip_min: l_0, the least tau log pi that is added.
+      temperature: tau of the policy softmax(q / tau), in units of return.
+      alpha: the weight of the log-policy that is added to the reward.
+      clip_min: l_0, 0 or less; tau log pi(a|s) counts as l_0 if it is lower.
     """
 
     def __init__(self, temperature: float = 0.03, alpha: float = 0.9, clip_min: float = -1.0):
         check_number("Munchausen", alpha=alpha, clip_min=clip_min, temperature=temperature)
         if not (temperature >= 1e-30 and clip_min <= 0):
             raise UserError(
-                f"Munchausen has temperature = {temperature} and clip_min = {clip_min}: the one must be "
-                "1e-30 or more, the other 0 or less."
+                f"Munchausen.temperature is {temperature} and Munchausen.clip_min is {clip_min}: give a "
+                "temperature of 1e-30 or more and a clip_min of 0 or less."
             )
         self.temperature = temperature
         self.alpha = alpha
         self.clip_min = clip_min
 
     def check(self, agent: str, update_horizon: int, double: bool) -> None:
-        """Raises UserError where the agent's other options have no meaning beside this one."""
+        """Raises UserError if the agent's other options cannot be combined with this one."""
         if update_horizon != 1 or double:
             raise UserError(
                 f"{agent}.munchausen adds the log-policy of every single step and averages over "

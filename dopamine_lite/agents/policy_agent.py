@@ -72,8 +72,8 @@ class PolicyAgent(Agent):
         if normalise_observations:
             if not isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.MultiBinary):
                 raise UserError(
-                    f"The observations of {spec.id}, {space}, have no mean, which those of a Box and a "
-                    f"MultiBinary have: bind {name}.normalise_observations = False."
+                    f"{name}.normalise_observations needs observations in a Box or MultiBinary space, "
+                    f"but {spec.id} has {space}: bind {name}.normalise_observations = False."
                 )
             self._normaliser = ObservationNormaliser(space.shape)
             space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)
@@ -151,20 +151,22 @@ class PolicyAgent(Agent):
         self._actor.load(self._actor.parameters())
 
     def start_from(self, state: State) -> None:
-        """As `Agent.start_from`; the running statistics of observations belong to the weights."""
+        """As `Agent.start_from`. The running statistics of observations count as weights."""
         if (self._normaliser is None) != (state["normaliser"] is None):
-            raise ValueError("one of the two agents normalises observations, the other does not")
+            raise ValueError(
+                "one of the two agents normalizes observations, and the other does not"
+            )
         self._network.set_state(state["network"])
         if self._normaliser:
             self._normaliser.moments.set_state(state["normaliser"])
         self._actor.load(self._actor.parameters())
 
     def export(self, path: Path, as_keras: bool) -> None:
-        """As `Agent.export`: the likeliest actions, the policy's outputs and the state's value."""
+        """As `Agent.export`: the most likely actions, the policy's outputs and the state's value."""
         if as_keras:
             raise UserError(
-                f"A {type(self).__name__} has two heads, which one Keras model of layers cannot "
-                "show: export it with --format savedmodel."
+                f"A {type(self).__name__} has two heads, which a sequential Keras model cannot have: "
+                "export it with --format savedmodel."
             )
         space, network, policy = self._spec.observation_space, self._network, self._policy
 

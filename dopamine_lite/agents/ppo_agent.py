@@ -1,4 +1,4 @@
-"""PPO (Schulman et al. 2017): many small steps on the last rollout, none of them far."""
+"""PPO (Schulman et al. 2017): many small steps on the last rollout, close to the old policy."""
 
 from __future__ import annotations
 
@@ -60,39 +60,44 @@ class Samples(NamedTuple):
 
 @gin.configurable
 class PPOAgent(PolicyAgent):
-    """Maximises a surrogate of the return that does not pay for leaving the old policy (eq. 9).
+    """PPO: maximizes a surrogate of the return that keeps the policy near the old policy.
 
-    Every `rollout_length` steps of each stream: advantages by GAE, then `num_epochs` passes over the
-    T x N steps, each in `num_minibatches` minibatches drawn anew, all in one compiled call.
+    Schulman et al. 2017, eq. 9. After every `rollout_length` steps of each stream, the agent estimates
+    advantages by GAE and makes `num_epochs` passes over the T x N steps, each in `num_minibatches`
+    newly drawn minibatches. All of this is one compiled call.
 
     Args:
-      spec: of the environment.
-      seeds: this agent's node.
+      spec: the environment's specification.
+      seeds: the agent's node in the tree of seeds.
       torso: the network's body, such as `@MLP` or `@NatureCNN`.
-      shared_torso: policy and value read the same features; else each has a torso of its own.
-      optimizer: takes the gradient steps, `apply(gradients, scale)`; a decay of its own multiplies with
-        `learning_rate_decay_period`.
+      shared_torso: policy and value share one torso; False: each has a torso of its own.
+      optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, that is
+        multiplied with the decay of `learning_rate_decay_period`.
       gamma: discount per agent step.
-      gae_lambda: lambda of the advantages; 1: whole returns.
+      gae_lambda: lambda of generalized advantage estimation; 0: one-step advantages, 1: whole returns.
       rollout_length: T, agent steps of each stream between updates.
-      num_epochs: passes over a rollout.
-      num_minibatches: gradient steps in a pass.
-      surrogate: "clip" (eq. 7) or "kl", penalised and with an adaptive coefficient (eq. 8).
-      clip: epsilon of eq. 7.
-      clip_decay_period: agent steps in which `clip` falls to zero; None: it stays.
-      learning_rate_decay_period: agent steps in which the learning rate falls to zero, rollout by
-        rollout; None: it stays.
-      kl_target: the divergence that "kl" aims at.
-      initial_kl_coefficient: beta of eq. 8 at the start.
-      stop_at_kl: no further pass once the mean divergence of one has passed this; None: never.
-      value_clip: how far the value may move, in units of return; None: not clipped.
-      value_coefficient: c1 of eq. 9.
-      entropy_coefficient: c2 of eq. 9.
-      normalise_advantages: to mean 0 and standard deviation 1 in each minibatch.
-      normalise_observations: by their running mean and deviation.
-      normalise_rewards: by the running deviation of discounted returns.
-      sample_in_evaluation: draw actions there too; else the likeliest are taken.
-      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+      num_epochs: passes over each rollout.
+      num_minibatches: minibatches in a pass, with one gradient step each.
+      surrogate: "clip" (eq. 7), or "kl": a penalty on the KL divergence from the old policy, with an
+        adaptive coefficient (eq. 8).
+      clip: epsilon of eq. 7, how far the probability ratio may move from 1 before it is clipped.
+      clip_decay_period: agent steps in which `clip` falls linearly to zero; None: it is constant.
+      learning_rate_decay_period: agent steps in which the learning rate falls linearly to zero, rollout
+        by rollout; None: no such decay.
+      kl_target: the KL divergence, in nats, that the surrogate "kl" aims at.
+      initial_kl_coefficient: beta of eq. 8, the weight of the KL penalty, at the start.
+      stop_at_kl: no further pass over a rollout after one whose mean KL divergence, in nats, is above
+        this; None: all passes are made.
+      value_clip: how far, in units of return, the value may move from the old value before the value
+        loss is clipped; None: no clipping.
+      value_coefficient: c1 of eq. 9, the weight of the value loss.
+      entropy_coefficient: c2 of eq. 9, the weight of the policy's entropy.
+      normalise_advantages: scale advantages to mean 0 and standard deviation 1 in each minibatch.
+      normalise_observations: scale observations by their running mean and standard deviation.
+      normalise_rewards: divide rewards by the running standard deviation of discounted returns.
+      sample_in_evaluation: draw actions from the policy in evaluation too; False: take the most likely
+        actions.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 
     def __init__(
@@ -157,13 +162,13 @@ class PPOAgent(PolicyAgent):
         size = rollout_length * spec.num_envs
         if size % num_minibatches:
             raise UserError(
-                f"A rollout of {rollout_length} steps of {spec.num_envs} streams has {size} steps, "
-                f"which {num_minibatches} minibatches cannot share evenly: change "
+                f"A rollout with {rollout_length} steps of each of {spec.num_envs} streams has {size} "
+                f"steps, which {num_minibatches} minibatches cannot share evenly: change "
                 "PPOAgent.rollout_length, PPOAgent.num_minibatches or Runner.num_envs."
             )
         if normalise_advantages and size == num_minibatches:
             raise UserError(
-                "Minibatches of one step have no advantages to normalise: lower "
+                "Advantages cannot be normalized in minibatches of one step: lower "
                 "PPOAgent.num_minibatches or set PPOAgent.normalise_advantages = False."
             )
         super().__init__(

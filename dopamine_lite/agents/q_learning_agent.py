@@ -1,4 +1,4 @@
-"""Q-learning (Watkins 1989) with a table: off-policy control, towards the best next action."""
+"""Q-learning (Watkins 1989) with a table: off-policy control, toward the best next action."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dopamine_lite.agents.tabular_agent import TabularAgent
 
 @gin.configurable
 class QLearningAgent(TabularAgent):
-    """Moves Q(s, a) towards r + gamma max_a' Q(s', a') (Sutton and Barto 2018, eq. 6.8).
+    """Q-learning: moves Q(s, a) toward r + gamma max_a' Q(s', a') (Sutton and Barto 2018, eq. 6.8).
 
-    The arguments are those of `TabularAgent`.
+    Args:
+      spec, seeds, gamma, learning_rate, initial_value, exploration: see `TabularAgent`.
     """
 
     def _learn(self, transitions: Transitions) -> None:

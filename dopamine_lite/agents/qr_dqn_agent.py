@@ -22,26 +22,30 @@ from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 @gin.configurable
 class QRDQNAgent(ValueAgent):
-    """Regresses quantiles of Z(s, a) on those of R + gamma^n Z_target(s', a*).
+    """QR-DQN (Dabney et al. 2018a): regresses the quantiles of Z(s, a) on R + gamma^n Z_target(s', a*).
+
+    Z(s, a) is the distribution of the return after action a in state s, and a* is the best action in s'.
 
     Args:
-      spec: of the environment.
-      seeds: this agent's node.
+      spec: the environment's specification.
+      seeds: the agent's node in the tree of seeds.
       torso: the network's body, such as `@NatureCNN` or `@MLP`.
-      head: its end, `@QuantileHead`, with the number of quantiles as its own argument.
-      replay: the buffer.
-      exploration: chooses actions by values.
-      optimizer: takes the gradient steps.
+      head: the network's output layers, `@QuantileHead`, whose own parameters set the number of
+        quantiles.
+      replay: the replay buffer.
+      exploration: the strategy that chooses actions by their values.
+      optimizer: the optimizer that takes the gradient steps.
       gamma: discount per agent step.
-      update_horizon: n, steps of reward before bootstrapping.
+      update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
       update_period: agent steps between updates.
-      updates_per_period: gradient steps each time.
-      target_update_period: agent steps between copies of the online network to the target.
+      updates_per_period: gradient steps taken every `update_period` agent steps.
+      target_update_period: agent steps between copies of the online network to the target network.
       batch_size: transitions in a gradient step.
-      double: let the online network choose the action whose distribution the target network gives.
-      kappa: where Huber's loss becomes linear; 0: the plain quantile loss.
-      max_gradient_norm: gradients of a greater global norm are scaled down to it.
+      double: use double Q-learning, in which the online network chooses the next action and the target
+        network gives the distribution of its return.
+      kappa: the error, in units of return, at which Huber's loss becomes linear; 0: plain quantile loss.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 
     _head_kind = QuantileHead

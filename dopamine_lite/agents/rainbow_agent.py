@@ -26,39 +26,45 @@ from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 @gin.configurable
 class RainbowAgent(ValueAgent):
-    """C51 with double Q-learning, n-step returns, prioritized replay, dueling and noisy networks.
+    """Rainbow (Hessel et al. 2018): six extensions of DQN in one agent, each with a switch.
 
-    One binding takes each away, as in the paper's ablation (figure 3): `double`, `dueling`, `noisy`,
-    `categorical = False`, `update_horizon = 1`, `replay = @CircularReplay`. Without noise, let
-    `exploration` explore.
+    The extensions are double Q-learning, prioritized replay, dueling networks, n-step returns,
+    distributions of returns (C51) and noisy networks. To switch one of them off, as in the paper's
+    ablation (figure 3), bind `double = False`, `replay = @CircularReplay`, `dueling = False`,
+    `update_horizon = 1`, `categorical = False` or `noisy = False`. Without noisy networks, only
+    `exploration` explores.
 
     Args:
-      spec: of the environment.
-      seeds: this agent's node.
+      spec: the environment's specification.
+      seeds: the agent's node in the tree of seeds.
       torso: the network's body, such as `@NatureCNN` or `@MLP`.
-      replay: the buffer.
-      exploration: chooses actions by values.
-      optimizer: takes the gradient steps.
+      replay: the replay buffer.
+      exploration: the strategy that chooses actions by their values.
+      optimizer: the optimizer that takes the gradient steps.
       gamma: discount per agent step.
-      update_horizon: n, steps of reward before bootstrapping.
+      update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
       update_period: agent steps between updates.
-      updates_per_period: gradient steps each time.
-      target_update_period: agent steps between copies of the online network to the target.
+      updates_per_period: gradient steps taken every `update_period` agent steps.
+      target_update_period: agent steps between copies of the online network to the target network.
       batch_size: transitions in a gradient step.
-      double: the online network chooses a* (van Hasselt et al. 2016).
-      dueling: streams for state value and advantages (Wang et al. 2016).
-      noisy: noisy linear layers in the head (Fortunato et al. 2018).
-      categorical: learn distributions (Bellemare et al. 2017), else values by Huber's loss.
-      hidden_units: of a layer in each stream of the head; 0: none. The paper has 512, after a torso
-        that ends with the convolutions (`NatureCNN.hidden_units = 0`).
-      num_atoms: of the distributions.
-      vmin: the least atom.
-      vmax: the greatest atom.
-      sigma0: initial noise (`NoisyDense`).
-      initializer: of the head's layers that are not noisy, as `QHead` has them.
-      max_gradient_norm: gradients of a greater global norm are scaled down to it.
-      augmentation: of the images an update learns from, such as `@RandomShift`; None: none.
+      double: use double Q-learning, in which the online network chooses the next action and the target
+        network evaluates it (van Hasselt et al. 2016).
+      dueling: the head has separate streams for the state value and the advantages (Wang et al. 2016).
+      noisy: the head has noisy linear layers (Fortunato et al. 2018).
+      categorical: learn distributions of returns (Bellemare et al. 2017); False: learn action values
+        with Huber's loss.
+      hidden_units: units of a hidden layer in each stream of the head; 0: no hidden layer. The paper
+        has 512, after a torso that ends with the convolutions (`NatureCNN.hidden_units = 0`).
+      num_atoms: number of atoms of the distributions.
+      vmin: the lowest atom, in units of return.
+      vmax: the highest atom, in units of return.
+      sigma0: initial noise; the sigma of a noisy layer begins as sigma0 / sqrt(its number of inputs).
+      initializer: initializer of the head's layers if they are not noisy; "glorot_uniform",
+        "dopamine_uniform", "torch_uniform" or "orthogonal".
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
+      augmentation: augmentation of the images that an update learns from, such as `@RandomShift`;
+        None: no augmentation.
     """
 
     def __init__(

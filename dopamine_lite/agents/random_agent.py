@@ -17,7 +17,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 
 @gin.configurable
 class RandomAgent(Agent):
-    """Samples the action space: the score that every other agent is measured from."""
+    """Takes random actions and learns nothing: a baseline to compare other agents with."""
 
     def __init__(self, spec: EnvironmentSpec, seeds: Seeds):
         if isinstance(spec.action_space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple):

@@ -1,4 +1,4 @@
-"""REINFORCE (Williams 1992): make actions likelier by the return that followed them."""
+"""REINFORCE (Williams 1992): makes actions more likely in proportion to the return after them."""
 
 from __future__ import annotations
 
@@ -49,33 +49,38 @@ class Steps(NamedTuple):
 
 @gin.configurable
 class ReinforceAgent(PolicyAgent):
-    """One gradient step of -A log pi(a|s) for each batch of whole episodes.
+    """REINFORCE (Williams 1992): one gradient step on -A log pi(a|s) for each batch of episodes.
 
-    A is the return G of the step, less a baseline. An episode that is cut, by a limit or a
-    checkpoint, counts as far as it went; with a learned baseline G goes on with the value of its
-    last observation. With several streams a gradient step comes while other episodes are in flight; what
-    an older policy drew then counts by rho = pi(a|s) / pi_old(a|s), how much likelier it is now.
+    A is the return G after the step, minus a baseline if one is learned. An episode that is truncated,
+    by a limit or at a checkpoint, counts as far as it went; with a learned baseline, its G continues
+    with the value of its last observation. With several streams, other episodes are in progress when a
+    gradient step is taken. The steps that they have taken under the older policy are then weighted by
+    rho = pi(a|s) / pi_old(a|s).
 
     Args:
-      spec: of the environment.
-      seeds: this agent's node.
+      spec: the environment's specification.
+      seeds: the agent's node in the tree of seeds.
       torso: the network's body, such as `@MLP` or `@NatureCNN`.
-      optimizer: takes the gradient steps.
+      optimizer: the optimizer that takes the gradient steps.
       gamma: discount per agent step.
-      batch_episodes: whole episodes in a gradient step, at least.
-      learned_baseline: subtract V(s), learned beside the policy (Sutton and Barto 2018, section 13.4).
-      shared_torso: policy and baseline read the same features; else each has a torso of its own.
+      batch_episodes: the least number of whole episodes in a gradient step.
+      learned_baseline: subtract a baseline V(s), which is learned together with the policy (Sutton and
+        Barto 2018, section 13.4).
+      shared_torso: policy and baseline share one torso; False: each has a torso of its own.
       value_coefficient: weight of the baseline's loss.
-      baseline_updates: further gradient steps that fit a learned baseline alone to the same batch; they
-        need a torso of its own.
-      baseline_optimizer: takes these.
+      baseline_updates: additional gradient steps that fit only the learned baseline to the same batch;
+        they need `learned_baseline = True` and `shared_torso = False`.
+      baseline_optimizer: the optimizer that takes the steps of `baseline_updates`.
       entropy_coefficient: weight of the policy's entropy.
-      normalise_advantages: to mean 0 and standard deviation 1 over the batch.
-      reset_return_at_reward: begin G anew at each reward that is not zero (see `discounted_returns`).
-      normalise_observations: by their running mean and deviation.
-      sample_in_evaluation: draw actions there too; else the likeliest are taken.
-      max_gradient_norm: gradients of a greater global norm are scaled down to it.
-      chunk_size: steps that go through the network at a time; changes memory and speed only.
+      normalise_advantages: scale A to mean 0 and standard deviation 1 over the batch.
+      reset_return_at_reward: start the return anew at each reward that is not zero, as for the points
+        of Pong (Karpathy 2016).
+      normalise_observations: scale observations by their running mean and standard deviation.
+      sample_in_evaluation: draw actions from the policy in evaluation too; False: take the most likely
+        actions.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
+      chunk_size: steps that go through the network at a time; it affects memory and speed, and results
+        only by rounding.
     """
 
     def __init__(
@@ -118,7 +123,8 @@ class ReinforceAgent(PolicyAgent):
         if baseline_updates and (shared_torso or not learned_baseline):
             raise UserError(
                 f"ReinforceAgent.baseline_updates is {baseline_updates}, but there is no baseline with "
-                "a torso of its own: set learned_baseline = True and shared_torso = False, or 0."
+                "a torso of its own: set it to 0, or set learned_baseline = True and shared_torso = "
+                "False."
             )
         super().__init__(
             spec,

@@ -1,4 +1,4 @@
-"""Sarsa (Rummery and Niranjan 1994) with a table: on-policy control, towards the action taken next."""
+"""Sarsa (Rummery and Niranjan 1994) with a table: on-policy control, toward the action taken next."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class _Pending(NamedTuple):
 
 @gin.configurable
 class SarsaAgent(TabularAgent):
-    """Moves Q(s, a) towards r + gamma Q(s', a') (Sutton and Barto 2018, eq. 6.7).
+    """Sarsa: moves Q(s, a) toward r + gamma Q(s', a') (Sutton and Barto 2018, eq. 6.7).
 
-    a' is the action that the policy takes in s', so the update waits for the next `act`. Where the
-    episode is truncated in s', a' is drawn from the policy as if it went on.
+    a' is the action that the policy takes in s', so the update waits for the next `act`. If the
+    episode is truncated in s', a' is drawn from the policy as if the episode continued.
 
-    The arguments are those of `TabularAgent`.
+    Args:
+      spec, seeds, gamma, learning_rate, initial_value, exploration: see `TabularAgent`.
     """
 
     _pending: _Pending | None = None

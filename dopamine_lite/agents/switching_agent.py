@@ -1,4 +1,4 @@
-"""An example in Dopamine's style: keeps its last action, now and then switches to a random one."""
+"""An example in Dopamine's style: repeats its last action, and at times switches to a random one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from dopamine_lite.common.seeding import generator_state, restore_generator
 
 @gin.configurable
 class SwitchingAgent:
-    """Repeats an action for 1 / `switch_prob` steps on average. Learns nothing.
+    """Repeats its last action, and draws a new one every 1 / `switch_prob` steps on average.
+
+    The agent learns nothing. A new action can be the same as the last one.
 
     Args:
-      num_actions: of the environment.
-      seed: of its draws.
-      switch_prob: chance, in each step, of drawing the action anew.
+      num_actions: the number of actions of the environment.
+      seed: the seed of the agent's random draws.
+      switch_prob: the probability, in each step, that the agent draws a new action.
     """
 
     def __init__(self, num_actions: int, seed: int, switch_prob: float = 0.1):

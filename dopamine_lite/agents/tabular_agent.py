@@ -20,20 +20,22 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 
 
 class TabularAgent(Agent):
-    """Learns a value for each of S states and A actions. A subclass gives what it learns from a step.
+    """Learns a value for each of S states and A actions. A subclass computes the targets.
 
     Q(s, a) <- Q(s, a) + alpha (target - Q(s, a)), once for each agent step. All targets of a step of
-    N streams are computed from the values before it. Streams that update the same entry do so one
-    after the other, in their order, so that an entry stays between its old value and the targets
-    however many streams meet in it.
+    N streams are computed from the values before the step. Streams that update the same entry do so
+    one after the other, in their order, so the entry stays between its old value and the targets,
+    however many streams update it.
 
     Args:
-      spec: of the environment; discrete observations, those of others after @Discretise.
-      seeds: this agent's node.
+      spec: the environment's specification, with discrete observations. @Discretise makes other
+        observations discrete.
+      seeds: the agent's node in the tree of seeds.
       gamma: discount per agent step.
-      learning_rate: alpha, above 0 and at most 1.
-      initial_value: of every entry; above what can be reached, it has every action tried.
-      exploration: chooses actions by values.
+      learning_rate: alpha, the step size, above 0 and at most 1.
+      initial_value: the initial value of every action in every state. If it is above every return that
+        can be reached, the agent tries every action.
+      exploration: the strategy that chooses actions by their values.
 
     Raises:
       UserError: observations or actions are not discrete, a number is out of range, or the table
@@ -177,7 +179,7 @@ class TabularAgent(Agent):
         return np.where(transitions.terminated, rewards, rewards + self._gamma * next_values)
 
     def _update(self, entries: np.ndarray, targets: np.ndarray) -> None:
-        """Moves `entries` [N], of which several may be the same, towards `targets` [N]."""
+        """Moves `entries` [N], of which several may be the same, toward `targets` [N]."""
         values = self._entries[entries]
         errors = targets - values
         self._updates += len(entries)
@@ -217,7 +219,7 @@ def _discrete_spaces(
     states = spec.observation_space
     if not isinstance(states, gymnasium.spaces.Discrete):
         raise UserError(
-            f"{agent} needs discrete observations, but {spec.id} has {states}: make them so with "
-            "`Runner.environment = @wrapped_environment` and its wrapper @Discretise."
+            f"{agent} needs discrete observations, but {spec.id} has {states}: make them discrete "
+            "with `Runner.environment = @wrapped_environment` and its wrapper @Discretise."
         )
     return states, discrete_actions(spec, agent)

@@ -169,8 +169,8 @@ class ValueAgent(Agent):
         require_equal(self._online, self._target)
         if not isinstance(self._online.head, self._head_kind):
             raise UserError(
-                f"{name}.head gives a {type(self._online.head).__name__}, but what this agent learns "
-                f"comes out of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
+                f"{name}.head makes a {type(self._online.head).__name__}, but {name} learns the "
+                f"outputs of a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
             )
         due = -(-spec.num_envs // update_period)  # at most, in a step of the streams
         sampled = due * updates_per_period * batch_size * int(np.prod(self._replay.sample_shape))
@@ -182,8 +182,8 @@ class ValueAgent(Agent):
         of_images = getattr(self._augmentation, "of_images", False)
         if of_images and len(self._online.prepared_shape) != 3:
             raise UserError(
-                f"{name}.augmentation changes images, but {spec.id} has observations of shape {shape}: "
-                "bind None."
+                f"{name}.augmentation needs images, but {spec.id} has observations of shape {shape}: "
+                f"bind {name}.augmentation = None."
             )
         self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self._optimizer.build(self._online.variables)
@@ -310,7 +310,7 @@ class ValueAgent(Agent):
         if as_keras:
             if not isinstance(network.head, QHead):
                 raise UserError(
-                    f"The outputs of a {type(network.head).__name__} are no action values: export it "
+                    f"The outputs of a {type(network.head).__name__} are not action values: export it "
                     "with --format savedmodel."
                 )
             keras_model(network).save(path.with_suffix(".keras"))
@@ -327,7 +327,7 @@ class ValueAgent(Agent):
     def explain(
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
     ) -> Explanation:
-        """As `Agent.explain`, noise off: IQN's quantiles are at even fractions, not at drawn ones."""
+        """As `Agent.explain`, without noise; the fractions of IQN's quantiles are even, not drawn."""
         if self._explaining is None:
             self._explaining = self._compile_explanation()
         found = self._explaining(tf.constant(observations))

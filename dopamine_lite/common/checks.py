@@ -1,7 +1,7 @@
-"""Settings that are numbers or flags: a sentence for each that cannot be.
+"""Checks of settings that are flags, numbers or words, with a sentence for each that is wrong.
 
-Each takes the configurable's name and its settings, and raises UserError for the first that is wrong.
-True and False are no numbers, infinity is none either. With `optional` a number may also be None.
+Each function takes the configurable's name and its settings, and raises UserError for the first that is
+wrong. True, False and infinity do not count as numbers. With `optional`, a number may also be None.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check_whole(
     optional: bool = False,
     **numbers: object,
 ) -> None:
-    """Whole numbers of from `least` to `most`."""
+    """Whole numbers from `least` to `most`."""
     for name, value in _given(numbers, optional):
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             bounds = f"{least} or more" if most == math.inf else f"from {least} to {most:,}"

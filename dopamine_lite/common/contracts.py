@@ -1,4 +1,4 @@
-"""What a part must offer to stand for a class or a protocol, whatever it is itself."""
+"""What a part must have to be used as a class or a protocol, whatever its own class is."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _Part = TypeVar("_Part")
 
 
 def checked_part(owner: str, parameter: str, part: _Part, kind: type) -> _Part:
-    """`part`, which was made for a parameter that asks for a `kind`.
+    """Returns `part`, which was made for a parameter that asks for a `kind`.
 
     Raises:
-      UserError: it lacks something that is asked of a `kind`.
+      UserError: `part` lacks something that a `kind` must have.
     """
     asked = asked_methods(kind)
     if getattr(kind, "_is_protocol", False):
@@ -22,8 +22,8 @@ def checked_part(owner: str, parameter: str, part: _Part, kind: type) -> _Part:
     lacking = sorted(name for name in asked if not hasattr(part, name))
     if lacking:
         raise UserError(
-            f"What {owner}.{parameter} makes, of the class {type(part).__name__}, has no "
-            f"{', '.join(lacking)}: see {kind.__name__} in {kind.__module__} for what is asked of one."
+            f"{owner}.{parameter} makes an object of the class {type(part).__name__}, which has no "
+            f"{', '.join(lacking)}: see {kind.__name__} in {kind.__module__} for what it must have."
         )
     return part
 
@@ -35,7 +35,7 @@ def asked_methods(kind: type) -> set[str]:
 
 
 def methods(kind: type) -> set[str]:
-    """What can be called of an object of the class `kind`, without what every object has."""
+    """The methods of an object of the class `kind`, apart from those that every object has."""
     return {
         name
         for base in kind.__mro__

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, one clear sentence each, and whose code another error comes from."""
+"""Errors that a user can correct, in one clear sentence each; and whose code an error comes from."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The best action, and one of the best at random where several are.
+"""The best action, or one of the best at random if several are equally good.
 
-NumPy's argmax takes the first of them, so that an agent that has learned nothing would never show
-another action than the first.
+NumPy's argmax takes the first of these, so an agent that has learned nothing would always take the
+first action.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def greedy(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """argmax over actions of values [N, A]; one of the best at random where several are."""
+    """argmax over actions of values [N, A]; one of the best at random if several are equally good."""
     best = values == values.max(axis=1, keepdims=True)
     if np.count_nonzero(best) > len(values):
         return (best * generator.random(best.shape)).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Numbers that an environment tells in the info of an episode's last step: success, outcome, length."""
+"""Numbers that an environment reports in the info of an episode's last step, such as a success."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _LISTED = 8
 
 
 class InfoMetrics:
-    """Reads the numbers that are asked for out of infos.
+    """Reads the requested numbers from infos.
 
     Args:
-      names: of the numbers; keys of infos.
-      environment: what the environment is called, for sentences.
-      say_once: called with what a sentence is about and the sentence, perhaps again and again.
+      names: the names of the numbers, which are keys of infos.
+      environment: the environment's name, for messages.
+      say_once: called with what a sentence is about and the sentence, perhaps with the same ones again.
 
     Raises:
-      UserError: these are no names.
+      UserError: `names` is not a list of different names.
     """
 
     def __init__(
@@ -43,12 +43,13 @@ class InfoMetrics:
         self._say_once = say_once
 
     def read(self, info: Mapping[str, Any] | None) -> dict[str, float | None]:
-        """The numbers in the info of an episode's last step; None for each that is not there.
+        """The numbers in the info of an episode's last step; None for each that is missing.
 
-        True is 1 and False 0. The user is told of the first that is missing or not finite.
+        True is 1 and False is 0. The user is told when a number is missing, or not finite, for the first
+        time.
 
         Raises:
-          UserError: there is something else than a number.
+          UserError: a value is not a number.
         """
         return {name: self._value(name, {} if info is None else info) for name in self.names}
 
@@ -56,13 +57,14 @@ class InfoMetrics:
         given = info.get(name)
         if given is None:
             there = ", ".join(sorted(map(str, info))[:_LISTED]) or "nothing"
-            self._tell(name, f"has no {name!r} in an info (there: {there})")
+            self._tell(name, f"returned an info without {name!r} (it has {there})")
             return None
         array = np.asarray(given)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise UserError(
-                f"{self._environment} returned {given!r} as info[{name!r}] at an episode's end, and "
-                "Runner.info_metrics takes numbers, True and False: return one, or do not name it there."
+                f"{self._environment} returned {given!r} as info[{name!r}] at an episode's end, but "
+                "Runner.info_metrics takes only numbers, True and False: return one of these, or leave "
+                f"{name!r} out of Runner.info_metrics."
             )
         value = float(array.item())
         if not math.isfinite(value):
@@ -73,6 +75,6 @@ class InfoMetrics:
     def _tell(self, name: str, what: str) -> None:
         self._say_once(
             f"info {name}",
-            f"{self._environment} {what} at an episode's end, where Runner.info_metrics asks for a "
-            "number: means leave such episodes out, and the logs have null for them.",
+            f"{self._environment} {what} at an episode's end, but Runner.info_metrics asks for a number "
+            "there: means leave such episodes out, and the logs have null for them.",
         )

@@ -1,4 +1,4 @@
-"""Will it fit? Memory that is asked for is compared with the machine's before it is taken."""
+"""Whether memory that is needed is available, asked before it is taken."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def available_memory() -> int:
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
-    """Raises UserError where `needed` bytes for `what` are not available; `remedy` ends its sentence."""
+    """Raises UserError, which ends with `remedy`, if `needed` bytes for `what` are not available."""
     if needed <= _LITTLE:
         return
     available = available_memory()

@@ -42,7 +42,7 @@ class RunningMoments:
 
 
 class ObservationNormaliser:
-    """Observations less their running mean, over their running deviation, cut at +-10."""
+    """Observations minus their running mean, over their running deviation, clipped to +-10."""
 
     def __init__(self, shape: tuple[int, ...]):
         self.moments = RunningMoments(shape)
@@ -59,7 +59,7 @@ class ObservationNormaliser:
 
 
 class RewardNormaliser:
-    """Rewards over the running deviation of discounted returns, cut at +-10; their mean stays.
+    """Rewards over the running deviation of discounted returns, clipped to +-10; their mean stays.
 
     The scaling of OpenAI's baselines (VecNormalize), which Engstrom et al. (2020) list among what PPO
     does beyond its paper.

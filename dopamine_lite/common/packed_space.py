@@ -1,4 +1,4 @@
-"""Observations of several entries, a dictionary or a tuple, as one row of bytes."""
+"""Observations with several entries (dictionaries and tuples), each as one row of bytes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _LONGEST = 60  # characters of an entry that a sentence quotes
 
 
 class PackedSpace(gymnasium.Space):
-    """The entries of an observation, their bytes one after the other: [bytes] uint8.
+    """The space of observations whose entries' bytes lie one after the other: [bytes] uint8.
 
-    So whatever stores observations needs to know one array only, and a picture beside a few numbers
-    takes the memory of its bytes. Networks read the entries again.
+    Whatever stores observations then handles a single array, and a picture beside a few numbers takes
+    no more memory than its bytes. Networks unpack the entries.
 
     Args:
-      entries: their spaces by name, in the order of their bytes.
-      owner: the environment, for sentences.
-      stack_size: of stacks of observations, [stack, bytes]; 1: no such axis.
+      entries: the entries' spaces by name, in the order of their bytes.
+      owner: the environment's name, for messages.
+      stack_size: observations in a stack [stack, bytes]; 1: there is no such axis.
 
     Attributes:
       slices: where the bytes of each entry are.
@@ -47,29 +47,30 @@ class PackedSpace(gymnasium.Space):
 
     @classmethod
     def of(cls, space: gymnasium.spaces.Dict | gymnasium.spaces.Tuple, owner: str) -> PackedSpace:
-        """For the entries of `space`: "outer/inner" in an inner one, "0", "1" ... in a tuple.
+        """The space for the entries of `space`.
 
-        Boxes of float64 are kept as float32.
+        An entry of an inner space is called "outer/inner"; the entries of a tuple are "0", "1" and so
+        on. Boxes of float64 are kept as float32.
 
         Raises:
-          UserError: an entry is no array.
+          UserError: an entry is not an array, or two entries have the same name.
         """
         leaves = list(_leaves(space))
         for name, _ in leaves:
             if [other for other, _ in leaves].count(name) > 1:
                 raise UserError(
-                    f"{owner}'s observations have two entries that are called {name!r}, one inside of "
-                    "another: rename one."
+                    f"{owner}'s observations have two entries that are called {name!r}, one of them "
+                    "inside another entry: rename one of them."
                 )
         return cls({name: _single_precision(name, leaf, owner) for name, leaf in leaves}, owner)
 
     @property
     def is_np_flattenable(self) -> bool:
-        """Whether Gymnasium can flatten it: no, its bytes are no numbers."""
+        """Whether Gymnasium can flatten the space: no, because its bytes are not numbers."""
         return False
 
     def stacked_entries(self) -> dict[str, Any]:
-        """The entries' spaces, in stacks where this space is of such."""
+        """The entries' spaces, as spaces of stacks if this space is one."""
         if self.stack_size == 1:
             return self.entries
         return {name: stacked(leaf, self.stack_size) for name, leaf in self.entries.items()}
@@ -78,14 +79,14 @@ class PackedSpace(gymnasium.Space):
         """An observation as the environment returns it -> [bytes] uint8.
 
         Raises:
-          UserError: an entry is missing, there is one too many, or one is not what its space says.
+          UserError: an entry is missing, there is one too many, or one is not in its space.
         """
         row = np.empty(self._bytes_in_all, np.uint8)
         found = dict(_leaves(observation))
         if found.keys() != self.entries.keys():
             raise UserError(
                 f"An observation of {self.owner} has the entries {', '.join(found)}, but its space has "
-                f"{', '.join(self.entries)}: return the same as the space has."
+                f"{', '.join(self.entries)}: return the entries that the space has."
             )
         for name in self.entries:
             row[self.slices[name]] = self._bytes(name, found[name])
@@ -110,7 +111,7 @@ class PackedSpace(gymnasium.Space):
         return np.array(rows) if self.stack_size > 1 else rows[0]
 
     def seed(self, seed: int | None = None) -> Any:
-        """Seeds the entries, each by itself."""
+        """Seeds the space of each entry."""
         return [leaf.seed(seed) for leaf in self.entries.values()]
 
     def contains(self, x: Any) -> bool:
@@ -141,7 +142,7 @@ class PackedSpace(gymnasium.Space):
                 shown = f"an array of shape {given.shape}, {given.dtype}"
             raise UserError(
                 f"The entry {name!r} of an observation of {self.owner} is {shown}, which is not in "
-                f"its space {space}: return what the space says."
+                f"its space {space}: return what the space declares."
             )
         return np.ascontiguousarray(kept).reshape(-1).view(np.uint8)
 
@@ -157,7 +158,7 @@ class PackedSpace(gymnasium.Space):
 
 
 def stacked(space: Any, size: int) -> gymnasium.spaces.Box:
-    """The space of `size` observations of a box or of 0 and 1, some of which may be zeros."""
+    """The space of stacks of `size` observations of `space`, some of which may be all zeros."""
     if isinstance(space, gymnasium.spaces.MultiBinary):
         return gymnasium.spaces.Box(0, 1, (size, *space.shape), space.dtype.type)
     low, high = np.minimum(space.low, 0), np.maximum(space.high, 0)
@@ -183,8 +184,8 @@ _NESTED_SPACES = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 def _single_precision(name: str, space: gymnasium.Space, owner: str) -> Any:
     if not isinstance(space, _ARRAYS):
         raise UserError(
-            f"The entry {name!r} of {owner}'s observations is {space}, which is no array of one shape: "
-            "leave it out or make a Box of it in a gymnasium.ObservationWrapper."
+            f"The entry {name!r} of {owner}'s observations is {space}, which is not an array of one "
+            "shape: leave it out, or turn it into a Box in a gymnasium.ObservationWrapper."
         )
     if isinstance(space, gymnasium.spaces.Box) and space.dtype == np.float64:
         low, high = space.low.astype(np.float32), space.high.astype(np.float32)

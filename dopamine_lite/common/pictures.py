@@ -6,9 +6,10 @@ MOST_CHANNELS = 4  # of a picture that is known by its shape: red, green, blue a
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:
-    """The axis of the channels in a picture of three axes: 0, 2 or, where its shape does not say, None.
+    """The axis of the channels in a picture of three axes: 0, 2 or, if its shape does not say, None.
 
-    It is the first or the last, the one of at most `MOST_CHANNELS` entries where the other has more.
+    It is the first or the last axis, whichever has at most `MOST_CHANNELS` entries while the other has
+    more.
     """
     first, last = shape[0] <= MOST_CHANNELS, shape[2] <= MOST_CHANNELS
     if first == last:

@@ -1,8 +1,8 @@
 """Regular files and real directories only: nothing waits for a pipe or writes through a link.
 
-A run's directory may come from a stranger. Links in it are followed where files are read, as what is
-read is checked; they are never followed where files are written. The run's directory itself, and what
-is above it, may be links.
+A run's directory may come from a stranger. Links in it are followed when files are read, because what
+is read is checked. They are never followed when files are written. The run's directory itself, and
+whatever is above it, may be links.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dopamine_lite.common.errors import UserError
 
 
 class NotRegular(UserError):
-    """Where a regular file belongs there is something else."""
+    """Something is in the place of a regular file that is not one."""
 
 
 def open_to_read(path: Path) -> BufferedReader:
@@ -55,9 +55,9 @@ def open_to_append(path: Path) -> BinaryIO:
 
 
 def separate(path: Path) -> None:
-    """Gives the regular file `path` a content of its own where it has other names.
+    """Gives the regular file `path` a content of its own if it has other names.
 
-    Backups by hard links have such: they keep what they have when `path` is written to.
+    Backups by hard links are such names: they keep their content when `path` is written to.
     """
     status = os.lstat(path)
     check_regular(path, status)
@@ -74,13 +74,13 @@ def separate(path: Path) -> None:
 
 
 def check_regular(path: Path, status: os.stat_result) -> None:
-    """Raises NotRegular unless `status`, which is that of `path`, is a regular file's."""
+    """Raises NotRegular unless `status`, the status of `path`, is that of a regular file."""
     if not stat.S_ISREG(status.st_mode):
-        raise NotRegular(f"{path} is {_kind(status)}, where a regular file belongs: remove it.")
+        raise NotRegular(f"{path} is {_kind(status)}, but has to be a regular file: remove it.")
 
 
 def check_directory(path: Path) -> None:
-    """Raises UserError where there is something at `path` that is no directory, such as a link."""
+    """Raises UserError if there is something at `path` that is not a directory, such as a link."""
     try:
         status = os.lstat(path)
     except OSError as error:
@@ -93,7 +93,7 @@ def check_directory(path: Path) -> None:
             "the directory itself here. The run's directory as a whole may be a link."
         )
     if not stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{path} is {_kind(status)}, where a directory belongs: move it away.")
+        raise UserError(f"{path} is {_kind(status)}, but has to be a directory: move it away.")
 
 
 def remove(path: Path) -> None:

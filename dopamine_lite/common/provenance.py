@@ -60,13 +60,13 @@ _SECTIONS = ("commits", "machine", "modules", "threads", "variables", "versions"
 def collect(
     threads: Mapping[str, int], gpus: Sequence[str] = (), base_dir: str | Path | None = None
 ) -> dict[str, Any]:
-    """One start of a run: when, by which command, with what. Names no host and no user.
+    """The record of one start of a run: when, by which command, with what. It names no host or user.
 
     Args:
       threads: TensorFlow's "intra_op" and "inter_op".
-      gpus: the names of those that TensorFlow uses.
-      base_dir: the run's directory; git is not asked of a repository in there, which may name
-        programs that git executes.
+      gpus: the names of the GPUs that TensorFlow uses.
+      base_dir: the run's directory. Git is not asked about a repository in it, whose configuration may
+        name programs that git executes.
     """
     memory = psutil.virtual_memory().total
     return {
@@ -90,7 +90,7 @@ def collect(
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python and the packages whose code decides a run's numbers; None: not installed."""
+    """The versions of Python and of the packages that decide a run's numbers; None: not installed."""
     own = {"python": platform.python_version(), "dopamine_lite": dopamine_lite.__version__}
     return own | {name: _version(distributions) for name, distributions in _PACKAGES.items()}
 
@@ -120,7 +120,7 @@ def record_start(base_dir: Path, start: dict[str, Any], about: Mapping[str, Any]
 
 
 def read(base_dir: Path) -> dict[str, Any] | None:
-    """A run's provenance; None where there is none.
+    """A run's provenance; None if there is none.
 
     Raises:
       UserError: the file is damaged or of another version of dopamine_lite.
@@ -132,13 +132,13 @@ def read(base_dir: Path) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise UserError(
-            f"{path} is damaged, it is not JSON ({error}): restore it, or move it away to go on "
+            f"{path} is damaged: it is not JSON ({error}). Restore it, or move it away to go on "
             "without the record of how this run began."
         ) from error
     schema = known.get("schema") if isinstance(known, dict) else None
     if schema != _SCHEMA:
         raise UserError(
-            f"{path} has schema {schema}, this dopamine_lite reads {_SCHEMA}: "
+            f"{path} has schema {schema}, but this dopamine_lite reads schema {_SCHEMA}: "
             "use the version that the run was begun with."
         )
     try:
@@ -156,7 +156,7 @@ def read(base_dir: Path) -> dict[str, Any] | None:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Sentences on what differs between two starts and ends bit-for-bit repetition."""
+    """Sentences on the differences between two starts that can end bit-for-bit repetition."""
     sentences = []
     for section, name in [*_DECISIVE, *_of_imports(before, now), *_of_own_modules(before, now)]:
         old, new = (start.get(section, {}).get(name) for start in (before, now))
@@ -267,11 +267,11 @@ def _git_bytes(directory: Path, *arguments: str) -> bytes | None:
 
 
 def origin(name: str, file: Path | None) -> str | None:
-    """What tells of a module's source: its digest, or which version of Python or a package has it.
+    """What identifies a module's source: its digest, or the version of Python or of its package.
 
     Args:
-      name: with dots.
-      file: that it is loaded from; None: from none.
+      name: the module's name, with dots.
+      file: the file that it is loaded from; None if there is none.
     """
     if file is not None and _is_installed(file):
         return _distribution(name.partition(".")[0])

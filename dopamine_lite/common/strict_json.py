@@ -1,4 +1,4 @@
-"""JSON from files that anyone may have written: read within memory, refused with one kind of error."""
+"""JSON from files that anyone may have written: it fits into memory, or is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def parse(text: bytes | str) -> Any:
     """The value that `text` describes.
 
     Raises:
-      ValueError: it is no JSON, or is nested too deeply.
+      ValueError: it is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -32,7 +32,7 @@ def read(path: Path) -> Any:
 
     Raises:
       ValueError: as `parse`.
-      UserError: it would not fit into memory, or is no regular file.
+      UserError: it would not fit into memory, or is not a regular file.
       OSError: as `open`.
     """
     with open_to_read(path) as file:
@@ -41,19 +41,19 @@ def read(path: Path) -> Any:
 
 
 def require_memory_to_parse(size: int, path: Path) -> None:
-    """Raises UserError where `size` bytes of JSON from `path` may not fit into memory."""
+    """Raises UserError if `size` bytes of JSON from `path` may not fit into memory."""
     require_memory(_EXPANSION * size, f"reading {path}", "it is too large for this machine")
 
 
 def whole(value: Any) -> int:
     """`value`, which has to be a whole number from 0 to 2^63 - 1; else raises ValueError."""
     if type(value) is not int or not 0 <= value <= _LARGEST:
-        raise ValueError(f"{_shown(value)} where a whole number belongs")
+        raise ValueError(f"{_shown(value)} instead of a whole number")
     return value
 
 
 def wholes(value: Any) -> list[int]:
-    """`value`, which has to be a list of such; else raises ValueError."""
+    """`value`, which has to be a list of whole numbers, as in `whole`; else raises ValueError."""
     return [whole(item) for item in expect(list, value)]
 
 
@@ -62,13 +62,13 @@ def number(value: Any) -> None:
     if value is None or (type(value) is float and math.isfinite(value)):
         return
     if type(value) is not int or abs(value) > _LARGEST:
-        raise ValueError(f"{_shown(value)} where a number belongs")
+        raise ValueError(f"{_shown(value)} instead of a number")
 
 
 def expect(kind: type, value: Any) -> Any:
     """`value`, which has to be of `kind`; else raises ValueError."""
     if type(value) is not kind:
-        raise ValueError(f"{_shown(value)} where {_KINDS[kind]} belongs")
+        raise ValueError(f"{_shown(value)} instead of {_KINDS[kind]}")
     return value
 
 

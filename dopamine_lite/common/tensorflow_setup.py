@@ -37,19 +37,19 @@ def import_quietly(module: str) -> ModuleType:
 
 @gin.configurable
 def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[str, int]:
-    """Fixes TensorFlow's threads, before its first operation; returns what is in force.
+    """Sets the number of TensorFlow's threads before its first operation; returns what is in force.
 
-    Results repeat bit for bit at one number of `intra_op` threads only, so the number belongs to
-    the run. A GPU adds up in one order, so that they repeat there as well; of its memory a process
-    takes what it needs, not all, so that several runs can share it.
+    Results repeat bit for bit only with the same number of `intra_op` threads, so the number belongs to
+    the run. A GPU is told to add up in one order, so that results repeat there as well. A process takes
+    only the GPU memory that it needs, so that several runs can share a GPU.
 
     Args:
       intra_op: threads within an operation; None: one for every usable core. Small networks are fastest
         with 1.
-      inter_op: operations side by side.
+      inter_op: operations that run side by side.
 
     Raises:
-      UserError: a number of threads that TensorFlow would abort the process for.
+      UserError: TensorFlow would abort the process at this number of threads.
     """
     check_whole("tensorflow_threads", most=_MOST_THREADS, optional=True, intra_op=intra_op)
     check_whole("tensorflow_threads", most=_MOST_THREADS, inter_op=inter_op)
@@ -74,7 +74,7 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
 
 
 def gpu_names() -> list[str]:
-    """What the GPUs are called that TensorFlow uses."""
+    """The names of the GPUs that TensorFlow uses."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -1,4 +1,4 @@
-"""The values that travel between the rooms: transitions and states."""
+"""The values that the package's parts exchange: transitions and states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gin configs: finding and loading them, sentences for every mistake, and what was really used."""
+"""Gin configs: finding and loading them, a message for every mistake, and what was really used."""
 
 from dopamine_lite.configuration.bindings import (
     bound,

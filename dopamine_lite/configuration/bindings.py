@@ -35,7 +35,7 @@ def reject_unused_bindings() -> None:
     """Call once everything is constructed.
 
     Raises:
-      UserError: names every binding that nothing used, and the nearest right one.
+      UserError: there are bindings that nothing used; names each, with the nearest name that was used.
     """
     unused = unused_bindings()
     if not unused:
@@ -48,8 +48,8 @@ def reject_unused_bindings() -> None:
     unused.sort(key=lambda name: "." not in name)  # a macro is often unused because of a binding
     named = ", ".join(f"{name}{nearest_parameter(name, operative_names)}" for name in unused)
     raise UserError(
-        f"Nothing in this experiment uses {named}: remove the binding, or refer to what it was "
-        "meant for."
+        f"Nothing in this experiment uses {named}: remove the binding, or refer to the part that it "
+        "is meant for."
     )
 
 
@@ -57,7 +57,8 @@ def reject_lost_bindings() -> None:
     """Call once everything is constructed.
 
     Raises:
-      UserError: names every binding that would be another if the text of `operative` were loaded.
+      UserError: there are bindings that would change if the text of `operative` were loaded; names
+        each.
     """
     lost = [
         as_written(*key, parameter)
@@ -75,8 +76,8 @@ def reject_lost_bindings() -> None:
 def operative() -> str:
     """The configuration in force, defaults included: gin text, one import or binding a line.
 
-    Equal experiments have equal text. What is bound for something that is referred to but not yet
-    called is part of it.
+    Equal experiments have equal texts. The text includes bindings of parts that are referred to but
+    have not been called yet.
     """
     text = gin_config._config_str(_in_force(), max_line_length=10**6)
     # Without gin's dynamic registration a module's alias means nothing; gin invents one for every

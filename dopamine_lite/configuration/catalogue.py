@@ -1,4 +1,4 @@
-"""What the package offers to refer to in a gin file, read from its source without running it."""
+"""What a gin file can refer to in this package, read from the source without running it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _Definition = ast.ClassDef | ast.FunctionDef
 
 @dataclass(frozen=True)
 class Kind:
-    """Parts that can stand for each other.
+    """A kind of parts, which can replace each other.
 
     Attributes:
-      title: in the plural.
-      noun: one of them, with its article.
-      bound: how a gin file refers to one, "..." its name; "": nothing refers to it.
-      contract: the class that says what is asked of one, its module before it; "": there is none.
-      given: the parameters that what makes one gives it, so that gin cannot.
+      title: the kind in the plural.
+      noun: one such part, with its article.
+      bound: how a gin file refers to one, with "..." for its name; "": nothing refers to it.
+      contract: the class that says what such a part needs, with its module; "": there is none.
+      given: the parameters that the code that creates the part passes to it, so gin cannot bind them.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Whether two configurations describe the same experiment, settings that came later left aside."""
+"""Whether two configurations describe the same experiment, apart from settings that came later."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def without_length(text: str) -> str:
 def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
     """The settings in which two texts from `operative` differ, with both values.
 
-    `Runner.num_iterations` is left out, and so are `new_settings` and the callbacks that are no part
-    of an experiment; what one text lacks is "without it". An import has the value "".
+    `Runner.num_iterations` is left out, and so are `new_settings` and the callbacks that are not part
+    of an experiment. What one text lacks has the value "without it", and an import has the value "".
     """
     then, now = _of_experiment(old), _of_experiment(new)
     added, absent = new_settings(old, new), "without it"
@@ -47,7 +47,7 @@ def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
 def differences(old: str, new: str) -> list[str]:
     """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
 
-    What `changes` leaves out is left out.
+    It leaves out what `changes` leaves out.
     """
     lines = []
     for key, (then, now) in changes(old, new).items():
@@ -61,7 +61,7 @@ def differences(old: str, new: str) -> list[str]:
 def new_settings(old: str, new: str) -> dict[str, str]:
     """Settings and values that only the `new` text has, and that are defaults.
 
-    A text lists every value in force, so the old one is of a version that did not have them.
+    A text lists every value in force, so the old text is from a version that did not have them.
     """
     then = _of_experiment(old)
     return {

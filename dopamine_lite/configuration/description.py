@@ -1,4 +1,4 @@
-"""What can be bound on a part: each parameter's kind, default and help, from the part itself."""
+"""What can be bound on a part: the kind, default and help of each parameter, from the part itself."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dopamine_lite.configuration.parameters import asked_classes, declared, fitt
 
 @dataclass(frozen=True)
 class Parameter:
-    """One that gin can bind.
+    """A parameter that gin can bind.
 
     Attributes:
-      name: as it is bound, without the part's.
+      name: its name in a binding, without the part's name.
       kind: what to give, in words.
-      default: as gin text; None: there is none, it must be bound.
-      help: from the docstring that describes it; "": none does.
-      fits: what can be referred to, each as "@name"; empty where no reference is asked for.
+      default: the default as gin text; None: there is no default, so it must be bound.
+      help: what a docstring says about it; "": no docstring describes it.
+      fits: what it can refer to, each as "@name"; empty if no reference is asked for.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Description:
-    """What there is to know of a part.
+    """What there is to know about a part.
 
     Attributes:
       text: its docstring up to the arguments.
-      given: the parameters that what makes one gives it.
+      given: the parameters that the code that creates the part passes to it.
     """
 
     part: Part
@@ -117,9 +117,9 @@ def configs_that_name(name: str) -> list[str]:
 
 
 def argument_help(wrapped: Callable[..., Any]) -> dict[str, str]:
-    """What docstrings say of each parameter: a part's own, then those of the classes it is made of.
+    """What docstrings say about each parameter: first the part's own, then those of its base classes.
 
-    Where one only says where to look, as in "see `CircularReplay`", what is said there counts.
+    If an entry only says where to look, as in "see `CircularReplay`", the base class's entry counts.
     """
     found: dict[str, str] = {}
     for owner in wrapped.__mro__ if isinstance(wrapped, type) else (wrapped,):

@@ -1,4 +1,4 @@
-"""Where gin files are: at a path, or among those that come with the package."""
+"""Where gin files are: at a path, or among the configs that come with the package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find_config(name: str) -> Path:
     """The gin file that `name` means: a path, or a name under `packaged_configs()`.
 
     Raises:
-      UserError: there is no such file; names the nearest ones.
+      UserError: there is no such file; names the nearest one.
     """
     candidates = [
         user_path(name),

@@ -1,7 +1,7 @@
 """What was renamed, removed or changed since a configuration was written, all in one place.
 
-A run's config.gin holds every value in force, so that it outlives the code that wrote it: what is new
-since has its default (see `comparison`), and what is listed here is translated.
+A run's config.gin holds every value in force, so it outlives the code that wrote it: settings that are
+newer than the file have their defaults (see `comparison`), and what is listed here is translated.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def with_header(text: str) -> str:
 
 
 def translated(text: str, source: str) -> tuple[str, list[str]]:
-    """The text of a config.gin in today's names, and a sentence for everything that is not as it was.
+    """The text of a config.gin in today's names, and a message for everything that has changed.
 
     Args:
-      text: of the file; without a header it is of schema 0.
-      source: what to call the file.
+      text: the text of the file; without a header it has schema 0.
+      source: what to call the file in messages.
 
     Raises:
-      UserError: it is of a later version, or binds what there is no more to another value than the one
-        that today's code amounts to.
+      UserError: the file is from a later version, or it binds a setting that no longer exists to a
+        value that today's code does not have.
     """
     schema = _schema(text, source)
     renamed = {old: new for since, old, new in RENAMED if schema < since}
@@ -63,23 +63,25 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
         if name in removed:
             if value != removed[name]:
                 raise UserError(
-                    f"{source} has {name} = {value}, a setting that dopamine_lite no longer has; now "
-                    f"{removed[name]} holds always: use the version that the run was begun with."
+                    f"{source} has {name} = {value}, but dopamine_lite no longer has this setting and "
+                    f"always does what {removed[name]} meant: use the version that began the run."
                 )
-            sentences.append(f"{name} is no setting any more; this run's {value} is what is done.")
+            sentences.append(
+                f"{name} is no longer a setting: now, what this run's {value} means is always done."
+            )
             continue
         same, said = changed.get(name, ((value,), ""))
         if value not in same:
             sentences.append(said)
         if name in renamed:
-            sentences.append(f"{name} is called {renamed[name]} now.")
+            sentences.append(f"{name} is now called {renamed[name]}.")
             name = renamed[name]
         lines.append(f"{f'{scope}/' if scope else ''}{name} = {value}")
     return "\n".join(lines) + "\n", sentences
 
 
 def name_now(name: str) -> str | None:
-    """What the parameter `name` is called now, where it was renamed."""
+    """What the parameter `name` is now called, if it was renamed."""
     return next((new for _, old, new in RENAMED if old == name), None)
 
 
@@ -88,7 +90,7 @@ def _schema(text: str, source: str) -> int:
     schema = int(header[1]) if header else 0
     if schema > SCHEMA:
         raise UserError(
-            f"{source} has schema {schema}, and this version of dopamine_lite reads up to {SCHEMA}: use "
-            "the version that wrote it."
+            f"{source} has schema {schema}, but this version of dopamine_lite reads only schemas up to "
+            f"{SCHEMA}: use the version that wrote the file."
         )
     return schema

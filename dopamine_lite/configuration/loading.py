@@ -1,4 +1,4 @@
-"""Reading gin files into gin, and building what they describe, with a sentence for every mistake."""
+"""Reads gin files into gin and builds what they describe, with a message for every mistake."""
 
 from __future__ import annotations
 
@@ -44,21 +44,23 @@ def load(
 ) -> None:
     """Makes `gin_files` (paths or packaged names) and then `gin_bindings` gin's configuration.
 
-    Whatever was loaded before is forgotten. `include` statements are looked up in the current
-    directory and then in `packaged_configs()`. Where a file or a binding puts one part in another's
-    place, as `RainbowAgent.replay = @CircularReplay` does, what the files before it, or those that it
-    includes, say of the other is forgotten too.
+    Whatever was loaded before is forgotten. Files that are included are looked up in the current
+    directory and then in `packaged_configs()`. If a file or a binding replaces one part by another, as
+    `RainbowAgent.replay = @CircularReplay` does, the bindings of the old part are forgotten too, in the
+    files before it and in the files that it includes.
 
     Bindings refer to what is registered with gin, never by gin's dynamic registration, which reaches
-    every function there is. `import` statements execute modules: those that are installed and, last,
-    those of the current directory.
+    every function there is. `import` statements execute modules: installed modules or, if there is no
+    such module, modules in the current directory.
 
     Args:
-      rule: of imports; None: the files are the user's own and may import anything.
+      gin_files: paths, or names of packaged configs.
+      gin_bindings: bindings, such as "DQNAgent.gamma = 0.99".
+      rule: what may be imported; None: the files are the user's own and may import anything.
 
     Raises:
-      UserError: a file, module, name or parameter that does not exist, an import that is not
-        allowed, a syntax error, or a value that its parameter cannot be given.
+      UserError: a file, module, name or parameter does not exist, an import is not allowed, there is a
+        syntax error, or a value does not fit its parameter.
     """
     names, gin_bindings = tuple(map(str, gin_files)), tuple(gin_bindings)
     paths = [str(files.find_config(name)) for name in names]
@@ -74,13 +76,13 @@ def load(
 def load_run(
     config: Path, gin_bindings: Iterable[str] = (), rule: ImportRule | None = None
 ) -> list[str]:
-    """`load` of a run's own config.gin, whatever version of dopamine_lite wrote it.
+    """Loads a run's own config.gin, whatever version of dopamine_lite wrote it.
 
     Returns:
-      A sentence for every setting that is called otherwise now or means something else.
+      A message for every setting that has a new name, has been removed, or has a new meaning.
 
     Raises:
-      UserError: as `load`; or the file is damaged, or this version cannot do what it says.
+      UserError: as in `load`; or the file is damaged, or this version cannot do what the file says.
     """
     text, sentences = translated(config_text(config), str(config))
     gin_bindings = tuple(gin_bindings)
@@ -100,7 +102,7 @@ class _Text(io.StringIO):
 
 
 def config_text(path: Path) -> str:
-    """The text of a run's config; raises UserError where it is damaged."""
+    """The text of a run's config; raises UserError if it is damaged."""
     with open_to_read(path) as file:
         size = os.fstat(file.fileno()).st_size
         require_memory(size, f"reading {path}", "it is too large for this machine")
@@ -109,7 +111,7 @@ def config_text(path: Path) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path} is damaged, it is not UTF-8 text ({error}): restore it from a copy."
+            f"{path} is damaged, because it is not UTF-8 text ({error}): restore it from a copy."
         ) from error
 
 
@@ -127,11 +129,11 @@ def _bound() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
-    """Calls `constructor` and turns what is missing or wrong in the bindings into sentences.
+    """Calls `constructor` and turns what is missing or wrong in the bindings into messages.
 
     Raises:
-      UserError: a parameter without default was not bound, a part of this package cannot be built
-        with what is bound to it, or the constructor raised it.
+      UserError: a parameter without a default was not bound, a part of this package cannot be built
+        with what is bound to it, or the constructor raised a UserError.
     """
     try:
         return constructor(*arguments, **keywords)
@@ -190,8 +192,8 @@ def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[_
 def _refuse_include(config: Path, path: str) -> bool:
     """Raises UserError: gin asks whether it may read `path`, which a run's config includes."""
     raise UserError(
-        f"{config} includes {path}: a run's config has every value in force and includes nothing, so it "
-        "was changed; restore it from a copy."
+        f"{config} includes {path}, so it was changed: a run's config has every value in force and "
+        "includes nothing. Restore it from a copy."
     )
 
 

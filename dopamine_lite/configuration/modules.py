@@ -1,4 +1,4 @@
-"""Which modules a configuration may import, and from where: what it executes, and by whose word."""
+"""Which modules a configuration may import and from where: what is executed, and who allows it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _say_nothing(name: str, file: Path | None) -> None:
 
 @dataclass(frozen=True)
 class ImportRule:
-    """What a configuration may import beside this package's modules and those that are loaded.
+    """What a configuration may import beside this package's modules and modules already loaded.
 
     Attributes:
-      allowed: the modules that the user has named, each with the modules in it; None: any, for the
-        user has chosen the files that import them.
-      run_directory: of the run; nothing that lies in it is ever imported.
-      announce: called with a module's name and file (None: it has none) before it is executed.
+      allowed: the modules that the user has named, each including the modules in it; None: any module,
+        because the user has chosen the files that import them.
+      run_directory: the run's directory; nothing in it is ever imported.
+      announce: called with a module's name and file (None: it has no file) before it is executed.
     """
 
     allowed: Collection[str] | None = None
@@ -36,7 +36,7 @@ class ImportRule:
     announce: Callable[[str, Path | None], None] = _say_nothing
 
     def allows(self, name: str) -> bool:
-        """Whether the user's word covers the module `name`."""
+        """Whether the user allows the module `name`."""
         return self.allowed is None or any(
             name == allowed or name.startswith(f"{allowed}.") for allowed in self.allowed
         )
@@ -87,14 +87,14 @@ def import_module(name: str, importer: str) -> ModuleType:
 
 
 def admit(name: str, importer: str) -> None:
-    """Lets the module `name` be imported, and found in the current directory if nowhere else.
+    """Allows the module `name` to be imported, from the current directory if it is nowhere else.
 
     Args:
-      name: with dots, as it is written behind `import`.
-      importer: who asks, for sentences: "own.gin, line 3,".
+      name: the name with dots, as it is written after `import`.
+      importer: who imports it, for messages, such as "own.gin, line 3,".
 
     Raises:
-      UserError: the rule in force forbids it, or it is no module's name.
+      UserError: the rule in force forbids the import, or `name` cannot be a module's name.
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise UserError(f"{importer} imports {name!r}, which cannot be a module's name.")
@@ -109,8 +109,8 @@ def admit(name: str, importer: str) -> None:
         if _rule.holds(path):
             raise UserError(
                 f"{importer} imports {name}, which is {path} in the run's own directory: nothing in "
-                "there is executed, for a run may come from anyone. Copy what you trust into "
-                "the directory that you work in."
+                "there is executed, because a run may come from anyone. Copy what you trust into the "
+                "directory that you work in."
             )
     if not _rule.allows(name) or not (specs or here):
         raise UserError(_refusal(name, importer, file, bool(specs), bool(here)))
@@ -123,21 +123,21 @@ def admit(name: str, importer: str) -> None:
 
 
 def _refusal(name: str, importer: str, file: Path | None, found: bool, here: bool) -> str:
-    word = "" if _rule.allows(name) else f" and allow it by --import {name}"
+    word = "" if _rule.allows(name) else f" and allow the module with --import {name}"
     if found:
         return (
             f"{importer} imports {name}, which executes {file or 'code that is not in a file'}: if "
-            f"you trust it, allow it by --import {name} (a run may come from anyone, so that its "
-            "config alone is not enough)."
+            f"you trust it, allow it with --import {name} (a run may come from anyone, so its config "
+            "alone is not enough)."
         )
     if here:
         return (
             f"{importer} imports {name}, which is neither installed nor in the current directory: "
-            f"go to the directory that it is in{word}."
+            f"change to the directory that contains it{word}."
         )
     return (
-        f"{importer} imports {name}, which is not installed, and the current directory is a run's, "
-        f"of which nothing is executed: go to the directory that {name} is in{word}."
+        f"{importer} imports {name}, which is not installed, and nothing is executed from the current "
+        f"directory, because it is a run's: change to the directory that contains {name}{word}."
     )
 
 

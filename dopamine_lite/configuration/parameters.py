@@ -1,8 +1,8 @@
-"""What a configurable declares of its parameters, and which values are of that kind.
+"""What a configurable declares about its parameters, and which values are of that kind.
 
-Declared is what an annotation says. It is understood where it is made of bool, int, float, str, paths,
-None, literals, lists, dicts, callables and classes; any value is of any other kind, and of a parameter
-without annotation.
+An annotation declares a kind. Annotations are understood if they are made of bool, int, float, str,
+paths, None, literals, lists, dicts, callables and classes. For any other annotation, and without one,
+every value is accepted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _SINGULARS = {
 
 
 def declared(configurable: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """The annotation and the default of each parameter; `Any` where there is none to be read."""
+    """The annotation and the default of each parameter; `Any` if no annotation can be read."""
     function = _constructor(configurable)
     return {
         name: (_annotation(function, name), parameter.default)
@@ -91,7 +91,7 @@ def is_of_kind(value: Any, kind: Any) -> bool:
 
 
 def is_object(kind: Any) -> bool:
-    """Whether an annotation is a class whose objects only code makes."""
+    """Whether an annotation is a class whose objects can only be made by code."""
     return _checks(kind) and kind not in _BUILT_IN
 
 
@@ -108,7 +108,7 @@ def is_finite_number(value: Any) -> bool:
 def in_words(kind: Any, default: Any, examples: int = _EXAMPLES) -> str:
     """What to give for a parameter of `kind`, as in "a whole number or None".
 
-    So many parts are named, at most, where a reference is asked for.
+    If a reference is asked for, at most `examples` parts are named.
     """
     words = list(dict.fromkeys(_in_words(each, default, examples) for each in _alternatives(kind)))
     if any("," in each or " or " in each for each in words):
@@ -121,10 +121,10 @@ def in_words(kind: Any, default: Any, examples: int = _EXAMPLES) -> str:
 
 
 def fitting(kind: Any, default: Any = None) -> list[str]:
-    """What can be referred to where `kind` is asked for, each as "@name", of what is registered.
+    """What a parameter of `kind` can refer to, each as "@name", among what is registered.
 
-    The default comes first, then what comes with the package; empty where no reference is asked for,
-    or one to anything.
+    The default comes first, then what comes with the package. The list is empty if no reference is asked
+    for, or if a reference to anything will do.
     """
     names: list[str] = []
     for each in _alternatives(kind):
@@ -137,7 +137,7 @@ def fitting(kind: Any, default: Any = None) -> list[str]:
 
 
 def asked_classes(kind: Any) -> list[type]:
-    """The classes and contracts of which `kind` asks for references to what makes one."""
+    """The classes and contracts that `kind` asks to be made by what is referred to."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is collections.abc.Callable:
         return [arguments[1]] if _checks(arguments[1]) else []
@@ -253,7 +253,7 @@ def _in_words(kind: Any, default: Any, most: int) -> str:
         return f"a dict of {_plural(content, 0).partition(',')[0]}{such_as}"
     if origin is collections.abc.Callable:
         such_as = _such_as(_or, arguments, default, most)
-        return f"a reference{_to_what_makes(arguments)}{such_as}"
+        return f"a reference{_to_makers(arguments, 'a class or function that makes')}{such_as}"
     if isinstance(origin, type) and issubclass(origin, pathlib.PurePath):
         return "text in quotes"
     name = getattr(origin, "__name__", str(origin))
@@ -273,14 +273,14 @@ def _plural(kind: Any, most: int) -> str:
         return f"tuples of {len(arguments)} {_plural(arguments[0], most)}"
     if origin is collections.abc.Callable:
         such_as = _such_as(lambda names: f"[{', '.join(names)}]", arguments, None, most)
-        return f"references{_to_what_makes(arguments)}{such_as}"
+        return f"references{_to_makers(arguments, 'classes or functions that make')}{such_as}"
     return _PLURALS.get(origin, str(getattr(origin, "__name__", origin)))
 
 
-def _to_what_makes(arguments: tuple[Any, ...]) -> str:
+def _to_makers(arguments: tuple[Any, ...], makers: str) -> str:
     """A clause for Callable[`arguments`]."""
     kind = arguments[-1] if arguments else Any
-    return f" to what makes {_article(kind.__name__)} {kind.__name__}" if _checks(kind) else ""
+    return f" to {makers} {_article(kind.__name__)} {kind.__name__}" if _checks(kind) else ""
 
 
 def _such_as(

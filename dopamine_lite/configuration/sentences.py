@@ -1,4 +1,4 @@
-"""Sentences for what gin, Python and the operating system say of a mistake in a configuration."""
+"""Messages for what gin, Python and the operating system say about a mistake in a configuration."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _name_sentence(message: str, where: str) -> str | None:
     if match := re.match(r"Configurable '(.*)' .*(?:parameter named|kwarg) '(\w*)'", message):
         name, parameter = match.groups()
         if now := name_now(f"{name}.{parameter}"):
-            return f"{name}.{parameter} is called {now} now; it is bound {where}."
+            return f"{name}.{parameter} is now called {now}; it is bound {where}."
         nearest = did_you_mean(parameter, parameters_of(name)) or _of_another(parameter)
         return f"{name} has no parameter {parameter} that can be bound {where}{nearest}."
     if match := re.match(r"Ambiguous (?:constant )?selector '(.*)', matches \[(.*)\]", message):
@@ -126,7 +126,7 @@ def missing_sentence(message: str) -> str | None:
     if made := re.match(r"'(\w+)' object is not callable|(\w+)\.__call__\(\) missing", message):
         early = made[1] or made[2]
         if gin_config._REGISTRY.get_match(early):
-            return f"@{early}() calls {early} too early: write @{early}, without the brackets."
+            return f"@{early}() calls {early} too early: write @{early}, without the parentheses."
     name = called[1]
     if required := re.match(r"Required bindings for `(.*?)` not provided in config: \[", message):
         name = required[1]  # which gin has not called yet
@@ -138,9 +138,9 @@ def missing_sentence(message: str) -> str | None:
         return None
     references = gin_config.iterate_references(gin_config._CONFIG)
     if any(reference.evaluate and reference.configurable.name == name for reference in references):
-        return f"@{name}() calls {name} too early: write @{name}, without the brackets."
+        return f"@{name}() calls {name} too early: write @{name}, without the parentheses."
     bindings = ", ".join(f"{name}.{parameter} = ..." for parameter in missing)
-    return f"{name} is not told its {', '.join(missing)}: bind {bindings}"
+    return f"{name} has no value for {', '.join(missing)}: bind {bindings}"
 
 
 def not_built_sentence(error: Exception) -> str | None:
@@ -163,8 +163,8 @@ def not_built_sentence(error: Exception) -> str | None:
             as_written(*binding) for binding in all_bindings() if _refers(binding, configurable)
         ]
         return (
-            f"{configurable.name} is not made for where it is bound ({', '.join(sorted(places))}): it "
-            f"{unexpected[1]}. Refer to something else there."
+            f"{configurable.name} does not fit where it is bound ({', '.join(sorted(places))}): it "
+            f"{unexpected[1]}. Bind something else there."
         )
     bound = [
         as_written(*binding) for binding in all_bindings() if binding[1] == configurable.selector

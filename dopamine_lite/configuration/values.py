@@ -1,4 +1,4 @@
-"""Bound values: of the kind that their parameters ask for, and such that a config can hold them."""
+"""Checks bound values: do they fit their parameters, and can a config hold them?"""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MOST_VALUES = 100_000  # in what is bound to one parameter
 
 
 def check_values() -> None:
-    """Holds everything that is bound against what the parameters declare.
+    """Checks everything that is bound against what the parameters declare.
 
     Raises:
-      UserError: a macro is not given a value, macros or references go round in a circle, a number is
-        not finite, or a value is of another kind than the annotation of its parameter.
+      UserError: a macro has no value, macros or references depend on themselves, a number is not finite,
+        or a value does not fit the annotation of its parameter.
     """
     _check_macros()
     _check_circles()
@@ -37,7 +37,9 @@ def check_values() -> None:
     for scope, selector, parameter in all_bindings():
         name = as_written(scope, selector, parameter)
         if not name:
-            raise UserError(f"{selector} is gin's own and holds no value: give a macro its name.")
+            raise UserError(
+                f"{selector} is gin's own and holds no value: write a macro's name instead."
+            )
         value = gin_config._CONFIG[scope, selector][parameter]
         for number in _numbers(value):
             if not is_finite_number(number):
@@ -61,15 +63,15 @@ def _check_macros() -> None:
 
 
 def _check_circles() -> None:
-    """Raises UserError where a macro or a reference in brackets is needed for its own value."""
+    """Raises UserError if a macro or a reference with parentheses depends on itself."""
     done: set[tuple[str, str]] = set()
 
     def follow(key: tuple[str, str], way: list[tuple[str, str]]) -> None:
         if key in way:
             circle = [*way[way.index(key) :], key]
             raise UserError(
-                f"{_key_as_written(key)} is needed for its own value "
-                f"({' -> '.join(map(_key_as_written, circle))}): give one of them another."
+                f"{_key_as_written(key)} depends on itself "
+                f"({' -> '.join(map(_key_as_written, circle))}): give one of them another value."
             )
         if key in done:
             return
@@ -86,7 +88,7 @@ def _check_circles() -> None:
 
 
 def _check_sizes() -> None:
-    """Raises UserError where macros of macros stand for more than anyone would write."""
+    """Raises UserError if macros of macros stand for more values than anyone would write."""
     sizes: dict[str, int] = {}
 
     def size(value: Any) -> int:
@@ -103,7 +105,7 @@ def _check_sizes() -> None:
         if size(gin_config._CONFIG[scope, selector][parameter]) > _MOST_VALUES:
             raise UserError(
                 f"{as_written(scope, selector, parameter)} stands for more than {_MOST_VALUES:,} "
-                "values, by way of its macros: write less."
+                "values because of its macros: write fewer."
             )
 
 
@@ -127,7 +129,7 @@ def _check_kind(name: str, value: Any, kind: Any, default: Any) -> None:
         if is_of_kind(uncalled, kind):
             raise UserError(
                 f"{name} is {value!r}, which calls {meant.configurable.name} too early: write "
-                f"{uncalled!r}, without the brackets."
+                f"{uncalled!r}, without the parentheses."
             )
     written = shortened(repr(value))
     if repr(meant) != repr(value) and " object at 0x" not in repr(meant):

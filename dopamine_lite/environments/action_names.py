@@ -53,9 +53,10 @@ def known_names(id: str, space: gymnasium.Space, env: Any = None) -> tuple[str, 
     """Names of the actions, one for each of a `Discrete` space or each number of a `Box`; () if unknown.
 
     Args:
-      id: the environment's.
-      space: of its actions.
-      env: the environment: a method `get_action_meanings` of it, as Atari's have, comes first.
+      id: the environment's id.
+      space: the action space.
+      env: the environment. If it has a method `get_action_meanings`, as Atari environments do, its names
+        come first.
     """
     size = number_of_actions(space)
     told = None
@@ -68,7 +69,7 @@ def known_names(id: str, space: gymnasium.Space, env: Any = None) -> tuple[str, 
 
 
 def number_of_actions(space: gymnasium.Space) -> int | None:
-    """The actions of a `Discrete` space, the numbers in one of a `Box` [D]; None of others."""
+    """The number of actions of a `Discrete`, or of numbers in an action of a `Box` [D]; else None."""
     if isinstance(space, gymnasium.spaces.Discrete):
         return int(space.n)
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:

@@ -1,4 +1,4 @@
-"""What an agent chooses, held against what there is to choose from."""
+"""Checks what an agent chooses against the actions that there are."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ActionContract:
     """Checks the actions of every step.
 
     Args:
-      spec: of the environment that they are for.
-      agent: the name of the class that chooses, for sentences.
+      spec: the environment's specification.
+      agent: the name of the agent's class, for messages.
     """
 
     def __init__(self, spec: EnvironmentSpec, agent: str):
@@ -30,13 +30,13 @@ class ActionContract:
             self._first, self._last = int(space.start), int(space.start + space.n - 1)
 
     def check(self, actions: Any, masks: np.ndarray | None) -> None:
-        """Raises UserError where `actions` are not one for each stream, in the space and legal.
+        """Raises UserError unless `actions` has a legal action of the action space for each stream.
 
-        Real numbers beyond the bounds of a `Box` are the environment's to cut.
+        Real numbers outside the bounds of a `Box` are accepted; the environment may clip them.
 
         Args:
           actions: [N, ...], as `Agent.act` returned them.
-          masks: [N, A] bool, the legal actions, or None.
+          masks: [N, A] bool, the legal actions; None: all actions are legal.
         """
         if not isinstance(actions, np.ndarray) or actions.shape != self._shape:
             raise self._wrong(actions, f"return an array of shape {self._shape}")
@@ -54,7 +54,7 @@ class ActionContract:
                     stream = int(np.argmin(legal))
                     raise UserError(
                         f"{self._agent} chose the action {actions[stream]} in stream {stream}, which "
-                        "is not legal there: choose among those that `action_masks` says are."
+                        "is not legal there: choose one of the actions that `action_masks` allows."
                     )
         elif kind == "f" and not np.isfinite(actions).all():
             raise self._wrong(actions[~np.isfinite(actions)][0].item(), "return finite numbers")

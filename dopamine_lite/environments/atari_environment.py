@@ -1,4 +1,4 @@
-"""Atari 2600 games through ale_py's own vector environment, every option set by a protocol."""
+"""Atari 2600 games in ale_py's own vector environment; a protocol sets every option."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ _DEFAULT_MAX_STEPS = 27_000  # agent steps: half an hour of play
 
 @gin.configurable
 class AtariEnvironment(VectorEnvironment):
-    """N streams of one game: grey 84 x 84 frames in stacks, raw rewards.
+    """N streams of one Atari 2600 game: stacks of gray 84 x 84 frames, raw rewards.
 
     The defaults are the protocol of Machado et al. (2018), `atari/sticky.gin`.
 
     Args:
-      num_envs: N.
-      seed: each stream gets a seed of its own from it.
-      max_steps_per_episode: agent steps after which a game is truncated.
-      render: keep a second emulator beside stream 0 that draws the same game in colour.
-      evaluate: play whole games even where `episodic_life` ends training's.
-      game: "Pong", "SpaceInvaders" or "ALE/Pong-v5" (of which only the game's name counts).
-      repeat_action_probability: of executing the last action again in a frame ("sticky actions").
-      noop_max: a game begins with 0 to this many frames without action, uniformly drawn.
-      episodic_life: tell the agent that a lost life is a terminal step; the game goes on and its
-        whole score is counted.
+      num_envs: N, the number of streams.
+      seed: the seed from which each stream gets its own.
+      max_steps_per_episode: agent steps after which a game is truncated; None: 27,000.
+      render: keep a second emulator that draws the game of stream 0 in color.
+      evaluate: play whole games, even if `episodic_life` is set.
+      game: the game, such as "Pong", "SpaceInvaders" or "ALE/Pong-v5", of which only the game's name
+        counts.
+      repeat_action_probability: the probability, in each frame, that the last action is executed again
+        ("sticky actions").
+      noop_max: a game begins with frames without action, whose number is drawn uniformly from 0 to this.
+      episodic_life: in training, tell the agent that a lost life is a terminal step. The game continues,
+        and its whole score is counted.
       fire_reset: press fire at the start of a game.
-      full_action_space: all 18 actions instead of those the game uses.
-      frame_skip: frames that an action is repeated for; the last two are max-pooled.
-      stack_size: frames in an observation.
+      full_action_space: offer all 18 actions instead of only those that the game uses.
+      frame_skip: number of frames for which an action is repeated; the last two are max-pooled.
+      stack_size: number of frames in an observation.
 
     Raises:
       UserError: there is no such game, or a number is out of range.
@@ -215,7 +217,7 @@ class _Lives:
 
 
 class _Twin:
-    """The game of stream 0 once more, in colour and full size: same seed, same actions."""
+    """The game of stream 0 once more, in color and full size: same seed, same actions."""
 
     def __init__(self, rom: str, seed: int, options: dict):
         self._seed = seed
@@ -245,7 +247,11 @@ class _Twin:
 
 
 def find_rom(game: str) -> str:
-    """ale_py's name of a game given in any usual way. Raises UserError with the nearest names."""
+    """ale_py's name for a game that is named in any usual way.
+
+    Raises:
+      UserError: there is no such game; the message has the nearest names.
+    """
     by_name = {name.lower(): name for name in games()}
     bare = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", str(game))
     key = re.sub("[_ ]", "", bare).lower()

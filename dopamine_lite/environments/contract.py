@@ -1,7 +1,7 @@
-"""What every environment returns, held against its spec while it is stepped.
+"""Checks what every environment returns against its spec while it is stepped.
 
-An agent that is given a reward or an observation which is not what was declared learns from it as from
-any other, and its curves look like other curves.
+An agent that gets a reward or an observation that is not as declared learns from it as from any other,
+and its curves look like any other curves.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyo
 class Contract:
     """Checks the arrays of an environment of N streams.
 
-    Always: observations are arrays as declared, of finite real numbers, or of names that their space
-    has; rewards are N finite numbers; some action is legal; no episode is longer than the limit. At the
-    start and at the first end besides: bounds, that stacks are what was seen before, and that no array
-    is written to after it was returned.
+    In every step: observations are arrays as declared, and hold finite real numbers or names that their
+    space has; rewards are N finite numbers; some action is legal; no episode is longer than the limit.
+    In the first steps, and in the first step that ends an episode, also: observations are within their
+    bounds, a stack consists of what was seen before, and no array is written to after it was returned.
 
     Args:
-      spec: what was declared.
-      exact_steps: so many are checked wholly, and the first that ends an episode.
+      spec: what the environment declares.
+      exact_steps: the number of first steps that are checked in full. The first step that ends an
+        episode is checked in full, too.
     """
 
     def __init__(self, spec: EnvironmentSpec, exact_steps: int = _EXACT_STEPS):
@@ -51,7 +52,7 @@ class Contract:
         self._reported: set[str] = set()
 
     def check_reset(self, observations: np.ndarray, masks: np.ndarray | None) -> None:
-        """Raises UserError where the first observations or their masks are not as declared."""
+        """Raises UserError if the first observations or their masks are not as declared."""
         self._check_array(observations, "observations")
         self._check_bounds(observations)
         self._check_values(observations)
@@ -60,13 +61,13 @@ class Contract:
         self._remember(observations)
 
     def checked(self, step: Step, masks: np.ndarray | None) -> Step:
-        """`step`, where it is as declared, as `masks` are, those of the actions to take next.
+        """Checks `step` and `masks`, the masks of the next actions, and returns the step.
 
-        A truncated state without a legal action is a terminal one: nothing can follow, so that its
-        value is zero. What is terminated is not truncated as well.
+        A truncated state without a legal action becomes a terminal state: nothing can follow, so its
+        value is zero. What is terminated does not count as truncated as well.
 
         Raises:
-          UserError: it is not as declared.
+          UserError: something is not as declared.
         """
         self._steps += 1
         self._check_arrays(step)
@@ -93,7 +94,7 @@ class Contract:
         return step
 
     def picture(self, returned: Any) -> np.ndarray:
-        """What was drawn, [height, width, 3] uint8. Raises UserError where it is no such picture."""
+        """The picture [height, width, 3] uint8. Raises UserError if `returned` is not such a picture."""
         is_picture = (
             isinstance(returned, np.ndarray)
             and returned.dtype == np.uint8
@@ -103,8 +104,8 @@ class Contract:
         )
         if not is_picture:
             raise UserError(
-                f"{self._spec.id} drew {described(returned)}: Gymnasium's interface asks of `render` "
-                "in the mode 'rgb_array' for an array [height, width, 3] of dtype uint8."
+                f"{self._spec.id} drew {described(returned)}: Gymnasium's interface asks `render` in "
+                "the mode 'rgb_array' to return an array [height, width, 3] of dtype uint8."
             )
         if self._first_picture is None:
             self._first_picture = returned.shape
@@ -125,7 +126,7 @@ class Contract:
         if going_on.any():
             raise UserError(
                 f"{self._spec.id} did not end an episode {self._where(_first(going_on)[0])}, but "
-                f"declares that none has more than {limit:,} steps: truncate it there."
+                f"declares that no episode has more than {limit:,} steps: truncate it there."
             )
 
     def _check_beginnings(self, observations: np.ndarray) -> None:
@@ -134,7 +135,7 @@ class Contract:
         if size > 1 and observations[:, : size - 1].any():
             raise UserError(
                 f"{self._spec.id} begins an episode with a stack whose first {size - 1} frames are not "
-                "all zeros, as agents' replays take them to be: stack frames with StackFrames."
+                "all zeros, which agents' replays rely on: stack frames with StackFrames."
             )
 
     def _check_stacks(self, following: np.ndarray) -> None:
@@ -172,7 +173,8 @@ class Contract:
             if not np.array_equal(seen, following, equal_nan=self._is_real):
                 raise UserError(
                     f"{self._spec.id} returned observations that differ from next_observations in "
-                    f"step {self._steps:,} of a stream whose episode had not ended: only an end has two."
+                    f"step {self._steps:,} of a stream whose episode had not ended: let them be equal "
+                    "unless an episode ends."
                 )
             self._check_beginnings(step.observations[ended])
 
@@ -237,7 +239,7 @@ class Contract:
         self._say(
             f"{self._spec.id}: bounds",
             f"{self._spec.id} returned an observation with {value:g}{_at(place)}, outside of "
-            f"{self._space}, which it declares. The run goes on; correct the space where something "
+            f"{self._space}, which it declares. The run goes on; correct the space if something "
             "relies on its bounds, as Discretise does.",
         )
 
@@ -274,7 +276,7 @@ class Contract:
     def _check_mask_array(self, masks: np.ndarray | None, name: str) -> None:
         if not self._spec.action_masks:
             raise self._other(
-                name, masks, "its spec says that there are none: set action_masks there"
+                name, masks, "its spec declares no action masks: set action_masks in the spec"
             )
         shape = (*self._shape, int(getattr(self._spec.action_space, "n", 0)))
         if not isinstance(masks, np.ndarray) or masks.shape != shape or masks.dtype != bool:
@@ -283,7 +285,7 @@ class Contract:
     def _nothing_legal(self, stream: int) -> UserError:
         return UserError(
             f"{self._spec.id} names no legal action {self._where(stream)}, where one must be chosen: "
-            "end the episode there or let an action be legal."
+            "end the episode there or make an action legal."
         )
 
     def _outside(self, value: Any, stream: int, place: list[int], remedy: str) -> UserError:
@@ -315,7 +317,7 @@ class Contract:
 
 
 class CheckedEnvironment(Environment):
-    """An environment whose every answer is held against its spec; see `Contract`."""
+    """An environment that checks everything it returns against its spec; see `Contract`."""
 
     checks_itself = True
 
@@ -349,31 +351,31 @@ class CheckedEnvironment(Environment):
 
 
 def checked(environment: Environment) -> Environment:
-    """`environment` if it holds itself to its spec, else in what does."""
+    """`environment` if it checks itself against its spec, otherwise wrapped so that it is checked."""
     return environment if environment.checks_itself else CheckedEnvironment(environment)
 
 
 def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
-    """What `Runner.environment` made, checked; `report` is told what the user should know of it.
+    """What `Runner.environment` made, checked; `report` is told what the user should know about it.
 
     Args:
-      environment: as it was made.
-      num_envs: N, as it was asked for.
-      report: called with what a sentence is about and the sentence, perhaps with the same ones again.
+      environment: what was made.
+      num_envs: N, the number of streams that was asked for.
+      report: called with the subject of a message and the message, perhaps more than once with the same.
 
     Raises:
-      UserError: it is no environment of N streams.
+      UserError: it is not an environment of N streams.
     """
     if not isinstance(environment, Environment):
         raise UserError(
             f"Runner.environment made {described(environment)}, a {type(environment).__name__}, which "
-            "is no Environment of this package: an environment of Gymnasium's is made by "
+            "is not an Environment of this package: for a Gymnasium environment, bind "
             "@create_environment."
         )
     spec = environment.spec
     if spec.num_envs != num_envs:
         raise UserError(
-            f"{spec.id} has {spec.num_envs} streams where {num_envs} were asked for: build as many as "
+            f"{spec.id} has {spec.num_envs} streams, but {num_envs} were asked for: build as many as "
             "its argument num_envs says."
         )
     environment = checked(environment)
@@ -384,13 +386,13 @@ def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
 
 
 def limit_not_held(spec: EnvironmentSpec, max_steps_per_episode: int | None) -> str | None:
-    """A sentence where episodes do not end after the steps that were asked for; None where they do."""
+    """A message if episodes do not end after the steps that were asked for; None if they do."""
     own = spec.max_steps_per_episode
     if max_steps_per_episode in (None, own):
         return None
     return (
-        f"Runner.max_steps_per_episode is {max_steps_per_episode:,}, but the limit that holds is one "
-        f"inside {spec.id}, which is not changed from outside: {f'{own:,} steps' if own else 'none'}."
+        f"Runner.max_steps_per_episode is {max_steps_per_episode:,}, but {spec.id} does not keep to it: "
+        f"{f'its own limit is {own:,} steps' if own else 'it declares no limit'}."
     )
 
 

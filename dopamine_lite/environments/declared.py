@@ -1,4 +1,4 @@
-"""What an environment returns, held against the space that it declares."""
+"""Checks what an environment returns against the space that it declares."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _LONGEST = 60  # characters of what was returned that a sentence quotes
 def as_declared(
     returned: Any, space: gymnasium.Space, shape: tuple[int, ...], what: str, where: str
 ) -> np.ndarray:
-    """`returned` as an array of `shape`, whose conversion to the dtype of `space` changes no value.
+    """`returned` as an array of `shape`, if conversion to the dtype of `space` changes no value.
 
-    But for rounding: float64 is fine for float32, and so are whole numbers for reals. Whether the
-    values lie in the space is another question, see `Contract`.
+    Rounding is allowed: float64 is fine for float32, and whole numbers are fine for real numbers.
+    Whether the values lie in the space is checked elsewhere (see `Contract`).
 
     Args:
-      returned: what an environment returned for one stream or for N.
-      space: what it declares for one stream.
-      shape: that of `space`, with N before it for N streams.
-      what: "CartPole-v1", for the sentence.
-      where: "in step 3 of an episode", likewise.
+      returned: what an environment returned for one stream or for N streams.
+      space: the space that the environment declares for one stream.
+      shape: the shape of `space`, with N before it for N streams.
+      what: what to call the environment in the message, such as "CartPole-v1".
+      where: where this happened, for the message, such as "in step 3 of an episode".
 
     Raises:
-      UserError: it is nothing of the kind.
+      UserError: `returned` is not such an array.
     """
     try:
         array = np.asarray(returned)
@@ -51,7 +51,7 @@ def as_declared(
 
 
 def described(value: Any) -> str:
-    """A value in a few words: the value itself if it is short."""
+    """A value in a few words, or the value itself if it is short."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = " ".join(repr(value).split())
@@ -61,7 +61,7 @@ def described(value: Any) -> str:
 
 
 def listed(value: Any) -> str:
-    """A short array or list in full, others as `described`."""
+    """A short array or list in full, and anything else as in `described`."""
     text = f"[{', '.join(map(str, np.asarray(value).tolist()))}]" if np.ndim(value) == 1 else ""
     return text if text and len(text) <= _LONGEST else described(value)
 

@@ -16,7 +16,7 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What an agent needs to know to build itself. Inferred from the environment, never configured."""
+    """What an agent needs to know when it is built. Inferred from the environment, never configured."""
 
     id: str  # "CartPole-v1", "Pong"
     observation_space: gymnasium.Space  # of one stream
@@ -61,10 +61,10 @@ class Step(NamedTuple):
 class Environment(abc.ABC):
     """N streams of one environment, used once.
 
-    Built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`; with
-    `evaluate` it plays by the protocol of evaluation (whole games where a lost life ends training's).
-    Made anew for every segment of a run, so its behaviour is a function of the constructor's
-    arguments and the actions alone. The arrays it returns are not written to later.
+    Built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`. With
+    `evaluate` it follows the protocol of evaluation (whole games, even if a lost life ends an episode
+    in training). It is made anew for every segment of a run, so its behavior must depend only on the
+    constructor's arguments and the actions. It must not write to arrays that it has returned.
     """
 
     spec: EnvironmentSpec
@@ -78,14 +78,14 @@ class Environment(abc.ABC):
 
     @abc.abstractmethod
     def step(self, actions: np.ndarray) -> Step:
-        """Takes one action in every stream; streams that end start again within the same step."""
+        """Takes one action in every stream. A stream whose episode ends is reset in the same step."""
 
     def render(self) -> np.ndarray:
-        """The picture of stream 0 as [height, width, 3] uint8, where built with `render=True`."""
+        """The picture of stream 0 as [height, width, 3] uint8, if built with `render=True`."""
         raise NotImplementedError(f"{type(self).__name__} does not draw.")
 
     def report_to(self, report: Report) -> None:  # noqa: B027 (most have nothing to say)
-        """Names who is told what turns out while it is stepped."""
+        """Sets the function to call with what the user should know and is noticed during steps."""
 
     @abc.abstractmethod
     def close(self) -> None:

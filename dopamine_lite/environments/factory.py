@@ -1,4 +1,4 @@
-"""One way to any environment: by its id."""
+"""Any environment by its id."""
 
 from __future__ import annotations
 
@@ -27,33 +27,36 @@ def create_environment(
     evaluate: bool = False,
     kwargs: dict[str, Any] | None = None,
 ) -> Environment:
-    """N streams of the environment `id`.
+    """N streams of the environment that is registered with Gymnasium as `id`.
 
-    "ALE/Pong-v5" and its like are Atari games, played by the protocol that is bound to
-    `AtariEnvironment`, whatever the version says. Every other id is Gymnasium's: its own vector
-    implementation where there is one that fits (see `native_vector_environment`), else a loop.
+    An id such as "ALE/Pong-v5" is an Atari game, which is played by the protocol that is bound to
+    `AtariEnvironment`, whatever the version in the id. For every other id, several streams are stepped
+    by the environment's own vector implementation if there is one that fits (it has to reset within the
+    step that ends an episode; see `native_vector_environment`), and otherwise in a loop.
 
     Args:
-      id: such as "CartPole-v1", or "module:id" for one that the module registers.
-      num_envs: N.
-      seed: each stream gets a seed of its own from it.
-      max_steps_per_episode: agent steps after which an episode is truncated, if the environment's
-        own limit is not lower.
+      id: the environment's id, such as "CartPole-v1", or "module:id" if a module has to be imported that
+        registers it.
+      num_envs: N, the number of streams.
+      seed: the seed from which each stream gets its own.
+      max_steps_per_episode: agent steps after which an episode is truncated, instead of the limit that
+        the environment is registered with; None: the registered limit, or 27,000 for Atari games. A
+        lower limit inside the environment itself still holds.
       render: draw stream 0.
-      evaluate: play by the protocol of evaluation.
-      kwargs: options of the environment, passed to `gymnasium.make`: {"rows": 5, "columns": 5}.
+      evaluate: follow the protocol of evaluation.
+      kwargs: options of the environment, passed to `gymnasium.make`, such as {"rows": 5, "columns": 5}.
     """
     if id.startswith("ALE/"):
         if kwargs:
             raise UserError(
-                f"create_environment.kwargs is {kwargs!r} and {id} takes none: bind the parameters of "
-                "AtariEnvironment."
+                f"create_environment.kwargs is {kwargs!r}, but {id} takes none: bind the parameters of "
+                "AtariEnvironment instead."
             )
         return AtariEnvironment(num_envs, seed, max_steps_per_episode, render, evaluate, game=id)
     registered = find(id)
     if registered.entry_point == "ale_py.env:AtariEnv":
         raise UserError(
-            f"{id} is an Atari game by a name that stands for another protocol than the one bound to "
+            f"{id} stands for an Atari game with a protocol of its own, but the protocol here is set on "
             f"AtariEnvironment: write 'ALE/{game_name(registered.kwargs['game'])}-v5'."
         )
     if num_envs > 1 and not render:

@@ -1,4 +1,4 @@
-"""A grid to walk through from corner to corner, with cells that teleport; one agent or N at once."""
+"""A grid to walk across from corner to corner, with cells that teleport; one agent or N at once."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ _COLOURS = (  # of magic squares, one for each destination; told apart by colour
 class GridWorld(gymnasium.Env):
     """An agent walks a grid of cells from the top left to the bottom right.
 
-    Observations are the agent's cell, `Discrete(rows * columns)`, numbered from 0 row by row; actions
+    An observation is the agent's cell, `Discrete(rows * columns)`, numbered from 0 row by row. Actions
     are `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. A move off the grid leaves the agent where it is.
-    The step that reaches the goal gives a reward of 0 and terminates, every other step gives -1.
-    Nothing is random. There is no limit to an episode's steps but the one of its registration.
+    The step that reaches the goal gives a reward of 0 and terminates; every other step gives -1.
+    Nothing is random. Only the registration limits the steps of an episode.
 
-    An agent that moves onto a magic square is on its destination when the step ends, so no episode is
-    ever on the square itself. The start and the goal cannot be magic squares, though the goal can be a
-    destination; a destination is no magic square, and from every cell there is a way to the goal.
+    An agent that moves onto a magic square is on the square's destination when the step ends, so no
+    agent is ever on the square itself. The start and the goal cannot be magic squares, but the goal can
+    be a destination. A destination cannot be a magic square, and from every cell there must be a way to
+    the goal.
 
     Args:
-      rows: of cells, from the top.
-      columns: of cells, from the left.
-      magic_squares: the destination of each magic square, {18: 54, 63: 14}.
-      render_mode: "human", a window; "rgb_array", a picture of [height, width, 3] uint8 with cells of
-        64 pixels, or fewer where the picture would be larger than 768; "ansi", text.
+      rows: number of rows of cells.
+      columns: number of columns of cells.
+      magic_squares: the destination cell of each magic square, such as {18: 54, 63: 14}.
+      render_mode: "human" for a window; "rgb_array" for a picture [height, width, 3] uint8 with cells of
+        64 pixels, or fewer if the picture would be larger than 768 pixels; "ansi" for text.
 
     Raises:
-      UserError: a number out of range, or magic squares against the rules above.
+      UserError: a number is out of range, or the magic squares break one of the rules above.
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "ansi"], "render_fps": 4}  # noqa: RUF012
@@ -92,7 +93,7 @@ class GridWorld(gymnasium.Env):
         return self._cell, 0.0 if terminated else -1.0, terminated, False, {}
 
     def transition_matrix(self) -> np.ndarray:
-        """[S, A, S'] float64: p(s' | s, a), of magic squares as well; the goal is absorbing."""
+        """[S, A, S'] float64: p(s' | s, a), for magic squares as well; the goal is absorbing."""
         return np.eye(self.goal + 1)[self._successors]
 
     def reward_matrix(self) -> np.ndarray:
@@ -100,9 +101,9 @@ class GridWorld(gymnasium.Env):
         return np.where(self._successors == self.goal, 0.0, -1.0)
 
     def render(self) -> Any:
-        """What `render_mode` asks for: a picture, text, or None where a window shows it."""
+        """What `render_mode` asks for: a picture, text, or None if a window shows the picture."""
         if self.render_mode is None:
-            gymnasium.logger.warn("GridWorld draws only where it was made with a render_mode.")
+            gymnasium.logger.warn("GridWorld draws only if it was made with a render_mode.")
             return None
         if self.render_mode == "ansi":
             return as_text(self.rows, self.columns, self.magic_squares, self._cell)
@@ -136,16 +137,16 @@ class GridWorld(gymnasium.Env):
 
 
 class GridWorldVector(gymnasium.vector.VectorEnv):
-    """N agents in a `GridWorld` each that start again within the step that ends an episode.
+    """N agents, each in a `GridWorld` of its own, that start again in the step that ends an episode.
 
     Args:
-      num_envs: N.
+      num_envs: N, the number of agents.
       max_episode_steps: steps after which an episode is truncated; None: no limit. As in Gymnasium's
         `TimeLimit`, an episode that terminates at its limit is truncated as well.
-      rows, columns, magic_squares: as for `GridWorld`.
+      rows, columns, magic_squares: as in `GridWorld`.
 
     Raises:
-      UserError: as `GridWorld`.
+      UserError: as in `GridWorld`.
     """
 
     metadata = {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}  # noqa: RUF012
@@ -186,9 +187,9 @@ class GridWorldVector(gymnasium.vector.VectorEnv):
         """Takes one action [N] for each agent.
 
         Returns:
-          Observations [N] int64, rewards [N] float64, terminated and truncated [N] bool, and where
-          an episode has ended, its last cell: "final_obs" [N] int64, of the agents in "_final_obs"
-          [N] bool.
+          Observations [N] int64, rewards [N] float64, terminated and truncated [N] bool, and infos: if
+          any episode has ended, "final_obs" [N] int64 has its last cell for the agents that
+          "_final_obs" [N] bool marks.
         """
         if ((actions < 0) | (actions >= len(MOVES))).any():
             raise ValueError(f"{actions} are not all in {self.single_action_space}.")
@@ -211,7 +212,7 @@ def checked_magic_squares(
     """`magic_squares` with numbers as keys (JSON's are text).
 
     Raises:
-      UserError: the grid or they break a rule of `GridWorld`; says which.
+      UserError: the grid or the magic squares break a rule of `GridWorld`, which the message names.
     """
     check_whole("GridWorld", rows=rows)
     check_whole("GridWorld", columns=columns)
@@ -227,12 +228,12 @@ def checked_magic_squares(
     }
     for cell, name in ((START, "start"), (rows * columns - 1, "goal")):
         if cell in squares:
-            raise UserError(f"GridWorld.magic_squares has cell {cell}, the {name}: take another.")
+            raise UserError(f"GridWorld.magic_squares has cell {cell}, the {name}: choose another.")
     for source, destination in squares.items():
         if destination in squares:
             raise UserError(
                 f"GridWorld.magic_squares leads from {source} to {destination}, a magic square itself: "
-                "name the last destination."
+                "give the final destination."
             )
     if squares:
         _check_goal_is_reached(successor_table(rows, columns, squares))
@@ -240,7 +241,7 @@ def checked_magic_squares(
 
 
 def successor_table(rows: int, columns: int, magic_squares: Mapping[int, int]) -> np.ndarray:
-    """[S, A] int64: the cell that each action leads to; the goal's is the goal."""
+    """[S, A] int64: the cell that each action leads to; from the goal, the goal."""
     cells = np.arange(rows * columns)
     row, column = np.divmod(cells, columns)
     destinations = cells.copy()
@@ -257,7 +258,7 @@ def successor_table(rows: int, columns: int, magic_squares: Mapping[int, int]) -
 
 
 def as_text(rows: int, columns: int, magic_squares: Mapping[int, int], agent: int) -> str:
-    """The grid in letters: @ the agent, S start, G goal; "1>" leads to ">1"."""
+    """The grid as text: "@" is the agent, "S" the start, "G" the goal, and "1>" leads to ">1"."""
     numbers = _numbers(magic_squares)
     texts = ["."] * (rows * columns)
     texts[START], texts[-1] = "S", "G"
@@ -272,8 +273,8 @@ def as_text(rows: int, columns: int, magic_squares: Mapping[int, int], agent: in
 
 
 def draw_grid(rows: int, columns: int, magic_squares: Mapping[int, int]) -> Image.Image:
-    """The picture without an agent: a magic square is filled, its destination framed, both of one
-    colour, and an arrow joins them."""
+    """The picture without an agent. A magic square is filled and its destination is framed, both in the
+    same color, and an arrow joins them."""
     pixels = max(4, min(_LARGEST_CELL, _LARGEST_SIDE // max(rows, columns)))
     size = pixels * _SMOOTHING  # of a cell while drawing
     image = Image.new("RGB", (columns * size, rows * size), _PAPER)
@@ -337,8 +338,8 @@ def _check_goal_is_reached(successors: np.ndarray) -> None:
         reached = more
     if not reached.all():
         raise UserError(
-            f"GridWorld.magic_squares leaves no way from cell {reached.argmin()} to the goal: take "
-            "one away."
+            f"GridWorld.magic_squares leaves no way from cell {reached.argmin()} to the goal: remove "
+            "a magic square."
         )
 
 

@@ -40,18 +40,20 @@ class GymnasiumEnvironment(Environment):
     Observations that are dictionaries or tuples of arrays come packed (see `PackedSpace`).
 
     Args:
-      id: a registered id, "CartPole-v1", or "module:id" for one that the module registers.
-      num_envs: N.
-      seed: each stream gets a seed of its own from it.
-      max_steps_per_episode: agent steps after which an episode is truncated, in the place of the limit
-        that the environment is registered with; None: that one.
+      id: a registered id, such as "CartPole-v1", or "module:id" if a module has to be imported that
+        registers it.
+      num_envs: N, the number of streams.
+      seed: the seed from which each stream gets its own.
+      max_steps_per_episode: agent steps after which an episode is truncated, instead of the limit that
+        the environment is registered with; None: the registered limit.
       render: draw stream 0.
-      evaluate: nothing differs in evaluation.
+      evaluate: has no effect; evaluation does not differ.
       kwargs: options of the environment, passed to `gymnasium.make`.
 
     Raises:
-      UserError: there is no such environment, a package that it needs is missing, it has no such
-        options, observations or pictures, or what it returns is not as it declares.
+      UserError: there is no such environment, a package that it needs is missing, it does not have these
+        options, its observations are not supported, it does not draw, or what it returns is not as
+        declared.
     """
 
     checks_itself = True
@@ -168,11 +170,12 @@ def native_vector_environment(
     max_steps_per_episode: int | None,
     kwargs: dict[str, Any] | None = None,
 ) -> VectorEnvironment | None:
-    """The environment's own vector implementation where it has one that resets in the same step.
+    """The environment's own vector implementation if it resets within the step that ends an episode.
 
-    Others reset a step later and then have no true final observation and next step in one; all
-    that come with Gymnasium 1.4 (CartPole's and those in JAX) are of that kind. `kwargs` are options
-    of the environment, passed to `gymnasium.make_vec`.
+    Other implementations reset one step later, so that step is not a step of the new episode. All
+    implementations that come with Gymnasium 1.4 (CartPole's and those in JAX) are of that kind.
+    `kwargs` are options of the environment, passed to `gymnasium.make_vec`. None: there is no such
+    implementation.
     """
     registered = find(id)
     options = _checked_options(kwargs)
@@ -204,7 +207,7 @@ def native_vector_environment(
 
 
 def single_stream(id: str, kwargs: dict[str, Any] | None) -> Stream:
-    """One environment as it is inside a `GymnasiumEnvironment`, not yet reset. Raises as that."""
+    """One environment as inside a `GymnasiumEnvironment`, not yet reset; raises the same errors."""
     return Stream(id, _make(id, None, False, _checked_options(kwargs)), 0)
 
 
@@ -225,9 +228,12 @@ def spec_of(
     notes: tuple[str, ...],
     action_names: tuple[str, ...],
 ) -> EnvironmentSpec:
-    """What an agent is told; boxes of float64 are handed over as float32.
+    """What an agent is told about an environment; boxes of float64 are passed on as float32.
 
-    With `masked`, infos name the legal actions.
+    `masked` says that infos name the legal actions.
+
+    Raises:
+      UserError: observations are not arrays, or there are masks for actions that are not discrete.
     """
     protocol = {"environment": id, "max_steps_per_episode": limit}
     space = observation_space
@@ -239,7 +245,7 @@ def spec_of(
     if masked and not isinstance(action_space, gymnasium.spaces.Discrete):
         raise UserError(
             f"{id} names legal actions in info['action_mask'], but has the action space "
-            f"{action_space}: masks are for one discrete action."
+            f"{action_space}: masks are only for one discrete action."
         )
     if isinstance(space, gymnasium.spaces.Box) and space.dtype == np.float64:
         space = gymnasium.spaces.Box(
@@ -271,7 +277,7 @@ def _has_action_masks(id: str, options: dict[str, Any]) -> bool:
 
 
 def find(id: str) -> gymnasium.envs.registration.EnvSpec:
-    """The registration of `id`. Raises UserError with the nearest names where there is none."""
+    """The registration of `id`. Raises UserError with the nearest names if there is none."""
     module, _, name = id.rpartition(":")
     try:
         if module:
@@ -299,14 +305,14 @@ def _checked_options(kwargs: dict[str, Any] | None) -> dict[str, Any]:
     for name in options:
         if name in _NOT_OPTIONS:
             raise UserError(
-                f"create_environment.kwargs has {name!r}, which is no option of an environment: "
-                "what is bound elsewhere decides it."
+                f"create_environment.kwargs has {name!r}, which is not an option of the environment "
+                "and is set elsewhere: leave it out."
             )
     try:
         json.dumps(options, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"create_environment.kwargs is {kwargs!r}, which cannot be written beside results "
+            f"create_environment.kwargs is {kwargs!r}, which cannot be stored with results as JSON "
             f"({error}): give numbers, texts, lists and dictionaries."
         ) from error
     return options
@@ -368,16 +374,16 @@ def _clear_errors(id: str, options: dict[str, Any], draw: bool = False) -> Itera
         if unknown and unknown[1] in options:
             known = ", ".join(_known_options(id)) or "none"
             raise UserError(
-                f"{id} has no option {unknown[1]!r} (create_environment.kwargs); those it has: {known}."
+                f"{id} has no option {unknown[1]!r} (create_environment.kwargs); its options: {known}."
             ) from error
         cause = error.__cause__  # Gymnasium raises a TypeError anew, without where it came from
         if cause is not None and is_of_users_code(cause):
             raise cause from None
         if re.search("must inherit from the gymnasium.Env|incompatible with Gym", str(error)):
             raise UserError(
-                f"{id} is made by {find(id).entry_point}, which gives no gymnasium.Env: let its class "
-                "inherit from gymnasium.Env and keep to Gymnasium's interface, "
-                "docs/your_own_environment.md."
+                f"{id} is made by {find(id).entry_point}, which does not make a gymnasium.Env: let its "
+                "class inherit from gymnasium.Env and keep to Gymnasium's interface (see "
+                "docs/your_own_environment.md)."
             ) from error
         raise
 

@@ -1,4 +1,4 @@
-"""What lies inside a Gymnasium environment: limits, and statistics that a run cannot keep."""
+"""What is inside a Gymnasium environment: limits, and statistics that a run cannot keep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SETTINGS = {  # of the agents, that do what such statistics are for
 
 
 def own_limit(env: gymnasium.Env) -> int | None:
-    """The least of the limits of steps in an episode; None where there is none."""
+    """The lowest limit on the steps of an episode; None if there is no limit."""
     limits = []
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, gymnasium.wrappers.TimeLimit):
@@ -26,15 +26,15 @@ def own_limit(env: gymnasium.Env) -> int | None:
 
 
 def notes_on_memory(id: str, env: Any) -> tuple[str, ...]:
-    """A sentence for each wrapper whose statistics of all episodes begin anew with an environment.
+    """A message for each wrapper whose statistics of all episodes begin anew with the environment.
 
-    That is so for every segment of a run and every evaluation, as `Environment` says.
+    An environment is made anew for every segment of a run and every evaluation (see `Environment`).
     """
     notes = [
         f"{id} has {type(layer).__name__} inside, whose running statistics begin anew in every "
-        "segment and every evaluation: the agent is evaluated with other numbers than it learned "
-        f"from. Leave it out and set {_setting(layer)}: these statistics are the agent's, saved "
-        "with it and the same in evaluation."
+        "segment and every evaluation, so the agent is evaluated with other numbers than it learned "
+        f"from. Leave it out and set {_setting(layer)}: the agent then keeps the statistics, which "
+        "are saved with it and are the same in evaluation."
         for layer in _inside(env)
         if _has_running_statistics(layer)
     ]

@@ -1,4 +1,4 @@
-"""Sutton and Barto's (2018) example 6.7: a tiny game in which believing a maximum leads astray."""
+"""Sutton and Barto's (2018) example 6.7: a tiny game in which the maximum of estimates misleads."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _MEAN, _DEVIATION = -0.1, 1.0  # of the reward in B
 
 
 class MaximisationBias(gymnasium.Env):
-    """From A, right ends the episode with a reward of 0; left leads to B, from where all is luck.
+    """In A, right ends the episode with a reward of 0, and left leads to B, where the reward is luck.
 
-    Observations are the state, `Discrete(2)`: A is 0, where every episode starts, and B 1. Actions are
-    `Discrete(num_actions)`. In A, 0 is right and 1 left, which gives 0 too; the others do nothing and
-    are illegal by `info["action_mask"]`. In B every action terminates with a reward drawn from a normal
-    distribution of mean -0.1 and deviation 1. So left is worth -0.1 and right 0, and an episode that
-    goes left lasts two steps: the average length less 1 is how often that was.
+    The observation is the state, `Discrete(2)`: 0 is A, where every episode starts, and 1 is B. Actions
+    are `Discrete(num_actions)`. In A, action 0 is right and action 1 is left, which also gives a reward
+    of 0; the other actions do nothing and are illegal by `info["action_mask"]`. In B, every action
+    terminates the episode with a reward drawn from a normal distribution with mean -0.1 and standard
+    deviation 1. So left is worth -0.1 and right is worth 0. An episode that goes left lasts two steps,
+    so the average length minus 1 is the share of episodes that went left.
 
     Args:
-      num_actions: in B, 2 or more.
+      num_actions: the number of actions in B, 2 or more.
 
     Raises:
-      UserError: num_actions is less.
+      UserError: `num_actions` is below 2.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012

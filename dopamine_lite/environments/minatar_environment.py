@@ -41,23 +41,23 @@ _PALETTE = np.array(  # nothing, then a game's channels in their order: at most 
 
 @gin.configurable
 class MinAtarEnvironment(Environment):
-    """N streams of one game: 10 x 10 cells, each with a 0 or 1 for every kind of object.
+    """N streams of one MinAtar game: 10 x 10 cells, each with a 0 or 1 for every kind of object.
 
     Observations are [10, 10, channels] uint8. The defaults are the protocol of Young and Tian (2019)
-    but for the actions: theirs are all six in every game. One step is one frame. A game that is over
-    is terminated, Freeway's after 2,501 steps as well; the others have no limit of their own.
+    except for the actions: they have all six in every game. One step is one frame. A game that is over
+    is terminated. Freeway also terminates after 2,501 steps; the others have no limit of their own.
 
     Args:
-      num_envs: N.
-      seed: each stream gets a seed of its own from it.
-      max_steps_per_episode: agent steps after which a game is truncated.
+      num_envs: N, the number of streams.
+      seed: the seed from which each stream gets its own.
+      max_steps_per_episode: agent steps after which a game is truncated; None: no limit.
       render: draw stream 0.
-      evaluate: nothing differs in evaluation.
-      game: "breakout" or another of `GAMES`; "SpaceInvaders" will do for "space_invaders".
-      sticky_action_prob: of executing the last action again; the first one after a game's end can
-        be the last one of that game, as in the package.
-      difficulty_ramping: the game becomes harder with time. Breakout and Freeway never do.
-      minimal_action_set: only the actions that the game uses instead of all six.
+      evaluate: has no effect; evaluation does not differ.
+      game: "asterix", "breakout", "freeway", "seaquest" or "space_invaders" (or "SpaceInvaders").
+      sticky_action_prob: the probability that the last action is executed again. As in the MinAtar
+        package, the first action of a game can be a repetition of the last action of the game before.
+      difficulty_ramping: let the game become harder with time; Breakout and Freeway never do.
+      minimal_action_set: offer only the actions that the game uses instead of all six.
 
     Raises:
       UserError: there is no such game, a number is out of range, or MinAtar is not installed.
@@ -148,8 +148,8 @@ class MinAtarEnvironment(Environment):
         return Step(observations, rewards, terminated, truncated, next_observations)
 
     def render(self) -> np.ndarray:
-        """[240, 240, 3] uint8; a cell of several objects shows the first channel's in the middle of
-        the last one's."""
+        """[240, 240, 3] uint8. A cell with several objects shows the object of the first channel in the
+        middle of the object of the last channel."""
         if not self._draws:
             raise ValueError("Built without render=True.")
         return draw(self._games[0].state())
@@ -159,7 +159,7 @@ class MinAtarEnvironment(Environment):
 
 
 def find_game(game: str) -> str:
-    """The package's name of a game. Raises UserError with the nearest one."""
+    """The package's name of a game. Raises UserError with the nearest name if there is no such game."""
     by_key = {name.replace("_", ""): name for name in GAMES}
     key = re.sub("[_ ]", "", str(game)).lower()
     if key in by_key:

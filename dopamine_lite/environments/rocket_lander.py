@@ -141,7 +141,7 @@ class Scene(NamedTuple):
 
 
 class RocketLander(gymnasium.Env[np.ndarray, Any]):
-    """A tall first stage falls towards a floating barge and is to land on it, upright and softly.
+    """A tall first stage falls toward a floating barge and has to land on it, upright and softly.
 
     ## Actions
 
@@ -149,12 +149,12 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
 
     | index | name | meaning |
     | --- | --- | --- |
-    | 0 | throttle | up to 0: engine off; above: 40 % (just above 0) to 100 % (at 1) of the thrust |
-    | 1 | gimbal | thrust turned by -12 to 12 degrees; positive leans the stage to the right |
+    | 0 | throttle | 0 or less: engine off; above: 40 % (just above 0) to 100 % (at 1) of the thrust |
+    | 1 | gimbal | turns the thrust by -12 to 12 degrees; positive leans the stage to the right |
     | 2 | side thruster | force at the top, from full to the left (-1) to full to the right (1) |
 
-    Throttle and gimbal follow their commands at a limited rate: 3 times the full thrust and 60
-    degrees a second. With `continuous=False`: `Discrete(6)`.
+    Throttle and gimbal follow their commands at limited rates: 3 times the full thrust and 60 degrees
+    a second. With `continuous=False`, actions are `Discrete(6)`:
 
     | action | meaning |
     | --- | --- |
@@ -173,7 +173,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
     | index | quantity | unit | least | greatest |
     | --- | --- | --- | --- | --- |
     | 0 | x, from the middle of the deck | 100 m | -1.6 | 1.6 |
-    | 1 | height above where it is after a landing | 100 m | -0.5 | 2.6 |
+    | 1 | height, 0 when the stage stands on the deck | 100 m | -0.5 | 2.6 |
     | 2 | horizontal velocity | 40 m/s | -3 | 3 |
     | 3 | vertical velocity | 40 m/s | -3 | 3 |
     | 4 | sine of the angle, counter-clockwise from upright | | -1 | 1 |
@@ -181,8 +181,8 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
     | 6 | angular velocity | 1 rad/s | -5 | 5 |
     | 7 | left leg on the deck | | 0 | 1 |
     | 8 | right leg on the deck | | 0 | 1 |
-    | 9 | throttle, as it is | full thrust | 0 | 1 |
-    | 10 | gimbal, as it is | 12 degrees | -1 | 1 |
+    | 9 | actual throttle | full thrust | 0 | 1 |
+    | 10 | actual gimbal | 12 degrees | -1 | 1 |
     | 11 | fuel | full tank | 0 | 1 |
 
     ## Reward
@@ -194,31 +194,33 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         potential(s) = -0.4 |(x, h)| - 2 |v - wanted(s)| - 40 |angle| + 10 legs
         reward = potential(s') - potential(s) - 0.02 * (kg of fuel burnt) + 100 [landed]
 
-    The wanted velocity is that of a steady deceleration of 5 m/s^2 down to the deck: with 0 in its
-    place, an agent learns to hover. A step that ends in a crash or out of bounds is -100 and nothing
-    else: an impact that stops the stage would otherwise be paid for the speed it takes away. The
-    differences add up to potential(last) - potential(first) without a discount. A good landing
-    returns 200 to 250, a stage that falls like a stone about -130.
+    The wanted velocity belongs to a steady deceleration of 5 m/s^2 down to the deck; if it were 0, an
+    agent would learn to hover. A step that ends in a crash or out of bounds is rewarded with -100 and
+    nothing else. Otherwise, an impact that stops the stage would be rewarded for the speed that it takes
+    away. Without a discount, the differences add up to potential(last) - potential(first). A good
+    landing returns 200 to 250, and a stage that falls like a stone about -130.
 
     ## Episode
 
-    It begins 170 to 200 m up, within 60 m to either side, sinking at 20 to 30 m/s, tilted by up to
-    0.25 rad and turning. It terminates, and `info["outcome"]` then says how, when the stage has
+    An episode begins 170 to 200 m up, up to 60 m to either side of the barge. The stage sinks at 20 to
+    30 m/s, is tilted by up to 0.25 rad, and turns. The episode terminates in one of three ways, and
+    `info["outcome"]` then has its name:
 
-    - "landed": on both legs, slower than 1 m/s, within 0.15 rad of upright, 25 steps in a row;
-    - "crashed": hull on the barge, a foot faster than 6 m/s on the deck, or any end in the sea;
+    - "landed": on both legs, slower than 1 m/s, within 0.15 rad of upright, for 25 steps in a row;
+    - "crashed": the hull touches the barge, a foot hits the deck at more than 6 m/s, or a foot or the
+      top is in the sea;
     - "out_of_bounds": more than 150 m to a side or 250 m up.
 
-    Without fuel there is no thrust; that ends nothing. A limit of steps is for the registration.
+    Without fuel there is no thrust, but the episode continues. Only the registration limits its steps.
 
     Args:
       render_mode: "human", "rgb_array" or None.
-      continuous: which of the two action spaces.
-      wind_speed: m/s of the mean wind, from 0 to 20; its side and gusts are drawn for each episode
-        and are not observed.
+      continuous: continuous actions; False: discrete actions.
+      wind_speed: mean speed of the wind in m/s, from 0 to 20. Its direction and its gusts are drawn for
+        each episode and are not observed.
 
     Raises:
-      ValueError: the wind is not within its limits, or a discrete action does not exist.
+      ValueError: `wind_speed` is out of range, or a discrete action does not exist.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (its name and type are Gymnasium's)
@@ -287,7 +289,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         return self._observation(), reward, outcome is not None, False, info
 
     def render(self) -> np.ndarray | None:
-        """[800, 600, 3] uint8 with render_mode "rgb_array"; a window with "human"."""
+        """A picture [800, 600, 3] uint8 with render_mode "rgb_array"; a window with "human"."""
         if self.render_mode is None:
             gymnasium.logger.warn(
                 'RocketLander was made without a render_mode: give "rgb_array" or "human".'
@@ -513,7 +515,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
 
 
 def potential(motion: Motion, legs: int) -> float:
-    """What the shaping part of the reward is a difference of; `legs` stand on the deck."""
+    """The potential whose differences shape the reward; `legs` is how many legs stand on the deck."""
     wanted_x, wanted_y = wanted_velocity(motion.x, motion.height)
     return (
         -DISTANCE_COST * math.hypot(motion.x, motion.height)
@@ -524,16 +526,16 @@ def potential(motion: Motion, legs: int) -> float:
 
 
 def wanted_velocity(x: float, height: float) -> tuple[float, float]:
-    """Of a good approach: down as fast as a steady deceleration to the deck allows, and inwards."""
+    """The velocity of a good approach: inward, and down as fast as a steady deceleration allows."""
     return -x / APPROACH_TIME, -math.sqrt(2 * DESCENT_DECELERATION * max(height, 0.0))
 
 
 def heuristic(observation: np.ndarray) -> np.ndarray:
-    """A controller by hand: the continuous action [3] float32 for an observation [12].
+    """A handwritten controller: the continuous action [3] float32 for an observation [12].
 
-    Downwards: the velocity that the reward wants and 0.7 m/s more, as if the stage were lower where
-    it is still beside the deck. Sideways: a damped pull to the middle, by leaning. The gimbal and the
-    side thruster turn the stage to that lean.
+    Downward, it aims at the reward's wanted velocity plus 0.7 m/s, and it counts the stage as lower
+    while it is still beside the deck. Sideways, it applies a damped pull to the middle by leaning. The
+    gimbal and the side thruster turn the stage to that lean.
     """
     if observation[7] or observation[8]:
         return np.array([-1, 0, 0], np.float32)

@@ -62,7 +62,7 @@ _Color = tuple[int, int, int]
 
 
 class Painter:
-    """Draws the scene at twice its size and smooths it down, which softens every edge.
+    """Draws the scene at twice its size and scales it down smoothly, which softens every edge.
 
     Nothing in a picture is random: waves, flames and smoke follow from the step.
     """
@@ -99,7 +99,7 @@ class Painter:
         return np.ascontiguousarray(picture.swapaxes(0, 1))
 
     def show(self, scene: Scene) -> None:
-        """In a window, for as long as a step lasts."""
+        """Shows the scene in a window, for as long as a step lasts."""
         if self._window is None:
             pygame.display.init()
             self._window = pygame.display.set_mode((WIDTH, HEIGHT))

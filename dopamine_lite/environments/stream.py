@@ -1,4 +1,4 @@
-"""One of Gymnasium's environments, or of a user's, held to Gymnasium's interface."""
+"""A Gymnasium environment, or a user's own, checked against Gymnasium's interface."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _INTERFACE = {"reset": _RESET, "step": _STEP, "render": _RENDER}
 
 
 class Stream:
-    """An environment whose answers are what its spaces and Gymnasium's interface say.
+    """An environment whose answers are checked against its spaces and Gymnasium's interface.
 
-    A mistake inside the environment's own code stays what it is, with its traceback.
+    An exception inside the environment's own code is passed on with its traceback.
 
     Args:
-      id: what it is called, for sentences.
+      id: the environment's id, for messages.
       env: the environment, not yet reset.
       index: which of N streams it is, from 0.
 
     Raises:
-      UserError: it has no spaces; from the methods: an answer is not as declared, or there is none.
+      UserError: it has no spaces. From the methods: an answer is not as declared, or there is no answer.
     """
 
     def __init__(self, id: str, env: gymnasium.Env, index: int):
@@ -51,7 +51,7 @@ class Stream:
         self.info: Mapping[str, Any] = {}  # of the last step
 
     def reset(self, **seed: int) -> tuple[Any, np.ndarray | None]:
-        """Begins an episode: its first observation and, [A] bool, the legal actions."""
+        """Begins an episode. Returns its first observation, and [A] bool legal actions or None."""
         self._steps = 0
         returned = self._asked("reset", self._env.reset, **seed)
         if not isinstance(returned, tuple) or len(returned) != 2:
@@ -65,7 +65,7 @@ class Stream:
         return observation, self._mask(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, np.ndarray | None]:
-        """Observation, reward, terminated, truncated; [A] bool, the legal actions, if some are not."""
+        """Returns observation, reward, terminated, truncated, and [A] bool legal actions or None."""
         self._steps += 1
         returned = self._asked("step", self._env.step, action)
         if not isinstance(returned, tuple) or len(returned) != 5:
@@ -156,12 +156,12 @@ class Stream:
         """The mask of an end that has none; a sentence where there must be one, or none."""
         if not self.masked:
             raise UserError(
-                f"{self._id} names legal actions in info['{MASK}'] {self._where()}, but not at its "
-                "first reset, where illegal ones would be played: return them from reset and step."
+                f"{self._id} names legal actions in info['{MASK}'] {self._where()}, but did not at its "
+                "first reset, so illegal actions could be played: return them from reset and step."
             )
         if not terminated:
             raise UserError(
-                f"{self._id} names no legal actions in info {self._where()}, but did so at its first "
+                f"{self._id} names no legal actions in info {self._where()}, but did at its first "
                 f"reset: return info['{MASK}'] from reset and step."
             )
         return np.zeros(int(self.action_space.n), bool)  # nothing is chosen there any more

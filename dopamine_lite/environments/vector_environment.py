@@ -1,4 +1,4 @@
-"""Any Gymnasium vector environment that resets within the step that ends an episode."""
+"""Gymnasium vector environments that reset within the step that ends an episode."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class VectorEnvironment(Environment):
     """The N streams of a `gymnasium.vector.VectorEnv` in same-step autoreset mode.
 
     Args:
-      envs: the vector environment; not yet reset. It must not write to arrays it has returned.
-      spec: what to tell the agent; observations are handed over in the dtype it names.
-      seeds: [N] one seed a stream, where the environment takes them, or one for all.
+      envs: the vector environment, not yet reset. It must not write to arrays that it has returned.
+      spec: what the agent is told; observations are passed on in the dtype of its observation space.
+      seeds: [N] one seed for each stream, if the environment takes them, or one seed for all.
     """
 
     checks_itself = True

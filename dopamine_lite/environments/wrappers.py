@@ -1,4 +1,4 @@
-"""Environments whose observations are seen differently: pictures made smaller, stacks, bins, flat."""
+"""Environments whose observations are changed: smaller pictures, stacks of frames, bins, flat rows."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def wrapped_environment(
     render: bool = False,
     evaluate: bool = False,
 ) -> Environment:
-    """Any environment in wrappers: `@create_environment` in `[@Crop, @DifferenceFrame]`, inner first.
+    """An environment with wrappers around it, such as `@create_environment` with `[@Crop, @Grey]`.
 
-    Whatever else it is called with goes to the environment.
+    All other arguments are passed on to the environment.
 
     Args:
-      environment: what makes it, such as `@create_environment`.
-      wrappers: what goes around it, inner first.
+      environment: the environment that is wrapped, such as `@create_environment`.
+      wrappers: the wrappers in order, beginning with the innermost, such as `[@Crop, @Grey]`.
     """
     wrapped = checked(  # here too, for a wrapper can hide what is not as declared
         environment(
@@ -57,10 +57,10 @@ def wrapped_environment(
 
 
 class EnvironmentWrapper(Environment):
-    """An environment seen through `_convert`. Rewards, ends, action masks and pictures stay.
+    """An environment whose observations go through `_convert`. Nothing else changes.
 
-    Built as `wrapper(environment)` from an environment that has not been reset. What it is called and
-    its `settings` join the protocol.
+    Built as `wrapper(environment)` from an environment that has not been reset. The wrapper's name and
+    its `settings` are added to the protocol.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class EnvironmentWrapper(Environment):
 
     @abc.abstractmethod
     def _convert(self, observations: np.ndarray) -> np.ndarray:
-        """Observations [N, ...] as this wrapper shows them, in an array that stays as it is."""
+        """Observations [N, ...] as this wrapper shows them, in an array that is not written to later."""
 
     def reset(self) -> np.ndarray:
         observations = self._convert(self._environment.reset())
@@ -106,18 +106,20 @@ class EnvironmentWrapper(Environment):
 
 @gin.configurable
 class Discretise(EnvironmentWrapper):
-    """Observations of D numbers as the number of their bin, in Discrete(product of the bins).
+    """Replaces observations of D numbers by the number of their bin, in Discrete(product of the bins).
 
-    The bins of a dimension are equally wide; the first and the last also hold what lies outside.
+    All bins of a dimension have the same width. The first and the last also hold what lies outside.
 
     Args:
-      environment: with observations in a box.
-      bins: their number, for each dimension or for all.
-      low: where the first bin begins, likewise. None: the lowest value, where it is finite.
-      high: where the last bin ends. None: the highest value.
+      environment: an environment whose observations are a `Box`.
+      bins: the number of bins, as one number for all dimensions or a list with one for each.
+      low: where the first bin begins, as one number for all dimensions or a list with one for each.
+        None: at the lowest value of the observation space, which must be finite.
+      high: where the last bin ends, as one number for all dimensions or a list with one for each.
+        None: at the highest value of the observation space, which must be finite.
 
     Raises:
-      UserError: observations are no box, or the bins are none.
+      UserError: observations are not a `Box`, or no such bins are possible.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ class Discretise(EnvironmentWrapper):
         if states > np.iinfo(np.int64).max:
             raise UserError(
                 f"Discretise.bins makes {states:.1e} states of {environment.spec.id}'s "
-                f"{len(counts)} dimensions, more than can be numbered: use fewer bins."
+                f"{len(counts)} dimensions, which is more than can be numbered: use fewer bins."
             )
         super().__init__(
             environment,
@@ -163,13 +165,14 @@ class Discretise(EnvironmentWrapper):
 
 @gin.configurable
 class DifferenceFrame(EnvironmentWrapper):
-    """x_t - x_(t-1): what has moved since the step before; zeros at the start of an episode.
+    """The difference x_t - x_(t-1) between two observations; zeros at the start of an episode.
 
-    As in Karpathy (2016), "Deep reinforcement learning: Pong from pixels". Of bytes in int16,
-    of other numbers in float32. The last difference of an episode is to its own last but one.
+    As in Karpathy (2016), "Deep reinforcement learning: Pong from pixels". Differences of bytes are
+    int16, and differences of other numbers are float32. The last difference of an episode is between
+    its own last two observations.
 
     Raises:
-      UserError: observations are no box, or stacks of frames.
+      UserError: observations are not a `Box`, or they are stacks of frames.
     """
 
     def __init__(self, environment: Environment):
@@ -204,17 +207,18 @@ class DifferenceFrame(EnvironmentWrapper):
 
 @gin.configurable
 class StackFrames(EnvironmentWrapper):
-    """The last `size` observations in one, [size, ...], the newest last.
+    """Stacks the last `size` observations into one, [size, ...], with the newest last.
 
-    Zeros stand for what was before an episode's first. The spec says that these are stacks, so a replay
-    stores each frame once.
+    Zeros stand for observations before an episode's first. The spec declares the stacks, so a replay
+    buffer stores each frame only once.
 
     Args:
-      environment: with arrays of numbers, or entries that are such; not names, of which none is zero.
-      size: observations in a stack.
+      environment: an environment whose observations, or their entries, are arrays of numbers. They
+        cannot be names, because zero would stand for a name.
+      size: number of observations in a stack.
 
     Raises:
-      UserError: these are names, or stacks already, or `size` is below 2.
+      UserError: observations are names or already stacks, or `size` is below 2.
     """
 
     def __init__(self, environment: Environment, size: int = 4):
@@ -259,12 +263,12 @@ class StackFrames(EnvironmentWrapper):
 
 @gin.configurable
 class Flatten(EnvironmentWrapper):
-    """Each observation as one row of numbers, as `gymnasium.spaces.flatten` makes it.
+    """Turns each observation into one row of numbers, as `gymnasium.spaces.flatten` does.
 
-    Names of a `Discrete` or `MultiDiscrete` space become one-hot vectors; the entries of dictionaries
-    and tuples follow one another, in float32 where Gymnasium has float64. In stacks each frame is a
-    row. Numbers stay what they are, also bytes beside fractions: without this wrapper a network reads
-    entries too, and bytes as fractions.
+    Names of a `Discrete` or `MultiDiscrete` space become one-hot vectors. The entries of dictionaries
+    and tuples follow one another, in float32 where Gymnasium has float64. In a stack, each frame becomes
+    a row. Numbers are not scaled, not even bytes next to fractions. Without this wrapper a network can
+    read several entries too, and it scales bytes to fractions.
     """
 
     def __init__(self, environment: Environment):
@@ -306,17 +310,18 @@ class Flatten(EnvironmentWrapper):
 
 @gin.configurable
 class Crop(EnvironmentWrapper):
-    """Pictures without some of their outer rows and columns.
+    """Cuts rows and columns off the edges of pictures.
 
     Args:
-      environment: with pictures, in stacks or not: [height, width], with channels or without.
-      top: rows cut away at the top; the others likewise.
-      bottom: rows.
-      left: columns.
-      right: columns.
+      environment: an environment with pictures [height, width], with or without channels, in stacks or
+        not.
+      top: number of rows to cut off at the top.
+      bottom: number of rows to cut off at the bottom.
+      left: number of columns to cut off at the left.
+      right: number of columns to cut off at the right.
 
     Raises:
-      UserError: observations are no pictures, or nothing of them is left.
+      UserError: observations are not pictures, or nothing of them would be left.
     """
 
     def __init__(
@@ -330,7 +335,7 @@ class Crop(EnvironmentWrapper):
             written = ", ".join(f"{name} {cut}" for name, cut in cuts.items())
             raise UserError(
                 f"Crop's {written} cannot be cut away from {height} rows and {width} columns: give "
-                "numbers from 0 that leave something."
+                "numbers, 0 or more, that leave something."
             )
         behind = (slice(None),) * (-1 - columns)  # channels
         self._kept: Any = (..., slice(top, height - bottom), slice(left, width - right), *behind)
@@ -344,15 +349,16 @@ class Crop(EnvironmentWrapper):
 
 @gin.configurable
 class Grey(EnvironmentWrapper):
-    """Pictures of red, green and blue in grey, [height, width]: 0.299 R + 0.587 G + 0.114 B.
+    """Turns pictures of red, green and blue into gray, [height, width]: 0.299 R + 0.587 G + 0.114 B.
 
-    The luma of ITU-R BT.601, bytes rounded as Pillow rounds them; other numbers in float32.
+    This is the luma of ITU-R BT.601. Bytes are rounded as Pillow rounds them, and other numbers become
+    float32.
 
     Args:
-      environment: with pictures of three channels, first or last, in stacks or not.
+      environment: an environment with pictures of three channels, first or last, in stacks or not.
 
     Raises:
-      UserError: observations are no such pictures.
+      UserError: observations are not such pictures.
     """
 
     def __init__(self, environment: Environment):
@@ -380,17 +386,18 @@ class Grey(EnvironmentWrapper):
 
 @gin.configurable
 class Resize(EnvironmentWrapper):
-    """Pictures in another size, by Pillow's bilinear filter: a smaller one averages all that it covers.
+    """Resizes pictures with Pillow's bilinear filter; a smaller picture averages all that it covers.
 
-    Bytes are rounded, the same on every machine; other numbers become float32.
+    Bytes are rounded, in the same way on every machine, and other numbers become float32.
 
     Args:
-      environment: with pictures, in stacks or not: [height, width], with channels or without.
-      height: rows.
-      width: columns.
+      environment: an environment with pictures [height, width], with or without channels, in stacks or
+        not.
+      height: number of rows of the new pictures, up to 4,096.
+      width: number of columns of the new pictures, up to 4,096.
 
     Raises:
-      UserError: observations are no pictures, or a size is below 1.
+      UserError: observations are not pictures, or a size is not from 1 to 4,096.
     """
 
     def __init__(self, environment: Environment, height: int = 84, width: int = 84):
@@ -421,14 +428,14 @@ class Resize(EnvironmentWrapper):
 
 @gin.configurable
 class Binarise(EnvironmentWrapper):
-    """Grey pictures in two levels: 0 for black and the background, 1 for everything else.
+    """Turns gray pictures into two levels: 0 for black and the background, 1 for everything else.
 
     Args:
-      environment: with observations of bytes.
-      background: its levels of grey, 87 in Pong.
+      environment: an environment whose observations are bytes.
+      background: the gray levels that are background, such as 87 in Pong.
 
     Raises:
-      UserError: observations are no bytes.
+      UserError: observations are not bytes.
     """
 
     def __init__(self, environment: Environment, background: Sequence[int] = (87,)):
@@ -437,7 +444,7 @@ class Binarise(EnvironmentWrapper):
         space = _box(environment, "Binarise")
         if space.dtype != np.uint8:
             raise UserError(
-                f"Binarise needs grey pictures of bytes, but {environment.spec.id} has observations "
+                f"Binarise needs gray pictures of bytes, but {environment.spec.id} has observations "
                 f"of {space}: leave Binarise out of wrapped_environment.wrappers."
             )
         levels = gymnasium.spaces.Box(0, 1, space.shape, np.uint8)
@@ -454,7 +461,7 @@ def _box(environment: Environment, wrapper: str) -> gymnasium.spaces.Box:
     space = environment.spec.observation_space
     if not isinstance(space, gymnasium.spaces.Box):
         raise UserError(
-            f"{wrapper} needs observations in a box, but {environment.spec.id} has {space}: leave "
+            f"{wrapper} needs observations in a Box, but {environment.spec.id} has {space}: leave "
             f"{wrapper} out of wrapped_environment.wrappers."
         )
     return space
@@ -477,9 +484,9 @@ def _picture_axes(environment: Environment, wrapper: str) -> tuple[int, int, int
     channels = channel_axis(shape)
     if channels is None:
         raise UserError(
-            f"{wrapper} needs pictures, and the shape {shape} of {environment.spec.id}'s does not say "
-            "which axis holds the channels: let it give [height, width, channels] with at most 4 of "
-            "them."
+            f"{wrapper} needs pictures, but the shape {shape} of {environment.spec.id}'s observations "
+            "does not say which axis holds the channels: let them be [height, width, channels], with at "
+            "most 4 channels."
         )
     return (-2, -1, -3) if channels == 0 else (-3, -2, -1)
 
@@ -491,8 +498,9 @@ def _stacks(space: gymnasium.Space, size: int, id: str) -> gymnasium.Space:
     for name, entry in entries.items():
         if not isinstance(entry, numbers):
             raise UserError(
-                f"StackFrames has zeros before an episode's first observation, but those of {id} have "
-                f"{entry}{f' at {name!r}' if name else ''}, which are names: put @Flatten before it."
+                f"StackFrames puts zeros before an episode's first observation, but those of {id} have "
+                f"{entry}{f' at {name!r}' if name else ''}, whose values are names: put @Flatten before "
+                "StackFrames."
             )
     if isinstance(space, PackedSpace):
         return PackedSpace(space.entries, space.owner, size)

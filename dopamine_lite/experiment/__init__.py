@@ -1,4 +1,4 @@
-"""Experiments from Python: load gin files, train, resume, evaluate. The command line is made of it."""
+"""Experiments from Python: load gin files, train, resume, evaluate. The command line is built on it."""
 
 from dopamine_lite.experiment.evaluation import Evaluation
 from dopamine_lite.experiment.experiment import Experiment

@@ -1,4 +1,4 @@
-"""What whole episodes said of one agent, with everything that the number hangs on."""
+"""The result of an agent's whole episodes, with everything that the numbers depend on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _RESAMPLES = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Whole episodes of one agent, their raw returns and lengths in agent steps.
+    """The raw returns of an agent's whole episodes, and their lengths in agent steps.
 
     Raises:
-      UserError: the returns are too great for a mean and a deviation.
+      UserError: the returns are too large for a mean and a standard deviation.
     """
 
     environment: str
@@ -27,13 +27,13 @@ class Evaluation:
     changed: dict[str, tuple[str, str]]  # as in Run
     returns: list[float]
     lengths: list[int]
-    infos: dict[str, list[float | None]]  # of each of Runner.info_metrics; None where none was told
+    infos: dict[str, list[float | None]]  # of each of Runner.info_metrics; None if missing
 
     def __post_init__(self) -> None:
         if not math.isfinite(sum(each * each for each in self.returns)):
             raise UserError(
-                f"The returns of {self.environment}, up to {max(map(abs, self.returns))}, are too great "
-                "for a mean and a deviation: give it smaller rewards."
+                f"The returns of {self.environment}, up to {max(map(abs, self.returns))}, are too large "
+                "for a mean and a standard deviation: scale the environment's rewards down."
             )
 
     def summary(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Evaluation:
         return summary(self.returns)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, with the versions that played, in what JSON has."""
+        """The whole result as JSON values, with the versions of the packages that played."""
         result: dict[str, Any] = {
             "environment": self.environment,
             "protocol": self.protocol,
@@ -65,8 +65,8 @@ class Evaluation:
 def summary(returns: list[float]) -> dict[str, Any]:
     """Statistics of the `returns` of one agent's episodes.
 
-    The 95 % interval of the mean is the percentile bootstrap (Efron 1979) over episodes; it and
-    the standard deviation are None for a single episode.
+    The 95% interval of the mean comes from the percentile bootstrap (Efron 1979) over episodes. The
+    interval and the standard deviation are None for a single episode.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""An experiment: what gin files and bindings describe, apart from every other one in the process."""
+"""An experiment that gin files and bindings describe, kept apart from all others in the process."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ def to_stderr(sentence: str) -> None:
 
 
 class Experiment:
-    """What gin files and bindings describe, to be run in a directory.
+    """An experiment that gin files and bindings describe, to be run in a directory.
 
         experiment = Experiment("dqn/cartpole.gin", ["DQNAgent.gamma = 0.95"], seed=1)
         run = experiment.run("runs/cartpole")  # trains, or resumes exactly
         print(run.evaluate(episodes=100).summary())
 
-    Experiments in one process know nothing of each other, nor do they touch what gin was told
-    elsewhere. As TensorFlow's threads belong to the process, they are as its first run sets them; a
-    run that asks for another number says so. Gin is not made for several threads: build and run
-    experiments in one.
+    Experiments in one process do not affect each other, nor what gin was told elsewhere. TensorFlow's
+    threads belong to the process: its first run sets their number, and a run that asks for another
+    number says so. Gin is not made for several threads, so build and run all experiments in one thread.
 
     Args:
       gin_files: a path or a packaged name such as "dqn/cartpole.gin", or several, read in this order.
-      gin_bindings: replace what the files say.
+      gin_bindings: bindings that replace what the files say.
       seed: the same as the binding Runner.seed.
-      rule: of what may be imported; None: the files are the user's own and may import anything.
+      rule: what may be imported; None: the files are the user's own and may import anything.
 
     Raises:
       UserError: as `configuration.load`.
@@ -70,18 +69,18 @@ class Experiment:
         imports: Sequence[str] = (),
         report: Callable[[str], None] = to_stderr,
     ) -> Experiment:
-        """The experiment that a run's directory keeps, whichever version wrote it.
+        """The experiment of the run in a directory, whichever version wrote it.
 
         Args:
           base_dir: the run's directory.
-          gin_bindings: replace what its config says.
+          gin_bindings: bindings that replace what the run's config says.
           seed: the same as the binding Runner.seed.
           imports: the modules that its config may import, beside this package's: they are executed.
-          report: called with a sentence for each module that is imported, and for each setting that
-            is called otherwise now or means something else.
+          report: called with a sentence for each module that is imported, and for each setting whose
+            name or meaning has changed since.
 
         Raises:
-          UserError: as `configuration.load_run`; or there is no run.
+          UserError: as `configuration.load_run`; or there is no run in the directory.
         """
         directory = Path(base_dir)
         if not is_run(directory):
@@ -101,10 +100,10 @@ class Experiment:
         return experiment
 
     def runner(self, base_dir: str | Path, console: Console | None = None) -> Runner:
-        """Agent and environments, built; nothing is written.
+        """Builds the Runner, with its agent and its environments; writes nothing.
 
         Args:
-          base_dir: the directory of the run that it would make, or resume.
+          base_dir: the directory of the run that the Runner would make, or resume.
           console: where progress is shown; None: on standard error.
 
         Raises:
@@ -114,17 +113,17 @@ class Experiment:
             return configuration.construct(_import_runner(), base_dir, console=console)
 
     def run(self, base_dir: str | Path, console: Console | None = None) -> Run:
-        """Trains to the last iteration; where the directory holds this experiment's run, resumes it.
+        """Trains to the last iteration, or resumes the run of this experiment in the directory.
 
         The result is that of a run that was never stopped, bit for bit.
 
         Returns:
-          The run, its agent as in the newest checkpoint.
+          The run, with its agent as in the newest checkpoint.
 
         Raises:
-          UserError: something is wrong with the configuration, a binding is used by nothing, the
-            directory holds another experiment, another process is at work in it, or the run diverged.
-          Stopped: SIGINT or SIGTERM arrived; the same call goes on.
+          UserError: something is wrong with the configuration, nothing uses one of the bindings, the
+            directory holds another experiment, another process is training in it, or the run diverged.
+          Stopped: SIGINT or SIGTERM arrived; the same call resumes the run.
         """
         from dopamine_lite.experiment.run import Run
 
@@ -142,9 +141,9 @@ class Experiment:
     def iterations(
         self, base_dir: str | Path, console: Console | None = None
     ) -> Iterator[dict[str, Any]]:
-        """`run`, an iteration at a time: yields the record of each once its checkpoint is saved.
+        """Does what `run` does, but yields each iteration's record once its checkpoint is saved.
 
-        Whoever stops asking for more leaves a run that resumes exactly.
+        You can leave the loop at any time: the run then resumes exactly.
         """
         yield from self.runner(base_dir, console).iterations()
 
@@ -158,7 +157,7 @@ def _import_runner() -> type[Runner]:
 
 def _bindings(given: Iterable[str]) -> list[str]:
     if isinstance(given, str):  # its letters would be taken for bindings
-        raise UserError(f"gin_bindings is the text {given!r}: give a list of texts.")
+        raise UserError(f"gin_bindings is the string {given!r}: give a list of strings.")
     return list(given)
 
 

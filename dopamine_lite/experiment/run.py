@@ -1,4 +1,4 @@
-"""A run: a directory that an experiment was trained in, with its agent to be played and looked at."""
+"""A run: a directory that an experiment was trained in, with the agent that was trained."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run and its agent as in one of its checkpoints; made by `Experiment.run` or `Run.open`.
+    """A run with its agent as in one of its checkpoints, made by `Experiment.run` or `Run.open`.
 
     Attributes:
-      directory: of the run.
+      directory: the run's directory.
       checkpoint: the agent steps at which the agent was saved.
-      changed: the settings that `open` was told to take otherwise than the run had them, by name: its
-        own value and the present one, as gin text.
+      changed: the settings that the bindings of `open` have changed, by name: the run's own value and
+        the present value, as gin text.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Run:
         build: Callable[[], Runner],
         changed: dict[str, tuple[str, str]] | None = None,
     ):
-        """`build` makes what trains and plays, its agent as in the checkpoint."""
+        """`build` makes a Runner whose agent is as in the checkpoint."""
         self.directory = directory
         self.checkpoint = checkpoint
         self.changed = changed or {}
@@ -52,20 +52,20 @@ class Run:
         imports: Sequence[str] = (),
         report: Callable[[str], None] = to_stderr,
     ) -> Run:
-        """The run in `base_dir`, to be evaluated; nothing of it is changed.
+        """Opens the run in `base_dir` for evaluation; changes nothing in it.
 
         Args:
           base_dir: the run's directory.
-          checkpoint: the number of one of its checkpoints, or a name that a callback keeps one under,
-            such as "best"; None: the newest; 0: the agent before it learned.
-          gin_bindings: what is to be otherwise than in training, such as another environment or
-            "EpsilonGreedy.epsilon_eval = 0.05"; evaluations tell it.
+          checkpoint: the number of a checkpoint, or a name under which a callback keeps one, such as
+            "best"; None: the newest; 0: the agent before it learned.
+          gin_bindings: bindings that change settings for the evaluation, such as another environment
+            or "EpsilonGreedy.epsilon_eval = 0.05"; the results of evaluations name the changes.
           imports: the modules that its config may import, beside this package's: they are executed.
           report: as in `Experiment.of_run`.
 
         Raises:
-          UserError: there is no such run or checkpoint, it is damaged, or the agent does not fit what
-            `gin_bindings` make of its surroundings.
+          UserError: there is no such run or checkpoint, it is damaged, or the agent does not fit the
+            settings that `gin_bindings` have changed.
         """
         bindings = gin_bindings if isinstance(gin_bindings, str) else list(gin_bindings)
         experiment = Experiment.of_run(base_dir, bindings, imports=imports, report=report)
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def runner(self) -> Runner:
-        """What trains and plays, its agent as in the checkpoint or as it was left."""
+        """What trains and plays, with the agent as in the checkpoint or as it was left."""
         if self._runner is None:
             self._runner = self._build()
         return self._runner
@@ -99,15 +99,15 @@ class Run:
     def evaluate(
         self, episodes: int = 100, seed: int = 0, on_episode: Callable[[], None] = lambda: None
     ) -> Evaluation:
-        """Plays whole episodes by the evaluation policy; learns and writes nothing.
+        """Plays whole episodes with the evaluation policy; learns and writes nothing.
 
         Args:
-          episodes: how many.
-          seed: of the environments; the same seed gives the same episodes, whatever was played before.
-          on_episode: called after each.
+          episodes: how many episodes to play.
+          seed: the environments' seed; equal seeds give the same episodes, whatever was played before.
+          on_episode: called after each episode.
 
         Raises:
-          UserError: an episode does not end, or the returns are too great for a mean.
+          UserError: an episode does not end, or the returns are too large for a mean.
         """
         if self._has_played:  # what the agent draws would go on from there
             self._runner = self._build()
@@ -129,7 +129,7 @@ class Run:
 
 
 def trained_config(directory: Path) -> str:
-    """The configuration that the run in `directory` was trained by, in today's names."""
+    """The configuration that the run in `directory` was trained with, in the names of this version."""
     path = directory / CONFIG
     return configuration.translated(configuration.config_text(path), str(path))[0]
 

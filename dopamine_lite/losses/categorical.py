@@ -48,9 +48,9 @@ def project(target_support: tf.Tensor, probabilities: tf.Tensor, support: tf.Ten
     """The projection Phi onto evenly spaced atoms (Bellemare et al. 2017, eq. 7 and algorithm 1).
 
     (Phi p)_i = sum_j clip(1 - |clip(t_j, vmin, vmax) - z_i| / dz, 0, 1) p_j: each t_j gives its mass
-    to its two neighbours in proportion to their closeness, all of it to an atom that it falls on, and
-    to the first or last atom from outside. The distance is counted in atoms, where the two shares
-    add up to exactly one.
+    to its two neighboring atoms in proportion to their closeness. An atom that it falls on gets all of
+    the mass, and outside the atoms the first or the last atom gets all of it. Distances are counted in
+    atoms, so the two shares add up to exactly one.
 
     Args:
       target_support: [B, Z] the returns t_j.
@@ -58,7 +58,7 @@ def project(target_support: tf.Tensor, probabilities: tf.Tensor, support: tf.Ten
       support: [Z] atoms, ascending and evenly spaced.
 
     Returns:
-      [B, Z] probabilities of the atoms, whose sum is that of `probabilities`.
+      [B, Z] probabilities of the atoms, with the same sum as `probabilities`.
     """
     tf.debugging.assert_shapes([(target_support, "BZ"), (probabilities, "BZ"), (support, "Z")])
     last = support.shape[0] - 1
@@ -79,10 +79,10 @@ def targets(
 
     Args:
       returns: [B] sum of discounted rewards until s'.
-      discounts: [B] gamma^n, zero where s' is terminal.
-      next_logits: [B, A, Z] of s'.
-      next_actions: [B] int32, a*: the greedy actions at s', or those of the online network for
-        double Q-learning (Hessel et al. 2018).
+      discounts: [B] gamma^n, zero if s' is terminal.
+      next_logits: [B, A, Z] the target network's logits at s'.
+      next_actions: [B] int32, a*: the target network's greedy actions at s' or, for double Q-learning,
+        the online network's (Hessel et al. 2018).
       support: [Z] atoms.
 
     Returns:
@@ -114,8 +114,8 @@ def cross_entropy(logits: tf.Tensor, target_probabilities: tf.Tensor) -> tf.Tens
 def kl_divergence(logits: tf.Tensor, target_probabilities: tf.Tensor) -> tf.Tensor:
     """KL(m || p) = sum_i m_i (log m_i - log p_i), the priority of Hessel et al. 2018.
 
-    It has the gradient of the cross entropy but, unlike that, is zero where the prediction is right;
-    0 log 0 is 0. logits [B, Z], target_probabilities [B, Z] without gradient -> [B].
+    It has the same gradient as the cross entropy, but it is zero if the prediction is right; 0 log 0
+    counts as 0. logits [B, Z], target_probabilities [B, Z] without gradient -> [B].
     """
     tf.debugging.assert_shapes([(logits, "BZ"), (target_probabilities, "BZ")])
     fixed = tf.stop_gradient(target_probabilities)

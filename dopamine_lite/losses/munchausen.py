@@ -1,7 +1,7 @@
 """Munchausen targets (Vieillard et al. 2020) as pure functions: M-DQN and M-IQN.
 
-The policy is pi(a|s) = softmax(q(s, a) / tau) throughout, with q of the target network. M-DQN's
-target is R + bonus(q(s)) + d soft_values(q(s')) (eq. 2); M-IQN's has soft_quantiles instead.
+The policy is always pi(a|s) = softmax(q(s, a) / tau), where q is the target network. M-DQN's target
+is R + bonus(q(s)) + d soft_values(q(s')) (eq. 2); M-IQN has soft_quantiles instead of soft_values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dopamine_lite.losses import td
 def log_policy(q: tf.Tensor, temperature: float) -> tf.Tensor:
     """tau log pi(a|s) = q - v - tau log sum_b exp((q_b - v) / tau), v = max_b q_b.
 
-    So written (Vieillard et al. 2020, appendix B.1) it neither overflows nor loses the digits that
+    In this form (Vieillard et al. 2020, appendix B.1) it neither overflows nor loses the digits that
     q / tau would lose at the usual tau of 0.03.
 
     Args:
-      q: [B, A].
+      q: [B, A] action values.
       temperature: tau, positive, in units of return.
 
     Returns:
@@ -46,11 +46,11 @@ def bonus(
     """alpha [tau log pi(a|s)] clipped to [clip_min, 0] (Vieillard et al. 2020, eq. 2 and B.1).
 
     Args:
-      q_target_state: [B, A] q of the target network at s, the state that was acted in.
+      q_target_state: [B, A] the target network's q at s, the state in which the action was taken.
       actions: [B] int32, the actions taken.
       temperature: tau.
       alpha: the share of the log-policy that is added to the reward.
-      clip_min: the paper's l_0, at most zero; the log-policy of a greedy policy has no lower bound.
+      clip_min: the paper's l_0, at most zero; without it, the log-policy would have no lower bound.
 
     Returns:
       [B], with no gradient.
@@ -80,7 +80,7 @@ def soft_quantiles(next_quantiles: tf.Tensor, next_q: tf.Tensor, temperature: fl
     """sum_a pi(a|s') (Z_tau'(s', a) - tau log pi(a|s')), M-IQN (Vieillard et al. 2020, appendix B.1).
 
     Args:
-      next_quantiles: [B, Q', A] of the target network at s'.
+      next_quantiles: [B, Q', A] the target network's quantiles at s'.
       next_q: [B, A] the action values whose softmax is pi: the mean of quantiles at s'.
       temperature: tau of the policy, not a quantile fraction.
 

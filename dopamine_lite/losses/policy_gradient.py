@@ -1,6 +1,6 @@
-"""Policy gradients: advantages, the surrogates of PPO and REINFORCE, and losses of the value.
+"""Policy gradients: advantages, the surrogates of PPO and REINFORCE, and the loss of the value.
 
-Everything is to be minimised, so objectives of the papers appear with their sign turned.
+All losses are to be minimized, so the papers' objectives have the opposite sign here.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def gae(
     gamma: float,
     gae_lambda: float,
 ) -> tf.Tensor:
-    """Generalised advantage estimation (Schulman et al. 2016, eq. 11 and 16).
+    """Generalized advantage estimation (Schulman et al. 2016, eq. 11 and 16).
 
-    A_t = delta_t + gamma lambda A_{t+1}, delta_t = r_t + gamma V(s_{t+1}) - V(s_t). Where an episode
-    ended, A_{t+1} is another episode's and does not count; where it terminated, nor does V(s_{t+1});
-    where it was truncated, V(s_{t+1}) is of its final observation.
+    A_t = delta_t + gamma lambda A_{t+1}, delta_t = r_t + gamma V(s_{t+1}) - V(s_t). At the end of an
+    episode, A_{t+1} belongs to another episode and does not count. If the episode terminated, V(s_{t+1})
+    does not count either; if it was truncated, V(s_{t+1}) is the value of its final observation.
 
     Args:
       rewards, values: [T, N] r_t and V(s_t) of N streams.
@@ -33,7 +33,7 @@ def gae(
       gae_lambda: 0 for one-step advantages, 1 for whole returns.
 
     Returns:
-      [T, N], with no gradient. Added to `values` they are the lambda-returns.
+      [T, N] advantages, with no gradient. Added to `values`, they give the lambda-returns.
     """
     tf.debugging.assert_shapes(
         [(tensor, "TN") for tensor in (rewards, values, next_values, terminated, truncated)]
@@ -56,7 +56,7 @@ def policy_gradient(log_probabilities: tf.Tensor, advantages: tf.Tensor) -> tf.T
 
     Args:
       log_probabilities: [B] log pi(a|s) of the actions taken.
-      advantages: [B] returns, or returns less a baseline; no gradient flows through them.
+      advantages: [B] returns, or returns minus a baseline; no gradient flows through them.
 
     Returns:
       [B]
@@ -68,9 +68,9 @@ def policy_gradient(log_probabilities: tf.Tensor, advantages: tf.Tensor) -> tf.T
 def normalised(advantages: tf.Tensor) -> tf.Tensor:
     """(A - mean A) / (std A + 1e-8), [B] -> [B], with no gradient.
 
-    Where all are equal the differences are rounding alone, and the result is at most 1 whatever a
-    compiler makes of it: the deviation counts as no less than the mean of the differences, which is
-    rounding, too.
+    If all advantages are equal, the differences A - mean A are nothing but rounding errors. The standard
+    deviation is therefore taken as no less than the mean of the differences, which is a rounding error
+    too, so the result is at most 1 in any compilation.
     """
     advantages.shape.assert_has_rank(1)
     differences = advantages - tf.reduce_mean(advantages)
@@ -80,9 +80,9 @@ def normalised(advantages: tf.Tensor) -> tf.Tensor:
 
 
 def ratios(log_ratios: tf.Tensor) -> tf.Tensor:
-    """rho = exp(log rho), elementwise; beyond a log-ratio of 60 its tangent there.
+    """rho = exp(log rho), elementwise; above a log-ratio of 60, the tangent at 60 replaces it.
 
-    At 88 exp and its derivative become infinite in float32, and zero times that is no number.
+    At 88, exp and its derivative become infinite in float32, and zero times infinity is not a number.
     """
     beyond = tf.nn.relu(log_ratios - _LARGEST)
     return tf.exp(tf.minimum(log_ratios, _LARGEST)) * (1.0 + beyond)
@@ -131,10 +131,10 @@ def kl_penalised_surrogate(
 def adapted_kl_coefficient(
     coefficient: tf.Tensor, divergence: tf.Tensor, target: float
 ) -> tf.Tensor:
-    """beta halved where the divergence d < target / 1.5, doubled where d > 1.5 target, else kept.
+    """Halves beta if the divergence d < target / 1.5, doubles it if d > 1.5 target, or else keeps it.
 
-    Schulman et al. 2017, section 4; within 1e-6 and 1e6, so that float32 never makes it 0, from where
-    it could not return, or infinite.
+    Schulman et al. 2017, section 4. Beta stays between 1e-6 and 1e6, so in float32 it becomes neither
+    infinite nor 0, from which it could not return.
     """
     lower = tf.where(divergence < target / 1.5, coefficient / 2.0, coefficient)
     adapted = tf.where(divergence > target * 1.5, coefficient * 2.0, lower)
@@ -144,17 +144,17 @@ def adapted_kl_coefficient(
 def value_loss(
     values: tf.Tensor, returns: tf.Tensor, old_values: tf.Tensor, clip: float | tf.Tensor | None
 ) -> tf.Tensor:
-    """(V - R)^2 (Schulman et al. 2017, eq. 9); with `clip`, no less than for V moved at most `clip` away
-    from the old V, which is OpenAI's baselines' (ppo2), not the paper's.
+    """(V - R)^2 (Schulman et al. 2017, eq. 9), which `clip` changes as in OpenAI's baselines (ppo2).
 
-    OpenAI's baselines and CleanRL halve the square, Stable-Baselines3 does not: a coefficient of theirs
-    means the same here only if that is taken into account.
+    With `clip`, the loss is the larger of (V - R)^2 and (V' - R)^2, where V' is V clipped to at most
+    `clip` away from the old V. The paper does not have this. OpenAI's baselines and CleanRL halve the
+    square, so half of their coefficient means the same here; Stable-Baselines3 does not halve it.
 
     Args:
       values: [B] V(s).
       returns: [B] R, through which no gradient flows.
       old_values: [B] V(s) when the action was taken.
-      clip: in units of return; None: none.
+      clip: in units of return; None: no clipping.
 
     Returns:
       [B]

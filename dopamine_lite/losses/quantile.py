@@ -1,6 +1,6 @@
 """Return distributions as quantiles: QR-DQN (Dabney et al. 2018a) and IQN (Dabney et al. 2018b).
 
-Quantiles of all actions are laid out [B, Q, A] everywhere.
+Quantiles of all actions always have the layout [B, Q, A].
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def midpoints(num_quantiles: int) -> tf.Tensor:
       [Q] float32.
 
     Raises:
-      ValueError: there is not one quantile.
+      ValueError: `num_quantiles` is below 1.
     """
     if num_quantiles < 1:
         raise ValueError(f"A distribution needs at least 1 quantile, not {num_quantiles}.")
@@ -50,9 +50,10 @@ def targets(
 
     Args:
       returns: [B] sum of discounted rewards until s'.
-      discounts: [B] gamma^n, zero where s' is terminal.
-      next_quantiles: [B, Q', A] of s'.
-      next_actions: [B] int32, a*: the greedy actions at s'.
+      discounts: [B] gamma^n, zero if s' is terminal.
+      next_quantiles: [B, Q', A] the target network's quantiles at s'.
+      next_actions: [B] int32, a*: the greedy actions at s', by the target network or, for double
+        Q-learning, by the online network.
 
     Returns:
       [B, Q'], with no gradient.
@@ -70,17 +71,17 @@ def quantile_huber(
 ) -> tf.Tensor:
     """sum_i mean_j rho_tau_i(u_ij), u_ij = target_j - quantile_i (Dabney et al. 2018b, eq. 3).
 
-    rho_tau(u) = |tau - 1{u < 0}| L_kappa(u) / kappa with Huber's loss L_kappa, which tends to quantile
-    regression's |tau - 1{u < 0}| |u| as kappa tends to zero (Dabney et al. 2018a, eq. 8 to 10).
+    rho_tau(u) = |tau - 1{u < 0}| L_kappa(u) / kappa with Huber's loss L_kappa. As kappa goes to zero, it
+    tends to the loss of quantile regression, |tau - 1{u < 0}| |u| (Dabney et al. 2018a, eq. 8 to 10).
 
     Args:
-      quantiles: [B, Q] of the action taken.
-      taus: [B, Q] their fractions, in (0, 1).
+      quantiles: [B, Q] quantiles of the action taken.
+      taus: [B, Q] the fractions of `quantiles`, in (0, 1).
       targets: [B, Q'] samples or quantiles of the target.
-      kappa: where Huber's loss becomes linear, in units of return; 0 for quantile regression.
+      kappa: the error, in units of return, at which Huber's loss becomes linear; 0: quantile regression.
 
     Returns:
-      [B]; its gradient flows to the quantiles only.
+      [B]; the gradient flows only to `quantiles`.
 
     Raises:
       ValueError: kappa is negative.

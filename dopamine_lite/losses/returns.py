@@ -1,4 +1,4 @@
-"""Returns in NumPy: they are made of rewards before anything reaches TensorFlow."""
+"""Returns in NumPy: they are computed from rewards before anything reaches TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ def n_step_returns(
 ) -> tuple[np.ndarray, np.ndarray]:
     """R = sum_{k < L} gamma^k r_k and d = gamma^L (Sutton and Barto 2018, eq. 7.1).
 
-    The bootstrapped return is R + d V(s_L). L is less than n where the episode ended before; where
-    it terminated, d is zero, and where it was truncated, V(s_L) is of its final observation.
+    The bootstrapped return is R + d V(s_L). L is less than n if the episode ended earlier. If it
+    terminated, d is zero; if it was truncated, V(s_L) is the value of its final observation.
 
     Args:
-      rewards: [M, n] from the step taken in s on; those from L on do not count.
+      rewards: [M, n] rewards from the step taken in s on; rewards from index L on do not count.
       lengths: [M] L, from 1 to n.
       terminated: [M] bool, whether step L - 1 terminated its episode.
       gamma: discount per step.
@@ -37,9 +37,9 @@ def discounted_returns(
     Args:
       rewards: [T]
       gamma: discount per step.
-      last_value: what G continues with after the last step; zero where the episode terminated.
-      reset_at_reward: let G begin anew at each reward that is not zero: in Pong a point ends a rally,
-        and what follows is not its players' doing (Karpathy 2016, "Pong from pixels").
+      last_value: the value with which G continues after the last step; zero if the episode terminated.
+      reset_at_reward: start G anew at each reward that is not zero. In Pong, a point ends a rally, and
+        the rewards after it do not depend on the actions before it (Karpathy 2016, "Pong from pixels").
 
     Returns:
       [T] float32

@@ -10,7 +10,7 @@ def td_targets(returns: tf.Tensor, discounts: tf.Tensor, next_values: tf.Tensor)
 
     Args:
       returns: [B] sum of discounted rewards until s'.
-      discounts: [B] gamma^n, zero where s' is terminal.
+      discounts: [B] gamma^n, zero if s' is terminal.
       next_values: [B] value of s'.
 
     Returns:

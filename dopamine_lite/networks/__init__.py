@@ -1,1 +1,1 @@
-"""Networks and their optimisers."""
+"""Networks and their optimizers."""

@@ -1,4 +1,4 @@
-"""A network's outputs for a few observations, in the way that is fastest for it."""
+"""A network's outputs for a few observations, computed in the fastest way for that network."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ _DRAWS = 32  # of a head's outputs, whose means and deviations are compared
 
 
 class Actor:
-    """Computes what a network's head acts by, its `values`, for N observations.
+    """Computes the `values` of a network's head, by which an agent acts, for N observations.
 
-    In NumPy where the classes of torso and head bring a `call_numpy` of their own, which for small
-    layers and a handful of observations is ten times faster than a call into TensorFlow; else by a
-    compiled function.
+    If the classes of both the torso and the head define `call_numpy`, the actor computes in NumPy, which
+    for small layers and a handful of observations is ten times faster than a call into TensorFlow.
+    Otherwise it uses a compiled TensorFlow function.
 
     Args:
-      network: whose parameters count. After they have changed, give `load` what `parameters` says.
+      network: the network to compute. After its parameters have changed, pass what `parameters`
+        returns to `load`.
 
     Raises:
-      UserError: a `call_numpy` gives something else than what is learned.
+      UserError: a `call_numpy` computes other numbers than TensorFlow.
     """
 
     def __init__(self, network: Network):
@@ -151,9 +152,9 @@ class NumpyNetwork:
 
 
 def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
-    """Raises UserError where `in_numpy` gives other outputs than `network`, for a few observations.
+    """Raises UserError if `in_numpy` gives other outputs than `network`, for a few observations.
 
-    Of outputs that are drawn, each way draws its own: their means and deviations are compared.
+    If outputs are random, each of the two draws its own, and their means and deviations are compared.
     """
     head = network.head
     with telling_parameters(network.variables), tf.device("CPU"):  # which does not round factors
@@ -178,7 +179,7 @@ def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
 def _require(agrees: bool, part: Any) -> None:
     if not agrees:
         raise UserError(
-            f"{part_name(part)}.call_numpy, by which actions are chosen, gives other numbers than "
-            "TensorFlow does in learning: let it compute the same, or remove it, and TensorFlow chooses "
-            "actions, too."
+            f"{part_name(part)}.call_numpy, which is used to choose actions, gives other numbers than "
+            "TensorFlow, which is used to learn: make it compute the same, or remove it so that "
+            "TensorFlow also chooses the actions."
         )

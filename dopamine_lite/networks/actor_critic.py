@@ -1,4 +1,4 @@
-"""A policy and a value in one network: on features they share, or each on features of its own."""
+"""A policy and a value in one network, with shared features or separate features."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class ActorCriticHead:
     """The policy's outputs and, last, the value of the state: [B, P + 1].
 
     Args:
-      seeds: of the value's initial parameters.
-      policy: the rest of the head.
-      twin: the features are a `TwinTorso`'s: the first half is the policy's, the second the value's.
+      seeds: seeds of the value layer's initial parameters.
+      policy: the policy, which is the rest of the head.
+      twin: whether the features come from a `TwinTorso`: the first half is for the policy, the second
+        half for the value.
     """
 
     random_in_training = random_in_evaluation = False
@@ -67,7 +68,7 @@ class ActorCriticHead:
 
 
 class TwinTorso:
-    """Two torsos of one kind with parameters of their own; their features side by side [B, 2 F]."""
+    """Two torsos of one kind with separate parameters; their features are side by side, [B, 2 F]."""
 
     def __init__(self, seeds: Seeds, torso: Callable[[Seeds], Torso]):
         first, second = torso(seeds.child("policy")), torso(seeds.child("value"))

@@ -1,4 +1,4 @@
-"""Image augmentation of what an update learns from; acting sees images as they are."""
+"""Augmentation of the images that an update learns from; acting uses images as they are."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ class Augmentation(Protocol):
     """What an agent asks of an augmentation. Built without arguments."""
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """What the torso has prepared -> the same changed, drawn with the seed [2] int32."""
+        """Changes what the torso has prepared, at random by the seed [2] int32, and returns it."""
 
 
 @gin.configurable
 class RandomShift:
     """Random shifts and brightness of images, as in DrQ (Kostrikov et al. 2021, section 3.1).
 
-    Each image is padded by repeating its border and a window of its own size cut out at random; all
-    frames of a stack move alike. Then it is multiplied by 1 + `intensity` clip(e, -2, 2) with a
-    normal e of its own (Schwarzer et al. 2021, for Atari).
+    Each image is padded by repeating its border, and a window of the image's size is cut out at a
+    random place; all frames of a stack are shifted alike. Then the image is multiplied by
+    1 + `intensity` clip(e, -2, 2), where e is drawn for each image from a standard normal distribution
+    (Schwarzer et al. 2021, for Atari).
 
     Args:
-      pixels: the farthest shift, in each direction.
-      intensity: of the change of brightness; 0: none.
+      pixels: the largest shift in each direction, in pixels.
+      intensity: the strength of the random change of brightness; 0: brightness does not change.
     """
 
     of_images = True  # and of nothing else

@@ -29,13 +29,13 @@ def save_savedmodel(
 ) -> None:
     """Writes `policy` as a SavedModel: its `serving_default` takes `observations` [B, ...].
 
-    Where an observation has several entries, it takes each by its name, and `policy` all of them in a
-    dictionary.
+    If an observation has several entries, the SavedModel takes each entry by its name, and `policy` gets
+    them all in a dictionary.
 
     Args:
-      policy: from observations to what it returns for them, in TensorFlow.
-      variables: that it reads.
-      observation_space: of one observation, a stack's axis included.
+      policy: a TensorFlow function from observations to a dictionary of outputs.
+      variables: the variables that `policy` reads.
+      observation_space: the space of one observation, including the axis of a stack.
       path: the directory to write.
     """
     module = tf.Module()
@@ -53,10 +53,11 @@ def _batch_of(space: Any, name: str) -> tf.TensorSpec:
 
 
 def keras_model(network: Network) -> keras.Sequential:
-    """The network as a Keras model of Keras's own layers: observations to its outputs.
+    """The network as a Keras model of Keras's own layers, from observations to the network's outputs.
 
     Raises:
-      UserError: it has layers, or a preparation of observations, that Keras does not know.
+      UserError: the network has layers, or a preparation of observations, that Keras does not know, or
+        the model computes other numbers than the network.
     """
     if lacking := _lacks_for_keras(network):
         raise UserError(f"{lacking} Or export it with --format savedmodel.")
@@ -85,7 +86,7 @@ def keras_model(network: Network) -> keras.Sequential:
     if not agree(outputs.numpy(), of_model.numpy()):
         raise UserError(
             f"A {type(torso).__name__} with a {type(network.head).__name__} like this one computes "
-            "something else than its layers do in Keras alone: export it with --format savedmodel."
+            "other numbers than its layers do in Keras alone: export it with --format savedmodel."
         )
     return model
 
@@ -96,27 +97,27 @@ def _lacks_for_keras(network: Network) -> str | None:
     torso_name, head_name = type(torso).__name__, type(head).__name__
     if not isinstance(network.reader, Numbers):
         return (
-            "A Keras model cannot show how this network reads names, as one-hot vectors, or several "
-            f"entries: choose observations that are one array of numbers for this {torso_name}."
+            "A Keras model cannot contain how this network reads observations that are names or have "
+            f"several entries: train this {torso_name} on observations that are one array of numbers."
         )
     if not hasattr(torso, "preparation_layers"):
         return (
-            f"A {torso_name} has no `preparation_layers`, which a Keras model needs: let this method "
-            "return a list of Keras's own layers that do what its `prepare` does, as MLP's in "
-            "dopamine_lite/networks/torsos.py does."
+            f"A {torso_name} has no `preparation_layers`, which a Keras model needs: add this method, "
+            "which returns a list of Keras's own layers that do what `prepare` does; see MLP in "
+            "dopamine_lite/networks/torsos.py."
         )
     for layer in _single_layers(torso.layers):
         if _keras_class(layer) is keras.layers.Layer:
             return (
-                f"A {torso_name} has a layer of the class {type(layer).__name__}, which is none of "
-                "Keras's own: build it of layers of keras.layers."
+                f"A {torso_name} has a layer of the class {type(layer).__name__}, which is not one of "
+                "Keras's own: build the torso of layers from keras.layers."
             )
     if len(head.layers) != 1 or not isinstance(head.layers[0], keras.layers.Dense):
         parts = [name for name in ("dueling", "noisy", "hidden_units") if head.describe().get(name)]
         because = f" with {' and '.join(parts)}" if parts else ""
         return (
-            f"A {head_name}{because} is more than the one Dense layer that a Keras model can end with: "
-            "train one without."
+            f"A {head_name}{because} is more than the single Dense layer that a Keras model can end "
+            "with: train a plain one."
         )
     return None
 

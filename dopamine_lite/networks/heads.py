@@ -1,8 +1,8 @@
-"""Heads: from features to what an agent learns of every action, and from that to action values.
+"""Heads: from features to what an agent learns about every action, and from that to action values.
 
-A head can end in two streams (dueling, Wang et al. 2016), have a hidden layer in each and be noisy
-(Fortunato et al. 2018), whatever it puts out. `random_in_training` and `random_in_evaluation` say
-whether its outputs are drawn: then a call needs a seed [2], in NumPy a generator.
+Whatever its outputs are, a head can end in two streams (dueling, Wang et al. 2016), have a hidden layer
+in each stream, and be noisy (Fortunato et al. 2018). `random_in_training` and `random_in_evaluation` say
+whether its outputs are random: then a call needs a seed [2], or in NumPy a generator.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ _EXPLAINED_QUANTILES = 64  # of a distribution that is shown where fractions are
 class Head(Protocol):
     """What a network asks of its head. Built as `head(seeds, num_actions)`.
 
-    Acting is faster where a head also brings a `call_numpy(features, weights, generator)`: action values
-    [B, A] for features [B, F] in NumPy, noise drawn from the generator (see `networks.twins`). One that
-    knows more than action values may bring `distributions(outputs)`: fields of an `Explanation` by name;
-    one whose outputs are drawn, `explained_outputs(features)`: outputs that are not.
+    Three methods are optional. `call_numpy(features, weights, generator)` makes acting faster: in NumPy,
+    it returns action values [B, A] for features [B, F], with noise drawn from the generator (see
+    `networks.twins`). `distributions(outputs)` returns fields of an `Explanation` besides action values,
+    by name. `explained_outputs(features)`, of a head whose outputs are random, returns outputs that are
+    not random.
     """
 
     random_in_training: bool
@@ -56,22 +57,23 @@ class Head(Protocol):
         """Action values [B, A] of the outputs."""
 
     def describe(self) -> dict[str, Any]:
-        """What it is and which of its parts are active."""
+        """What this head is and which of its parts are active."""
 
 
 class _Streams:
     """A number of outputs for each action: [B, F] -> [B, A, Z].
 
     Args:
-      seeds: of the initial parameters.
-      num_actions: A.
-      outputs: Z.
-      dueling: V(s) + A(s, a) - mean_a A(s, a), for each output (Wang et al. 2016, eq. 9).
-      noisy: the layers are `NoisyDense`: drawn in training, at their mean in evaluation.
-      hidden_units: of a ReLU layer before the last one of each stream; 0: none.
-      initializer: of layers that are not noisy; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
-        "orthogonal".
-      sigma0: initial noise, see `NoisyDense`.
+      seeds: seeds of the initial parameters.
+      num_actions: A, the number of actions.
+      outputs: Z, the number of outputs for each action.
+      dueling: a dueling network, V(s) + A(s, a) - mean_a A(s, a) for each output (Wang et al. 2016,
+        eq. 9).
+      noisy: noisy layers (`NoisyDense`), whose noise is drawn in training and off in evaluation.
+      hidden_units: units of a ReLU layer before the last layer of each stream; 0: no such layer.
+      initializer: initializer of the layers if they are not noisy; "glorot_uniform",
+        "dopamine_uniform", "torch_uniform" or "orthogonal".
+      sigma0: initial noise; the sigma of a noisy layer begins as sigma0 / sqrt(its number of inputs).
     """
 
     random_in_evaluation = False
@@ -168,7 +170,7 @@ class _Streams:
 
 @gin.configurable
 class QHead(_Streams):
-    """Action values [B, A], one output each.
+    """Action values [B, A]: one output for each action.
 
     Args:
       seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
@@ -217,9 +219,9 @@ class CategoricalHead(_Streams):
 
     Args:
       seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
-      num_atoms: Z, how many there are.
-      vmin: the least atom.
-      vmax: the greatest atom.
+      num_atoms: Z, the number of atoms.
+      vmin: the lowest atom, in units of return.
+      vmax: the highest atom, in units of return.
     """
 
     def __init__(
@@ -239,8 +241,8 @@ class CategoricalHead(_Streams):
         check_whole("CategoricalHead", least=2, most=MOST_UNITS, num_atoms=num_atoms)
         if not vmin < vmax:
             raise UserError(
-                f"A return's distribution has {num_atoms} atoms from {vmin} to {vmax}: give it a vmin "
-                "below its vmax."
+                f"A distribution of returns cannot have {num_atoms} atoms from {vmin} to {vmax}: give "
+                "it a vmin below its vmax."
             )
         super().__init__(
             seeds,
@@ -281,7 +283,7 @@ class QuantileHead(_Streams):
 
     Args:
       seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
-      num_quantiles: Q, how many there are.
+      num_quantiles: Q, the number of quantiles.
     """
 
     def __init__(
@@ -330,18 +332,19 @@ class QuantileHead(_Streams):
 
 @gin.configurable
 class ImplicitQuantileHead:
-    """Quantiles at fractions tau that a call draws or is given (Dabney et al. 2018b).
+    """Quantiles of return distributions at fractions tau that are drawn or given (Dabney et al. 2018b).
 
-    Z_tau(s, a) = f(psi(s) * phi(tau))_a with phi a ReLU layer on `num_cosines` cosines (eq. 4).
+    Z_tau(s, a) = f(psi(s) * phi(tau))_a, where phi is a ReLU layer on `num_cosines` cosines (eq. 4).
 
     Args:
-      seeds: of the initial parameters.
-      num_actions: A.
-      num_cosines: n of eq. 4.
-      num_quantile_samples: K, fractions drawn for acting.
-      hidden_units: of a ReLU layer after the product; 0: none. The paper's network ends its torso
-        with the convolutions and has 512 units here.
-      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
+      seeds: seeds of the initial parameters.
+      num_actions: A, the number of actions.
+      num_cosines: n of eq. 4, the number of cosines that represent a fraction tau.
+      num_quantile_samples: K, the number of fractions drawn for acting.
+      hidden_units: units of a ReLU layer after the product psi(s) * phi(tau); 0: no such layer. The
+        paper's network has 512 units here, after a torso that ends with the convolutions.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
     """
 
     random_in_training = random_in_evaluation = True
@@ -394,7 +397,7 @@ class ImplicitQuantileHead:
     def chosen_quantiles(
         self, features: tf.Tensor, taus: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
-        """[B, Q], those of actions [B]: without the others, a fraction of the work."""
+        """[B, Q], the quantiles of actions [B] only, at a fraction of the work."""
         chosen = tf.one_hot(actions, self._last.units)
         kernels = tf.matmul(chosen, self._last.kernel, transpose_b=True)  # [B, F]
         biases = tf.linalg.matvec(chosen, self._last.bias)

@@ -1,4 +1,4 @@
-"""Dense layers and their initialisation, each by its source."""
+"""Dense layers and their initialization, each with its source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SCALES = {  # (scale, mode) of keras.initializers.VarianceScaling, uniform
 
 
 def initializer(kind: str, seeds: Seeds, name: str) -> keras.initializers.Initializer:
-    """The initialiser `kind`, drawing from the generator called `name`."""
+    """The initializer `kind`, which draws from the generator called `name`."""
     if kind == "orthogonal":
         return orthogonal(np.sqrt(2.0), seeds, name)
     if kind not in _SCALES:
@@ -42,7 +42,7 @@ def orthogonal(gain: float, seeds: Seeds, name: str) -> keras.initializers.Initi
 
 
 class Linear(Protocol):
-    """A layer that a head can be built of: `Dense` or `NoisyDense`."""
+    """A layer from which a head can be built: `Dense` or `NoisyDense`."""
 
     trainable_variables: list[keras.Variable]
 
@@ -57,7 +57,7 @@ class Linear(Protocol):
 
 
 class Dense(keras.layers.Dense):
-    """y = x W + b; takes the seed that `NoisyDense` needs and leaves it alone."""
+    """y = x W + b; accepts the seed that `NoisyDense` needs, and ignores it."""
 
     def call(self, inputs: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         return super().call(inputs)
@@ -77,10 +77,10 @@ class NoisyDense(keras.layers.Layer):
     without a seed or generator the noise is off: y = x mu_w + mu_b. One draw serves the whole batch.
 
     Args:
-      units: of the output.
-      seeds: for the initial mu, U(+-1 / sqrt(fan_in)) (section 3.2).
+      units: the number of outputs.
+      seeds: seeds of the initial mu, U(+-1 / sqrt(fan_in)) (section 3.2).
       sigma0: sigma is initially sigma0 / sqrt(fan_in).
-      name: of the layer.
+      name: the layer's name.
     """
 
     def __init__(self, units: int, seeds: Seeds, sigma0: float, name: str):

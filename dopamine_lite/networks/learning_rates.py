@@ -1,7 +1,7 @@
-"""Schedules of learning rates: what share of `learning_rate` an optimizer takes, by its gradient steps.
+"""Schedules of learning rates: the share of `learning_rate` that each gradient step uses.
 
-A schedule's length is part of the configuration, as everything else is: neither the length of a run nor
-resuming it changes what a gradient step takes.
+A schedule's length is part of the configuration, like everything else: neither the length of a run nor
+resuming it changes the learning rate of a gradient step.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ MOST_UPDATES = 10**15  # more than any run takes, and what 64 bits hold
 
 
 class Schedule(abc.ABC):
-    """What share of a learning rate each gradient step takes."""
+    """The share of the learning rate that each gradient step uses."""
 
     @abc.abstractmethod
     def __call__(self, updates: tf.Tensor) -> tf.Tensor:
-        """The share, [] float32, of the step after `updates`, [] int64, of them. In a graph."""
+        """The share, [] float32, for the step after `updates`, [] int64, steps. Called in a graph."""
 
 
 class WarmedUp(Schedule):
-    """A warm-up, then whatever the subclass gives.
+    """A warm-up, followed by the schedule of the subclass.
 
-    Of `warmup_updates` = w gradient steps, the k-th takes k / (w + 1) of the rate, so that the first one
-    after them is the first to take all of it (the gradual warm-up of Goyal et al. 2017, begun above
-    zero).
+    Step k of the w = `warmup_updates` gradient steps uses k / (w + 1) of the rate, so the first step
+    after them is the first that uses all of it (the gradual warm-up of Goyal et al. 2017, except that it
+    begins above zero).
 
     Args:
-      warmup_updates: gradient steps of the warm-up; 0: none.
+      warmup_updates: gradient steps of the warm-up; 0: no warm-up.
     """
 
     def __init__(self, warmup_updates: int):
@@ -57,8 +57,8 @@ class WarmedUp(Schedule):
 class Fall(WarmedUp):
     """Falls from 1 to `end_factor` in `updates` gradient steps, and stays there.
 
-    By as much in every step, where a subclass does not say otherwise: 1 - (1 - e) t / n, e the end
-    factor, t of n updates.
+    Unless a subclass says otherwise, the fall is linear: 1 - (1 - e) t / n, where e is the end factor,
+    and t of the n updates have been made.
     """
 
     def __init__(self, updates: int, end_factor: float, warmup_updates: int):
@@ -79,10 +79,11 @@ class Fall(WarmedUp):
 
 @gin.configurable
 class ConstantSchedule(WarmedUp):
-    """The whole learning rate, after a warm-up.
+    """A constant learning rate, after a warm-up if there is one.
 
     Args:
-      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
+      warmup_updates: w, gradient steps of a linear warm-up, of which step k uses k / (w + 1) of the
+        rate; 0: no warm-up.
     """
 
     def __init__(self, warmup_updates: int = 0):
@@ -94,12 +95,13 @@ class ConstantSchedule(WarmedUp):
 
 @gin.configurable
 class LinearSchedule(Fall):
-    """Falls by as much in every gradient step: 1 - (1 - e) t / n.
+    """Lets the learning rate fall linearly with the gradient steps: 1 - (1 - e) t / n.
 
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
-      end_factor: e, the share that is left then.
-      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
+      end_factor: e, the share of the learning rate that is left at the end of the fall.
+      warmup_updates: w, gradient steps of a linear warm-up before the fall, of which step k uses
+        k / (w + 1) of the rate; 0: no warm-up.
     """
 
     def __init__(
@@ -110,14 +112,15 @@ class LinearSchedule(Fall):
 
 @gin.configurable
 class CosineSchedule(Fall):
-    """Falls along half a cosine: e + (1 - e) (1 + cos(pi t / n)) / 2.
+    """Lets the learning rate fall along half a cosine: e + (1 - e) (1 + cos(pi t / n)) / 2.
 
     Equation 5 of Loshchilov and Hutter (2017), without their restarts.
 
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
-      end_factor: e, the share that is left then.
-      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
+      end_factor: e, the share of the learning rate that is left at the end of the fall.
+      warmup_updates: w, gradient steps of a linear warm-up before the fall, of which step k uses
+        k / (w + 1) of the rate; 0: no warm-up.
     """
 
     def __init__(
@@ -132,12 +135,13 @@ class CosineSchedule(Fall):
 
 @gin.configurable
 class ExponentialSchedule(Fall):
-    """Falls by the same factor in every gradient step: e^(t / n).
+    """Multiplies the learning rate by the same factor in every gradient step: e^(t / n).
 
     Args:
       updates: n, gradient steps of the fall, after the warm-up.
-      end_factor: e, the share that is left then, above 0.
-      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
+      end_factor: e, the share of the learning rate that is left at the end of the fall, above 0.
+      warmup_updates: w, gradient steps of a linear warm-up before the fall, of which step k uses
+        k / (w + 1) of the rate; 0: no warm-up.
     """
 
     def __init__(
@@ -146,8 +150,8 @@ class ExponentialSchedule(Fall):
         super().__init__(updates, end_factor, warmup_updates)
         if self._end_factor == 0:
             raise UserError(
-                "ExponentialSchedule.end_factor is 0, to which no rate falls by factors: give a number "
-                "above 0, or bind LinearSchedule."
+                "ExponentialSchedule.end_factor is 0, which an exponential fall never reaches: give a "
+                "number above 0, or bind LinearSchedule."
             )
 
     def _after_warmup(self, updates: tf.Tensor) -> tf.Tensor:
@@ -156,12 +160,13 @@ class ExponentialSchedule(Fall):
 
 @gin.configurable
 class StepSchedule(WarmedUp):
-    """Falls by `factor` all at once, every `updates` gradient steps: f^floor(t / n).
+    """Multiplies the learning rate by `factor` after every `updates` gradient steps: f^floor(t / n).
 
     Args:
       updates: n, gradient steps at each rate, after the warm-up.
-      factor: f, the share that each fall leaves.
-      warmup_updates: gradient steps of a warm-up before it, as in `WarmedUp`; 0: none.
+      factor: f, the share of the learning rate that is left after each fall.
+      warmup_updates: w, gradient steps of a linear warm-up before the fall, of which step k uses
+        k / (w + 1) of the rate; 0: no warm-up.
     """
 
     def __init__(self, updates: int = gin.REQUIRED, factor: float = 0.1, warmup_updates: int = 0):

@@ -19,14 +19,14 @@ from dopamine_lite.networks.torsos import Torso, prepared_shape
 class Network:
     """A head on a torso, built for the observations of one space.
 
-    Names, of a `Discrete` or `MultiDiscrete` space, reach the torso as one-hot vectors, bytes as
+    Names, of a `Discrete` or `MultiDiscrete` space, reach the torso as one-hot vectors, and bytes as
     fractions (see `dopamine_lite.networks.observations`).
 
     Args:
-      torso: see `dopamine_lite.networks.torsos`.
-      head: see `dopamine_lite.networks.heads`.
-      observation_space: of observations as they are stored, a stack's axis included.
-      stack_size: frames in an observation, on its first axis; 1: no such axis.
+      torso: the torso (see `dopamine_lite.networks.torsos`).
+      head: the head (see `dopamine_lite.networks.heads`).
+      observation_space: the space of observations as they are stored, including the axis of a stack.
+      stack_size: the number of frames in an observation, on its first axis; 1: there is no such axis.
     """
 
     def __init__(
@@ -57,28 +57,28 @@ class Network:
         """Builds the layers.
 
         Raises:
-          UserError: the torso has no layers, the features are no rows of numbers, or a layer holds what
-            is not trained.
+          UserError: the torso has no layers, the features are not rows of numbers, or a layer holds
+            parameters that are not trained.
         """
         if not isinstance(self.torso.layers, keras.layers.Layer):
             raise UserError(
-                f"{part_name(self.torso)}.layers is a {type(self.torso.layers).__name__}: make it one "
-                "layer of Keras, such as a keras.Sequential."
+                f"{part_name(self.torso)}.layers is a {type(self.torso.layers).__name__}: make it a "
+                "single Keras layer, such as a keras.Sequential."
             )
         features = self.features(tf.zeros([1, *self.prepared_shape]))
         if len(features.shape) != 2:
             raise UserError(
                 f"The layers of {part_name(self.torso)} make features of shape "
-                f"{('B', *features.shape[1:])}, where a head reads [B, F]: end them with a "
+                f"{('B', *features.shape[1:])}, but a head reads [B, F]: end the layers with a "
                 "keras.layers.Flatten."
             )
         self.head(features, tf.zeros([2], tf.int32))
         for part, layers in ((self.torso, [self.torso.layers]), (self.head, self.head.layers)):
             for weight in (each for layer in layers for each in layer.non_trainable_weights):
                 raise UserError(
-                    f"{part_name(part)} has {weight.path}, which is not trained, so that it would "
-                    "neither be saved nor reach the target network: make it trainable, or a constant "
-                    "drawn from `seeds`."
+                    f"{part_name(part)} has {weight.path}, which is not trained, so it would neither "
+                    "be saved nor reach the target network: make it trainable, or a constant drawn "
+                    "from `seeds`."
                 )
 
     def __call__(self, prepared: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -95,7 +95,7 @@ class Network:
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
         """Observations [B, ...] as stored -> what the torso's layers read.
 
-        Those of a `PackedSpace` may also come as a dictionary of its entries.
+        Observations of a `PackedSpace` may also come as a dictionary of its entries.
         """
         return self.torso.prepare(self.reader(observations))
 
@@ -104,10 +104,10 @@ class Network:
         return sum(int(np.prod(variable.shape)) for variable in self.variables)
 
     def batch_bytes(self, size: int) -> int:
-        """What a gradient step on `size` observations holds beside the parameters, at least.
+        """The bytes that a gradient step on `size` observations holds, at least, beside the parameters.
 
-        That is observations and outputs of fully connected layers, and as much again for gradients and
-        for a target network; convolutions hold more.
+        These are the observations and the outputs of fully connected layers, and as much again for
+        gradients and for a target network; convolutions hold more.
         """
         outputs = sum(int(variable.shape[-1]) for variable in self.variables)
         return 4 * 4 * size * (int(np.prod(self.prepared_shape)) + outputs)
@@ -120,13 +120,13 @@ class Network:
         """The parameters.
 
         Raises:
-          UserError: one is no finite number; a checkpoint of it could never be gone on from.
+          UserError: a parameter is not a finite number; no run could continue from a checkpoint of it.
         """
         state = {f"{index}": variable.numpy() for index, variable in enumerate(self.variables)}
         if not all(np.isfinite(values).all() for values in state.values()):
             raise UserError(
-                "A network's parameters are not finite numbers any more: the run has diverged, "
-                "and no checkpoint is made of it. Begin anew in another --base_dir, with a lower "
+                "A network's parameters are no longer finite numbers: the run has diverged, and no "
+                "checkpoint of this state is written. Start again in another --base_dir, with a lower "
                 "learning rate or clipped rewards."
             )
         return state
@@ -139,27 +139,26 @@ class Network:
 
 
 def require_equal(first: Network, second: Network) -> None:
-    """Raises UserError where two networks that were made alike differ, as only their seeds can tell."""
+    """Raises UserError if two networks that were made with the same seeds differ."""
     for one, other in zip(first.variables, second.variables, strict=True):
         if not np.array_equal(one.numpy(), other.numpy()):
             raise UserError(
-                f"{part_name(first.torso)} or {part_name(first.head)} begins with other numbers "
-                f"each time it is made with the same seeds ({one.name}), so that no run could be "
-                "repeated: draw the initial parameters by initializers that take their seed "
-                "from `seeds`."
+                f"{part_name(first.torso)} or {part_name(first.head)} begins with different numbers "
+                f"each time it is made with the same seeds ({one.name}), so no run could be repeated: "
+                "draw the initial parameters with initializers that take their seed from `seeds`."
             )
 
 
 def _require_no_call(torso: Torso) -> None:
-    """Raises UserError where a torso has a method that looks as if it computed the features."""
+    """Raises UserError if a torso has a method that looks as if it computed the features."""
     for name in ("call", "__call__"):
         if any(name in vars(kind) for kind in type(torso).__mro__):
             raise UserError(
-                f"{part_name(torso)}.{name} would never be called: a torso is no layer but holds its "
-                "`layers`, so put what it computes into these, or into `prepare`."
+                f"{part_name(torso)}.{name} would never be called: a torso is not a layer but holds "
+                "`layers`, so put what it computes into `layers` or `prepare`."
             )
 
 
 def part_name(part: Any) -> str:
-    """What to call a torso or a head in a sentence: of two torsos side by side, the kind of both."""
+    """What to call a torso or a head in a message: for two torsos side by side, the kind of both."""
     return str(getattr(part, "kind", type(part).__name__))

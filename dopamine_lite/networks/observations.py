@@ -51,7 +51,7 @@ class Numbers:
 
 
 class Names:
-    """Names, which are no quantities, as a one-hot vector; several as theirs one after the other."""
+    """Names, which are not quantities, as one-hot vectors; those of several names follow one another."""
 
     def __init__(self, space: gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete):
         self._owners, self._values = columns(space)
@@ -76,7 +76,7 @@ class Entries:
         self._readers = {name: reader_of(entry) for name, entry in space.entries.items()}
 
     def __call__(self, observations: tf.Tensor | dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Also reads entries by name that are no bytes any more."""
+        """Also reads a dictionary of entries that are already unpacked."""
         if not isinstance(observations, dict):
             observations = self._unpacked(observations)
         return {name: read(observations[name]) for name, read in self._readers.items()}
@@ -104,7 +104,7 @@ class Entries:
 
 
 def _are_bytes(space: gymnasium.Space) -> bool:
-    """Whether these are bytes from 0 to 255, or differences of such as `DifferenceFrame` gives them."""
+    """Whether these are bytes from 0 to 255, or differences of bytes as `DifferenceFrame` makes them."""
     if not isinstance(space, gymnasium.spaces.Box) or space.dtype not in (np.uint8, np.int16):
         return False
     lowest = 0 if space.dtype == np.uint8 else -255

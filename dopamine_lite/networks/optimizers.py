@@ -1,4 +1,4 @@
-"""Optimisers on TensorFlow's fused kernels: one call a variable, three times faster than Keras's."""
+"""Optimizers on TensorFlow's fused kernels: one call per variable, three times faster than Keras's."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from dopamine_lite.networks.learning_rates import MOST_UPDATES, Fall, Schedule
 
 
 def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Sequence[tf.Tensor]:
-    """`gradients`, scaled down to a global norm of `most` where theirs is greater."""
+    """`gradients`, scaled down to a global norm of `most` if their norm is larger; None: unchanged."""
     return gradients if most is None else tf.clip_by_global_norm(gradients, most)[0]
 
 
 class Optimizer(abc.ABC):
-    """Slots beside variables and a learning rate that may change. `build`, then `apply` in a graph.
+    """Slots beside variables, and a learning rate that may change. `build`, then `apply` in a graph.
 
     Args:
-      learning_rate: before any schedule.
-      decay_updates: gradient steps in which the rate falls linearly to zero; None: it does not.
-      schedule: makes what the rate follows instead, such as `@CosineSchedule`; None: nothing.
+      learning_rate: the learning rate, before any schedule.
+      decay_updates: gradient steps in which the learning rate falls linearly to zero; None: no such
+        fall.
+      schedule: a schedule that the learning rate follows, such as `@CosineSchedule`, instead of
+        `decay_updates`; None: no schedule.
     """
 
     _slot_names: tuple[str, ...]
@@ -42,9 +44,9 @@ class Optimizer(abc.ABC):
         check_whole(name, optional=True, most=MOST_UPDATES, decay_updates=decay_updates)
         if decay_updates is not None and schedule is not None:
             raise UserError(
-                f"{name}.decay_updates and {name}.schedule are both bound, and one rate cannot follow "
-                f"two schedules: leave one of them out. {name}.decay_updates = {decay_updates} is "
-                f"LinearSchedule.updates = {decay_updates}."
+                f"{name}.decay_updates and {name}.schedule are both bound, and one learning rate cannot "
+                f"follow two schedules: set one of them to None. {name}.decay_updates = {decay_updates} "
+                f"is the same as @LinearSchedule with LinearSchedule.updates = {decay_updates}."
             )
         self._initial_rate = float(learning_rate)
         self._schedule: Schedule | None = None
@@ -64,10 +66,10 @@ class Optimizer(abc.ABC):
 
     @abc.abstractmethod
     def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
-        """One step down `gradients`, in the order of the variables, at `scale` times the rate."""
+        """Takes one step down `gradients`, in the order of the variables, at `scale` times the rate."""
 
     def learning_rate(self) -> float:
-        """Of the next step, at a scale of 1."""
+        """The learning rate of the next step, at a scale of 1."""
         return float(self._learning_rate(1.0))
 
     def _learning_rate(self, scale: float | tf.Tensor) -> tf.Tensor:
@@ -92,15 +94,15 @@ class Optimizer(abc.ABC):
 
 @gin.configurable
 class Adam(Optimizer):
-    """Kingma and Ba (2015), in the form of the end of their section 2 (epsilon is "epsilon hat").
+    """Adam (Kingma and Ba 2015), in the form at the end of section 2: epsilon is "epsilon hat".
 
-    theta -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon). In the form with
-    corrected moments, Optax's and PyTorch's, the same step has epsilon / sqrt(1 - beta2^t) for epsilon.
+    theta -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon). Optax and PyTorch have the
+    form with corrected moments. There, the same step needs epsilon / sqrt(1 - beta2^t) as epsilon.
 
     Args:
-      learning_rate: lr, before any schedule.
-      beta1: of the running mean m of gradients.
-      beta2: of the running mean v of their squares.
+      learning_rate: lr, the learning rate before any schedule.
+      beta1: decay rate of m, the running mean of the gradients.
+      beta2: decay rate of v, the running mean of the squared gradients.
       epsilon: added to the square root of v.
     """
 
@@ -163,17 +165,18 @@ _RMSPROP_SLOTS = {"mean_gradient": "mg", "mean_square": "ms", "momentum": "mom"}
 
 @gin.configurable
 class RMSProp(Optimizer):
-    """RMSProp: theta -= lr g / sqrt(V + epsilon), V a running mean of g^2 (Hinton 2012).
+    """RMSProp: theta -= lr g / sqrt(V + epsilon), where V is a running mean of g^2 (Hinton 2012).
 
-    Centred, as in Mnih et al. (2015), V is E[g^2] - E[g]^2. That paper sums gradients over its
-    batch of 32 and has epsilon 0.01; with the batch's mean, as here, the same steps need epsilon
-    0.01 / 32^2, the default.
+    In the centered form of Mnih et al. (2015), V is E[g^2] - E[g]^2. That paper sums gradients over its
+    batch of 32 and has epsilon 0.01. Here, gradients are averaged over the batch, so the same steps need
+    epsilon 0.01 / 32^2, which is the default.
 
     Args:
-      decay: of the running means, which keep so much of themselves in a step.
-      momentum: of the steps.
+      learning_rate: lr, the learning rate before any schedule.
+      decay: decay rate of the running means: the share of the old mean that is kept in each step.
+      momentum: momentum of the steps; 0: no momentum.
       epsilon: added to V.
-      centred: whether the square of the mean gradient is subtracted from the mean of squares.
+      centred: whether the square of the running mean of g is subtracted from the running mean of g^2.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ _GAIN = 0.01  # of the last layer: all actions begin about equally likely
 
 
 class Policy(Protocol):
-    """What the policy agents ask. Actions are arrays [B, D] of `action_dtype` inside the agent."""
+    """What PPO and REINFORCE need from a policy. Inside the agent, actions are [B, D] `action_dtype`."""
 
     layers: Sequence[keras.layers.Layer]
     size: int  # P
@@ -42,7 +42,7 @@ class Policy(Protocol):
         """`__call__` in NumPy."""
 
     def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-        """log pi(a|s) [B], of densities where actions are continuous."""
+        """log pi(a|s) [B]: log probabilities, or log densities if actions are continuous."""
 
     def entropies(self, outputs: tf.Tensor) -> tf.Tensor:
         """-E log pi [B], in nats."""
@@ -54,10 +54,10 @@ class Policy(Protocol):
         """Actions [B, D] drawn from outputs [B, P]."""
 
     def mode(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """The likeliest actions [B, D]; where several are, one of them drawn."""
+        """The most likely actions [B, D]; ties are broken at random."""
 
     def mask(self, outputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        """Outputs under which actions that masks [B, A] do not allow have no probability."""
+        """Outputs under which actions that are illegal by masks [B, A] have no probability."""
 
     def mask_as(self, outputs: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
         """Outputs [B, P] without the actions that `masked` [B, P] lacks."""
@@ -69,11 +69,15 @@ class Policy(Protocol):
         """`mode` and `to_environment` in TensorFlow."""
 
     def explain(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        """What an `Explanation` says of a policy with outputs [B, P], by its fields' names."""
+        """The fields of an `Explanation`, by name, for a policy with outputs [B, P]."""
 
 
 def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Policy:
-    """The policy for an action space: categorical for discrete ones, Gaussian for boxes."""
+    """The policy for an action space: categorical for discrete spaces, Gaussian for boxes.
+
+    Raises:
+      UserError: the action space is of another kind.
+    """
     if isinstance(action_space, gymnasium.spaces.Box):
         return GaussianPolicy(seeds, action_space)
     one_axis = isinstance(action_space, gymnasium.spaces.MultiDiscrete) and (
@@ -82,7 +86,7 @@ def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Polic
     if one_axis or isinstance(action_space, gymnasium.spaces.Discrete):
         return CategoricalPolicy(seeds, action_space)
     raise UserError(
-        f"{agent} needs a Discrete, MultiDiscrete or Box action space, but this one is "
+        f"{agent} needs a Discrete, MultiDiscrete or Box action space, but the environment has "
         f"{action_space}: wrap the environment."
     )
 
@@ -182,16 +186,17 @@ class CategoricalPolicy:
 
 @gin.configurable(denylist=["seeds", "action_space"])
 class GaussianPolicy:
-    """Independent normals whose means depend on the state and whose deviations do not.
+    """Independent normal distributions: means depend on the state, standard deviations do not.
 
-    Outputs are the means and the logarithms of the deviations, [B, 2 D]. The environment gets
-    actions clipped to its bounds and, where it takes whole numbers, rounded to the nearest; learning
-    sees them as they were drawn.
+    Outputs are the means and the logarithms of the standard deviations, [B, 2 D]. The environment gets
+    actions that are clipped to its bounds and, if it takes whole numbers, rounded to the nearest. The
+    agent learns from the actions as they were drawn.
 
     Args:
-      seeds: of the initial parameters.
+      seeds: seeds of the initial parameters.
       action_space: a bounded or unbounded `Box`.
-      initial_log_std: logarithm of the deviations at the start, in the units of the actions.
+      initial_log_std: natural logarithm of the initial standard deviations, which are in the units of
+        the actions.
     """
 
     action_dtype: Any = np.float32

@@ -1,12 +1,13 @@
 """Torsos: from observations to features. Each is chosen by gin, never by the agent.
 
-A torso holds its Keras layers and tells an agent two things more: `prepare`, pure TensorFlow from
-observations to what the layers read (compiled by XLA, which does it ten times faster than TensorFlow's
-own kernels), and `compile_update`, whether XLA is faster for the whole update too. One that is small
-enough to be computed in NumPy also brings `call_numpy` (see `twins`; a subclass brings its own or acts
-by TensorFlow). Observations come as numbers in float32: bytes as fractions, names as one-hot vectors
-(see `observations`). One that needs to know more of them than their shape offers `built_for`, which
-the network calls first.
+A torso holds its Keras `layers`, and two more things: `prepare`, pure TensorFlow from observations to
+what the layers read (compiled by XLA, which is ten times faster here than TensorFlow's own kernels), and
+`compile_update`, which says whether XLA is faster for the whole update too. Observations come as numbers
+in float32: bytes as fractions, names as one-hot vectors (see `observations`).
+
+Two methods are optional. A torso that is small enough to be computed in NumPy has `call_numpy` (see
+`twins`; a subclass defines its own or acts with TensorFlow). A torso that needs to know more about
+observations than their shape has `built_for(space, stack_size)`, which the network calls first.
 
 Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
 """
@@ -43,12 +44,12 @@ class Torso(Protocol):
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
         """Observations [B, ...] float32 -> what `layers` reads.
 
-        Those of several entries come as a dictionary of such tensors.
+        Observations with several entries come as a dictionary of such tensors.
         """
 
 
 def prepared_shape(torso: Torso, space: gymnasium.Space) -> tuple[int, ...]:
-    """[...] of what a torso prepares from observations of `space`, without the batch's axis.
+    """The shape [...] of what a torso prepares from observations of `space`, without the batch's axis.
 
     Traced and not computed: of a transpose outside XLA, TensorFlow may complain aloud.
     """
@@ -83,13 +84,14 @@ def _convolution(
 
 
 class PictureTorso:
-    """What torsos of pictures share: rows and columns come first, channels last.
+    """What torsos for pictures share: rows and columns come first, channels last.
 
-    Pictures are [height, width, channels], [channels, height, width] or [height, width]; those of a
-    stack are channels side by side, the oldest frame's first.
+    Pictures are [height, width, channels], [channels, height, width] or [height, width]. The channels of
+    a stack's frames are put side by side, the oldest frame's first.
 
     Args:
-      channels: which axis holds them, "first" or "last"; None: the one with at most 4 entries.
+      channels: which axis of a picture holds its channels, "first" or "last"; None: whichever of the
+        two has at most 4 entries.
 
     Raises:
       UserError: `channels` is something else.
@@ -105,11 +107,11 @@ class PictureTorso:
         self._channels = channels
 
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
-        """Finds the axes in observations of `space`, whose first are stacks of frames if there are any.
+        """Finds the axes in observations of `space`; in stacks, the first axis is the frames'.
 
         Raises:
-          UserError: these are no pictures, their shape does not say where the channels are, or they
-            are too small.
+          UserError: the observations are not pictures, their shape does not say where the channels are,
+            or they are too small.
         """
         assert space.shape is not None
         shape = space.shape[1:] if stack_size > 1 else space.shape
@@ -161,8 +163,8 @@ class PictureTorso:
         axis = channel_axis(shape)
         if axis is None:
             raise UserError(
-                f"{self._name} reads pictures, and the shape {shape} does not say which axis holds the "
-                f"channels (the first or the last, one of them with at most {MOST_CHANNELS}): bind "
+                f"{self._name} reads pictures, but the shape {shape} does not say which axis holds the "
+                f"channels (the first or the last, only one of them with at most {MOST_CHANNELS}): bind "
                 f'{self._name}.channels = "last" or "first".'
             )
         return axis == 0
@@ -173,13 +175,15 @@ class PictureTorso:
 
 
 class ConvolutionalTorso(PictureTorso):
-    """Convolutions with ReLUs and 'valid' padding, then a layer on all that they found.
+    """Convolutions with ReLUs and 'valid' padding, then a fully connected layer.
 
     Args:
-      seeds: of the initial parameters.
-      hidden_units: of the layer after the convolutions; 0: none, for a head that has its own.
-      convolutions: filters, kernel and stride of each.
-      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
+      seeds: seeds of the initial parameters.
+      hidden_units: units of the layer after the convolutions; 0: no such layer, for a head that has its
+        own.
+      convolutions: filters, kernel size and stride of each convolution.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
       channels: see `PictureTorso`.
     """
 
@@ -214,8 +218,11 @@ class ConvolutionalTorso(PictureTorso):
 class NatureCNN(ConvolutionalTorso):
     """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
 
-    Reads pictures of at least 36 x 36, in stacks or not; gives features [B, hidden_units]. The arguments
-    are `ConvolutionalTorso`'s.
+    With the default convolutions, it reads pictures of at least 36 x 36, in stacks or not. Its features
+    are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
+
+    Args:
+      seeds, hidden_units, convolutions, initializer, channels: see `ConvolutionalTorso`.
     """
 
     def __init__(
@@ -231,10 +238,13 @@ class NatureCNN(ConvolutionalTorso):
 
 @gin.configurable
 class SmallCNN(ConvolutionalTorso):
-    """Two convolutions of 3 x 3, the second of stride 2, and a layer: for small pictures.
+    """A torso for small pictures: two 3 x 3 convolutions, the second with stride 2, and a layer.
 
-    Reads pictures of at least 5 x 5, in stacks or not; gives features [B, hidden_units]. The arguments
-    are `ConvolutionalTorso`'s.
+    With the default convolutions, it reads pictures of at least 5 x 5, in stacks or not. Its features
+    are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
+
+    Args:
+      seeds, hidden_units, convolutions, initializer, channels: see `ConvolutionalTorso`.
     """
 
     def __init__(
@@ -275,14 +285,15 @@ class _Residual(keras.layers.Layer):
 class ImpalaCNN(PictureTorso):
     """The residual torso of Espeholt et al. (2018), figure 3, right: 15 convolutions.
 
-    Reads pictures of any size, in stacks or not; gives features [B, hidden_units] or, with 0, those of
-    the convolutions.
+    It reads pictures of any size, in stacks or not. Its features are [B, hidden_units] or, with 0 hidden
+    units, the flattened outputs of the convolutions.
 
     Args:
-      seeds: of the initial parameters.
-      nn_scale: multiplies the filters 16, 32, 32.
-      hidden_units: of the layer after the convolutions; 0: none.
-      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
+      seeds: seeds of the initial parameters.
+      nn_scale: multiplies the number of filters in the three sections, 16, 32 and 32.
+      hidden_units: units of the layer after the convolutions; 0: no such layer.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
       channels: see `PictureTorso`.
     """
 
@@ -323,7 +334,7 @@ class ImpalaCNN(PictureTorso):
 
 
 class PatchConvolution(keras.layers.Conv2D):
-    """A convolution of stride 1 and 'valid' padding as one product of its patches and its kernel.
+    """A convolution with stride 1 and 'valid' padding, as one product of the patches and the kernel.
 
     XLA on the CPU computes small ones four times faster than `Conv2D`, and then the rest of an
     update, which it fuses, is faster than TensorFlow's too.
@@ -347,13 +358,15 @@ class PatchConvolution(keras.layers.Conv2D):
 class MinAtarCNN(PictureTorso):
     """The torso of Young and Tian (2019) for MinAtar: one 3x3 convolution of 16 filters, 128 units.
 
-    Reads pictures [height, width, channels] of at least 3 x 3, MinAtar's 10 x 10 or others, in stacks or
-    not; gives features [B, hidden_units], or those of the convolution with 0.
+    It reads pictures [height, width, channels] of at least 3 x 3, such as MinAtar's 10 x 10, in stacks
+    or not. Its features are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the
+    convolution.
 
     Args:
-      seeds: of the initial parameters.
-      hidden_units: of the layer after the convolution; 0: none.
-      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
+      seeds: seeds of the initial parameters.
+      hidden_units: units of the layer after the convolution; 0: no such layer.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
     """
 
     compile_update = True
@@ -385,8 +398,8 @@ class MinAtarCNN(PictureTorso):
     def _channels_come_first(self, shape: tuple[int, ...]) -> bool:
         if channel_axis(shape) == 0:  # as many as in MinAtar are last, whatever the shape
             raise UserError(
-                f"MinAtarCNN reads pictures [height, width, channels], but these are {shape}: bind "
-                "@SmallCNN."
+                f"MinAtarCNN reads pictures [height, width, channels], but observations are {shape}: "
+                "bind @SmallCNN."
             )
         return False
 
@@ -412,14 +425,15 @@ def _dense_numpy(
 class MLP:
     """Fully connected layers over the flattened observation.
 
-    Reads observations [B, ...], those of several entries side by side; gives features
-    [B, hidden_units[-1]].
+    It reads observations [B, ...]; if they have several entries, these are flattened and put side by
+    side. Its features are [B, hidden_units[-1]].
 
     Args:
-      seeds: of the initial parameters.
-      hidden_units: of each layer.
-      initializer: "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
-      activation: "relu" or "tanh".
+      seeds: seeds of the initial parameters.
+      hidden_units: the number of units in each layer.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
+      activation: activation function of each layer, "relu" or "tanh".
     """
 
     compile_update = True
@@ -471,17 +485,19 @@ def _flat_numpy(observations: np.ndarray | Mapping[str, np.ndarray]) -> np.ndarr
 
 @gin.configurable
 class DictTorso:
-    """A torso for each entry of observations that are dictionaries or tuples, and a layer on all.
+    """A torso for each entry of observations that are dictionaries or tuples, and a joint layer.
 
-    Reads observations of a `PackedSpace`; gives features [B, hidden_units] or, with 0, those of the
-    torsos side by side.
+    It reads observations of a `PackedSpace`. Its features are [B, hidden_units] or, with 0 hidden units,
+    the features of the torsos side by side.
 
     Args:
-      seeds: of the initial parameters.
-      torsos: by the entries' names, such as {"picture": @NatureCNN, "speed": @MLP}; an entry of an inner
-        dictionary is called "outer/inner", those of a tuple "0", "1" and so on.
-      hidden_units: of the layer that joins them.
-      initializer: of this layer; "glorot_uniform", "dopamine_uniform", "torch_uniform" or "orthogonal".
+      seeds: seeds of the initial parameters.
+      torsos: the torsos by the names of the entries, such as {"picture": @NatureCNN, "speed": @MLP}. An
+        entry of an inner dictionary is called "outer/inner", and the entries of a tuple are called "0",
+        "1" and so on.
+      hidden_units: units of the layer that joins the torsos; 0: no such layer.
+      initializer: initializer of the layer that joins the torsos; "glorot_uniform",
+        "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 
     def __init__(
@@ -502,11 +518,11 @@ class DictTorso:
             self.call_numpy = self._call_numpy
 
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
-        """Tells the torsos of their entries.
+        """Tells each torso about its entry.
 
         Raises:
-          UserError: there are no entries, others than the torsos are for, or one that its torso
-            cannot read.
+          UserError: observations have no entries, or other entries than `torsos`, or a torso cannot
+            read its entry.
         """
         if not isinstance(space, PackedSpace):
             raise UserError(

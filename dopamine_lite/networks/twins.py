@@ -1,7 +1,7 @@
 """Twins: what a network computes in TensorFlow to learn, computed in NumPy to act.
 
 A `call_numpy` computes what its own class builds. A subclass may build something else, so an inherited
-one does not count: a network of which a part brings no twin acts by TensorFlow.
+`call_numpy` does not count: a network with a part that has no twin acts with TensorFlow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def brings_twin(part: Any) -> bool:
 
 
 def example_observations(space: gymnasium.Space, number: int, farthest: float = 3.0) -> np.ndarray:
-    """[number, ...] drawn from `space`, always the same; real numbers at most `farthest` from zero."""
+    """[number, ...] drawn from `space`, the same every time; real numbers are within +-`farthest`."""
     if not isinstance(space, gymnasium.spaces.Box):
         own = copy.deepcopy(space)  # whose generator nobody else draws from
         own.seed(0)
@@ -41,8 +41,8 @@ def example_observations(space: gymnasium.Space, number: int, farthest: float = 
 
 @contextlib.contextmanager
 def telling_parameters(variables: Sequence[tf.Variable]) -> Iterator[None]:
-    """Within it no variable is all zeros, ones or another number, as biases are at first: with those, a
-    computation that leaves a variable out, or takes another in its place, would give the same."""
+    """Inside this context no variable is constant, as biases are at first: with constant variables, a
+    computation that leaves a variable out, or confuses it with another, could give the same result."""
     generator = np.random.default_rng(0)
     before = [(variable, variable.numpy()) for variable in variables]
     constant = [(variable, value) for variable, value in before if np.ptp(value) == 0]
@@ -56,10 +56,10 @@ def telling_parameters(variables: Sequence[tf.Variable]) -> Iterator[None]:
 
 
 def agree(expected: np.ndarray, found: np.ndarray) -> bool:
-    """Whether outputs [B, ...] of two computations are equal but for rounding in float32.
+    """Whether outputs [B, ...] of two computations are equal except for rounding in float32.
 
-    Measured in each column by its greatest number, so that a column of small numbers counts as much as
-    one of large ones. Where `expected` is not finite itself, nothing can be said against the other.
+    Differences are measured relative to the largest number of each column, so a column of small numbers
+    counts as much as a column of large ones. If `expected` is not finite, the answer is True.
     """
     if expected.shape != found.shape:
         return False
@@ -73,7 +73,7 @@ def agree(expected: np.ndarray, found: np.ndarray) -> bool:
 def agree_in_distribution(expected: np.ndarray, found: np.ndarray) -> bool:
     """Whether outputs [D, B, ...] that two computations drew D times have the same means and deviations.
 
-    As far as so many tell: means within six standard errors, deviations within a factor of three.
+    As far as D draws can tell: means within six standard errors, deviations within a factor of three.
     """
     if expected.shape != found.shape:
         return False

@@ -1,1 +1,1 @@
-"""The Runner: the one loop."""
+"""The Runner: the training loop."""

@@ -1,4 +1,4 @@
-"""The place of a run: whether a directory holds one, and whether one can be made there."""
+"""A run's directory: whether it holds a run, and whether a run can be made there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_run(directory: Path) -> bool:
 
 
 def find_runs(path: Path) -> Iterator[Path]:
-    """The run directories at or below `path`, sorted; links and hidden directories are passed by."""
+    """The run directories at or below `path`, sorted; links and hidden directories are skipped."""
     for parent, directories, _ in os.walk(path, onerror=_refuse):
         if is_run(Path(parent)):
             directories.clear()
@@ -39,14 +39,14 @@ def _refuse(error: OSError) -> None:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come, by its newest checkpoint: what was logged since is run again.
+    """How far a run has come, up to its newest checkpoint: what was logged since then is run again.
 
     Attributes:
-      iterations: that have ended.
-      planned: iterations of the whole run; None where its config does not say.
-      agent_steps: of the newest checkpoint.
-      records: of these iterations, as in iterations.jsonl.
-      stopped: why a callback ended the run before the planned iterations, in a sentence.
+      iterations: how many iterations have ended.
+      planned: the iterations of the whole run; None if its config does not say.
+      agent_steps: the agent steps at the newest checkpoint.
+      records: the records of the iterations that have ended, as in iterations.jsonl.
+      stopped: a sentence that says why a callback ended the run early; None if none did.
     """
 
     iterations: int
@@ -57,7 +57,7 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether `train` has nothing to add; the last checkpoint is there."""
+        """Whether the run has ended and its last checkpoint is saved, so `train` has nothing to add."""
         return self.stopped is not None or (
             self.planned is not None and self.iterations >= self.planned
         )
@@ -71,10 +71,10 @@ def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> P
     """How far the run in `directory` has come; imports no TensorFlow.
 
     Args:
-      report: called with a sentence where the log ends in the middle of a line.
+      report: called with a sentence if the log ends in the middle of a line.
 
     Raises:
-      UserError: its config, its logs or its checkpoints cannot be read.
+      UserError: the run's config, logs or checkpoints cannot be read.
     """
     from dopamine_lite import configuration
     from dopamine_lite.common.checkpointing import Checkpointer
@@ -99,14 +99,14 @@ def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> P
 
 
 def is_in_use(directory: Path) -> bool:
-    """Whether a process trains in `directory` at this moment."""
+    """Whether a process is training in `directory` at this moment."""
     from dopamine_lite.common.checkpointing.storage import is_locked
 
     return is_locked(directory / "checkpoints")
 
 
 def check_place_for_run(directory: Path) -> None:
-    """Raises UserError where no run can be made or resumed. Leaves nothing behind."""
+    """Raises UserError if no run can be made or resumed in `directory`. Leaves nothing behind."""
     if directory.is_dir() and not is_run(directory):
         other = [
             path.name
@@ -115,8 +115,8 @@ def check_place_for_run(directory: Path) -> None:
         ]
         if other:
             raise UserError(
-                f"{directory} holds other things ({min(other)}) and no run: "
-                "give an empty or a new directory."
+                f"{directory} holds other things ({min(other)}) and no run: name an empty or a new "
+                "directory."
             )
     check_writable(directory, f"give another --base_dir than {directory}")
 
@@ -129,7 +129,7 @@ def _is_of_a_start(path: Path) -> bool:
 
 
 def check_writable(directory: Path, remedy: str) -> None:
-    """Raises UserError, its end `remedy`, where nothing can be written below `directory`."""
+    """Raises UserError, which ends with `remedy`, if nothing can be written below `directory`."""
     place = next(path for path in (directory, *directory.absolute().parents) if path.is_dir())
     try:
         with tempfile.TemporaryFile(dir=place):

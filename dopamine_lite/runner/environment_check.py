@@ -1,4 +1,4 @@
-"""Whether an environment keeps to what is asked of one: random play, held to the contract throughout."""
+"""Whether an environment keeps the rules: random play in which every step is checked."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Digests = dict[str, bytes]  # of what a step returned, by name
 
 @dataclass
 class Played:
-    """What random play came to.
+    """What happened in random play.
 
     Attributes:
-      episodes: those that ended.
-      trace: of the reset and of each step after it, digests of what it returned.
-      lowest: reward of a step.
-      highest: reward of a step.
-      legal: mean share of the actions that were legal.
-      seconds: that the environment took for its steps.
+      episodes: the episodes that ended.
+      trace: digests of what the reset, and each step after it, returned.
+      lowest: the lowest reward of a step.
+      highest: the highest reward of a step.
+      legal: the mean share of the actions that were legal.
+      seconds: the time that the environment took for its steps.
     """
 
     spec: EnvironmentSpec
@@ -57,8 +57,8 @@ class Alone:
     """What one of Gymnasium's environments does without this package around it.
 
     Attributes:
-      repeats: whether `reset(seed=...)` of one that has been played gives the same again.
-      rewritten: the step after which an observation that had been returned was other than before.
+      repeats: whether `reset(seed=...)` begins the same episode again after the environment was played.
+      rewritten: the first step that changed the observation returned before it; None if none did.
     """
 
     repeats: bool
@@ -69,14 +69,14 @@ class EnvironmentCheck:
     """One environment, played again and again.
 
     Args:
-      make: called as `Runner.environment` is.
-      num_envs: N, the streams.
+      make: makes the environment, called as `Runner.environment` is.
+      num_envs: N, the number of streams.
       steps: agent steps of each play, over all streams.
-      seed: of the environment; the actions have one of their own.
-      max_steps_per_episode: as `Runner` hands it on.
+      seed: the environment's seed; the actions are drawn by a generator of their own.
+      max_steps_per_episode: the limit that `Runner` would ask for.
 
     Attributes:
-      warnings: sentences on what a run would say or suffer from, as far as it has turned out.
+      warnings: sentences on what a run would warn of or be harmed by, as far as is known by now.
     """
 
     def __init__(
@@ -96,28 +96,28 @@ class EnvironmentCheck:
         self.warnings: list[str] = []
 
     def spec(self) -> EnvironmentSpec:
-        """What the environment declares. Raises UserError where it cannot be made or begun."""
+        """What the environment declares. Raises UserError if it cannot be made or reset."""
         with self._environment() as environment:
             environment.reset()
             return environment.spec
 
     def play(self) -> Played:
-        """Random legal play, every step of which is checked wholly.
+        """Plays at random, with legal actions, and checks every step in full.
 
         Raises:
-          UserError: the first answer that is not as declared, as a run says it.
+          UserError: the environment returned something that is not as declared; a run says the same.
         """
         with self._environment() as environment:
             played = self._played(CheckedEnvironment(environment, exact_steps=self._ticks + 1))
         if not played.episodes and played.spec.max_steps_per_episode is None:
             self.warnings.append(
                 f"No episode of {played.spec.id} ended in {played.steps:,} steps, and nothing limits "
-                "their length: a run needs Runner.max_steps_per_episode, or an evaluation may never end."
+                "their length: set Runner.max_steps_per_episode, or an evaluation may never end."
             )
         return played
 
     def again(self) -> Played:
-        """The same play in an environment made anew: what a resumed run does. Timed as in a run."""
+        """Repeats the play in an environment made anew, as a resumed run does, timed as in a run."""
         with self._environment() as environment:
             return self._played(environment)
 
@@ -127,10 +127,10 @@ class EnvironmentCheck:
             return self._played(environment)
 
     def equal_streams(self) -> tuple[int, int] | None:
-        """Two streams that show the same throughout if they are given the same actions; None: none are.
+        """Two streams that show the same throughout, given the same actions; None if there are none.
 
         Raises:
-          Exception: whatever a second stream beside the first leads to.
+          Exception: whatever goes wrong if there is a second stream beside the first.
         """
         size = max(self._num_envs, 2)
         with self._environment(num_envs=size) as environment:
@@ -155,13 +155,13 @@ class EnvironmentCheck:
         return None
 
     def picture(self) -> tuple[int, ...]:
-        """The shape of its picture. Raises UserError where it draws none, as `record` says it."""
+        """The shape of its pictures. Raises UserError, as `record` does, if it draws none."""
         with self._environment(num_envs=1, render=True) as environment:
             environment.reset()
             return environment.render().shape
 
     def alone(self) -> Alone | None:
-        """Plays one of Gymnasium's environments as it is, twice; None for every other environment."""
+        """Plays one of Gymnasium's environments as it is, twice; None for any other environment."""
         with self._environment(num_envs=1) as environment:
             spec = environment.spec
             if not isinstance(environment, GymnasiumEnvironment):
@@ -236,7 +236,7 @@ class EnvironmentCheck:
 
 
 def first_difference(one: Played, other: Played) -> tuple[int, str] | None:
-    """The first step (0: the reset) that two plays differ in, and in what; None where in none."""
+    """The first step (0: the reset) in which two plays differ, and what differs; None if none does."""
     for number, pair in enumerate(zip(one.trace, other.trace, strict=True)):
         for name in pair[0]:
             if pair[0][name] != pair[1].get(name):

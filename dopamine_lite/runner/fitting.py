@@ -1,4 +1,4 @@
-"""Which of the package's agents and torsos are for an environment: each is built, and says if not."""
+"""Which of the package's agents and torsos fit an environment, found by building each of them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _FRAMES = 1_000  # of a replay that is built and never filled
 
 @dataclass(frozen=True)
 class Fit:
-    """Parts by name, and the sentences of those that do not fit.
+    """The parts that fit an environment, and why the others do not.
 
     Attributes:
-      fits: names, as the catalogue has them.
-      refusals: what each of the others says, by name.
+      fits: the names of the parts that fit.
+      refusals: by name, the message with which each of the other parts refuses.
     """
 
     fits: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A run's callbacks, built, called in their order and saved with it."""
+"""A run's callbacks, which are built, called in order and saved with the run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dopamine_lite.environments.declared import described
 
 
 class Hooks:
-    """The callbacks of a run; in a `with`, so that those that were started are ended.
+    """The callbacks of a run. As a context manager, it ends the callbacks that were started.
 
     Args:
-      factories: each makes a callback; of several of one class, the second is called "Name 2".
+      factories: each makes a callback; the second callback of a class is called "Name 2", and so on.
 
     Raises:
-      UserError: they are no such list.
+      UserError: `factories` is not a list of functions or classes that make callbacks.
     """
 
     def __init__(self, factories: Sequence[Callable[[], Callback]]):
@@ -83,7 +83,7 @@ class Hooks:
             callback.on_episodes(phase, agent_steps, tuple(episodes))
 
     def iteration(self, record: Mapping[str, Any]) -> str | None:
-        """Tells every callback; returns why the run is to stop, if any of them says so."""
+        """Tells every callback; returns why the run should stop, if any of them says so."""
         reasons = []
         for name, callback in self._callbacks.items():
             reason = callback.on_iteration(copy.deepcopy(dict(record)))
@@ -98,7 +98,7 @@ class Hooks:
         return " ".join(reasons) or None
 
     def get_state(self) -> State:
-        """The state of each that has one, by name."""
+        """The states of the callbacks that have one, by name."""
         states = {name: callback.get_state() for name, callback in self._callbacks.items()}
         for name, state in states.items():
             if not isinstance(state, dict):
@@ -108,7 +108,7 @@ class Hooks:
         return {name: state for name, state in states.items() if state}
 
     def set_state(self, states: State) -> None:
-        """Gives each its state back; one that was added since begins with none."""
+        """Gives each callback its state back; a callback that was added since then gets none."""
         for name, callback in self._callbacks.items():
             if name in states:
                 callback.set_state(states[name])

@@ -36,8 +36,8 @@ def identity(
       make_agent: what made the agent.
       agent_settings: what the agent was given by name, beyond what gin gave it.
       make_environment: what made the environment.
-      spec: of the environment.
-      make_callbacks: what made those of the callbacks that are part of the experiment.
+      spec: the environment's.
+      make_callbacks: what made the callbacks that are part of the experiment.
     """
     callbacks = ", ".join(map(_named, make_callbacks))
     return {
@@ -65,8 +65,8 @@ def lower_limit(saved: State | None, base_dir: Path, asked: int | None) -> int |
     with. None for a run in which it held.
 
     Args:
-      saved: what a checkpoint keeps of its experiment; None: it was written before checkpoints did, and
-        the run's config.gin and provenance tell.
+      saved: what a checkpoint keeps of its experiment; None for a checkpoint from before they kept it:
+        then the run's config.gin and provenance are read.
       base_dir: the run's directory.
       asked: `Runner.max_steps_per_episode`.
     """
@@ -87,7 +87,7 @@ def lower_limit(saved: State | None, base_dir: Path, asked: int | None) -> int |
 
 
 def check_same_config(path: Path, config: str) -> list[str]:
-    """Holds the config.gin of a run, where there is one, against the configuration in force.
+    """Compares the config.gin of a run, if there is one, with the configuration in force.
 
     Returns:
       A sentence for each setting that the run's version did not have.
@@ -101,18 +101,18 @@ def check_same_config(path: Path, config: str) -> list[str]:
     _refuse(
         configuration.differences(own, config),
         f"{path.parent} holds another experiment",
-        "give another --base_dir, or the same configuration to resume it",
+        "give another --base_dir, or resume the run with its own configuration",
     )
     return [
-        f"{name} is new since this run began, and has its default, {value}."
+        f"{name} is a new setting since this run began. It has its default, {value}."
         for name, value in configuration.new_settings(own, config).items()
     ]
 
 
 def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> None:
-    """Raises UserError where a checkpoint is of another experiment than `now`.
+    """Raises UserError if a checkpoint belongs to another experiment than `now`.
 
-    One that was written before checkpoints kept their experiment, None, passes.
+    A checkpoint from before they kept their experiment, for which `saved` is None, passes.
     """
     if saved is None:
         return
@@ -136,13 +136,13 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
 
 
 def check_trained_by(checkpoint: Path, saved: State | None, config: str) -> None:
-    """Raises UserError where a checkpoint was not trained by `config`, whatever it is to do now."""
+    """Raises UserError if a checkpoint was not trained with `config`, whatever it is to do now."""
     if saved is not None:
         different = _other_settings(checkpoint, saved, config)
         _refuse(different, _OF_ANOTHER.format(checkpoint), _PUT_BACK)
 
 
-_OF_ANOTHER = "The checkpoint {} is of another experiment than the configuration"
+_OF_ANOTHER = "The checkpoint {} belongs to another experiment than the configuration"
 _PUT_BACK = "put back the config.gin that belongs to these checkpoints, or give another --base_dir"
 
 

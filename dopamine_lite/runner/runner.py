@@ -1,9 +1,9 @@
-"""The one loop: iterations of a training and an evaluation phase, phases of segments, of steps.
+"""The training loop: iterations, each of a training phase and an evaluation phase.
 
-A training phase is cut into segments. Each begins with environments made anew and ends, no episode
-in flight, with a checkpoint of the whole run; so a run that is killed at any instant and started
-again repeats at most one segment, bit for bit. An evaluation plays every episode that it counts to
-its end, whichever that is, so that what it says does not depend on the number of streams.
+A training phase is cut into segments. Each segment begins with environments made anew. It ends with no
+episode in flight and with a checkpoint of the whole run, so a run that is killed at any instant and
+started again repeats at most one segment, bit for bit. An evaluation plays every episode that it
+counts to its end, so the number of streams does not favor short episodes.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _SHORT = 1.5
 
 
 class Stopped(Exception):
-    """A signal ended the run at a safe point; `str` says where and how to go on."""
+    """A signal ended the run at a safe point; `str` says where, and how to resume the run."""
 
     def __init__(self, signal_number: int, sentence: str):
         super().__init__(sentence)
@@ -88,29 +88,29 @@ class Runner:
     """Trains an agent in environments, and evaluates, logs and saves it on the way.
 
     Args:
-      base_dir: the run's directory; written to by `run` only.
+      base_dir: the run's directory; only `run` and `iterations` write to it.
       agent: called with (spec, seeds).
       environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
-      seed: the run's one seed.
+      seed: the run's seed, from which all its random numbers come.
       num_iterations: training phases, each followed by an evaluation phase.
       training_steps: agent steps in a training phase, over all streams.
       evaluation_steps: agent steps in an evaluation phase, over all streams; the episodes that have
-        begun by then are played to their ends, as in Dopamine. Or
-      evaluation_episodes: whole episodes in an evaluation phase.
-      max_steps_per_episode: agent steps after which an episode is truncated, whatever limit the
-        environment is registered with; None: that limit.
-      clip_rewards: give the agent rewards clipped to [-1, 1]; statistics stay raw.
-      num_envs: N, the streams stepped together.
-      checkpoint_every_steps: agent steps of each stream in a segment, at the least; None: a segment is
-        a training phase.
+        begun by then are played to their ends, as in Dopamine. Set either this or evaluation_episodes.
+      evaluation_episodes: whole episodes in an evaluation phase. Set either this or evaluation_steps.
+      max_steps_per_episode: agent steps after which an episode is truncated, in place of the limit that
+        the environment is registered with; None: that limit.
+      clip_rewards: whether the agent gets rewards clipped to [-1, 1]; statistics are of raw rewards.
+      num_envs: N, the number of streams that are stepped together.
+      checkpoint_every_steps: agent steps that each stream takes in a segment, or up to twice as many in
+        the last segment of a training phase; None: a segment is a whole training phase.
       log_every_steps: agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
-      from_run: the directory of a run, whose agent's weights this run's begins with, and nothing else
-        of it; with "@400" behind it as they were at agent step 400, else as they are at the newest
-        checkpoint when this run begins.
-      info_metrics: numbers in the info of an episode's last step, by their keys, that are logged like
-        its return.
-      callbacks: references to what makes a Callback, which is called while the run goes on.
+      from_run: the directory of another run. The agent begins with the weights of that run's agent, and
+        with nothing else from that run. With "@400" behind the directory, the weights are those of
+        agent step 400, otherwise those of the newest checkpoint when this run begins.
+      info_metrics: keys of numbers in the info of an episode's last step, which are logged like its
+        return.
+      callbacks: references to what makes the callbacks, which are called while the run goes on.
       console: where progress is shown.
     """
 
@@ -139,14 +139,14 @@ class Runner:
         for name, value in (("agent", agent), ("environment", environment)):
             if isinstance(value, type) and issubclass(value, gymnasium.Env):
                 raise UserError(
-                    f"Runner.{name} is {value.__name__}, a class of Gymnasium's environments: register "
-                    "it with gymnasium.register, and let @create_environment make it by its id, "
-                    "docs/your_own_environment.md."
+                    f"Runner.{name} is {value.__name__}, the class of a Gymnasium environment: register "
+                    "it with gymnasium.register, and let @create_environment make it by its id "
+                    "(docs/your_own_environment.md)."
                 )
             if not callable(value):
                 raise UserError(
-                    f"Runner.{name} is {value!r}: refer to what makes it, such as @DQNAgent or "
-                    "@create_environment."
+                    f"Runner.{name} is {value!r}: give a reference to what makes it, such as "
+                    "@DQNAgent or @create_environment."
                 )
         self._make_environment = environment
         self.seed = seed
@@ -223,7 +223,7 @@ class Runner:
     def create_environment(
         self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
     ) -> Environment:
-        """An environment as this run's config describes it, made anew, that is held to its spec."""
+        """A new environment, made as this run's config describes it and checked against its spec."""
         with self._configuration.in_force():
             environment = self._make_environment(
                 num_envs=num_envs,
@@ -255,7 +255,7 @@ class Runner:
         return self.num_iterations * self._whole_steps(self.training_steps)
 
     def check(self) -> None:
-        """Raises UserError where `run` would before it writes anything."""
+        """Raises the UserError that `run` would raise before it writes anything."""
         self._configuration.check()
         directory.check_place_for_run(self.base_dir)
         if not directory.is_run(self.base_dir):
@@ -266,9 +266,9 @@ class Runner:
         self.check_memory()
 
     def check_memory(self) -> None:
-        """Raises UserError where the agent's replay, once full, would not fit into memory.
+        """Raises UserError if the agent's replay, once full, would not fit into memory.
 
-        What else agents hold they have taken when they were built.
+        Whatever else an agent holds took its memory when the agent was built.
         """
         parts = self.agent.describe()
         if "replay" in parts:
@@ -279,29 +279,30 @@ class Runner:
 
     @property
     def agent_steps(self) -> int:
-        """So many have been trained, over all streams."""
+        """The agent steps that the run has trained for, over all streams."""
         return self._agent_steps
 
     def load(self, checkpoint: int | str | None = None, trained: str | None = None) -> int:
-        """Loads the agent, without its replay, from a checkpoint (the newest); returns its number.
+        """Loads the agent, without its replay, from a checkpoint; returns the checkpoint's number.
 
-        Checkpoint 0 is the agent before its first step, of which no file is needed.
+        Checkpoint 0 is the agent before its first step, and needs no file.
 
         Args:
-          checkpoint: the number, or the name that one is kept under, such as "best".
-          trained: the configuration that the run was trained by, where this Runner's is another on
-            purpose, as to evaluate elsewhere; None: they are the same.
+          checkpoint: the number, or a name that a checkpoint is kept under, such as "best"; None: the
+            newest.
+          trained: the configuration that the run was trained with, if this Runner has another one on
+            purpose, for example to evaluate in another environment; None: they are the same.
 
         Raises:
-          UserError: there is no such checkpoint, it is damaged or of another experiment; the agent does
-            not fit it; or nothing uses a binding that is not of `trained`.
+          UserError: there is no such checkpoint, it is damaged or belongs to another experiment, the
+            agent does not fit it, or, with `trained`, nothing uses one of the bindings.
         """
         if trained is not None:
             self._configuration.check()
         if checkpoint == 0 and self._from_run is not None:
             raise UserError(
-                f"This run began with weights of another, {self._from_run}, and does not keep them: "
-                "name a later checkpoint, or open that run."
+                f"This run began with the weights of another run, {self._from_run}, and does not keep "
+                "them, so it has no checkpoint 0: name a later checkpoint, or open the other run."
             )
         if checkpoint == 0:
             return 0
@@ -313,7 +314,7 @@ class Runner:
         if statements(trained).get(limit) == statements(self.config).get(limit):
             self._keep_limit(loaded)
         identity.check_trained_by(loaded.path, loaded.state.get("experiment"), trained)
-        remedy = f"what it is bound to here, or {self.spec.id}, does not fit what it learned"
+        remedy = f"leave out the bindings that change the agent or its environment, {self.spec.id}"
         with self._refusing_other_experiments(loaded, remedy=remedy):
             self.agent.set_state(loaded.state["agent"])
         return loaded.number
@@ -323,8 +324,8 @@ class Runner:
     ) -> list[EpisodeRecord]:
         """Plays whole episodes with the evaluation policy; learns and writes nothing.
 
-        Each stream plays its share of the episodes, so that short ones are not favoured; after
-        each, `on_episode` is called.
+        Each stream plays its share of the episodes, so that short episodes are not favored.
+        `on_episode` is called after each episode.
 
         Raises:
           UserError: an episode does not end.
@@ -347,10 +348,10 @@ class Runner:
         )
 
     def run(self) -> None:
-        """Runs to the last iteration, or to where a callback stops it, from the newest checkpoint.
+        """Runs from the newest checkpoint to the last iteration, or until a callback stops the run.
 
         Raises:
-          UserError: the run cannot be resumed, written or go on.
+          UserError: the run cannot be resumed, written or continued.
           Stopped: SIGINT or SIGTERM arrived.
         """
         with self._caught_signals():
@@ -358,9 +359,9 @@ class Runner:
                 pass
 
     def iterations(self) -> Iterator[dict[str, Any]]:
-        """`run`, an iteration at a time: yields the record of each, its checkpoint saved.
+        """Does what `run` does, but yields each iteration's record once its checkpoint is saved.
 
-        Between two of them signals do what they do elsewhere.
+        Between two iterations, signals do what they do elsewhere.
         """
         self.check()
         self._beginning = self._begin_with_weights()
@@ -385,8 +386,8 @@ class Runner:
         if sentence := limit_not_held(self.spec, self._limit):
             own = self.spec.max_steps_per_episode
             raise UserError(
-                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or let what makes the "
-                "environment heed its argument max_steps_per_episode."
+                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or change what makes the "
+                "environment, so that it follows its argument max_steps_per_episode."
             )
 
     def _keep_limit(self, checkpoint: Restored) -> None:
@@ -402,9 +403,9 @@ class Runner:
         self._experiment["environment"] = environment
         self._say_once(
             "an earlier limit",
-            f"Runner.max_steps_per_episode is {asked:,}, but this run was begun by a version in which "
-            f"it could not raise the limit of {self.spec.id}: its episodes still end after {own:,} "
-            "steps.",
+            f"Runner.max_steps_per_episode is {asked:,}, but this run was begun by an earlier version, "
+            f"in which the setting could not raise the limit of {self.spec.id}: its episodes still end "
+            f"after {own:,} steps.",
         )
 
     def _get_state(self) -> State:
@@ -413,8 +414,8 @@ class Runner:
         if not isinstance(state, dict):
             raise UserError(
                 f"{type(self.agent).__name__}.get_state returned {described(state)}: return a "
-                "dictionary of everything that decides what the agent does next, "
-                "docs/your_own_agent.md."
+                "dictionary of everything that decides what the agent does next "
+                "(docs/your_own_agent.md)."
             )
         hooks = self._hooks.get_state()
         return {
@@ -466,9 +467,9 @@ class Runner:
                 raise
             *_, last = traceback.extract_tb(error.__traceback__)
             raise UserError(
-                f"The checkpoint {checkpoint.path} is of another experiment than this "
-                f"{taker} ({type(error).__name__}: {error}, raised in "
-                f"{last.filename}, line {last.lineno}): {remedy}."
+                f"The checkpoint {checkpoint.path} does not fit this {taker} "
+                f"({type(error).__name__}: {error}, raised in {last.filename}, line {last.lineno}): "
+                f"{remedy}."
             ) from error
 
     def _set_state(self, state: State) -> None:
@@ -493,7 +494,7 @@ class Runner:
         else:
             if read_episodes(self.base_dir):
                 self._console.say(
-                    "There is no checkpoint yet: the run begins anew, its logs with it."
+                    "There is no checkpoint yet, so the run begins anew, and so do its logs."
                 )
             self._logbook.set_state({})  # what a run killed before its first checkpoint had written
         context = self._context()
@@ -509,8 +510,8 @@ class Runner:
         done = f"{self._iteration} of {self.num_iterations} iterations"
         if self._stopped is not None:
             self._console.say(
-                f"The run was stopped after {done} and does not go on, nor would it with more of them "
-                f"({self._stopped.rstrip('.')})."
+                f"The run was stopped after {done} and does not go on, not even with a larger "
+                f"Runner.num_iterations ({self._stopped.rstrip('.')})."
             )
         elif self._iteration >= self.num_iterations:
             self._console.say(
@@ -552,8 +553,8 @@ class Runner:
         reached = max((line["agent_steps"] for line in read_episodes(self.base_dir)), default=0)
         if reached > self._segment_steps() or len(read_iterations(self.base_dir)) > 1:
             raise UserError(
-                f"{self.base_dir} has logs of a run but none of its checkpoints: put its "
-                "checkpoints/ back to go on, or give another --base_dir to begin anew."
+                f"{self.base_dir} has logs of a run but none of its checkpoints: put its directory "
+                "checkpoints back to resume it, or give another --base_dir to begin anew."
             )
 
     def _write_config(self) -> None:
@@ -577,8 +578,8 @@ class Runner:
         if asked in ("None", str(present)):
             return []
         return [
-            f"tensorflow_threads.intra_op is {asked}, but TensorFlow has begun with {present} in this "
-            f"process and keeps to that: for the numbers of {asked} start another process."
+            f"tensorflow_threads.intra_op is {asked}, but TensorFlow began with {present} in this "
+            f"process and cannot change it: to get the results of {asked}, start another process."
         ]
 
     def _nothing_learned(self) -> list[str]:
@@ -588,7 +589,7 @@ class Runner:
             return []
         return [
             f"Nothing will be learned: the run has {steps:,} agent steps, and the first update comes "
-            f"with step {first:,}."
+            f"at step {first:,}."
         ]
 
     def _short_segments(self) -> list[str]:
@@ -601,9 +602,9 @@ class Runner:
         if whole and self.num_envs > 1:
             remedy += " or lower Runner.num_envs"
         return [
-            f"Training is cut into segments of {steps:,} steps of each stream, and an episode may last "
-            f"{limit:,}: episodes in flight at a segment's end, more often long ones, are cut there and "
-            f"are not part of training returns. {remedy} to cut fewer."
+            f"Training is cut into segments in which each stream takes {steps:,} steps, and an episode "
+            f"may last {limit:,}: episodes in flight at a segment's end, more often long ones, are cut "
+            f"and do not count in training returns. {remedy} to cut fewer."
         ]
 
     def _whole_steps(self, steps: int) -> int:
@@ -897,8 +898,8 @@ class Runner:
             self._signal,
             f"Stopped by {signal.Signals(self._signal).name} at agent step {self._agent_steps:,}. "
             f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}"
-            f"{self.import_flags}` goes on from there; the steps since are run again, "
-            "identically.",
+            f"{self.import_flags}` resumes the run; the steps that no checkpoint holds are run "
+            "again, identically.",
         )
 
     def _newest_checkpoint(self) -> str:
@@ -920,10 +921,11 @@ class Runner:
         if self.schedule == "continuous_train":
             return
         if (self.evaluation_steps is None) == (self.evaluation_episodes is None):
+            both = self.evaluation_steps is not None
             raise UserError(
-                "Give one of Runner.evaluation_steps and Runner.evaluation_episodes, not "
-                f"{'both' if self.evaluation_steps is not None else 'neither'}; or set "
-                'Runner.schedule = "continuous_train".'
+                f"{'Both' if both else 'Neither'} of Runner.evaluation_steps and "
+                f"Runner.evaluation_episodes {'are' if both else 'is'} set: set exactly one of "
+                'them, or Runner.schedule = "continuous_train".'
             )
 
 

@@ -1,4 +1,4 @@
-"""A run that begins with the weights of another run's agent, and with nothing else of it."""
+"""A run that begins with the weights of another run's agent, and with nothing else from that run."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _SHOWN = 5
 
 
 def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[str, Any], str]:
-    """Gives `agent` the weights of another run's.
+    """Gives `agent` the weights of another run's agent.
 
     Args:
-      agent: before its first step.
+      agent: the agent, before its first step.
       source: `Runner.from_run`.
-      base_dir: of the run that begins; where it has begun before, without coming to a checkpoint, it
-        begins with the same weights.
-      config: of the run that begins.
+      base_dir: the directory of the run that begins. If this run has begun before, without reaching a
+        checkpoint, it begins with the same weights again.
+      config: the configuration of the run that begins.
 
     Returns:
-      For provenance, which run and checkpoint they are from; and a sentence for the user.
+      Which run and checkpoint the weights are from, for provenance; and a sentence for the user.
 
     Raises:
       UserError: there is no such run or checkpoint, or its weights do not fit.
@@ -42,7 +42,7 @@ def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[
     if not is_run(directory):
         raise UserError(
             f"Runner.from_run is {source!r}, but there is no run in {directory}: name the directory of "
-            "a run, and with @ behind it one of its checkpoints."
+            "a run. To choose one of its checkpoints, add @ and its number, such as runs/first@400."
         )
     before = _begun(base_dir)
     number = int(match["checkpoint"]) if match else before.get("checkpoint")
@@ -54,8 +54,8 @@ def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[
     }
     if before.get("manifest_sha256", origin["manifest_sha256"]) != origin["manifest_sha256"]:
         raise UserError(
-            f"Checkpoint {loaded.number} of {directory} is not the one that this run began with: put "
-            "that back, or give another --base_dir."
+            f"Checkpoint {loaded.number} of {directory} is not the checkpoint that this run began "
+            "with: put that checkpoint back, or give another --base_dir."
         )
     _hand_over(agent, loaded, directory)
     return {_KEY: origin}, _told(loaded, directory, config)
@@ -85,8 +85,8 @@ def _hand_over(agent: Agent, loaded: Restored, directory: Path) -> None:
             raise
         raise UserError(
             f"The weights of {directory} at checkpoint {loaded.number} do not fit this "
-            f"{type(agent).__name__} ({type(error).__name__}: {error}): begin with those of an agent "
-            "that has the same network and the same observations and actions."
+            f"{type(agent).__name__} ({type(error).__name__}: {error}): begin with the weights of an "
+            "agent that has the same network, observations and actions."
         ) from error
 
 
@@ -103,4 +103,4 @@ def _told(loaded: Restored, directory: Path, config: str) -> str:
         return f"{sentence}."
     more = len(changes) - _SHOWN
     shown = "; ".join(changes[:_SHOWN]) + f"; and {more} more" * (more > 0)
-    return f"{sentence}, which was trained otherwise ({shown})."
+    return f"{sentence}. That run was trained with other settings ({shown})."

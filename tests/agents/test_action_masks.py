@@ -274,7 +274,7 @@ def test_a_restored_agent_goes_on_bit_for_bit(name):
 
 
 def test_dopamine_style_agents_are_told_that_they_cannot():
-    with pytest.raises(UserError, match="know no illegal actions, but Doors-v0 has some"):
+    with pytest.raises(UserError, match="cannot avoid illegal actions, but Doors-v0 has some"):
         DopamineAdapter(make(1).spec, Seeds(0), agent=SwitchingAgent)
 
 

@@ -141,7 +141,7 @@ def test_several_actions_are_learned_from_states_that_are_numbers(name, tmp_path
 
 
 def test_states_that_are_numbers_are_not_normalised():
-    with pytest.raises(UserError, match=r"Discrete\(6, start=-3\), have no mean"):
+    with pytest.raises(UserError, match=r"MultiBinary space, but \S+ has Discrete\(6, start=-3\)"):
         build("ppo", spec=TwoLamps.spec, normalise_observations=True)
 
 

@@ -316,7 +316,9 @@ def test_coefficients_below_zero_are_refused(name):
 
 
 def test_minibatches_of_one_step_are_refused():
-    with pytest.raises(UserError, match="Minibatches of one step have no advantages"):
+    with pytest.raises(
+        UserError, match="Advantages cannot be normalized in minibatches of one step"
+    ):
         build(num_minibatches=32)
     build(num_minibatches=32, normalise_advantages=False)
 

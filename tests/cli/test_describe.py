@@ -148,8 +148,8 @@ def test_a_wrapper_is_no_environment_of_its_own(cli):
 def test_help_is_inherited(cli):
     about = json.loads(cli("describe", "CategoricalHead", "--json").out)
     helped = {each["name"]: each["help"] for each in about["parameters"]}
-    assert helped["noisy"].startswith("the layers are `NoisyDense`")  # of the base class
-    assert helped["vmin"] == "the least atom."
+    assert helped["noisy"].startswith("noisy layers (`NoisyDense`)")  # of the base class
+    assert helped["vmin"] == "the lowest atom, in units of return."
     about = json.loads(cli("describe", "PrioritizedReplay", "--json").out)
     helped = {each["name"]: each["help"] for each in about["parameters"]}
     assert helped["replay_capacity"] == "frames held over all streams."  # "see `CircularReplay`"
@@ -158,7 +158,8 @@ def test_help_is_inherited(cli):
 def test_one_parameter(cli):
     shown = cli("describe", "Adam.Learning_Rate")
     assert (
-        shown.out == "  Adam.learning_rate = 6.25e-05\n      A number: lr, before any schedule.\n"
+        shown.out == "  Adam.learning_rate = 6.25e-05\n"
+        "      A number: lr, the learning rate before any schedule.\n"
     )
 
 

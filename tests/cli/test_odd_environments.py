@@ -102,7 +102,7 @@ def test_returns_beyond_all_bounds_are_not_written_as_json(odd, tmp_path, reward
     output = tmp_path / "result.json"
     evaluated = odd(great, "evaluate", "--episodes", 3, "--output", output)
     assert evaluated.status == 2, evaluated.err
-    assert "The returns of Odd-v0, up to" in evaluated.err and "too great" in evaluated.err
+    assert "The returns of Odd-v0, up to" in evaluated.err and "too large" in evaluated.err
     assert not output.exists()
     assert odd(peculiar.Plain, "evaluate", "--episodes", 3, "--output", output).status == 0
     assert json.loads(output.read_text())["returns"] == [6.0] * 3

@@ -63,7 +63,7 @@ def test_an_agents_own_error_keeps_its_place(runs, cli, tmp_path):
     crafted.change_state(checkpoint, lambda tree: tree | {"agent": {"train": {}}})
     ran = cli("evaluate", "--base_dir", run, "--episodes", 1)
     assert ran.status == 2 and ran.err.count("\n") == 1
-    assert "is of another experiment than this RandomAgent (" in ran.err
+    assert " does not fit this RandomAgent (" in ran.err
     assert "raised in " in ran.err and ", line " in ran.err
 
 

@@ -92,11 +92,11 @@ def test_without_experiments_a_study_tells_its_command(tmp_path, cli):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[]", "is damaged (a list where an object belongs)"),
+        ("[]", "is damaged (a list instead of an object)"),
         ("{", "is damaged ("),
         ('{"schema": 2}', "has schema 2, but this dopamine_lite reads 1"),
         ('{"schema": 1, "commands": []}', "is damaged (it lacks 'trials')"),
-        ('{"schema": 1, "commands": [3], "trials": []}', "3 where a string belongs"),
+        ('{"schema": 1, "commands": [3], "trials": []}', "3 instead of a string"),
     ],
 )
 def test_a_damaged_record_is_a_sentence(text, sentence, tmp_path, cli):

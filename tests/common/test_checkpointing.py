@@ -246,7 +246,7 @@ def test_a_checkpoint_under_another_number_is_damaged(saved):
     (saved / "checkpoint-000000000003").rename(saved / "checkpoint-000000000009")
     run = Run(saved)
     assert run.checkpointer.restore().number == 2
-    assert "that of checkpoint 3" in run.reports[0]
+    assert "belongs to checkpoint 3" in run.reports[0]
 
 
 def harm_shared_segment(directory: Path) -> None:
@@ -271,7 +271,7 @@ def test_without_an_intact_one_nothing_restarts_at_zero(saved, harm):
         assert "checkpoint 3: " in str(caught.value) and "checkpoint 2: " in str(caught.value)
     assert snapshot(saved) == before
     # What evaluation needs is still there.
-    works = "What needs no replay memory (evaluate, record, export) still works."
+    works = "Commands that need no replay memory (evaluate, record, export) still work."
     if harm is harm_shared_segment:
         assert str(caught.value).endswith(works)
         assert Checkpointer(saved).load().state["step"] == 3
@@ -336,7 +336,7 @@ def test_copies_that_cannot_be_made_are_told_and_no_obstacle(saved, monkeypatch)
     run = Run(saved)
     assert digest(run.checkpointer.restore().state) == digest(state_at(3))
     (sentence,) = run.reports
-    assert f"{own_segments_name(1)} is there once instead of twice" in sentence
+    assert f"{own_segments_name(1)} exists once instead of twice" in sentence
     assert "No space left on device" in sentence
 
 
@@ -461,7 +461,7 @@ def test_no_link_is_followed_to_write_or_remove(saved, tmp_path_factory, kind):
     link.unlink(missing_ok=True)
     link.symlink_to(outside if kind in ("leftover", "checkpoint") else outside / "file")
     if kind == "lock":
-        with pytest.raises(UserError, match=r"\.lock is a link, where a regular file belongs"):
+        with pytest.raises(UserError, match=r"\.lock is a link, but has to be a regular file"):
             Checkpointer(saved).save(4, state_at(4))
     else:
         checkpointer = Checkpointer(saved)
@@ -495,7 +495,7 @@ def flip_by_replacing(path: Path) -> None:
 def test_a_file_where_the_directory_belongs(tmp_path):
     (tmp_path / "checkpoints").write_text("")
     checkpointer = Checkpointer(tmp_path / "checkpoints")
-    with pytest.raises(UserError, match="checkpoints is a file, where a directory belongs"):
+    with pytest.raises(UserError, match="checkpoints is a file, but has to be a directory"):
         checkpointer.restore()
     for look in (checkpointer.numbers, checkpointer.load):
         with pytest.raises(UserError, match="cannot be read: Not a directory"):
@@ -534,12 +534,14 @@ def test_load_needs_no_lock_and_takes_none(saved):
 
 
 def test_load_refuses_with_a_sentence(saved, tmp_path):
-    with pytest.raises(UserError, match="no checkpoint 7 in .*; those there: 2, 3"):
+    with pytest.raises(UserError, match=r"no checkpoint 7 in .*\. Checkpoints there: 2, 3\."):
         Checkpointer(saved).load(7)
     with pytest.raises(UserError, match="There is no checkpoint in"):
         Checkpointer(tmp_path / "nothing here").load()
     flip(saved / "checkpoint-000000000003" / "state.npz")
-    with pytest.raises(UserError, match=r"3 in .* is damaged \(state.npz .*the others there: 2"):
+    with pytest.raises(
+        UserError, match=r"3 in .* is damaged \(state.npz .*Other checkpoints there: 2"
+    ):
         Checkpointer(saved).load(3)
     flip(saved / "checkpoint-000000000002" / "state.npz")
     with pytest.raises(UserError, match="No checkpoint in .* is intact"):
@@ -661,9 +663,10 @@ def test_a_write_that_fails_leaves_everything_as_it_was(saved, monkeypatch, code
             checkpointer.save(4, state_at(4))
     sentence = str(caught.value)
     assert sentence.startswith(f"Checkpoint 4 could not be written: {os.strerror(number)} ({saved}")
-    assert name in sentence and "the checkpoint at step 3 is intact" in sentence
-    once = "there is room" if code in ("ENOSPC", "EDQUOT") else "that is mended"
-    assert sentence.endswith(f"the same command goes on from it once {once}.")
+    assert name in sentence and "the checkpoint at step 3, which is intact" in sentence
+    once = "there is room" if code in ("ENOSPC", "EDQUOT") else "this is fixed"
+    resumes = "the same command resumes from the checkpoint at step 3, which is intact."
+    assert sentence.endswith(f"Once {once}, {resumes}")
     assert contents(snapshot(saved)) == contents(before)
 
     checkpointer.save(4, state_at(4))  # the same process may try again
@@ -681,7 +684,7 @@ def test_the_first_checkpoint_may_fail_too(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(storage.DurableWriter, "write", fail)
-    with pytest.raises(UserError, match="there is none before it"):
+    with pytest.raises(UserError, match="for there is no checkpoint before"):
         Checkpointer(tmp_path).save(4, state_at(4))
     assert {path.name for path in tmp_path.iterdir()} <= {".lock", "replay"}
 

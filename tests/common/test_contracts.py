@@ -45,8 +45,8 @@ def test_what_a_part_lacks_is_named():
     with pytest.raises(UserError) as error:
         checked_part("DQNAgent", "torso", keras.Sequential([]), Torso)
     assert str(error.value) == (
-        "What DQNAgent.torso makes, of the class Sequential, has no compile_update, prepare: see "
-        "Torso in dopamine_lite.networks.torsos for what is asked of one."
+        "DQNAgent.torso makes an object of the class Sequential, which has no compile_update, prepare: "
+        "see Torso in dopamine_lite.networks.torsos for what it must have."
     )
 
 
@@ -68,5 +68,5 @@ def test_agents_look_at_their_parts(agent, part, maker, made):
     small = {} if table else {"torso": lambda seeds: MLP(seeds, (4,))}
     with pytest.raises(UserError) as error:
         agent(spec, Seeds(0), **(small | {part: maker}))
-    sentence = f"What {agent.__name__}.{part} makes, of the class {made}, has no "
+    sentence = f"{agent.__name__}.{part} makes an object of the class {made}, which has no "
     assert str(error.value).startswith(sentence)

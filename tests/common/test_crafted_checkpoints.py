@@ -498,4 +498,4 @@ def test_an_older_checkpoint_stands_in_for_a_crafted_one(tmp_path):
         restored = Checkpointer(Path(name), report=told.append).restore()
         assert restored.number == 6
         assert digest(restored.state) == digest(crafted.state() | {"steps": 6})
-        assert len(told) == 1 and "names 99, which is not there, or twice" in told[0]
+        assert len(told) == 1 and "names 99, which is missing or named twice" in told[0]

@@ -308,12 +308,14 @@ def flip_a_bit(path: Path, size: int) -> str:
     content = bytearray(path.read_bytes())
     content[size // 2] ^= 1
     path.write_bytes(content)
-    return f"its first {bytes(content[:size]).count(10):,} lines are not those that the run logged"
+    return (
+        f"its first {bytes(content[:size]).count(10):,} lines are not the lines that the run logged"
+    )
 
 
 def of_another_run(path: Path, size: int) -> str:
     path.write_bytes(path.read_bytes().replace(b'"train"', b'"eval!"'))
-    return "lines are not those that the run logged"
+    return "lines are not the lines that the run logged"
 
 
 @pytest.mark.parametrize("harm", [cut_in_a_line, cut_at_a_line, flip_a_bit, of_another_run])
@@ -403,7 +405,7 @@ def test_what_is_no_file_is_neither_written_nor_cut(logged, tmp_path_factory, ki
     if kind == "link":
         target.write_bytes(content)
     for known in (state, {}):
-        with pytest.raises(UserError, match=f"{path} is a .*, where a regular file belongs"):
+        with pytest.raises(UserError, match=f"{path} is a .*, but has to be a regular file"):
             Logbook(directory).set_state(known)
     if name != "events":
         with pytest.raises((UserError, OSError)):
@@ -419,7 +421,7 @@ def test_a_directory_of_logs_that_is_a_link_or_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="link is a link, and inside a run's directory nothing is"):
         Logbook(tmp_path / "link")
-    with pytest.raises(UserError, match="file is a file, where a directory belongs"):
+    with pytest.raises(UserError, match="file is a file, but has to be a directory"):
         Logbook(tmp_path / "file")
     (tmp_path / "run").symlink_to(tmp_path / "elsewhere")  # the run as a whole may be elsewhere
     logbook = Logbook(tmp_path / "run" / "logs")
@@ -438,7 +440,7 @@ def test_a_log_that_is_missing_is_told(tmp_path):
     told: list[str] = []
     logbook = Logbook(tmp_path, report=told.append)
     logbook.set_state(state)
-    assert [sentence.partition(" is missing: ")[0] for sentence in told] == [
+    assert [sentence.partition(" is missing, so ")[0] for sentence in told] == [
         str(tmp_path / name) for name in sorted(state)
     ]
     log(logbook, 9)
@@ -511,7 +513,7 @@ def test_reading_tells_of_a_line_cut_in_the_middle(tmp_path):
     told: list[str] = []
     assert read_iterations(tmp_path, told.append) == [ITERATION, ITERATION | {"iteration": 1}]
     (sentence,) = told
-    assert sentence.startswith(f"Line 3 of {path} is cut in the middle: ")
+    assert sentence.startswith(f"Line 3 of {path} ends in the middle, because ")
 
 
 WRONG = [
@@ -568,10 +570,10 @@ def test_numbers_of_an_iteration_are_numbers(tmp_path, section, value):
 
 def test_logs_that_are_no_files_have_a_sentence(tmp_path):
     (tmp_path / "logs").write_text("")
-    with pytest.raises(UserError, match="logs is a file, where the directory of the logs belongs"):
+    with pytest.raises(UserError, match="logs is a file, but has to be a directory"):
         read_episodes(tmp_path)
     (tmp_path / "logs").unlink()
     (tmp_path / "logs").mkdir()
     os.mkfifo(tmp_path / "logs" / "episodes.jsonl")
-    with pytest.raises(UserError, match="is a named pipe, where a regular file belongs"):
+    with pytest.raises(UserError, match="is a named pipe, but has to be a regular file"):
         read_episodes(tmp_path)

@@ -352,14 +352,16 @@ def test_a_file_of_another_shape(tmp_path, key, value):
         value = [[]]
     (known["started"] if key in provenance._SECTIONS else known)[key] = value
     path.write_text(json.dumps(known))
-    with pytest.raises(UserError, match=rf"{path} is damaged \(.* where .* belongs\): restore"):
+    with pytest.raises(UserError, match=rf"{path} is damaged \(.* instead of .*\): restore"):
         provenance.record_start(tmp_path, start(), {})
 
 
 def test_a_file_that_is_none_does_not_hang(tmp_path):
     path = tmp_path / "provenance.json"
     os.mkfifo(path)
-    with pytest.raises(UserError, match="provenance.json is a named pipe, where a regular file"):
+    with pytest.raises(
+        UserError, match="provenance.json is a named pipe, but has to be a regular file"
+    ):
         provenance.read(tmp_path)
     path.unlink()
     path.write_text("[" * 100_000)

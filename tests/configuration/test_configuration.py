@@ -212,13 +212,13 @@ def test_loading_prints_nothing(capfd):
 @pytest.mark.parametrize(
     ("bindings", "sentence"),
     [
-        (["Painter.strokes = 1"], "Painter is not told its brush: bind Painter.brush = ..."),
-        (["Painter.brush = @two_needs"], "two_needs is not told its first, second: bind "
+        (["Painter.strokes = 1"], "Painter has no value for brush: bind Painter.brush = ..."),
+        (["Painter.brush = @two_needs"], "two_needs has no value for first, second: bind "
          "two_needs.first = ..., two_needs.second = ..."),
         (["Painter.brush = @RoundBrush", "RoundBrush.width = -1"],
          "RoundBrush.width is negative: give a width."),
         (["Painter.brush = @two_needs()"],
-         "@two_needs() calls two_needs too early: write @two_needs, without the brackets."),
+         "@two_needs() calls two_needs too early: write @two_needs, without the parentheses."),
     ],
 )  # fmt: skip
 def test_what_the_constructors_miss_is_a_sentence(bindings, sentence):

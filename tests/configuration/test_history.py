@@ -51,8 +51,8 @@ def test_an_early_config_is_read_in_todays_names(tmp_path, changes, schema):
     assert load(written(tmp_path, schema, text)) == (
         (2.0, True, 30),
         [
-            "Kettle.volume is called Kettle.liters now.",
-            "Kettle.lid is no setting any more; this run's True is what is done.",
+            "Kettle.volume is now called Kettle.liters.",
+            "Kettle.lid is no longer a setting: now, what this run's True means is always done.",
             "Kettle.cord is in inches now.",
         ],
     )
@@ -61,7 +61,9 @@ def test_an_early_config_is_read_in_todays_names(tmp_path, changes, schema):
 def test_a_change_holds_for_the_files_before_it_only(tmp_path, changes):
     values, sentences = load(written(tmp_path, 2, "Kettle.liters = 2.0\nKettle.lid = True\n"))
     assert values == (2.0, True, None)
-    assert sentences == ["Kettle.lid is no setting any more; this run's True is what is done."]
+    assert sentences == [
+        "Kettle.lid is no longer a setting: now, what this run's True means is always done."
+    ]
     assert load(written(tmp_path, 3, "Kettle.cord = 30\n"))[1] == []
     assert load(written(tmp_path, 2, "Kettle.cord = None\n"))[1] == []
 
@@ -76,19 +78,19 @@ def test_what_can_be_done_no_more_is_refused(tmp_path, changes):
     with pytest.raises(UserError) as refused:
         load(path)
     assert str(refused.value) == (
-        f"{path} has Kettle.lid = False, a setting that dopamine_lite no longer has; now True holds "
-        "always: use the version that the run was begun with."
+        f"{path} has Kettle.lid = False, but dopamine_lite no longer has this setting and always "
+        "does what True meant: use the version that began the run."
     )
 
 
 def test_a_config_of_a_later_version_is_refused(tmp_path):
     path = written(tmp_path, history.SCHEMA + 1, "")
-    with pytest.raises(UserError, match=f"has schema {history.SCHEMA + 1}, and this version"):
+    with pytest.raises(UserError, match=f"has schema {history.SCHEMA + 1}, but this version"):
         load(path)
 
 
 def test_a_gin_file_with_an_old_name_is_told_the_new_one(changes):
-    with pytest.raises(UserError, match=r"Kettle\.volume is called Kettle\.liters now"):
+    with pytest.raises(UserError, match=r"Kettle\.volume is now called Kettle\.liters"):
         configuration.load([], ["Kettle.volume = 2.0"])
 
 

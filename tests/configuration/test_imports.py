@@ -94,7 +94,10 @@ def test_an_environment_id_imports_as_import_does(here):
 def test_nothing_is_imported_from_a_run(here, base, monkeypatch):
     (here / "link").symlink_to(here)
     (here / "own_module.py").write_text("raise AssertionError\n")
-    with pytest.raises(UserError, match="own_module, which is not installed, and the current"):
+    with pytest.raises(
+        UserError,
+        match="own_module, which is not installed, and nothing is executed from the current",
+    ):
         load("import own_module", run_directory=Path(base))
     monkeypatch.chdir("/")
     monkeypatch.syspath_prepend(here)

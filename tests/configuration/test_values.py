@@ -139,12 +139,14 @@ BAD = {
     "table=[1]": 'Landscape.table is [1]: give None or a dict, such as {"name": 1}.',
     "table={'a': 'x'}": "Landscape.table is {'a': 'x'}: give None or a dict",
     "place=3": "Landscape.place is 3: give text in quotes.",
-    "sky=@Broom": "Landscape.sky is @Broom: give a reference to what makes a Sky, such as @Blue",
-    "sky=@number": "Landscape.sky is @number: give a reference to what makes a Sky, such as @Blue",
+    "sky=@Broom": "Landscape.sky is @Broom: give a reference to a class or function that makes a Sky, "
+    "such as @Blue",
+    "sky=@number": "Landscape.sky is @number: give a reference to a class or function that makes a "
+    "Sky, such as @Blue",
     "sky=@Blue()": "Landscape.sky is @Blue(), which calls Blue too early: write @Blue, without",
-    "sky='Blue'": "Landscape.sky is 'Blue': give a reference to what makes a Sky",
-    "sky=None": "Landscape.sky is None: give a reference to what makes a Sky",
-    "tool=@Blue": "Landscape.tool is @Blue: give a reference to what makes a Tool",
+    "sky='Blue'": "Landscape.sky is 'Blue': give a reference to a class or function that makes a Sky",
+    "sky=None": "Landscape.sky is None: give a reference to a class or function that makes a Sky",
+    "tool=@Blue": "Landscape.tool is @Blue: give a reference to a class or function that makes a Tool",
     "the_sky=@Broom()": "Landscape.the_sky is @Broom(): give None or an object of the class Sky, "
     "made as @name() by code of your own.",
     "the_sky=3": "Landscape.the_sky is 3: give None or an object of the class Sky",
@@ -187,7 +189,7 @@ def test_a_scope_is_named_with_its_binding():
     ],
 )
 def test_circles(bindings, circle):
-    with pytest.raises(UserError, match="is needed for its own value") as error:
+    with pytest.raises(UserError, match="depends on itself") as error:
         configuration.load([], bindings)
     assert circle in str(error.value)
 

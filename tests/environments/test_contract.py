@@ -116,7 +116,10 @@ REFUSED = {
     "no options": (peculiar.NoOptions, "got an unexpected keyword argument 'options'"),
     "no space": (peculiar.NoSpace, "the observation_space of NoSpace is None"),
     "no actions": (peculiar.NoActions, "the action_space of NoActions is None"),
-    "no environment": (peculiar.NoEnvironment, "gives no gymnasium.Env: let its class inherit"),
+    "no environment": (
+        peculiar.NoEnvironment,
+        "does not make a gymnasium.Env: let its class inherit",
+    ),
     "mask from step only": (
         masked(None, SOME),
         r"names legal actions in info\['action_mask'\] in step 1 .* not at its first reset",
@@ -357,8 +360,11 @@ WRONG = {
     "rewards": (1.0, r"1\.0 as rewards .* shape \(2,\)"),
     "terminated": (np.zeros(2), "as terminated .* dtype bool"),
     "truncated": (np.zeros((2, 1), bool), r"shape \(2, 1\) and dtype bool as truncated"),
-    "next_action_masks": (np.ones((2, 3), bool), "its spec says that there are none"),
-    "action_masks_at_first": (np.ones((2, 3), bool), "as action_masks .* there are none"),
+    "next_action_masks": (np.ones((2, 3), bool), "its spec declares no action masks"),
+    "action_masks_at_first": (
+        np.ones((2, 3), bool),
+        "as action_masks .* its spec declares no action masks",
+    ),
 }
 
 
@@ -412,9 +418,9 @@ def test_gymnasiums_loop_copies_what_is_written_to():
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
-        (peculiar.Plain(), "is no Environment of this package: .* @create_environment"),
+        (peculiar.Plain(), "is not an Environment of this package: .* @create_environment"),
         (None, "Runner.environment made None, a NoneType"),
-        (Own(num_envs=3), "Own has 3 streams where 2 were asked for"),
+        (Own(num_envs=3), "Own has 3 streams, but 2 were asked for"),
     ],
 )
 def test_what_runner_environment_makes_is_an_environment(made, sentence):

@@ -115,8 +115,8 @@ def test_a_limit_inside_an_environment_is_a_limit():
         assert environment.spec.protocol["max_steps_per_episode"] == 4
         assert limit_not_held(environment.spec, 3) is not None
         assert limit_not_held(environment.spec, 5) == (
-            "Runner.max_steps_per_episode is 5, but the limit that holds is one inside Limited-v0, "
-            "which is not changed from outside: 4 steps."
+            "Runner.max_steps_per_episode is 5, but Limited-v0 does not keep to it: its own limit is "
+            "4 steps."
         )
 
 

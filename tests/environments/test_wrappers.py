@@ -178,7 +178,7 @@ def test_bins_that_are_none_are_refused(arguments, sentence):
 @pytest.mark.parametrize("wrapper", [Discretise, DifferenceFrame, Crop, Binarise, Grey, Resize])
 def test_observations_that_are_no_numbers_in_a_box_are_refused(wrapper):
     told = Told(gymnasium.spaces.Discrete(3))
-    with pytest.raises(UserError, match=f"{wrapper.__name__} needs observations in a box"):
+    with pytest.raises(UserError, match=f"{wrapper.__name__} needs observations in a Box"):
         wrapper(told)
 
 
@@ -366,7 +366,7 @@ def test_every_plane_of_a_picture_is_resized_alone(shape, stack_size, expected, 
         (
             Crop,
             gymnasium.spaces.Box(0, 1, (9, 8, 7)),
-            r"the shape \(9, 8, 7\) of Told-v0's does not",
+            r"the shape \(9, 8, 7\) of Told-v0's observations does not",
         ),
         (functools.partial(Resize, height=0), PICTURE, "Resize.height is 0: give a whole number"),
     ],
@@ -462,10 +462,12 @@ def test_what_cannot_be_stacked_is_refused():
         UserError, match="StackFrames.size is 1: give a whole number, from 2 to 1,000"
     ):
         StackFrames(Told(LINE), 1)
-    with pytest.raises(UserError, match="those of Told-v0 have Discrete.3., which are names"):
+    with pytest.raises(
+        UserError, match="those of Told-v0 have Discrete.3., whose values are names"
+    ):
         StackFrames(Told(gymnasium.spaces.Discrete(3)))
     entries = {"speed": LINE, "gear": gymnasium.spaces.Discrete(3)}
-    with pytest.raises(UserError, match="have Discrete.3. at 'gear', which are names"):
+    with pytest.raises(UserError, match="have Discrete.3. at 'gear', whose values are names"):
         StackFrames(Told(PackedSpace(entries, "Told-v0")))
 
 
@@ -524,7 +526,7 @@ def test_binarise_by_hand():
     environment = Binarise(Told(PICTURE, [[picture, picture]]), background=(87, 144))
     assert environment.reset().tolist() == [[[0, 0, 1], [1, 1, 0]]] * 2
     assert environment.spec.observation_space == gymnasium.spaces.Box(0, 1, (2, 3), np.uint8)
-    with pytest.raises(UserError, match="Binarise needs grey pictures of bytes, but Told-v0"):
+    with pytest.raises(UserError, match="Binarise needs gray pictures of bytes, but Told-v0"):
         Binarise(Told(LINE))
 
 

@@ -137,7 +137,7 @@ def test_a_binding_that_nothing_uses_is_refused_before_anything_is_written(tmp_p
 
 
 def test_bindings_are_a_list(tmp_path):
-    with pytest.raises(UserError, match="'Runner.seed = 2': give a list of texts"):
+    with pytest.raises(UserError, match="'Runner.seed = 2': give a list of strings"):
         Experiment("classics/q_learning_cliff.gin", "Runner.seed = 2")
 
 
@@ -209,10 +209,10 @@ class TestEvaluatedOtherwise:
         ("binding", "sentence"),
         [
             ("EpsilonGreedy.epsilon_evl = 0.5", "epsilon_evl"),
-            ("create_environment.id = 'FrozenLake-v1'", "does not fit what it learned"),
+            ("create_environment.id = 'FrozenLake-v1'", "its environment, FrozenLake-v1"),
             (
                 "import dopamine_lite.agents.random_agent\nRunner.agent = @RandomAgent",
-                "does not fit what it learned",
+                "leave out the bindings that change the agent",
             ),
         ],
     )
@@ -312,7 +312,7 @@ class TestFromRun:
         q_learning("Runner.num_iterations = 1").run(tmp_path / "source")
         q_learning(f"Runner.from_run = '{tmp_path / 'source'}'").run(tmp_path / "run")
         ran = cli("evaluate", "--base_dir", tmp_path / "run", "--checkpoint", 0)
-        assert ran.status == 2 and "began with weights of another" in ran.err
+        assert ran.status == 2 and "began with the weights of another run" in ran.err
 
 
 def test_a_run_tells_its_files_and_bindings(tmp_path):

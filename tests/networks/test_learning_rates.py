@@ -118,14 +118,17 @@ def optimized(optimizer: Optimizer) -> tuple[tf.Variable, Optimizer]:
         (lambda: LinearSchedule(5, end_factor=2), "LinearSchedule.end_factor is 2"),
         (lambda: CosineSchedule(5, warmup_updates=-1), "CosineSchedule.warmup_updates is -1"),
         (lambda: ConstantSchedule(1.5), "ConstantSchedule.warmup_updates is 1.5"),
-        (lambda: ExponentialSchedule(5, end_factor=0), "to which no rate falls by factors"),
+        (lambda: ExponentialSchedule(5, end_factor=0), "which an exponential fall never reaches"),
         (lambda: StepSchedule(5, factor=0), "StepSchedule.factor is 0"),
         (lambda: StepSchedule(5, factor=1.5), "StepSchedule.factor is 1.5"),
         (
             lambda: Adam(decay_updates=9, schedule=functools.partial(LinearSchedule, 9)),
             "Adam.decay_updates and Adam.schedule are both bound",
         ),
-        (lambda: RMSProp(schedule=dict), "What RMSProp.schedule makes, of the class dict, has no"),
+        (
+            lambda: RMSProp(schedule=dict),
+            "RMSProp.schedule makes an object of the class dict, which has no",
+        ),
     ],
 )
 def test_schedules_that_cannot_be_are_refused(make, sentence):

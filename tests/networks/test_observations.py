@@ -353,7 +353,7 @@ def test_entries_that_are_missing_or_no_arrays_are_refused():
     with pytest.raises(UserError, match="of Truck-v0 has the entries .* but its space has .*speed"):
         PACKED.pack(observation)
     with pytest.raises(
-        UserError, match="The entry 'words' of X's observations is Text.*, which is no"
+        UserError, match="The entry 'words' of X's observations is Text.*, which is not an array"
     ):
         PackedSpace.of(spaces.Dict({"words": spaces.Text(3)}), "X")
 

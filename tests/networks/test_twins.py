@@ -212,7 +212,9 @@ def altered(seeds: Seeds) -> MLP:
 )
 def test_a_wrong_twin_is_refused(build, name):
     """Biases are zero at first: a twin that forgets them is found all the same."""
-    with pytest.raises(UserError, match=f"^{name}.call_numpy, by which actions are chosen, gives"):
+    with pytest.raises(
+        UserError, match=f"^{name}.call_numpy, which is used to choose actions, gives"
+    ):
         Actor(build())
 
 
@@ -237,7 +239,7 @@ def test_a_keras_model_computes_what_was_learned_or_is_refused(torso, head):
         outputs = keras_model(net)(tf.constant(observations))
         np.testing.assert_allclose(outputs, learned(net, observations), rtol=1e-4, atol=1e-4)
         return
-    with pytest.raises(UserError, match="something else than its layers do in Keras alone"):
+    with pytest.raises(UserError, match="other numbers than its layers do in Keras alone"):
         keras_model(net)
 
 
@@ -279,13 +281,17 @@ class OfAnOwnLayer(OfOneLayer):
         (
             Unprepared,
             QHead,
-            "^A Unprepared has no `preparation_layers`, which a Keras model needs: let this method",
+            "^A Unprepared has no `preparation_layers`, which a Keras model needs: add this method",
         ),
-        (OfAnOwnLayer, QHead, "^A OfAnOwnLayer has a layer of the class OwnLayer, which is none"),
+        (
+            OfAnOwnLayer,
+            QHead,
+            "^A OfAnOwnLayer has a layer of the class OwnLayer, which is not one",
+        ),
         (
             functools.partial(MLP, hidden_units=(5,)),
             functools.partial(QHead, dueling=True, hidden_units=4),
-            "^A QHead with dueling and hidden_units is more than the one Dense layer",
+            "^A QHead with dueling and hidden_units is more than the single Dense layer",
         ),
     ],
 )
@@ -377,7 +383,7 @@ class Layerless(MLP):
 
 
 WRONG_TORSOS = {
-    Layerless: "Layerless.layers is a NoneType: make it one layer of Keras",
+    Layerless: "Layerless.layers is a NoneType: make it a single Keras layer",
     Calling: "Calling.call would never be called",
     Untrained: "Untrained has .*fixed.*, which is not trained",
     Rows: r"Rows make features of shape \('B', 2, 3\)",
@@ -397,7 +403,7 @@ def test_initial_parameters_come_from_the_seeds():
             self.layers = keras.Sequential([keras.layers.Dense(5)])
 
     box, actions = gymnasium.spaces.Box(-1, 1, (4,), np.float32), gymnasium.spaces.Discrete(2)
-    with pytest.raises(UserError, match="Unseeded or QHead begins with other numbers"):
+    with pytest.raises(UserError, match="Unseeded or QHead begins with different numbers"):
         DQNAgent(EnvironmentSpec("Own", box, actions, 1), Seeds(0), torso=Unseeded)
 
 
@@ -424,7 +430,7 @@ def test_what_a_twin_draws_is_distributed_alike(head, way):
     if way == "right":
         assert Actor(net).kind == "NumPy"
     else:
-        with pytest.raises(UserError, match="Wrong.call_numpy, by which actions are chosen"):
+        with pytest.raises(UserError, match="Wrong.call_numpy, which is used to choose actions"):
             Actor(net)
 
 

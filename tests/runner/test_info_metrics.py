@@ -113,9 +113,8 @@ def test_they_are_in_every_log(tmp_path, train, cli):
                 assert line[phase][name] == pytest.approx(expected)
     drawn = [float(value) for _, value in points(run, "eval/info_success")]
     assert drawn == pytest.approx([line["eval"]["info_success"] for line in lines])
-    assert (
-        ended.err.count("Corridor-v0 has no 'blunder' in an info (there: distance, success)") == 1
-    )
+    sentence = "Corridor-v0 returned an info without 'blunder' (it has distance, success)"
+    assert ended.err.count(sentence) == 1
     evaluated = cli(
         *("evaluate", "--base_dir", run, "--episodes", 4, "--import", "corridor"),
         *("--output", tmp_path / "result.json"),
@@ -166,7 +165,7 @@ def test_they_are_part_of_the_experiment(tmp_path, train):
         (['Runner.info_metrics = [""]'], "give a list of different keys of infos"),
         (
             ['Runner.info_metrics = ["word"]', 'create_environment.kwargs = {"word": "won"}'],
-            "returned 'won' as info['word'] at an episode's end, and Runner.info_metrics takes numbers",
+            "returned 'won' as info['word'] at an episode's end, but Runner.info_metrics takes only",
         ),
         (
             ['Runner.info_metrics = ["word"]', 'create_environment.kwargs = {"word": [1, 2]}'],
@@ -185,11 +184,14 @@ def test_values_by_hand():
     for given, value in ((True, 1.0), (np.bool_(0), 0.0), (np.array([[7]]), 7.0), (3, 3.0)):
         assert read({"x": given}) == {"x": value}
     assert not said
-    for given, words in ((math.nan, "returned nan as info['x']"), (None, "has no 'x' in an info")):
+    for given, words in (
+        (math.nan, "returned nan as info['x']"),
+        (None, "returned an info without 'x'"),
+    ):
         assert read({"x": given}) == {"x": None}
         assert words in said[-1]
-    assert read(None) == {"x": None} and "(there: nothing)" in said[-1]
-    with pytest.raises(UserError, match="takes numbers"):
+    assert read(None) == {"x": None} and "(it has nothing)" in said[-1]
+    with pytest.raises(UserError, match="takes only numbers"):
         read({"x": np.array(["a"])})
 
 

@@ -56,7 +56,7 @@ def test_a_limit_inside_an_environment_can_be_lowered_and_not_raised(tmp_path):
     with registered(Limited=lambda: wrappers.TimeLimit(Plain(), 4)):
         made = functools.partial(create_environment, id="Limited-v0")
         assert runner(tmp_path / "run", 3, environment=made).spec.max_steps_per_episode == 3
-        with pytest.raises(UserError, match="is 5, but the limit .* 4 steps. Bind 4 or None"):
+        with pytest.raises(UserError, match="is 5, but Limited-v0 .* 4 steps. Bind 4 or None"):
             runner(tmp_path / "run", 5, environment=made).run()
     assert not (tmp_path / "run").exists()
 
@@ -70,7 +70,7 @@ def deaf(max_steps_per_episode: int | None, **arguments: Any) -> Environment:
 
 def test_an_environment_that_does_not_heed_a_limit_is_refused(tmp_path):
     with pytest.raises(
-        UserError, match="which is not changed from outside: none. Bind None, or let"
+        UserError, match="does not keep to it: it declares no limit. Bind None, or change"
     ):
         runner(tmp_path / "run", 100, environment=deaf).run()
     assert not (tmp_path / "run").exists()

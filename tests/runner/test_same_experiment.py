@@ -178,7 +178,7 @@ def test_an_edited_config_is_told_from_its_checkpoints(
     assert refused.status == 2 and "Traceback" not in refused.err
     sentence = refused.err.splitlines()[-1]
     assert re.search(
-        r"The checkpoint \S+ is of another experiment than the configuration", sentence
+        r"The checkpoint \S+ belongs to another experiment than the configuration", sentence
     )
     assert difference in sentence
     assert files_below(run) == before

@@ -171,7 +171,7 @@ def test_segments_that_are_short_beside_the_longest_episode_are_said(
 ):
     build(tmp_path, TwoLengths, **settings).run()
     said = capsys.readouterr().err
-    assert ("Training is cut into segments of" in said) == bool(remedy)
+    assert ("Training is cut into segments in which" in said) == bool(remedy)
     assert (remedy or "") in said
 
 
@@ -206,7 +206,5 @@ def test_a_run_that_ends_before_the_first_update_is_told_so(tmp_path, capsys, st
         num_envs=2,
         evaluation_episodes=1,
     ).run()
-    sentence = (
-        "Nothing will be learned: the run has 28 agent steps, and the first update comes with "
-    )
+    sentence = "Nothing will be learned: the run has 28 agent steps, and the first update comes at "
     assert (f"{sentence}step 31." in capsys.readouterr().err) == said

@@ -9,7 +9,7 @@ A directory of checkpoints:
     replay/segment-*.zst       slots of rings (replay memories), immutable, shared by checkpoints
     replay/segment-*.zst.copy  the same again: what one file loses, the other still has
     kept/best-000000200000/    a state without its replay, kept under a name until it is replaced
-    damaged-checkpoint-*/      set aside by `restore`; kept for the user to look at, never read
+    damaged-checkpoint-*/      set aside by `restore` for the user to look at, never read
     .lock                      held by the process that trains here
     .checkpoint-*, .pruned-*   being written or removed; left-overs are cleared away
 """

@@ -42,22 +42,22 @@ def write_checkpoint(
 
 
 def verify_checkpoint(directory: Path, number: int, replay: Path | None) -> Manifest:
-    """Returns the manifest of the checkpoint in `directory`, every byte of which is as written.
+    """Returns the manifest of the checkpoint in `directory`, if every byte of it is as written.
 
-    Of a segment it is enough that its copy is.
+    If a segment is not, it is enough that its copy is.
 
     Args:
-      directory: of the checkpoint.
-      number: it should have.
-      replay: directory of its segments; None: these are not examined.
+      directory: the directory of the checkpoint.
+      number: the number that the checkpoint should have.
+      replay: the directory of its segments; None: these are not examined.
 
     Raises:
-      Damaged: it is not; says which file is wrong, and how.
+      Damaged: a file is not as it was written; the message says which, and what is wrong with it.
       UserError: the checkpoint is of another schema version, or would not fit into memory.
     """
     manifest = Manifest.read(directory)
     if manifest.number != number:
-        raise Damaged(f"its manifest is that of checkpoint {manifest.number}")
+        raise Damaged(f"its manifest belongs to checkpoint {manifest.number}")
     for name in (_TREE, _ARRAYS):
         if name not in manifest.files:
             raise Damaged(f"its manifest does not list {name}")
@@ -71,10 +71,10 @@ def verify_checkpoint(directory: Path, number: int, replay: Path | None) -> Mani
 def read_checkpoint(directory: Path, manifest: Manifest, replay: Path | None) -> State:
     """Returns the state in `directory`, which has been verified.
 
-    Its RingSlots are read from the segments in `replay` when asked to, or are None without it.
+    Its RingSlots read the segments in `replay` when asked to; without `replay` they are None.
 
     Raises:
-      Damaged: the files are as their digests say, but no state of a run.
+      Damaged: the files are as their digests say, but do not hold the state of a run.
       UserError: they would not fit into memory.
     """
     arrays = dict(enumerate(read_arrays(directory / _ARRAYS)))
@@ -94,7 +94,7 @@ def read_checkpoint(directory: Path, manifest: Manifest, replay: Path | None) ->
         if arrays or rings:
             raise ValueError("it leaves arrays or rings out")
     except KeyError as error:
-        raise Damaged(f"{_TREE} names {error}, which is not there, or twice") from error
+        raise Damaged(f"{_TREE} names {error}, which is missing or named twice") from error
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"{_TREE} is no state of a run ({error})") from error
+        raise Damaged(f"{_TREE} is not the state of a run ({error})") from error
     return state

@@ -53,7 +53,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 class Restored:
     """A checkpoint that has been read.
 
-    Its RingSlots read their segments when asked to; that has to be before the next `save`.
+    Its RingSlots read their segments only when asked to, which has to be before the next `save`.
     """
 
     number: int
@@ -73,13 +73,13 @@ class Checkpointer:
     neither lock nor change anything and may be used beside a training run.
 
     A checkpoint becomes visible by one rename, after everything it consists of is on the disk, and
-    stops being visible by one rename, before any of it is removed. What is not visible, or not
-    needed by something visible, is litter, and cleared away by the next `restore` or `save`.
+    stops being visible by one rename, before any of it is removed. What is neither visible nor needed
+    by something visible is cleared away by the next `restore` or `save`.
 
     Args:
-      directory: of the checkpoints; `restore`, `save` and `lock` create it.
-      keep: checkpoints that stay; with 1 there is none to fall back on when the disk fails.
-      report: called with a sentence for everything the user should know of.
+      directory: the directory of the checkpoints; `restore`, `save` and `lock` create it.
+      keep: how many checkpoints stay; with 1 there is none to fall back on when the disk fails.
+      report: called with a sentence for everything that the user should know of.
     """
 
     def __init__(self, directory: Path, keep: int = 2, report: Callable[[str], None] = _to_stderr):
@@ -118,10 +118,10 @@ class Checkpointer:
             self._lock = None
 
     def numbers(self) -> list[int]:
-        """The numbers of the checkpoints here, ascending; if they are intact is not examined.
+        """The numbers of the checkpoints here, ascending; whether they are intact is not examined.
 
         Raises:
-          UserError: the directory cannot be read, as it is a file.
+          UserError: the directory cannot be read, for example because it is a file.
         """
         with self._readable():
             try:
@@ -149,21 +149,21 @@ class Checkpointer:
     def keep(self, name: str, number: int, state: State, replace: bool) -> None:
         """Keeps `state`, without its replay, under a name, whatever `save` removes later.
 
-        Call it before `save`: what a run that is killed between the two has kept it keeps again.
+        Call it before `save`: a run that is killed between the two then keeps the same state again.
 
         Args:
           name: lower-case letters and underscores.
-          number: of the checkpoint.
+          number: the number of the checkpoint.
           state: as `save` takes it.
-          replace: removes what was kept under the name before.
+          replace: whether to remove what was kept under the name before.
 
         Raises:
-          UserError: the disk is full or refuses; what was kept before is as it was.
-          ValueError: `name` is no such name.
+          UserError: the disk is full or refuses to write; what was kept before is as it was.
+          ValueError: `name` is not such a name.
         """
         directory = f"{name}-{number:012d}"
         if not _KEPT.fullmatch(directory):
-            raise ValueError(f"{name!r} is no name of lower-case letters.")
+            raise ValueError(f"{name!r} is not a name of lower-case letters and underscores.")
         self.lock()
         aside = self._kept / f".{directory}"
         try:
@@ -180,15 +180,15 @@ class Checkpointer:
                     remove(other)
         except OSError as error:
             raise UserError(
-                f"Checkpoint {number} could not be kept as {name}: {_reason(error)}; the same command "
-                "goes on from the checkpoint before once that is mended."
+                f"Checkpoint {number} could not be kept as {name}: {_reason(error)}. Once this is "
+                "fixed, the same command resumes from the checkpoint before."
             ) from error
 
     def verify(self, number: int) -> list[str]:
-        """Raises Damaged where a byte of a checkpoint is not as it was written, nor its copy.
+        """Raises Damaged if a byte of a checkpoint, and of its copy, is not as it was written.
 
         Returns:
-          What is wrong with segments whose copies are intact.
+          What is wrong with the segments of which only the copies are intact.
         """
         path = self._path(number)
         manifest = verify_checkpoint(path, number, None)
@@ -197,16 +197,16 @@ class Checkpointer:
         return [problem for problem in problems if problem is not None]
 
     def save(self, number: int, state: State) -> Path:
-        """Saves `state` as the checkpoint `number` and removes those that are too many.
+        """Saves `state` as the checkpoint `number`, and removes the checkpoints that are too many.
 
-        Of a ring only the slots are written that the checkpoint before does not have.
+        Only those slots of a ring are written that the checkpoint before does not have.
 
         Returns:
           The checkpoint's directory.
 
         Raises:
-          UserError: the disk is full or refuses; the checkpoints before are as they were.
-          TypeError: something in the tree cannot be saved; it says what and where.
+          UserError: the disk is full or refuses to write; the checkpoints before are as they were.
+          TypeError: something in the tree cannot be saved; the message says what and where.
           ValueError: `number` is not higher than that of every checkpoint here.
         """
         self.lock()
@@ -224,8 +224,7 @@ class Checkpointer:
         except OSError as error:
             raise UserError(
                 f"Checkpoint {number} is saved, but older ones could not be removed: "
-                f"{_reason(error)}; the same command goes on from step {number} once that is "
-                "mended."
+                f"{_reason(error)}. Once this is fixed, the same command resumes from step {number}."
             ) from error
         return self._path(number)
 
@@ -268,12 +267,12 @@ class Checkpointer:
         """Reads a checkpoint without locking or changing anything, also beside a training run.
 
         Args:
-          number: which one, or under what name one is kept, of several the newest; None: the newest
-            intact one of those that are not.
+          number: the checkpoint's number, or the name that it is kept under (if several are, the
+            newest); None: the newest intact checkpoint, apart from kept ones.
           rings: False: RingSlots become None, and their segments are neither read nor verified.
 
         Raises:
-          UserError: there is no such checkpoint, it is damaged or of another schema version.
+          UserError: there is no such checkpoint, or it is damaged or of another schema version.
         """
         if isinstance(number, str) or (number is not None and number not in self.numbers()):
             return self._load_kept(number)
@@ -314,7 +313,9 @@ class Checkpointer:
                 if path is None:
                     raise UserError(self._not_kept(wanted))
                 if path.name in damaged:
-                    raise UserError(f"{path} is damaged ({damaged[path.name]}): name another one.")
+                    raise UserError(
+                        f"{path} is damaged ({damaged[path.name]}): name another checkpoint."
+                    )
                 try:
                     manifest = verify_checkpoint(path, paths[path], None)
                     return Restored(paths[path], read_checkpoint(path, manifest, None), path)
@@ -398,13 +399,13 @@ class Checkpointer:
                 problem = mend_segment(self._replay, segment)
             except OSError as error:  # the disk is full: what is intact of it can still be read
                 self._report(
-                    f"{self._replay / segment.name} is there once instead of twice, and could not "
-                    f"be copied: {_reason(error)}; the run goes on."
+                    f"{self._replay / segment.name} exists once instead of twice, and could not be "
+                    f"copied: {_reason(error)}. The run goes on."
                 )
                 return
             if problem is not None:
                 self._report(
-                    f"In {self._replay} {problem}; it is written anew from its intact copy, and the "
+                    f"In {self._replay}, {problem}; it is written anew from its intact copy, and the "
                     "run goes on as if nothing had happened."
                 )
 
@@ -434,9 +435,9 @@ class Checkpointer:
         without_replay = any(self._is_loadable(number) for number in damaged)
         return (
             f"No checkpoint in {self.directory} is intact "
-            f"({problems or 'all have been set aside as damaged'}): put an intact copy of what is "
-            "damaged back, or train in another directory."
-            + " What needs no replay memory (evaluate, record, export) still works."
+            f"({problems or 'all have been set aside as damaged'}): restore what is damaged from an "
+            "intact copy, or train in another directory."
+            + " Commands that need no replay memory (evaluate, record, export) still work."
             * without_replay
         )
 
@@ -455,7 +456,7 @@ class Checkpointer:
             return f"There is no checkpoint in {self.directory}."
         if number in damaged:
             others = ", ".join(str(other) for other in there if other != number) or "none"
-            return f"{self._damage(number, damaged[number])}; the others there: {others}."
+            return f"{self._damage(number, damaged[number])}. Other checkpoints there: {others}."
         return self._not_kept(number)
 
     def _not_kept(self, wanted: int | str) -> str:
@@ -465,9 +466,10 @@ class Checkpointer:
         also = "".join(f"; kept as {name}: {', '.join(map(str, kept[name]))}" for name in kept)
         what = f"kept as {wanted}" if isinstance(wanted, str) else str(wanted)
         remedy = (
-            "" if kept or isinstance(wanted, int) else "; KeepBest in Runner.callbacks keeps some"
+            "" if kept or isinstance(wanted, int) else " KeepBest in Runner.callbacks keeps some."
         )
-        return f"There is no checkpoint {what} in {self.directory}; those there: {there}{also}{remedy}."
+        sentence = f"There is no checkpoint {what} in {self.directory}."
+        return f"{sentence} Checkpoints there: {there}{also}.{remedy}"
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
@@ -486,11 +488,9 @@ def _reason(error: OSError) -> str:
 
 
 def _not_saved(number: int, before: list[int], error: OSError) -> str:
-    once = "there is room" if error.errno in _NO_ROOM else "that is mended"
+    once = "there is room" if error.errno in _NO_ROOM else "this is fixed"
     if before:
-        then = (
-            f"the checkpoint at step {before[-1]} is intact, and the same command goes on from it"
-        )
+        then = f"the same command resumes from the checkpoint at step {before[-1]}, which is intact"
     else:
-        then = "there is none before it, and the same command starts again"
-    return f"Checkpoint {number} could not be written: {_reason(error)}; {then} once {once}."
+        then = "the same command starts again, for there is no checkpoint before"
+    return f"Checkpoint {number} could not be written: {_reason(error)}. Once {once}, {then}."

@@ -71,7 +71,7 @@ class Manifest:
         except ValueError as error:
             raise Damaged(f"{_NAME} is not a manifest ({error})") from error
         raise UserError(
-            f"{directory} was written by {program} (checkpoint schema {schema}), and {_program()} "
+            f"{directory} was written by {program} (checkpoint schema {schema}), but {_program()} "
             f"reads schema {SCHEMA}: use the version that wrote it."
         )
 
@@ -111,7 +111,7 @@ def _ring(content: dict[str, Any]) -> SavedRing:
 def _segment(content: dict[str, Any]) -> Segment:
     name = expect(str, content["name"])
     if not _SEGMENT.fullmatch(name):
-        raise ValueError(f"{name[:40]!r} is no segment's name")
+        raise ValueError(f"{name[:40]!r} is not a segment's name")
     start, stop = wholes(content["start"]), wholes(content["stop"])
     return Segment(name, whole(content["size"]), _sha256(content), start, stop)
 
@@ -119,7 +119,7 @@ def _segment(content: dict[str, Any]) -> Segment:
 def _sha256(record: dict[str, Any]) -> str:
     value: str = expect(str, record["sha256"])
     if not _SHA256.fullmatch(value):
-        raise ValueError(f"{value[:70]!r} is no digest")
+        raise ValueError(f"{value[:70]!r} is not a digest")
     return value
 
 

@@ -76,8 +76,8 @@ class SavedRing:
 def still_needed(saved: SavedRing, ring: RingSlots, directory: Path) -> list[Segment]:
     """The segments of the last checkpoint that `ring` can go on from, without a gap.
 
-    A segment whose slots have all been overwritten is left out. Where a file is not there as it was
-    written, the list ends: the ring still has its slots, and writes them anew.
+    A segment whose slots have all been overwritten is left out. The list ends before a file that is not
+    as it was written: the ring still has the slots from there on, and writes them anew.
     """
     if len(saved.first) != ring.first.size:
         return []
@@ -116,7 +116,7 @@ def new_blocks(ring: RingSlots, segments: list[Segment], path: str) -> Iterator[
 
 
 def copy_of(path: Path) -> Path:
-    """Where the copy of the segment at `path` is."""
+    """The path of the copy of the segment at `path`."""
     return path.with_name(path.name + _COPY)
 
 
@@ -124,7 +124,7 @@ def verify_segment(directory: Path, segment: Segment) -> str | None:
     """Raises Damaged unless the segment or its copy is as it was written.
 
     Returns:
-      What is wrong with the segment where only its copy is intact.
+      What is wrong with the segment if only its copy is intact.
     """
     path = directory / segment.name
     try:
@@ -139,9 +139,9 @@ def verify_segment(directory: Path, segment: Segment) -> str | None:
 
 
 def mend_segment(directory: Path, segment: Segment) -> str | None:
-    """Makes a segment and its copy, one of which is intact, both so.
+    """Makes both a segment and its copy intact, given that one of them is.
 
-    Copies that are missing are made; runs of earlier versions have none.
+    A missing copy is made: runs of earlier versions have none.
 
     Returns:
       What was wrong with one of them.
@@ -184,7 +184,7 @@ def read_segment(path: Path, segment: Segment) -> Block:
     """Returns the block that `write_segment` was given when it returned `segment`.
 
     Raises:
-      UserError: the file is not what was written, is none of ours or would not fit into memory.
+      UserError: the file is not what was written, is not a segment or would not fit into memory.
     """
     try:
         with open_to_read(path) as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
@@ -206,7 +206,9 @@ def read_segment(path: Path, segment: Segment) -> Block:
             "run the same command again."
         ) from error
     except (KeyError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no segment of a replay memory ({error}).") from error
+        raise UserError(
+            f"{path} is not a segment of a replay memory ({error}): restore it from a copy."
+        ) from error
     return block | {
         "start": np.array(segment.start, np.int64),
         "stop": np.array(segment.stop, np.int64),

@@ -56,10 +56,10 @@ class DurableWriter(io.RawIOBase):
 
 @contextlib.contextmanager
 def durable_file(*paths: Path) -> Iterator[DurableWriter]:
-    """Opens new files for writing, all with the same content, on the disk when the block has ended.
+    """Opens new files that get the same content, and are on the disk when the block has ended.
 
-    What is there under these names is removed first, so that no link is written through. An OSError
-    that leaves the block names the first file, which those of `write` do not.
+    Whatever has these names is removed first, so that no link is written through. An OSError that leaves
+    the block names the first file, which the errors of `write` do not.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -114,7 +114,7 @@ def finding_damage(name: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged(f"{name} is missing") from error
     except NotRegular as error:
-        raise Damaged(f"{name} is no regular file") from error
+        raise Damaged(f"{name} is not a regular file") from error
     except OSError as error:
         if error.errno != errno.EIO:  # such as permissions: not the file's fault
             raise
@@ -122,9 +122,9 @@ def finding_damage(name: str) -> Iterator[None]:
 
 
 def verify(path: Path, record: FileRecord) -> None:
-    """Raises Damaged unless the file at `path` is, byte for byte, the recorded one.
+    """Raises Damaged unless the file at `path` is, byte for byte, the recorded file.
 
-    Raises UserError where it would not fit into memory; so none takes hours to verify either.
+    Raises UserError if it would not fit into memory, so that no file takes hours to verify.
     """
     with finding_damage(path.name), open_to_read(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -139,7 +139,7 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> BinaryIO:
     """Locks `directory` against other writers until `unlock` is given the returned file.
 
     The kernel frees the lock when the process ends, however it ends. On a file system without
-    locks there is only a word through `report`.
+    locks, `report` is only called with a warning.
 
     Raises:
       UserError: another process (or another Checkpointer of this one) holds the lock.
@@ -150,7 +150,7 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> BinaryIO:
     except OSError as error:
         if error.errno in _LOCKS_UNSUPPORTED:
             report(
-                f"The file system of {directory} has no locks: see to it that only one process "
+                f"The file system of {directory} has no locks: make sure that only one process "
                 "trains there."
             )
             return file

@@ -157,7 +157,7 @@ def plain_dtype(name: Any) -> np.dtype:
     try:
         dtype = np.dtype(expect(str, name))
     except (TypeError, SyntaxError) as error:
-        raise ValueError(f"{name[:40]!r} is no dtype") from error
+        raise ValueError(f"{name[:40]!r} is not a dtype") from error
     if dtype.char not in PLAIN_DTYPES:
         raise ValueError(f"arrays of {dtype} are not plain")
     return dtype

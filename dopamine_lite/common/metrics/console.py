@@ -28,7 +28,7 @@ _FORMATS = {"return": ",.2f", "eval": ",.2f", "loss": ".3g", "epsilon": ".3g"}  
 
 
 class Console(abc.ABC):
-    """Shows where a run is. A context manager; nobody to show it to is no reason to end the run."""
+    """Shows where a run is. A context manager. If nobody can see it, the run goes on all the same."""
 
     def __init__(self) -> None:
         self._pace: _Pace  # from `start` on
@@ -53,7 +53,7 @@ class Console(abc.ABC):
           phase: "train", or "eval" while the run's agent steps stand still.
           iteration: from 0.
           agent_steps: of the run.
-          values: by name; each is shown until the next of its name.
+          values: numbers by name; each is shown until the next number of the same name.
         """
         self._values.update(values)
         if self._pace.mark(phase, agent_steps):
@@ -76,14 +76,14 @@ class Console(abc.ABC):
 
     @abc.abstractmethod
     def say(self, text: str) -> None:
-        """Something that the user should read."""
+        """Shows a sentence that the user should read."""
 
     def close(self) -> None:  # noqa: B027 (lines need no closing)
-        """Leaves the screen as it should stay; more may be said afterwards."""
+        """Leaves the screen as it should stay; more may be said afterward."""
 
 
 class LineConsole(Console):
-    """Plain lines: one an iteration, and one a minute within a long one."""
+    """Plain lines: one for each iteration, and one a minute within a long iteration."""
 
     def __init__(self, stream: TextIO | None):
         super().__init__()
@@ -196,7 +196,7 @@ class RichConsole(Console):
 
 
 def make_console(stream: TextIO | None = None) -> Console:
-    """The console for `stream`, by default stderr: RichConsole if it is a terminal that can."""
+    """The console for `stream` (default: stderr): a RichConsole if it is a terminal that allows it."""
     stream = sys.stderr if stream is None else stream
     if _is_terminal(stream) and os.environ.get("TERM") not in ("dumb", "unknown"):
         return RichConsole(stream)

@@ -34,8 +34,8 @@ def read_scalars(path: Path) -> Iterator[tuple[int, str, float]]:
 class EventFile:
     """Writes points of curves and slices of histograms to a new file at `path`.
 
-    tensorboard's own EventFileWriter imports TensorFlow, puts the machine's name into the file's,
-    and meets a full disk in a thread of its own; its RecordWriter does none of that.
+    tensorboard's own EventFileWriter imports TensorFlow, puts the machine's name into the file's name,
+    and notices a full disk in a thread of its own; its RecordWriter does none of that.
     """
 
     def __init__(self, path: Path):
@@ -53,18 +53,18 @@ class EventFile:
         self._add(agent_steps, Summary(value=points))  # in one record: three times as fast
 
     def histogram(self, agent_steps: int, tag: str, values: np.ndarray) -> None:
-        """Adds the distribution of the finite ones among `values`, if there are any."""
+        """Adds the distribution of the finite numbers in `values`, if there are any."""
         finite = values[np.isfinite(values)]
         if finite.size:
             self._add(agent_steps, histogram_pb(tag, finite, description=self._description(tag)))
 
     def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
-        """Says what the run's row in TensorBoard's table of hyperparameters is; runs with equal ones
-        are one group there."""
+        """Writes the run's row of TensorBoard's table of hyperparameters, in which runs with equal
+        hyperparameters are one group."""
         self._add(0, summary_v2.hparams_pb(dict(values)))
 
     def end_session(self) -> None:
-        """Says in that table that the run has ended well."""
+        """Marks the run in that table as successfully ended."""
         end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
         data = HParamsPluginData(session_end_info=end)
         self._add(0, summary_v2._summary_pb(SESSION_END_INFO_TAG, data))
@@ -76,7 +76,7 @@ class EventFile:
         return description(tag) or None
 
     def flush(self) -> None:
-        """Hands what was written to the system; the file then ends with a whole record."""
+        """Hands what was written to the operating system; the file then ends with a whole record."""
         self._file.flush()
 
     def fileno(self) -> int:

@@ -1,7 +1,7 @@
 """The log files of a run: JSON lines and TensorBoard events, cut back exactly when it resumes.
 
-    iterations.jsonl   a line an iteration; equal in equal runs, except for "time"
-    episodes.jsonl     a line a whole episode; equal in equal runs
+    iterations.jsonl   a line for each iteration; equal in equal runs, except for "time"
+    episodes.jsonl     a line for each whole episode; equal in equal runs
     events.out.tfevents.*   curves, histograms and hyperparameters; equal in equal runs, except for
                        wall times and speeds
 
@@ -53,19 +53,19 @@ def _to_stderr(sentence: str) -> None:
 
 
 class Logbook:
-    """Appends to the logs in one directory; makes none of them before its first entry.
+    """Appends to the logs in one directory; no file is made before its first entry.
 
-    Its state is the size of each file, on the disk, and the digest of each file of lines. Taking a
-    state back cuts the files to these sizes, so that whatever a stopped run had logged since then is
-    logged once, not twice; what stays has to be what was logged.
+    The state of a logbook is the size of each file on the disk, and the digest of each file of lines.
+    Setting a state cuts the files back to these sizes, so that whatever a stopped run had logged since
+    then is not logged twice. What stays has to be what was logged.
 
-    Entries are buffered, and handed to the system some seconds later with a further entry, by
+    Entries are buffered. They are handed to the operating system by an entry some seconds later, by
     `get_state` and by `close`. An OSError (the disk is full) leaves at worst a part of a last line
     or event, which `set_state` cuts off.
 
     Args:
-      directory: of the logs.
-      report: called with a sentence where a log is missing, or events are.
+      directory: the directory of the logs.
+      report: called with a sentence if a log is missing, or if events are.
 
     Raises:
       UserError: the directory is a link or a file.
@@ -119,7 +119,7 @@ class Logbook:
         self._flush_now_and_then()
 
     def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
-        """Every file of events from here on begins with what TensorBoard's table shows of the run."""
+        """Makes each new file of events begin with `values`, for TensorBoard's table of runs."""
         self._hyperparameters = dict(values)
 
     def end_session(self) -> None:
@@ -127,9 +127,9 @@ class Logbook:
         self._event_file().end_session()
 
     def get_state(self) -> State:
-        """Returns what `set_state` recognises each log by, by its name, once all are on the disk.
+        """Returns, by name, what `set_state` recognizes each log by, once all are on the disk.
 
-        That is its size in bytes and, of lines, the SHA-256 of these.
+        That is the size in bytes and, for files of lines, the SHA-256 of these.
         """
         self._flush()
         for file in self._open_files():
@@ -149,7 +149,7 @@ class Logbook:
         """Cuts the logs back to `state` and removes those that it does not know.
 
         Raises:
-          UserError: a file of lines is not the one that was saved, or something is no file at all.
+          UserError: a file of lines is not the file that was saved, or something is not a file.
             Nothing has been changed then.
         """
         self.close()
@@ -168,8 +168,8 @@ class Logbook:
                 path.unlink()
         for name in sorted(state.keys() - {path.name for path in logs}):
             self._report(
-                f"{self._directory / name} is missing: what was logged there is lost; "
-                "the run itself is whole and goes on."
+                f"{self._directory / name} is missing, so what was logged there is lost; the run "
+                "itself is complete and goes on."
             )
 
     def close(self) -> None:
@@ -245,8 +245,8 @@ class Logbook:
         present = path.stat().st_size
         if present < size:  # events; missing lines have been refused
             self._report(
-                f"{path} has {present:,} bytes instead of {size:,}: the rest of what was logged "
-                "there is lost; the run itself is whole and goes on."
+                f"{path} has {present:,} bytes instead of {size:,}, so the rest of what was logged "
+                "there is lost; the run itself is complete and goes on."
             )
         elif present > size:
             separate(path)
@@ -259,14 +259,14 @@ def read_iterations(
 ) -> list[dict[str, Any]]:
     """The records in a run's iterations.jsonl, oldest first.
 
-    A line that is cut in the middle, as the last can be while a run writes, is left out and told.
+    If the last line is incomplete, as it can be while a run writes, it is left out, with a sentence.
 
     Args:
       base_dir: the run's directory.
       report: called with that sentence.
 
     Raises:
-      UserError: a line is not what a Logbook writes, or the file is none.
+      UserError: a line is not what a Logbook writes, or the path is not that of a regular file.
     """
     return _read(Path(base_dir) / "logs" / _ITERATIONS, _check_iteration, report)
 
@@ -274,14 +274,14 @@ def read_iterations(
 def read_episodes(
     base_dir: Path, report: Callable[[str], None] = _to_stderr
 ) -> list[dict[str, Any]]:
-    """The same of episodes.jsonl."""
+    """The records in a run's episodes.jsonl, as `read_iterations` reads those of iterations."""
     return _read(Path(base_dir) / "logs" / _EPISODES, _check_episode, report)
 
 
 def newest_steps(base_dir: Path) -> int:
     """The agent steps of a run at the last whole line of its episodes.jsonl, read from its end.
 
-    0 where there is none, or what is there cannot be read: `read_episodes` tells what is wrong.
+    0 if there is no such line or it cannot be read; `read_episodes` tells what is wrong.
     """
     try:
         with open_to_read(Path(base_dir) / "logs" / _EPISODES) as file:
@@ -309,7 +309,7 @@ def _read(
     path: Path, check: Callable[[Any], None], report: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     if path.parent.exists() and not path.parent.is_dir():
-        raise UserError(f"{path.parent} is a file, where the directory of the logs belongs.")
+        raise UserError(f"{path.parent} is a file, but has to be a directory: move it away.")
     try:
         file = open_to_read(path)
     except FileNotFoundError:
@@ -321,8 +321,8 @@ def _read(
         for line_number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 report(
-                    f"Line {line_number} of {path} is cut in the middle: a run is writing it, or the "
-                    "file has been cut; it is left out."
+                    f"Line {line_number} of {path} ends in the middle, because a run is writing it or "
+                    "the file has been cut: it is left out."
                 )
                 break
             try:
@@ -379,7 +379,9 @@ def _size_and_digest(saved: Any) -> tuple[int, str | None]:
             return whole(saved.get("size")), expect(str, saved.get("sha256"))
         return whole(saved), None
     except ValueError as error:
-        raise UserError(f"The checkpoint's record of a log is damaged ({error}).") from error
+        raise UserError(
+            f"The checkpoint's record of a log is damaged ({error}): restore the checkpoint from a copy."
+        ) from error
 
 
 def _check_continued(path: Path, size: int, sha256: str | None) -> hashlib._Hash:
@@ -396,11 +398,11 @@ def _check_continued(path: Path, size: int, sha256: str | None) -> hashlib._Hash
         where = f"in the middle of line {lines + 1:,}" if last != b"\n" else f"after line {lines:,}"
         problem = f"it ends {where}, with {size - rest:,} bytes instead of {size:,}"
     elif last != b"\n" or sha256 not in (None, digest.hexdigest()):
-        problem = f"its first {lines:,} lines are not those that the run logged"
+        problem = f"its first {lines:,} lines are not the lines that the run logged"
     else:
         return digest
     raise UserError(
-        f"{path} is not the log that its checkpoint goes on with: {problem}. Put it back as it was, or "
+        f"{path} is not the log that its checkpoint continues: {problem}. Put it back as it was, or "
         "move it away to go on without what was logged there."
     )
 

@@ -1,4 +1,4 @@
-"""What TensorBoard's curves are called and what they show; which of them it shows first."""
+"""What TensorBoard's curves are called, what they show, and which of them come first."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _SHOWN = {_EVALUATION: "eval/average_return", _TRAINING: "train/recent_return"}
 _OF_METRICS = {
     "beta": "The exponent of prioritized replay's importance weights.",
     "clip": "PPO's clipping range epsilon, which may fall with the agent steps.",
-    "clip_fraction": "The share of samples whose ratio was outside of PPO's clipping range.",
-    "entropy": "Entropy of the policy, in nats, mean over the states that were learned from.",
+    "clip_fraction": "The share of samples whose ratio was outside PPO's clipping range.",
+    "entropy": "Mean entropy of the policy, in nats, over the states that were learned from.",
     "epsilon": "Probability of a random action in training.",
-    "explained_variance": "1 - Var[return - value] / Var[return]: 1 is a perfect critic, 0 one that "
-    "knows only the mean.",
-    "kl": "Kullback-Leibler divergence from the policy that acted to the one that learned.",
+    "explained_variance": "1 - Var[return - value] / Var[return]: 1 for a perfect critic, 0 for a "
+    "critic that knows only the mean.",
+    "kl": "Kullback-Leibler divergence KL(pi_old, pi), in nats; pi_old is the policy that acted.",
     "kl_coefficient": "Weight of the divergence in PPO's adaptive penalty.",
-    "learning_rate": "The optimiser's learning rate at the next update.",
-    "loss": "The loss of the agent's updates, mean over those since the last point.",
-    "max_priority": "The greatest priority in the replay, which new transitions get.",
+    "learning_rate": "The optimizer's learning rate at the next update.",
+    "loss": "The mean loss of the agent's updates since the last point.",
+    "max_priority": "The greatest priority so far (to the power alpha), which new transitions get.",
     "passes": "Passes over the rollout before PPO stopped.",
     "policy_loss": "The policy's part of the loss.",
     "q_mean": "Mean of the value estimates that were learned from.",
     "q_values": "Distribution of the value estimates that were learned from.",
-    "steps_per_second": "Agent steps a second in training, by the clock: differs between equal runs.",
+    "steps_per_second": "Agent steps per second in training, by the clock, so equal runs differ in it.",
     "td_error": "Mean absolute TD error of the table's updates.",
     "temperature": "Temperature of the softmax that actions are drawn from in training.",
     "value_loss": "The critic's part of the loss.",
@@ -44,38 +44,38 @@ _OF_METRICS = {
 _OF_EPISODES = {
     "average_length": "Mean agent steps of an episode",
     "average_return": "Mean raw return",
-    "cut_episodes": "Episodes that a segment's end cut; they count in no statistic",
+    "cut_episodes": "Episodes that a segment's end cut (other statistics leave them out)",
     "episodes": "Whole episodes",
     "median_return": "Median raw return",
 }
 _PHASES = {
-    "train": "of the iteration's training, by the policy that explores",
-    "eval": "of the evaluation after the iteration, by the evaluation policy",
+    "train": "in the iteration's training, by the policy that explores",
+    "eval": "in the evaluation after the iteration, by the evaluation policy",
 }
 
 
 def description(tag: str) -> str:
-    """What the curve called `tag` shows, as a sentence; empty where only its agent knows."""
+    """What the curve called `tag` shows, as a sentence; empty if only the agent knows."""
     group, _, name = tag.partition("/")
     if group == GLANCE:
         return description(_SHOWN.get(name, f"train/{name.partition('_')[2]}"))
     if group in _PHASES and name in _OF_EPISODES:
-        return f"{_OF_EPISODES[name]}, {_PHASES[group]}."
+        return f"{_OF_EPISODES[name]} {_PHASES[group]}."
     if group in _PHASES and name.startswith("info_"):
         info = name.removeprefix("info_")
-        return f"info['{info}'] at an episode's end, mean over the episodes {_PHASES[group]}."
+        return f"Mean of info['{info}'] at an episode's end, over the episodes {_PHASES[group]}."
     return _OF_METRICS.get(name, "")
 
 
 def at_a_glance(
     metrics: Mapping[str, float], recent_return: float | None, steps_per_second: float
 ) -> dict[str, float]:
-    """What of a point in training is shown first, by tag.
+    """The numbers of a point in training that are shown first, by tag.
 
     Args:
-      metrics: the agent's.
-      recent_return: of the last training episodes.
-      steps_per_second: of training, since the point before.
+      metrics: the agent's metrics.
+      recent_return: the mean return of the last training episodes; None if none has ended.
+      steps_per_second: agent steps per second of training since the last point.
     """
     shown = {} if recent_return is None else {_TRAINING: recent_return}
     for number, names in _OF_AGENTS:
@@ -95,7 +95,7 @@ def hyperparameters(settings: Mapping[str, str]) -> dict[str, bool | float | str
     """What the table of hyperparameters shows of a configuration.
 
     Left out are the seed, so that the table groups the seeds of one configuration, the run's length,
-    its callbacks, and what is no setting.
+    its callbacks, and what is not a setting.
 
     Args:
       settings: gin text of each value by its binding, from `configuration.statements`.

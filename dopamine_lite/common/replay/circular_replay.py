@@ -50,14 +50,14 @@ class CircularReplay:
     """The last `replay_capacity` frames of N streams, sampled uniformly over whole transitions.
 
     Args:
-      frame_shape: of one frame, without a stack axis.
-      frame_dtype: of one frame.
-      stack_size: frames in an observation, on its first axis; 1: no such axis.
+      frame_shape: the shape of one frame, without a stack axis.
+      frame_dtype: the dtype of one frame.
+      stack_size: frames in an observation, on its first axis; 1: there is no such axis.
       num_envs: N, the number of streams.
       generator: draws the samples; its state is part of this buffer's.
-      update_horizon: n of the n-step return; shorter where the episode ends before.
+      update_horizon: n of the n-step return, which is shorter if the episode ends sooner.
       gamma: discount per agent step.
-      mask_size: A, where legal actions are to be stored with the frames.
+      mask_size: A, the number of actions, if legal actions are to be stored with the frames.
       replay_capacity: frames held over all streams.
     """
 
@@ -85,8 +85,9 @@ class CircularReplay:
         if self._length <= update_horizon + self._stack:
             raise UserError(
                 f"{type(self).__name__}.replay_capacity is {replay_capacity!r}, which leaves each of "
-                f"{self._num_envs} streams {self._length} frames: too few for update_horizon "
-                f"{update_horizon} and stacks of {self._stack}."
+                f"{self._num_envs} streams {self._length} frames, too few for update_horizon "
+                f"{update_horizon} and stacks of {self._stack}: give "
+                f"{(update_horizon + self._stack) * num_envs + 1:,} or more."
             )
         self._horizon = update_horizon
         self._mask_size = mask_size
@@ -166,7 +167,7 @@ class CircularReplay:
         )
 
     def describe(self) -> dict[str, Any]:
-        """What it is and which of its parts are active."""
+        """The name of the replay and its active parts."""
         return {"replay": type(self).__name__}
 
     def metrics(self) -> dict[str, float]:

@@ -19,16 +19,17 @@ from dopamine_lite.common.types import State, Transitions
 class PrioritizedReplay(CircularReplay):
     """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
 
-    A transition enters, once it can be drawn, with the greatest priority seen so far;
-    `set_priorities` gives it its own. What cannot be drawn, because its n-step successor is not stored
-    yet or a frame of its stack is not any more, has no priority, so that every draw finds something.
-    Within a batch of B each draw comes from a B-th of the total (stratified, appendix B.2.1). The
-    K batches of one `sample` are drawn by the priorities before the first of them.
+    Once a transition can be drawn, it enters with the greatest priority so far; `set_priorities` gives
+    it a priority of its own. A transition cannot be drawn while its n-step successor is not stored yet,
+    or once a frame of its stack is no longer stored. It then has no priority, so that every draw finds
+    something. Within a batch of B, each draw comes from a B-th of the total (stratified, appendix
+    B.2.1). All K batches of one `sample` are drawn by the priorities before the first of them.
 
     Args:
       alpha: how much priorities count; 0: not at all.
-      beta: of the importance weights (1 / P(i))^beta, divided by their maximum in the batch.
-      beta_period: agent steps in which beta rises linearly to 1; None: it stays.
+      beta: exponent of the importance weights (1 / P(i))^beta, which are divided by their maximum in the
+        batch.
+      beta_period: agent steps in which beta rises linearly to 1; None: beta stays.
       uniform_sample_probability: u, the chance of a uniform draw.
       frame_shape, frame_dtype, stack_size, num_envs, generator, update_horizon, gamma,
         mask_size, replay_capacity: see `CircularReplay`.
@@ -109,7 +110,7 @@ class PrioritizedReplay(CircularReplay):
         """Gives the transitions of `batch`, the last one sampled, priorities [K, B].
 
         Raises:
-          UserError: one of them is not a number; the run has diverged.
+          UserError: one of them is not a finite number; the run has diverged.
         """
         if not np.isfinite(priorities).all():
             raise UserError(

@@ -25,7 +25,7 @@ class SumTree:
 
     @staticmethod
     def memory_bytes(capacity: int) -> int:
-        """Size of a tree of so many values."""
+        """Size of a tree of `capacity` values."""
         return 2 * _leaves(capacity) * np.dtype(np.float64).itemsize
 
     def get(self, indices: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ class SumTree:
         return self._nodes[indices + self._size]
 
     def set(self, indices: np.ndarray, values: np.ndarray | float) -> None:
-        """Sets the values at indices [M]; the last one counts where an index comes twice."""
+        """Sets the values at indices [M]; if an index occurs twice, the last value counts."""
         nodes = indices + self._size
         self._nodes[nodes] = values
         for _ in range(self._depth):
