@@ -186,7 +186,10 @@ def _refers(binding: tuple[str, str, str], configurable: Any) -> bool:
 
 def _of_another(parameter: str) -> str:
     """A clause with a configurable that does have `parameter`, or nearly."""
-    owners = {known: name for name in registered_names() for known in parameters_of(name)}
+    names = sorted(
+        registered_names(), key=lambda name: name == "Runner"
+    )  # which comes before others
+    owners = {known: name for name in names for known in parameters_of(name)}
     words = set(parameter.split("_"))
     nearest = difflib.get_close_matches(parameter, owners, n=1, cutoff=0.8) or [
         known for known in owners if len(words) > 1 and words < set(known.split("_"))

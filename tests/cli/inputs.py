@@ -176,7 +176,7 @@ TABLE = {
         "{tmp}/gone has logs of a run but none of its checkpoints",
     ),
     "evaluate without a run": ("evaluate --base_dir {tmp}/nothing", "no run in {tmp}/nothing"),
-    "inspect without a run": ("inspect --base_dir {tmp}", "There is no run in {tmp}"),
+    "inspect without a run": ("inspect --base_dir {tmp}/none", "There is no run in {tmp}/none"),
     "unknown checkpoint": (
         "evaluate --base_dir {tmp}/random --checkpoint 12345",
         "There is no checkpoint 12345",

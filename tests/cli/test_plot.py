@@ -42,7 +42,7 @@ def test_the_runs_below_a_directory(runs, cli, tmp_path):
     for name, run in runs.items():
         shutil.copytree(run, tmp_path / "study" / name)
     shutil.copytree(runs["dqn"], tmp_path / "study" / "begun")
-    (tmp_path / "study" / "begun" / "episodes.jsonl").write_text("")
+    (tmp_path / "study" / "begun" / "logs" / "episodes.jsonl").write_text("")
     ran = cli("plot", "--base_dir", tmp_path / "study", "--output", tmp_path / "curves.png")
     assert ran.status == 0 and (tmp_path / "curves.png").is_file()
     begun = tmp_path / "study" / "begun"

@@ -51,8 +51,14 @@ ROUTES = {
         "import os\nRunner.console = @os.system()\n",
         "Nothing is called os.system",
     ),
-    "include": ("include '{stranger}/other.gin'\n", "other.gin: a run's config has every value"),
-    "include of a secret": ("include '/etc/passwd'\n", "includes /etc/passwd: a run's config has"),
+    "include": (
+        "include '{stranger}/other.gin'\n",
+        "other.gin, so it was changed: a run's config has every value",
+    ),
+    "include of a secret": (
+        "include '/etc/passwd'\n",
+        "includes /etc/passwd, so it was changed: a run's config has",
+    ),
 }
 IDS = {
     "id": "evil:Evil-v0",

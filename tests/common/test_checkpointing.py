@@ -292,7 +292,7 @@ def test_no_flipped_bit_costs_more_than_it_must(saved, tmp_path_factory):
         assert digest(restored.state) == digest(state_at(restored.number))
         if name.startswith("replay"):
             (sentence,) = run.reports
-            assert f"In {directory}/replay {Path(name).name} does not have the content" in sentence
+            assert f"In {directory}/replay, {Path(name).name} does not have the content" in sentence
             assert sentence.endswith("the run goes on as if nothing had happened.")
             assert contents(snapshot(directory)) == before
         else:
@@ -778,7 +778,9 @@ def test_a_disk_that_really_fills_up(small_disk, heavy):
     for number in (1, 2, 3):
         checkpointer.save(number, state(number))
     before = contents(snapshot(directory))
-    with pytest.raises(UserError, match=r"4 could not be written: No space left.*step 3 is intact"):
+    with pytest.raises(
+        UserError, match=r"4 could not be written: No space left.*step 3, which is intact"
+    ):
         checkpointer.save(4, state(4))
     assert contents(snapshot(directory)) == before
     checkpointer.close()

@@ -135,6 +135,8 @@ def test_gins_own_reader_is_as_it_was(here):
 def test_a_runs_config_includes_nothing(here):
     (here / "config.gin").write_text("include 'other.gin'\n")
     (here / "other.gin").write_text("import json\n")
-    with pytest.raises(UserError, match=r"^config\.gin includes other\.gin: a run's config has"):
+    with pytest.raises(
+        UserError, match=r"^config\.gin includes other\.gin, so it was changed: a run's config has"
+    ):
         configuration.load_run(Path("config.gin"), rule=ImportRule(allowed=()))
     configuration.load(["config.gin"])

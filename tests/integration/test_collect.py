@@ -57,6 +57,7 @@ def make_run(tmp_path):
             "command": command,
             "commits": {"dopamine_lite": commit},
             "machine": {"processor": "A processor"},
+            "threads": {"intra_op": 2},
         }
         again = [start | {"command": other} for other in resumed]
         about = {"schema": 1, "seed": seed, "environment": environment}
@@ -106,6 +107,7 @@ def test_the_rows_of_a_run(collect, make_run, capsys):
         "commit": "1234567890ab+changes.1a2b3c4d",
         "protocol": "environment CartPole-v1; max_steps_per_episode 500",
         "processor": "A processor",
+        "threads": "2",
         "hours": "0.05",
     }
     curves = rows(collect, "curves.csv")

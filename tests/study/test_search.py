@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from dopamine_lite.analysis import load_runs, select
 from dopamine_lite.callbacks.prune import ANSWER, VALUE
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.runner.directory import Progress, progress
@@ -178,6 +180,26 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path):
     with pytest.raises(UserError) as refused:
         Lab(tmp_path, spaces=SPACES[:2])
     assert "holds another search (spaces: " in str(refused.value)
+
+
+def test_a_search_prunes_real_runs_and_they_count_for_nothing(tmp_path):
+    """With a learning rate near 0 the greedy path never arrives, and every evaluation is -100."""
+    study = tmp_path / "study"
+    space = "--grid=QLearningAgent.learning_rate=choice(0.5,1e-9)"
+    longer = SMALL | {"Runner.num_iterations": 8}
+    arguments = [CLIFF, space, "--optuna", "--trials=10", "--seeds=0", *bindings(longer)]
+    _, err = finish(sweep(study, *arguments))
+    summary = re.search(r"10 suggestions: (\d+) complete, (\d+) pruned, 0 failed", err)
+    assert summary and int(summary[2]) > 0
+    runs = [progress(run) for run in (study / NAME).glob("suggestion=*/seed=0")]
+    pruned = [run for run in runs if run.stopped]
+    assert len(runs) == 10 and len(pruned) == int(summary[2])
+    for run in pruned:  # never in the first quarter, and at the first iteration that tells
+        assert run.iterations == 3 and run.stopped.startswith("Prune: ")
+        assert run.records[-1]["eval"]["average_return"] == -100.0
+    assert "QLearningAgent.learning_rate = 0.5" in (study / BEST).read_text()
+    loaded = load_runs(study)
+    assert set(select(loaded, report=lambda _: None).runs["stopped"]) == {None}
 
 
 def test_a_search_killed_and_given_again_trains_its_best(tmp_path):
