@@ -30,7 +30,6 @@ _AGENTS = {  # by the directory of their configs
     "rainbow": "Rainbow",
     "ppo": "PPO",
 }
-_PUBLISHED_AS = {"QR-DQN": "QRDQN"}  # in rl_zoo.csv
 _EARLIER_VERSIONS = {  # of environments, which published results are of
     "LunarLander-v3": "LunarLander-v2",
     "LunarLanderContinuous-v3": "LunarLanderContinuous-v2",
@@ -184,8 +183,7 @@ def _published(group: Group) -> str:
     environments = (group.environment, _EARLIER_VERSIONS.get(group.environment))
     for name in _PUBLISHED if group.agent and not group.bindings else ():
         table = load_reference(name)
-        agents = (group.agent, _PUBLISHED_AS.get(group.agent or ""))
-        found = table[table["environment"].isin(environments) & table["agent"].isin(agents)]
+        found = table[table["environment"].isin(environments) & (table["agent"] == group.agent)]
         if found.empty:
             continue
         steps = float(group.rows[0]["agent_steps"])

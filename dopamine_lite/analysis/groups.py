@@ -15,6 +15,12 @@ from dopamine_lite.configuration.names import did_you_mean
 # Settings that say where a run plays and how long, not what plays there.
 _PLACES = ("AtariEnvironment.game", "MinAtarEnvironment.game", "create_environment.id")
 _NOT_OF_A_GROUP = (SEED, LENGTH, *_PLACES)
+_CALLED = {  # by classes' names without "Agent"
+    "QRDQN": "QR-DQN",
+    "QLearning": "Q-learning",
+    "DoubleQLearning": "Double Q-learning",
+    "Reinforce": "REINFORCE",
+}
 _COLUMNS = ("config", "agent", "environment", "protocol", "commit", "processor", "agent_steps")
 _MOST_NAMED = 4  # settings in a name; a group that differs in more is named by some and a number
 
@@ -52,8 +58,9 @@ def differing_settings(runs: pd.DataFrame) -> list[str]:
 
 
 def short_agent(name: str | None) -> str:
-    """ "DQN" for "DQNAgent"."""
-    return (name or "unknown").removesuffix("Agent") or "Agent"
+    """What the field calls an agent of this class: "DQN" for "DQNAgent"."""
+    short = (name or "unknown").removesuffix("Agent") or "Agent"
+    return _CALLED.get(short, short)
 
 
 def _whole(row: Mapping[Any, Any]) -> dict[str, str]:

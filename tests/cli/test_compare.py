@@ -41,7 +41,7 @@ def test_a_table_of_two_groups(tables, cli):
     assert lines[0].startswith("final evaluation return: average_return of the evaluation phase")
     assert lines[2] == "CliffWalking-v1"
     assert lines[3].split() == ["group", "seeds", "steps", "IQM", "mean", "median", "area"]
-    assert lines[4].split()[:3] == ["QLearning", "3", "600"]
+    assert lines[4].split()[:3] == ["Q-learning", "3", "600"]
     assert lines[5].split()[:3] == ["Sarsa", "3", "600"]
     assert "Probability that a run of one group scores higher" in ran.out
     assert "the seed is the replicate, never the episode" in ran.out
@@ -65,7 +65,7 @@ def test_what_output_holds(tables, cli, tmp_path):
     assert names == pictures | texts
     found = json.loads((output / "comparison.json").read_text())
     scores = pd.read_csv(output / "scores.csv")
-    for group in ("QLearning", "Sarsa"):
+    for group in ("Q-learning", "Sarsa"):
         (mean,) = (
             row["value"]
             for row in found["final"]
@@ -77,7 +77,7 @@ def test_what_output_holds(tables, cli, tmp_path):
         last = (Path(row["run"]) / "logs" / "iterations.jsonl").read_text().splitlines()[-1]
         assert row["score"] == pytest.approx(json.loads(last)["train"]["average_return"])
     assert (output / "table.tex").read_text().count(r"\toprule") == 2
-    assert "| QLearning" in (output / "table.md").read_text()
+    assert "| Q-learning" in (output / "table.md").read_text()
     with Image.open(output / "curves.png") as image:
         assert image.width > 500
     assert cli("compare", tables, "--output", output, "--resamples", 200).status == 0  # replaced
