@@ -39,7 +39,7 @@ _BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end of results -->)", 
 _HEADINGS = {  # of sections, by what environments' names begin with; the last takes the rest
     "Classic control and Box2D": ("CartPole", "Acrobot", "MountainCar", "Pendulum", "LunarLander"),
     "MinAtar": ("MinAtar/",),
-    "Worlds of our own": ("GridWorld", "CliffWalking", "RocketLander", "MaximisationBias"),
+    "Small worlds": ("GridWorld", "CliffWalking", "RocketLander", "MaximisationBias"),
     "Atari": ("",),
 }
 _INTRODUCTION = """\

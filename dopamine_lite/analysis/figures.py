@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -31,6 +31,7 @@ _STYLES = ("-", "-.")  # a second round through the colors
 _GREY = "0.45"
 _PANEL = (5.6, 3.6)  # inches
 _MOST_COLUMNS = 3
+_LABEL_LETTERS = 44  # in a line of a row's label
 _LEGEND_LETTERS = 72  # of a line in a legend
 _LEGEND_LINE = 0.19  # inches
 _FEWEST_REFERENCE = 3  # points of published curves that a plot shows at least
@@ -91,14 +92,15 @@ def draw_intervals(table: pd.DataFrame, *, x: str = "score", title: str | None =
     """
     environments = list(dict.fromkeys(table["environment"]))
     colors = group_colors(table["group"])
-    height = 0.9 + 0.32 * table["group"].nunique()
-    size = (3 * 3.4, max(1.9, height))
+    names = {group: _wrapped(str(group)) for group in table["group"].unique()}
+    lines = sum(name.count("\n") + 1 for name in names.values())
+    size = (3 * 2.6 + _label_width(names.values()), max(1.9, 0.9 + 0.32 * lines))
     with new_figure(3 * len(environments), title, size=size, columns=3, share_y=True) as made:
         figure, panels = made
         cells = [(where, name) for where in environments for name in _STATISTICS]
         for axes, (environment, name) in zip(panels, cells, strict=True):
             rows = table[(table["environment"] == environment) & (table["statistic"] == name)]
-            labels = [f"{row.group} ({row.seeds} seeds)" for row in rows.itertuples()]
+            labels = [f"{names[row.group]} ({row.seeds} seeds)" for row in rows.itertuples()]
             _draw_rows(axes, rows, labels, [colors[group][0] for group in rows["group"]])
             axes.set_title(_STATISTICS[name], fontsize="medium")
             axes.set_xlabel(x)
@@ -115,13 +117,17 @@ def draw_improvement(table: pd.DataFrame, *, title: str | None = None) -> Figure
       table: of `comparison.improvement`.
       title: above the plot; None: none.
     """
-    size = (7.2, max(2.0, 1.2 + 0.34 * len(table)))
+    labels = [_pair(str(row.group), str(row.over)) for row in table.itertuples()]
+    lines = sum(label.count("\n") + 1 for label in labels)
+    size = (
+        5.4 + _label_width(labels),
+        max(2.0, 1.2 + 0.34 * len(table) + 0.15 * (lines - len(table))),
+    )
     with new_figure(1, title, size=size) as (figure, (axes,)):
-        labels = [f"{row.group} > {row.over}" for row in table.itertuples()]
         _draw_rows(axes, table, labels, [COLORS[0]] * len(table))
         axes.axvline(0.5, color=_GREY, linestyle="--", linewidth=1)
         axes.set_xlim(-0.02, 1.02)
-        axes.set_xlabel("P(a run of the first scores higher than one of the second)")
+        axes.set_xlabel("P(a run of the first group scores higher)")
         even = Line2D([], [], color=_GREY, linestyle="--", label="0.5: neither is better")
         figure.legend(handles=[*_interval_legend(table), even], **_BELOW)
     return figure
@@ -320,6 +326,22 @@ def _draw_references(
     axes.set_xlim(0, 1.03 * end)
 
 
+def _wrapped(label: str) -> str:
+    """A row's label in lines that leave room for the row."""
+    return "\n".join(textwrap.wrap(label, _LABEL_LETTERS, break_on_hyphens=False)) or label
+
+
+def _pair(group: str, over: str) -> str:
+    """What a row compares; groups with long names on lines of their own."""
+    together = f"{group} > {over}"
+    return together if len(together) <= _LABEL_LETTERS else f"{_wrapped(group)}\n> {_wrapped(over)}"
+
+
+def _label_width(labels: Iterable[str]) -> float:
+    """Inches that the longest line takes."""
+    return 0.085 * max((len(line) for label in labels for line in label.split("\n")), default=0)
+
+
 def _draw_rows(
     axes: Axes, rows: pd.DataFrame, labels: Sequence[str], colors: Sequence[str]
 ) -> None:
@@ -331,7 +353,8 @@ def _draw_rows(
             bar: dict[str, Any] = {"linewidth": 5, "alpha": 0.35, "solid_capstyle": "butt"}
             axes.plot([low, high], [place, place], color=color, **bar)
         face = color if has_interval else "white"
-        axes.plot(value, place, "o", color=color, markerfacecolor=face, markersize=6)
+        dot: dict[str, Any] = {"markerfacecolor": face, "markersize": 6, "clip_on": False}
+        axes.plot(value, place, "o", color=color, **dot)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.grid(alpha=0.25, axis="x")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -53,8 +53,12 @@ def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
 
 
 def differing_settings(runs: pd.DataFrame) -> list[str]:
-    """The settings that differ among `runs`, apart from seed, length and environment; sorted."""
-    return _differing([_whole(row) for row in runs.to_dict("records")])
+    """What differs among `runs`, apart from seed, length and environment.
+
+    First agent and config, then settings, sorted.
+    """
+    differing = _differing([_whole(row) for row in runs.to_dict("records")])
+    return sorted(differing, key=lambda name: (name not in ("agent", "config"), name))
 
 
 def short_agent(name: str | None) -> str:
@@ -115,21 +119,35 @@ def _names(keys: list[dict[str, str]]) -> list[str]:
         names = [" ".join(key[part] for part in parts) for key in keys]
         if all(names) and len(set(names)) == len(keys):
             return names
-    bases = [key["config"] or key["agent"] for key in keys]
-    names = []
-    for key, base in zip(keys, bases, strict=True):
-        others = [other for other, theirs in zip(keys, bases, strict=True) if theirs == base]
-        names.append(f"{base} {_distinction(key, others)}".strip())
-    return names if len(set(names)) == len(names) else _numbered(names)
+    bases = _bases(keys)
+    for as_text in (_rounded, _unquoted):
+        names = []
+        for key, base in zip(keys, bases, strict=True):
+            others = [other for other, theirs in zip(keys, bases, strict=True) if theirs == base]
+            names.append(f"{base} {_distinction(key, others, as_text)}".strip())
+        if len(set(names)) == len(names):
+            return names
+    return _numbered(names)
 
 
-def _distinction(key: dict[str, str], others: list[dict[str, str]]) -> str:
+def _bases(keys: list[dict[str, str]]) -> list[str]:
+    """What each name begins with: the agent if each of them has one config, else the config."""
+    pairs = {(key["agent"], key["config"]) for key in keys}
+    agents = {agent for agent, _ in pairs}
+    if len(agents) == len(pairs):
+        return [key["agent"] for key in keys]
+    return [key["config"] or key["agent"] for key in keys]
+
+
+def _distinction(
+    key: dict[str, str], others: list[dict[str, str]], as_text: Callable[[str], str]
+) -> str:
     """What differs between `key` and the `others`, in a few words; nothing where it is alone."""
     differing = _differing(others)
     kept = differing
     if len(differing) > _MOST_NAMED:
         kept = _enough(differing, others)
-    words = [f"{_short(name, differing)}={_unquoted(key.get(name, 'none'))}" for name in kept]
+    words = [f"{_short(name, differing)}={as_text(key.get(name, 'none'))}" for name in kept]
     left_out = len(differing) - len(kept)
     more = f"(and {left_out} more setting{'s' * (left_out > 1)})"
     return " ".join([*words, more] if left_out else words)
@@ -164,6 +182,14 @@ def _short(name: str, among: Sequence[str]) -> str:
 def _unquoted(value: str) -> str:
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     return value[1:-1] if quoted else value.lstrip("@")
+
+
+def _rounded(value: str) -> str:
+    """The same, a number with a point in four digits."""
+    try:
+        return f"{float(value):.4g}" if "." in value else _unquoted(value)
+    except ValueError:
+        return _unquoted(value)
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -229,7 +229,7 @@ def _no_run(path: Path) -> str:
 
 
 def _report_missing_trials(path: Path, report: Callable[[str], None]) -> None:
-    """Says how many trials of a study in `path` have not begun, which no run can tell."""
+    """Says how many trials of a study in `path` have no run yet, which no run can tell."""
     known = study.read(path) if path.is_dir() else None
     if known is None:
         return
@@ -237,7 +237,7 @@ def _report_missing_trials(path: Path, report: Callable[[str], None]) -> None:
     missing = [name for name in names if not is_run(path / name)]
     if missing:
         report(
-            f"{len(missing):,} of {len(names):,} trials of the study in {path} have not begun, such as "
+            f"{len(missing):,} of {len(names):,} trials of the study in {path} have no run yet, such as "
             f"{missing[0]}: the same `sweep` command runs them."
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "metric",
         "average_return",
-        "the number to compare, of those that iterations log",
+        "the number to compare, of those that iterations log, such as info_success or train/loss",
         flag_values=flag_values,
     )
     run_directory.define_count(
@@ -135,6 +136,7 @@ def _compared(flag_values: flags.FlagValues, paths: list[Path]) -> Comparison:
 
     references = [published.load_reference(name) for name in flag_values.reference]
     bounds = _bounds(flag_values.normalize)
+    score, metric = _measure(flag_values.score, flag_values.metric)
     loaded = runs.load_runs(paths, episodes=False)
     guarded_matplotlib()
     from dopamine_lite.analysis import summary
@@ -144,8 +146,8 @@ def _compared(flag_values: flags.FlagValues, paths: list[Path]) -> Comparison:
         by=flag_values.by,
         environments=flag_values.environment,
         references=references,
-        score=flag_values.score,
-        metric=flag_values.metric,
+        score=score,
+        metric=metric,
         last=flag_values["last"].value,
         x=flag_values.x,
         statistic=flag_values.curve,
@@ -154,6 +156,18 @@ def _compared(flag_values: flags.FlagValues, paths: list[Path]) -> Comparison:
         resamples=flag_values.resamples,
         seed=flag_values.seed,
     )
+
+
+def _measure(score: str | None, metric: str) -> tuple[str | None, str]:
+    """The phase and the name of what is compared; the metric may name both, as "train/loss" does."""
+    found = re.fullmatch(r"(eval|train)[/_](.+)", metric)
+    if found is None:
+        return score, metric
+    if score not in (None, found[1]):
+        raise UserError(
+            f"--metric {metric} is of the phase {found[1]}, but --score says {score}: leave one out."
+        )
+    return found[1], found[2]
 
 
 def _bounds(name: str | None) -> pd.DataFrame | None:

@@ -394,6 +394,7 @@ def _tell(flag_values: flags.FlagValues, directory: Path, conductor: Conductor) 
         return _FAILED
     print(f"The results are in {directory}. Next:")
     print(f"  dopamine-lite compare {shlex.quote(str(directory))}")
+    print(f"  dopamine-lite report {shlex.quote(str(directory))} --output site")
     print(f"  tensorboard --logdir {shlex.quote(str(directory))}")
     return 0
 

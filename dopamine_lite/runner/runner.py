@@ -579,7 +579,8 @@ class Runner:
             return []
         return [
             f"tensorflow_threads.intra_op is {asked}, but TensorFlow began with {present} in this "
-            f"process and cannot change it: to get the results of {asked}, start another process."
+            f"process and cannot change it: to get the results of {asked}, start "
+            "another process, or bind the same number in all experiments of this one."
         ]
 
     def _nothing_learned(self) -> list[str]:

@@ -86,15 +86,20 @@ def test_what_is_not_finished_is_left_out_and_what_stopped_well_is_not(make_run,
         ([{"config": "dqn/a.gin"}, {"config": "dqn/b.gin"}], ["dqn/a.gin", "dqn/b.gin"]),
         (
             [{"DQNAgent__learning_rate": 0.1}, {"DQNAgent__learning_rate": 0.01}],
-            ["dqn/cartpole.gin learning_rate=0.1", "dqn/cartpole.gin learning_rate=0.01"],
+            ["DQN learning_rate=0.1", "DQN learning_rate=0.01"],
+        ),
+        ([{"A__rate": 0.123456}, {"A__rate": 0.2}], ["DQN rate=0.1235", "DQN rate=0.2"]),
+        (
+            [{"A__rate": 0.123456}, {"A__rate": 0.123457}],
+            ["DQN rate=0.123456", "DQN rate=0.123457"],
         ),
         (
             [{"A__size": 1, "B__size": 1}, {"A__size": 2, "B__size": 2}],
-            ["dqn/cartpole.gin A.size=1 B.size=1", "dqn/cartpole.gin A.size=2 B.size=2"],
+            ["DQN A.size=1 B.size=1", "DQN A.size=2 B.size=2"],
         ),
         (
             [{f"A__p{i}": 1 for i in range(9)}, {f"A__p{i}": 2 for i in range(9)}],
-            [f"dqn/cartpole.gin p0={i} (and 8 more settings)" for i in (1, 2)],
+            [f"DQN p0={i} (and 8 more settings)" for i in (1, 2)],
         ),
         ([{}, {"Runner__num_iterations": 2, "Runner__seed": 7}], ["DQN", "DQN"]),
     ],
@@ -465,3 +470,23 @@ def test_names_of_others_are_written_out_and_are_no_mathematics(make_run, tmp_pa
     assert not any("\x1b" in group for group in found.scores["group"])
     for _, figure in summary.comparison_figures(found):
         figure.savefig(tmp_path / "picture.svg")
+
+
+@pytest.mark.parametrize("length", [5, 60, 200])
+def test_names_of_any_length_are_whole_and_leave_room_for_the_rows(length):
+    groups = [f"{'a setting=0.1 ' * (length // 14)}{letter}" for letter in "xyz"]
+    numbers = {"value": 0.5, "low": 0.2, "high": 1.0, "environments": 1}
+    pairs = pd.DataFrame([{"group": a, "over": b} | numbers for a in groups for b in groups])
+    rows = [
+        {"environment": "X-v0", "group": group, "statistic": statistic, "seeds": 3} | numbers
+        for group in groups
+        for statistic in ("iqm", "mean", "median")
+    ]
+    for figure in (analysis.draw_improvement(pairs), analysis.draw_intervals(pd.DataFrame(rows))):
+        figure.draw_without_rendering()
+        whole = figure.bbox
+        for axes in figure.axes:
+            assert axes.bbox.width > figure.dpi * 1.2
+            texts = [*axes.get_yticklabels(), axes.xaxis.label, axes.title]
+            for box in (text.get_window_extent() for text in texts if text.get_text()):
+                assert box.x0 >= whole.x0 - 1 and box.x1 <= whole.x1 + 1

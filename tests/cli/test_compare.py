@@ -109,6 +109,18 @@ def test_protocols_that_differ_are_refused_unless_they_are_named(runs, cli):
     assert "cannot be compared directly" in named.out
 
 
+def test_a_metric_may_name_its_phase(tables, cli):
+    plain = cli("compare", tables, "--metric", "average_length", "--score", "train")
+    assert plain.status == 0
+    for metric in ("train/average_length", "train_average_length"):
+        assert cli("compare", tables, "--metric", metric).out == plain.out
+    refused = cli("compare", tables, "--metric", "eval/average_length", "--score", "train")
+    assert refused.status == 2
+    assert (
+        "--metric eval/average_length is of the phase eval, but --score says train" in refused.err
+    )
+
+
 def test_no_score_of_evaluate(runs, cli):
     refused = cli("compare", runs["dqn"], "--score", "evaluations")
     assert refused.status == 2 and "has no evaluation of its last checkpoint" in refused.err

@@ -47,7 +47,7 @@ def test_what_the_page_says_of_runs_is_said_at_the_terminal(runs, cli, site, tmp
     shutil.copytree(runs["dqn"], directory / "dqn" / "seed=0")
     shutil.copytree(runs["random"], directory / "random")
     ran = cli("report", directory, "--output", site)
-    missing = f"1 of 2 trials of the study in {directory} have not begun, such as dqn/seed=1: "
+    missing = f"1 of 2 trials of the study in {directory} have no run yet, such as dqn/seed=1: "
     assert ran.status == 0 and missing in ran.out and missing in html.unescape(page(site))
     assert "Protocols in CartPole-v1 differ, so their results cannot be compared" in ran.out
     assert missing in cli("compare", directory, "--across_protocols").err
