@@ -273,7 +273,7 @@ def save_on_full_disk(directory: Path, disk: Disk) -> int:
     if 4 in checkpointer.numbers():  # refused after the rename
         saved = 4
     else:
-        assert "could not be written" in sentence and "step 3 is intact" in sentence
+        assert "could not be written" in sentence and "step 3, which is intact" in sentence
         assert times(directory) == before
         saved = 3
     checkpointer.save(saved + 1, state_at(saved + 1))
