@@ -39,7 +39,7 @@ def _games(parameter: str, games: tuple[str, ...]) -> str:
     return f"--grid={parameter}=[{','.join(repr(game) for game in games)}]"
 
 
-_SIGNALLED = 128  # exit statuses above it are those of a command that a signal ended
+_CARRIED_OUT = (0, 1)  # exit statuses of `sweep`; 1: a trial failed
 
 SUITES: dict[str, list[str]] = {  # by name: the flags of `sweep`
     "classic": [
@@ -94,13 +94,13 @@ def main(arguments: list[str]) -> int:
         flag for flag in _flags(name) if not (flag.startswith("--seeds") and "--seeds" in given)
     ]
     status = _command("sweep", "--base_dir", str(base_dir), *usual, *further)
-    if "--print_slurm" in given or not base_dir.is_dir() or status > _SIGNALLED:
+    if "--print_slurm" in given or not base_dir.is_dir() or status not in _CARRIED_OUT:
         return status
     finished = [run for run in find_runs(base_dir) if progress(run).finished]
     for run in finished:
         if not collect.is_evaluated(run):
             ended = _command("evaluate", "--base_dir", str(run), f"--episodes={collect.EPISODES}")
-            if ended > _SIGNALLED:
+            if ended:
                 return ended
     collect.main([run for run in finished if collect.is_evaluated(run)])
     tables.main()
