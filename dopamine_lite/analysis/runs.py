@@ -21,6 +21,7 @@ from dopamine_lite.common.printable import printable
 from dopamine_lite.common.strict_json import expect
 from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 from dopamine_lite.study import study
+from dopamine_lite.study.search import JOURNAL
 
 SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
@@ -229,8 +230,16 @@ def _no_run(path: Path) -> str:
 
 
 def _report_missing_trials(path: Path, report: Callable[[str], None]) -> None:
-    """Says how many trials of a study in `path` have no run yet, which no run can tell."""
-    known = study.read(path) if path.is_dir() else None
+    """Says how many trials of a study in `path` have no run yet, which no run can tell.
+
+    A search never runs all the trials that it has recorded: it prunes. A damaged record is told, and the
+    runs are read all the same.
+    """
+    try:
+        known = study.read(path) if path.is_dir() and not (path / JOURNAL).exists() else None
+    except UserError as error:
+        report(str(error))
+        return
     if known is None:
         return
     names = [entry["name"] for entry in known["trials"]]

@@ -90,7 +90,8 @@ def examine(
             )
         answers = json.loads(answered.read_text())
     if "refused" in answers:
-        of = f"{answers['variant']}: " if len(variants) > 1 else ""
+        several = len({variant.name for variant in variants}) > 1
+        of = f"{answers['variant']}: " if several else ""
         raise UserError(of + answers["refused"])
     return [
         Examined(

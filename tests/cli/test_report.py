@@ -50,7 +50,14 @@ def test_what_the_page_says_of_runs_is_said_at_the_terminal(runs, cli, site, tmp
     missing = f"1 of 2 trials of the study in {directory} have no run yet, such as dqn/seed=1: "
     assert ran.status == 0 and missing in ran.out and missing in html.unescape(page(site))
     assert "Protocols in CartPole-v1 differ, so their results cannot be compared" in ran.out
-    assert missing in cli("compare", directory, "--across_protocols").err
+    compare = ("compare", directory, "--across_protocols")
+    assert missing in cli(*compare).err
+    (directory / "search.journal").touch()  # a search runs what it does not prune
+    assert cli(*compare).err == ""
+    (directory / "search.journal").unlink()
+    (directory / study.FILE).write_text("{")
+    damaged = cli(*compare)
+    assert damaged.status == 0 and "study.json is damaged" in damaged.err
 
 
 def test_flags_may_come_first_and_groups_may_be_chosen(runs, cli, site):
