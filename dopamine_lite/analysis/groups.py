@@ -10,7 +10,7 @@ import pandas as pd
 from dopamine_lite.analysis.runs import LENGTH, SEED
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
-from dopamine_lite.configuration.names import did_you_mean
+from dopamine_lite.configuration.names import did_you_mean, shortened
 
 # Settings that say where a run plays and how long, not what plays there.
 _PLACES = ("AtariEnvironment.game", "MinAtarEnvironment.game", "create_environment.id")
@@ -185,11 +185,11 @@ def _unquoted(value: str) -> str:
 
 
 def _rounded(value: str) -> str:
-    """The same, a number with a point in four digits."""
+    """The same, a number with a point in four digits and the middle of a long text left out."""
     try:
-        return f"{float(value):.4g}" if "." in value else _unquoted(value)
+        return f"{float(value):.4g}" if "." in value else shortened(_unquoted(value))
     except ValueError:
-        return _unquoted(value)
+        return shortened(_unquoted(value))
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -94,6 +94,10 @@ def test_what_is_not_finished_is_left_out_and_what_stopped_well_is_not(make_run,
             ["DQN rate=0.123456", "DQN rate=0.123457"],
         ),
         (
+            [{"A__text": "x" * 20_000}, {"A__text": "y"}],
+            [f"DQN text={'x' * 40} ... {'x' * 20}", "DQN text=y"],
+        ),
+        (
             [{"A__size": 1, "B__size": 1}, {"A__size": 2, "B__size": 2}],
             ["DQN A.size=1 B.size=1", "DQN A.size=2 B.size=2"],
         ),
