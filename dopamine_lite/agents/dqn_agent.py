@@ -5,49 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gin
 import tensorflow as tf
 
-from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import td
 from dopamine_lite.networks.heads import Head, QHead
-from dopamine_lite.networks.optimizers import Adam, Optimizer
-from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 _LOSSES = {"huber": td.huber, "squared": td.squared}
 
 
-@gin.configurable
+@configurable
 class DQNAgent(ValueAgent):
     """DQN (Mnih et al. 2015): regresses Q(s, a) on R + gamma^n max_a' Q_target(s', a').
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      torso: the network's body, such as `@NatureCNN` or `@MLP`.
       head: the network's output layers, `@QHead`, whose own parameters make it dueling or noisy.
-      replay: the replay buffer.
-      exploration: the strategy that chooses actions by their values.
-      optimizer: the optimizer that takes the gradient steps.
-      gamma: discount per agent step.
-      update_horizon: n, the number of rewards that are summed before bootstrapping.
-      min_replay_history: agent steps before the first update.
-      update_period: agent steps between updates.
-      updates_per_period: gradient steps taken every `update_period` agent steps.
-      target_update_period: agent steps between copies of the online network to the target network.
-      batch_size: transitions in a gradient step.
       double: use double Q-learning, in which the online network chooses the next action and the target
         network gives its value (van Hasselt et al. 2016, eq. 4).
       loss: the loss of the TD error, "huber" (with delta 1) or "squared".
       munchausen: `@Munchausen` for M-DQN (Vieillard et al. 2020, eq. 2), which needs
         `update_horizon = 1` and `double = False`; None: plain DQN.
-      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 
     _head_kind = QHead
@@ -57,48 +41,19 @@ class DQNAgent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        torso: Callable[[Seeds], Torso] = NatureCNN,
         head: Callable[[Seeds, int], Head] = QHead,
-        replay: Callable[..., CircularReplay] = CircularReplay,
-        exploration: Callable[..., Exploration] = EpsilonGreedy,
-        optimizer: Callable[[], Optimizer] = Adam,
-        gamma: float = 0.99,
-        update_horizon: int = 1,
-        min_replay_history: int = 20_000,
-        update_period: int = 4,
-        updates_per_period: int = 1,
-        target_update_period: int = 8_000,
-        batch_size: int = 32,
-        double: bool = False,
         loss: str = "huber",
         munchausen: Callable[[], Munchausen] | None = None,
-        max_gradient_norm: float | None = None,
+        **settings: Any,
     ):
         if loss not in _LOSSES:
             raise UserError(f"DQNAgent.loss is {loss!r}: choose one of {', '.join(_LOSSES)}.")
         self._munchausen = munchausen() if munchausen else None
-        if self._munchausen:
-            self._munchausen.check("DQNAgent", update_horizon, double)
         self._loss_name = loss
         self._error_loss = _LOSSES[loss]
-        super().__init__(
-            spec,
-            seeds,
-            torso=torso,
-            head=head,
-            replay=replay,
-            exploration=exploration,
-            optimizer=optimizer,
-            gamma=gamma,
-            update_horizon=update_horizon,
-            min_replay_history=min_replay_history,
-            update_period=update_period,
-            updates_per_period=updates_per_period,
-            target_update_period=target_update_period,
-            batch_size=batch_size,
-            double=double,
-            max_gradient_norm=max_gradient_norm,
-        )
+        super().__init__(spec, seeds, head=head, **settings)
+        if self._munchausen:
+            self._munchausen.check("DQNAgent", self._update_horizon, self._double)
 
     def _loss(self, batch: Batch) -> Loss:
         seeds = batch.seeds

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gin
 import tensorflow as tf
 
-from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
 from dopamine_lite.common.checks import check_not_negative, check_whole
+from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import quantile
 from dopamine_lite.networks.heads import Head, ImplicitQuantileHead
 from dopamine_lite.networks.layers import normal, uniform
-from dopamine_lite.networks.optimizers import Adam, Optimizer
-from dopamine_lite.networks.torsos import NatureCNN, Torso
 from dopamine_lite.networks.twins import agree, telling_parameters
 
 
-@gin.configurable
+@configurable
 class IQNAgent(ValueAgent):
     """IQN (Dabney et al. 2018b, algorithm 1): regresses Z_tau(s, a) on R + gamma^n Z_tau'(s', a*).
 
@@ -34,19 +30,8 @@ class IQNAgent(ValueAgent):
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      torso: the network's body, such as `@NatureCNN` or `@MLP`.
       head: the network's output layers, `@ImplicitQuantileHead`, whose own parameters set, among
         others, how many fractions are drawn for acting.
-      replay: the replay buffer.
-      exploration: the strategy that chooses actions by their values.
-      optimizer: the optimizer that takes the gradient steps.
-      gamma: discount per agent step.
-      update_horizon: n, the number of rewards that are summed before bootstrapping.
-      min_replay_history: agent steps before the first update.
-      update_period: agent steps between updates.
-      updates_per_period: gradient steps taken every `update_period` agent steps.
-      target_update_period: agent steps between copies of the online network to the target network.
-      batch_size: transitions in a gradient step.
       double: use double Q-learning, in which the online network chooses the next action and the target
         network gives the distribution of its return.
       kappa: the error, in units of return, at which Huber's loss becomes linear; 0: plain quantile loss.
@@ -55,7 +40,6 @@ class IQNAgent(ValueAgent):
       num_quantile_samples: K, the number of fractions drawn to choose the next action a*.
       munchausen: `@Munchausen` for M-IQN (Vieillard et al. 2020), which needs `update_horizon = 1` and
         `double = False`; None: plain IQN.
-      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 
     _head_kind = ImplicitQuantileHead
@@ -65,29 +49,15 @@ class IQNAgent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        torso: Callable[[Seeds], Torso] = NatureCNN,
         head: Callable[[Seeds, int], Head] = ImplicitQuantileHead,
-        replay: Callable[..., CircularReplay] = CircularReplay,
-        exploration: Callable[..., Exploration] = EpsilonGreedy,
-        optimizer: Callable[[], Optimizer] = Adam,
-        gamma: float = 0.99,
-        update_horizon: int = 1,
-        min_replay_history: int = 20_000,
-        update_period: int = 4,
-        updates_per_period: int = 1,
-        target_update_period: int = 8_000,
-        batch_size: int = 32,
-        double: bool = False,
         kappa: float = 1.0,
         num_tau_samples: int = 64,
         num_tau_prime_samples: int = 64,
         num_quantile_samples: int = 32,
         munchausen: Callable[[], Munchausen] | None = None,
-        max_gradient_norm: float | None = None,
+        **settings: Any,
     ):
         self._munchausen = munchausen() if munchausen else None
-        if self._munchausen:
-            self._munchausen.check("IQNAgent", update_horizon, double)
         check_whole(
             "IQNAgent",
             num_tau_samples=num_tau_samples,
@@ -97,24 +67,9 @@ class IQNAgent(ValueAgent):
         check_not_negative("IQNAgent", kappa=kappa)
         self._kappa = kappa
         self._samples = (num_tau_samples, num_tau_prime_samples, num_quantile_samples)
-        super().__init__(
-            spec,
-            seeds,
-            torso=torso,
-            head=head,
-            replay=replay,
-            exploration=exploration,
-            optimizer=optimizer,
-            gamma=gamma,
-            update_horizon=update_horizon,
-            min_replay_history=min_replay_history,
-            update_period=update_period,
-            updates_per_period=updates_per_period,
-            target_update_period=target_update_period,
-            batch_size=batch_size,
-            double=double,
-            max_gradient_norm=max_gradient_norm,
-        )
+        super().__init__(spec, seeds, head=head, **settings)
+        if self._munchausen:
+            self._munchausen.check("IQNAgent", self._update_horizon, self._double)
         self._check_head()
 
     def _check_head(self) -> None:

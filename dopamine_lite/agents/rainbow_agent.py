@@ -6,25 +6,21 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import gin
 import tensorflow as tf
 
-from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
 from dopamine_lite.common.checks import check_flag, check_not_negative, check_number, check_whole
+from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.losses import categorical, td
-from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.heads import CategoricalHead, QHead
 from dopamine_lite.networks.layers import MOST_UNITS
-from dopamine_lite.networks.optimizers import Adam, Optimizer
-from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 
-@gin.configurable
+@configurable(without=["head"])
 class RainbowAgent(ValueAgent):
     """Rainbow (Hessel et al. 2018): six extensions of DQN in one agent, each with a switch.
 
@@ -37,17 +33,8 @@ class RainbowAgent(ValueAgent):
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      torso: the network's body, such as `@NatureCNN` or `@MLP`.
       replay: the replay buffer.
-      exploration: the strategy that chooses actions by their values.
-      optimizer: the optimizer that takes the gradient steps.
-      gamma: discount per agent step.
       update_horizon: n, the number of rewards that are summed before bootstrapping.
-      min_replay_history: agent steps before the first update.
-      update_period: agent steps between updates.
-      updates_per_period: gradient steps taken every `update_period` agent steps.
-      target_update_period: agent steps between copies of the online network to the target network.
-      batch_size: transitions in a gradient step.
       double: use double Q-learning, in which the online network chooses the next action and the target
         network evaluates it (van Hasselt et al. 2016).
       dueling: the head has separate streams for the state value and the advantages (Wang et al. 2016).
@@ -62,9 +49,6 @@ class RainbowAgent(ValueAgent):
       sigma0: initial noise; the sigma of a noisy layer begins as sigma0 / sqrt(its number of inputs).
       initializer: initializer of the head's layers if they are not noisy; "glorot_uniform",
         "dopamine_uniform", "torch_uniform" or "orthogonal".
-      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
-      augmentation: augmentation of the images that an update learns from, such as `@RandomShift`;
-        None: no augmentation.
     """
 
     def __init__(
@@ -72,17 +56,8 @@ class RainbowAgent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        torso: Callable[[Seeds], Torso] = NatureCNN,
         replay: Callable[..., CircularReplay] = PrioritizedReplay,
-        exploration: Callable[..., Exploration] = EpsilonGreedy,
-        optimizer: Callable[[], Optimizer] = Adam,
-        gamma: float = 0.99,
         update_horizon: int = 3,
-        min_replay_history: int = 20_000,
-        update_period: int = 4,
-        updates_per_period: int = 1,
-        target_update_period: int = 8_000,
-        batch_size: int = 32,
         double: bool = True,
         dueling: bool = True,
         noisy: bool = True,
@@ -93,8 +68,7 @@ class RainbowAgent(ValueAgent):
         vmax: float = 10.0,
         sigma0: float = 0.5,
         initializer: str = "dopamine_uniform",
-        max_gradient_norm: float | None = None,
-        augmentation: Callable[[], Augmentation] | None = None,
+        **settings: Any,
     ):
         check_flag("RainbowAgent", dueling=dueling, noisy=noisy, categorical=categorical)
         check_whole("RainbowAgent", least=0, most=MOST_UNITS, hidden_units=hidden_units)
@@ -116,21 +90,11 @@ class RainbowAgent(ValueAgent):
         super().__init__(
             spec,
             seeds,
-            torso=torso,
             head=head,
             replay=replay,
-            exploration=exploration,
-            optimizer=optimizer,
-            gamma=gamma,
             update_horizon=update_horizon,
-            min_replay_history=min_replay_history,
-            update_period=update_period,
-            updates_per_period=updates_per_period,
-            target_update_period=target_update_period,
-            batch_size=batch_size,
             double=double,
-            max_gradient_norm=max_gradient_norm,
-            augmentation=augmentation,
+            **settings,
         )
 
     def _loss(self, batch: Batch) -> Loss:

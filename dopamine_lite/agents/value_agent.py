@@ -18,7 +18,7 @@ from dopamine_lite.agents.agent import (
     Transitions,
     discrete_actions,
 )
-from dopamine_lite.agents.exploration import Exploration
+from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
@@ -31,8 +31,8 @@ from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.export import keras_model, save_savedmodel
 from dopamine_lite.networks.heads import Head, QHead
 from dopamine_lite.networks.network import Network, require_equal
-from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
-from dopamine_lite.networks.torsos import Torso
+from dopamine_lite.networks.optimizers import Adam, Optimizer, clipped_by_norm
+from dopamine_lite.networks.torsos import NatureCNN, Torso
 
 _ILLEGAL = -1e9  # finite: times a discount of zero it is zero
 _RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
@@ -79,8 +79,27 @@ class ValueAgent(Agent):
     """Learns action values from replayed transitions. A subclass gives the loss and the head.
 
     All periods are in agent steps, over all streams together. Nothing is learned during the first
-    `min_replay_history` of them. The rest of the arguments are described where they are configured,
-    in the agents.
+    `min_replay_history` of them.
+
+    Args:
+      spec: the environment's specification.
+      seeds: the agent's node in the tree of seeds.
+      torso: the network's body, such as `@NatureCNN` or `@MLP`.
+      head: the network's output layers.
+      replay: the replay buffer.
+      exploration: the strategy that chooses actions by their values.
+      optimizer: the optimizer that takes the gradient steps.
+      gamma: discount per agent step.
+      update_horizon: n, the number of rewards that are summed before bootstrapping.
+      min_replay_history: agent steps before the first update.
+      update_period: agent steps between updates.
+      updates_per_period: gradient steps taken every `update_period` agent steps.
+      target_update_period: agent steps between copies of the online network to the target network.
+      batch_size: transitions in a gradient step.
+      double: let the online network choose the next action and the target network value it.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
+      augmentation: augmentation of the images that an update learns from, such as `@RandomShift`;
+        None: no augmentation.
     """
 
     _head_kind: type[Any] = object  # what `_loss` can read
@@ -90,20 +109,20 @@ class ValueAgent(Agent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        torso: Callable[[Seeds], Torso],
+        torso: Callable[[Seeds], Torso] = NatureCNN,
         head: Callable[[Seeds, int], Head],
-        replay: Callable[..., CircularReplay],
-        exploration: Callable[..., Exploration],
-        optimizer: Callable[[], Optimizer],
-        gamma: float,
-        update_horizon: int,
-        min_replay_history: int,
-        update_period: int,
-        updates_per_period: int,
-        target_update_period: int,
-        batch_size: int,
-        double: bool,
-        max_gradient_norm: float | None,
+        replay: Callable[..., CircularReplay] = CircularReplay,
+        exploration: Callable[..., Exploration] = EpsilonGreedy,
+        optimizer: Callable[[], Optimizer] = Adam,
+        gamma: float = 0.99,
+        update_horizon: int = 1,
+        min_replay_history: int = 20_000,
+        update_period: int = 4,
+        updates_per_period: int = 1,
+        target_update_period: int = 8_000,
+        batch_size: int = 32,
+        double: bool = False,
+        max_gradient_norm: float | None = None,
         augmentation: Callable[[], Augmentation] | None = None,
     ):
         name = type(self).__name__
