@@ -25,6 +25,7 @@ from dopamine_lite.configuration import all_configs, packaged_configs
 from tests.integration.shrink import shrunk
 from tests.processes import start
 
+_DOORS = "'tests.agents.test_action_masks:Doors-v0'"  # its observations come with masks
 _OF_A_RUN = ("logs", "train_seconds")  # in a checkpoint: they differ between equal runs
 _VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what no packaged experiment does
     "munchausen": (
@@ -57,6 +58,29 @@ _VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what no packaged experi
         "rainbow/cartpole.gin",
         ("RainbowAgent.categorical = False", "RainbowAgent.noisy = False"),
     ),
+    "uneven": (
+        "dqn/cartpole.gin",
+        (
+            "DQNAgent.update_period = 3",
+            "DQNAgent.target_update_period = 7",
+            "DQNAgent.update_horizon = 3",
+            "Runner.num_envs = 2",
+            "Runner.checkpoint_every_steps = 37",
+            "Runner.log_every_steps = 5",
+        ),
+    ),
+    "uneven ppo": (
+        "ppo/cartpole.gin",
+        (
+            "PPOAgent.rollout_length = 7",
+            "PPOAgent.num_minibatches = 2",
+            "Runner.num_envs = 2",
+            "Runner.checkpoint_every_steps = 37",
+            "Runner.log_every_steps = 5",
+        ),
+    ),
+    "4 streams, table": ("classics/q_learning_grid_world.gin", ("Runner.num_envs = 4",)),
+    "one stream, reinforce": ("classics/reinforce_lunar_lander.gin", ("Runner.num_envs = 1",)),
     "kl": ("ppo/cartpole.gin", ("PPOAgent.surrogate = 'kl'",)),
     "normalised": (
         "ppo/cartpole.gin",
@@ -69,7 +93,11 @@ def cases() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Config and bindings by name."""
     names = sorted(path.relative_to(packaged_configs()).as_posix() for path in all_configs())
     plain = {name: (name, ()) for name in names if not name.startswith(("atari/", "minatar/"))}
-    return plain | _VARIANTS
+    masked = {
+        f"masks, {agent}": (f"{agent}/cartpole.gin", (f"create_environment.id = {_DOORS}",))
+        for agent in ("dqn", "c51", "qr_dqn", "iqn", "rainbow", "ppo")
+    }
+    return plain | _VARIANTS | masked
 
 
 def fingerprint(run: Path) -> dict[str, Any]:
