@@ -23,10 +23,10 @@ from rich.table import Table
 
 from dopamine_lite import configuration
 from dopamine_lite.cli import train
-from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.metrics.logbook import read_iterations
 from dopamine_lite.configuration.sources import Sources
+from dopamine_lite.reporting import provenance
+from dopamine_lite.reporting.logbook import read_iterations
 
 HERE = Path(__file__).parent
 EPISODES = 100

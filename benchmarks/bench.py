@@ -136,8 +136,8 @@ def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]
     # ruff: isort: split
     import tensorflow as tf
 
-    from dopamine_lite.common.replay.circular_replay import CircularReplay
     from dopamine_lite.common.types import Transitions
+    from dopamine_lite.replay.circular_replay import CircularReplay
 
     configuration.load([config], ["Runner.num_envs = 8"])
     with tempfile.TemporaryDirectory() as directory:
@@ -218,9 +218,9 @@ def pong_frames(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def replay(frames: int) -> None:
     """Fills a replay, saves it whole and after another 50,000 frames; prints sizes and seconds."""
-    from dopamine_lite.common.checkpointing import Checkpointer
-    from dopamine_lite.common.replay.circular_replay import CircularReplay
+    from dopamine_lite.checkpointing import Checkpointer
     from dopamine_lite.common.types import Transitions
+    from dopamine_lite.replay.circular_replay import CircularReplay
 
     process = psutil.Process()
     observations, rewards, ends = pong_frames(1_500)

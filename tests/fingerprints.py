@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from dopamine_lite.common.checkpointing import Checkpointer
-from dopamine_lite.common.replay.ring import RingSlots
+from dopamine_lite.checkpointing import Checkpointer
+from dopamine_lite.common.types import RingSlots
 from dopamine_lite.configuration import all_configs, packaged_configs
 from tests.integration.shrink import shrunk
 from tests.processes import start
 
-_DOORS = "'tests.agents.test_action_masks:Doors-v0'"  # its observations come with masks
+_DOORS = "'tests.doors:Doors-v0'"  # its observations come with masks
 _OF_A_RUN = ("logs", "train_seconds")  # in a checkpoint: they differ between equal runs
 _VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what no packaged experiment does
     "munchausen": (

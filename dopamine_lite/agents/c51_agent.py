@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.agents.value_agent import ValueAgent
 from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import categorical, td
 from dopamine_lite.networks.heads import CategoricalHead, Head
+from dopamine_lite.networks.network import Network
 
 
 @configurable
@@ -39,14 +41,14 @@ class C51Agent(ValueAgent):
     ):
         super().__init__(spec, seeds, head=head, **settings)
 
-    def _loss(self, batch: Batch) -> Loss:
-        head = self._online.head
-        next_logits = self._target(batch.next_states, batch.seeds.target)
-        next_actions = self._next_actions(batch, next_logits)
+    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+        head = online.head
+        next_logits = target(batch.next_states, batch.seeds.target)
+        next_actions = self._next_actions(online, batch, next_logits)
         targets = categorical.targets(
             batch.returns, batch.discounts, next_logits, next_actions, head.support
         )
-        logits = self._online(batch.states, batch.seeds.online)
+        logits = online(batch.states, batch.seeds.online)
         chosen = categorical.select(logits, batch.actions)
         return Loss(
             categorical.cross_entropy(chosen, targets),

@@ -15,9 +15,9 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Agent, State, Transitions
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 _PLAIN = frozenset(f"{string.ascii_letters}{string.digits}/._-+=@ ")  # in the names of files
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.tabular_agent import TabularAgent, legal
-from dopamine_lite.common.greedy import greedy
+from dopamine_lite.networks.greedy import greedy
 
 
 @gin.configurable

@@ -8,13 +8,15 @@ from typing import Any
 import tensorflow as tf
 
 from dopamine_lite.agents.munchausen import Munchausen
-from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.agents.value_agent import ValueAgent
 from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import td
 from dopamine_lite.networks.heads import Head, QHead
+from dopamine_lite.networks.network import Network
 
 _LOSSES = {"huber": td.huber, "squared": td.squared}
 
@@ -55,21 +57,21 @@ class DQNAgent(ValueAgent):
         if self._munchausen:
             self._munchausen.check("DQNAgent", self._update_horizon, self._double)
 
-    def _loss(self, batch: Batch) -> Loss:
+    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
         seeds = batch.seeds
-        next_q = batch.next_legal(self._target(batch.next_states, seeds.target))
+        next_q = batch.next_legal(target(batch.next_states, seeds.target))
         returns = batch.returns
         if self._munchausen is not None:
             next_values = self._munchausen.soft_values(next_q)
-            q = batch.legal(self._target(batch.states, seeds.policy))
+            q = batch.legal(target(batch.states, seeds.policy))
             returns += self._munchausen.bonus(q, batch.actions)
         elif self._double:
-            choice = self._online(batch.next_states, seeds.choice)
+            choice = online(batch.next_states, seeds.choice)
             next_values = td.double_q_values(next_q, batch.next_legal(choice))
         else:
             next_values = td.q_learning_values(next_q)
         targets = td.td_targets(returns, batch.discounts, next_values)
-        values = td.select(self._online(batch.states, seeds.online), batch.actions)
+        values = td.select(online(batch.states, seeds.online), batch.actions)
         errors = targets - values
         return Loss(self._error_loss(errors), values, tf.abs(errors))
 

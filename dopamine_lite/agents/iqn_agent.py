@@ -8,15 +8,17 @@ from typing import Any
 import tensorflow as tf
 
 from dopamine_lite.agents.munchausen import Munchausen
-from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.agents.value_agent import ValueAgent
 from dopamine_lite.common.checks import check_not_negative, check_whole
 from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import quantile
 from dopamine_lite.networks.heads import Head, ImplicitQuantileHead
 from dopamine_lite.networks.layers import normal, uniform
+from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.twins import agree, telling_parameters
 
 
@@ -74,7 +76,7 @@ class IQNAgent(ValueAgent):
 
     def _check_head(self) -> None:
         """Raises UserError if the ways in which a head computes its quantiles do not agree."""
-        network, head = self._online, self._online.head
+        network, head = self.learner.online, self.learner.online.head
         actions = tf.constant([0, 1, 0, 1]) % self._num_actions
         with telling_parameters(network.variables):
             features = network.features(normal([4, *network.prepared_shape], tf.constant([0, 1])))
@@ -93,10 +95,9 @@ class IQNAgent(ValueAgent):
                 "`quantiles`, `chosen_quantiles` and `mean_quantiles` compute the same."
             )
 
-    def _loss(self, batch: Batch) -> Loss:
+    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
         num_taus, num_target_taus, num_choice_taus = self._samples
-        online, target = self._online.head, self._target.head
-        next_features = self._target.features(batch.next_states)
+        next_features = target.features(batch.next_states)
 
         def draw(number: int, seed: tf.Tensor) -> tf.Tensor:
             return uniform([batch.actions.shape[0], number], seed)
@@ -106,24 +107,26 @@ class IQNAgent(ValueAgent):
         if self._munchausen is not None:
             soft = self._munchausen
             policy_taus = draw(num_choice_taus, batch.seeds.policy)
-            q = target.mean_quantiles(self._target.features(batch.states), policy_taus)
+            q = target.head.mean_quantiles(target.features(batch.states), policy_taus)
             returns = batch.returns + soft.bonus(batch.legal(q), batch.actions)
-            next_q = batch.next_legal(target.mean_quantiles(next_features, choice_taus))
-            next_values = soft.soft_quantiles(target.quantiles(next_features, target_taus), next_q)
+            next_q = batch.next_legal(target.head.mean_quantiles(next_features, choice_taus))
+            next_values = soft.soft_quantiles(
+                target.head.quantiles(next_features, target_taus), next_q
+            )
         else:
             returns = batch.returns
             if self._double:
-                online_features = self._online.features(batch.next_states)
-                next_q = online.mean_quantiles(online_features, choice_taus)
+                online_features = online.features(batch.next_states)
+                next_q = online.head.mean_quantiles(online_features, choice_taus)
             else:
-                next_q = target.mean_quantiles(next_features, choice_taus)
+                next_q = target.head.mean_quantiles(next_features, choice_taus)
             next_actions = tf.argmax(batch.next_legal(next_q), axis=1, output_type=tf.int32)
-            next_values = target.chosen_quantiles(next_features, target_taus, next_actions)
+            next_values = target.head.chosen_quantiles(next_features, target_taus, next_actions)
         targets = returns[:, None] + batch.discounts[:, None] * next_values
 
         taus = draw(num_taus, batch.seeds.online)
-        features = self._online.features(batch.states)
-        chosen = online.chosen_quantiles(features, taus, batch.actions)
+        features = online.features(batch.states)
+        chosen = online.head.chosen_quantiles(features, taus, batch.actions)
         values = tf.reduce_mean(chosen, axis=1)
         errors = tf.reduce_mean(targets, axis=1) - values
         losses = quantile.compiled_quantile_huber(chosen, taus, targets, self._kappa)

@@ -7,13 +7,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.agents.value_agent import ValueAgent
 from dopamine_lite.common.checks import check_not_negative
 from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import quantile, td
 from dopamine_lite.networks.heads import Head, QuantileHead
+from dopamine_lite.networks.network import Network
 
 
 @configurable
@@ -47,12 +49,12 @@ class QRDQNAgent(ValueAgent):
         self._kappa = kappa
         super().__init__(spec, seeds, head=head, **settings)
 
-    def _loss(self, batch: Batch) -> Loss:
-        head = self._online.head
-        next_quantiles = self._target(batch.next_states, batch.seeds.target)
-        next_actions = self._next_actions(batch, next_quantiles)
+    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+        head = online.head
+        next_quantiles = target(batch.next_states, batch.seeds.target)
+        next_actions = self._next_actions(online, batch, next_quantiles)
         targets = quantile.targets(batch.returns, batch.discounts, next_quantiles, next_actions)
-        quantiles = self._online(batch.states, batch.seeds.online)
+        quantiles = online(batch.states, batch.seeds.online)
         chosen = quantile.select(quantiles, batch.actions)
         taus = tf.broadcast_to(head.taus, tf.shape(chosen))
         values = td.select(head.values(quantiles), batch.actions)

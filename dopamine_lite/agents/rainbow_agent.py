@@ -6,18 +6,21 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.agents.value_agent import Batch, Loss, ValueAgent
+from dopamine_lite.agents.value_agent import ValueAgent
 from dopamine_lite.common.checks import check_flag, check_not_negative, check_number, check_whole
 from dopamine_lite.common.configurable import configurable
-from dopamine_lite.common.replay.circular_replay import CircularReplay
-from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import categorical, td
 from dopamine_lite.networks.heads import CategoricalHead, QHead
 from dopamine_lite.networks.layers import MOST_UNITS
+from dopamine_lite.networks.network import Network
+from dopamine_lite.replay.prioritized_replay import PrioritizedReplay
+from dopamine_lite.replay.replay import Replay, ReplaySpec
 
 
 @configurable(without=["head"])
@@ -56,7 +59,7 @@ class RainbowAgent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        replay: Callable[..., CircularReplay] = PrioritizedReplay,
+        replay: Callable[[ReplaySpec, np.random.Generator], Replay] = PrioritizedReplay,
         update_horizon: int = 3,
         double: bool = True,
         dueling: bool = True,
@@ -97,11 +100,11 @@ class RainbowAgent(ValueAgent):
             **settings,
         )
 
-    def _loss(self, batch: Batch) -> Loss:
-        head = self._online.head
-        next_outputs = self._target(batch.next_states, batch.seeds.target)
-        next_actions = self._next_actions(batch, next_outputs)
-        outputs = self._online(batch.states, batch.seeds.online)
+    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+        head = online.head
+        next_outputs = target(batch.next_states, batch.seeds.target)
+        next_actions = self._next_actions(online, batch, next_outputs)
+        outputs = online(batch.states, batch.seeds.online)
         values = td.select(head.values(outputs), batch.actions)
         if not self._categorical:
             next_values = td.select(next_outputs, next_actions)

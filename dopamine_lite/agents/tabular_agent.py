@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.agent import Agent, Explanation, State, Transitions, discrete_actions
-from dopamine_lite.agents.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.common.checks import check_fraction, check_number
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError

@@ -15,9 +15,9 @@ import pandas as pd
 from dopamine_lite.analysis import statistics
 from dopamine_lite.analysis.runs import Runs, to_stderr
 from dopamine_lite.analysis.selection import Report, select, some
-from dopamine_lite.common import strict_json
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.names import did_you_mean
+from dopamine_lite.files import strict_json
 
 SCORES = ("eval", "train", "evaluations")
 X = {"steps": "agent_steps", "frames": "frames", "time": "seconds"}

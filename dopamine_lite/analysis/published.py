@@ -9,8 +9,8 @@ import pandas as pd
 from dopamine_lite.analysis.groups import group_names
 from dopamine_lite.analysis.runs import read_collected, read_csv
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
 from dopamine_lite.configuration.names import did_you_mean
+from dopamine_lite.files.paths import user_path
 
 TRAINING, EVALUATION = "training return", "evaluation return"
 _HUMAN = "atari_human"

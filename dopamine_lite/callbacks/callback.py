@@ -10,8 +10,8 @@ from typing import Any
 
 from dopamine_lite.common.checks import check_choice
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.iteration_statistics import EpisodeRecord
 from dopamine_lite.common.types import State
+from dopamine_lite.reporting.iteration_statistics import EpisodeRecord
 
 MODES = ("max", "min")  # which values of a metric are the good ones
 

@@ -22,10 +22,10 @@ from typing import Any
 import gin
 
 from dopamine_lite.callbacks.callback import Callback, Metric, RunContext
-from dopamine_lite.common.checkpointing.storage import replace_file
+from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_not_negative
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.strict_json import expect, read, whole
+from dopamine_lite.files.strict_json import expect, read, whole
 
 VALUE, ANSWER = "pruning.json", "prune.json"
 _SECONDS_BETWEEN_LOOKS = 0.02

@@ -15,8 +15,8 @@ from dopamine_lite.callbacks.tracking import Row, Tracker, remember, remembered
 from dopamine_lite.callbacks.wandb_file import last_step
 from dopamine_lite.common.checks import check_choice
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.metrics.tags import plain
-from dopamine_lite.common.plain_files import check_directory
+from dopamine_lite.files.plain_files import check_directory
+from dopamine_lite.reporting.tags import plain
 
 _MODES = ("online", "offline")
 _FILE = "wandb.json"  # in the run's directory: which of W&B's runs it is

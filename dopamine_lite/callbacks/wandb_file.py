@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dopamine_lite.common.plain_files import open_to_read
-from dopamine_lite.common.strict_json import parse
+from dopamine_lite.files.plain_files import open_to_read
+from dopamine_lite.files.strict_json import parse
 
 _HEADER, _BLOCK = 7, 32_768
 _FRAGMENT = struct.Struct("<IHB")  # checksum, length, kind

@@ -138,7 +138,7 @@ def _declared(spec: EnvironmentSpec) -> Iterator[str]:
 
 
 def _seen(played: Played) -> Iterator[str]:
-    from dopamine_lite.common.iteration_statistics import summarise
+    from dopamine_lite.reporting.iteration_statistics import summarise
 
     if played.spec.action_masks:
         yield f"- {played.legal:.0%} of the actions were legal, on average."

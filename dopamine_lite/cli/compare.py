@@ -15,8 +15,8 @@ from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.pictures import guarded_matplotlib
 from dopamine_lite.cli.tables import print_table
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.paths import user_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from typing import Any
 from absl import flags
 
 from dopamine_lite.cli import run_directory
-from dopamine_lite.common.paths import user_path
-from dopamine_lite.common.plain_files import check_directory
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.paths import user_path
+from dopamine_lite.files.plain_files import check_directory
 
 SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
 

@@ -9,7 +9,7 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
+from dopamine_lite.files.paths import user_path
 
 SUMMARY = "Writes a run's policy as a SavedModel or a Keras model that runs without this package."
 _FORMATS = ("savedmodel", "keras")

@@ -21,7 +21,7 @@ from dopamine_lite.common.printable import printable
 from dopamine_lite.runner.directory import CONFIG, progress
 
 if TYPE_CHECKING:
-    from dopamine_lite.common.checkpointing import Checkpointer
+    from dopamine_lite.checkpointing import Checkpointer
 
 SUMMARY = "Shows a run's settings, progress, checkpoints (exit status 3: damaged) and provenance."
 _DAMAGED = 3  # the exit status
@@ -51,7 +51,7 @@ def run(flag_values: flags.FlagValues) -> int:
 def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     """What the files of the run in `directory` say about it, by section. Imports no TensorFlow."""
     from dopamine_lite import configuration
-    from dopamine_lite.common import provenance
+    from dopamine_lite.reporting import provenance
 
     config = configuration.statements(configuration.config_text(directory / CONFIG))
     known = provenance.read(directory) or {}
@@ -105,7 +105,7 @@ def _is_of(name: str, key: str) -> bool:
 
 def _with_resumes_in_words(known: dict[str, Any]) -> dict[str, Any]:
     """Provenance with a line for each resume, and one for what had changed, instead of all of it."""
-    from dopamine_lite.common import provenance
+    from dopamine_lite.reporting import provenance
 
     if "resumed" not in known:
         return known
@@ -137,8 +137,8 @@ def _start_in_words(start: dict[str, Any]) -> str:
 
 def _checkpoints(directory: Path) -> dict[str, Any]:
     """The checkpoints' numbers, and whether the newest can be restored as it was written."""
-    from dopamine_lite.common.checkpointing import Checkpointer
-    from dopamine_lite.common.checkpointing.storage import Damaged
+    from dopamine_lite.checkpointing import Checkpointer
+    from dopamine_lite.checkpointing.storage import Damaged
 
     checkpointer = Checkpointer(directory)
     numbers = checkpointer.numbers()
@@ -161,7 +161,7 @@ def _checkpoints(directory: Path) -> dict[str, Any]:
 
 def _what_is_left(checkpointer: Checkpointer, older: list[int]) -> str:
     """What the next `train` does without the newest checkpoint."""
-    from dopamine_lite.common.checkpointing.storage import Damaged
+    from dopamine_lite.checkpointing.storage import Damaged
 
     for number in reversed(older):
         with contextlib.suppress(Damaged):

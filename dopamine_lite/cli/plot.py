@@ -11,8 +11,8 @@ from absl import flags
 from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.pictures import guarded_matplotlib
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.paths import user_path
 
 if TYPE_CHECKING:
     from dopamine_lite.analysis.plots import Curves

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,12 @@ from dopamine_lite.common.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from dopamine_lite.agents.agent import Agent
     from dopamine_lite.agents.explanation import Explanation
     from dopamine_lite.analysis.explained import Explainer
+    from dopamine_lite.common.types import Transitions
     from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+    from dopamine_lite.reporting.iteration_statistics import EpisodeRecord
     from dopamine_lite.runner.runner import Runner
 
 SUMMARY = "Films a run's agent at play, as an .mp4 or .gif with step and score above the picture."
@@ -74,18 +78,14 @@ def run(flag_values: flags.FlagValues) -> None:
     runner = opened.runner
     named_rate = flag_values.fps or _steps_per_second(runner.spec)
     rate = named_rate or _DEFAULT_RATE
+    explained = f"{opened.checkpoint:,} agent steps" if flag_values.explain else None
     environment = _environment(runner, flag_values.seed)
-    with contextlib.closing(environment):
-        observations = environment.reset()
-        explainer = None
-        if flag_values.explain:
-            explainer = _explainer(runner, environment, observations, opened.checkpoint)
-        with run_directory.written_aside(output) as aside, _Film(aside, rate) as film:
-            for episode in range(1, flag_values.episodes + 1):
-                observations, score, steps = _play(
-                    runner, environment, observations, film, explainer
-                )
-                print(f"episode {episode}: score {_readable(score)} in {steps:,} steps")
+    with (
+        contextlib.closing(environment),
+        run_directory.written_aside(output) as aside,
+        _Film(aside, rate) as film,
+    ):
+        _record(runner, environment, flag_values.episodes, film, explained)
     print(f"{runner.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
     if film.left_out:
         print(f"  {film.left_out_in_words()}")
@@ -135,76 +135,98 @@ def _steps_per_second(spec: EnvironmentSpec) -> float | None:
     return float(rate)
 
 
-def _explainer(
-    runner: Runner, environment: Environment, observations: np.ndarray, checkpoint: int
-) -> Explainer:
-    """What draws the agent's explanations.
+def _record(
+    runner: Runner, environment: Environment, episodes: int, film: _Film, explained: str | None
+) -> None:
+    """Films whole episodes; `explained` is what to call the checkpoint that explains itself, or None."""
+    from dopamine_lite.reporting.iteration_statistics import IterationStatistics
 
-    Raises:
-      UserError: it has none to give.
-    """
-    from dopamine_lite.analysis.explained import Explainer
+    camera, played = _Camera(runner.agent, environment, film, explained), itertools.count(1)
 
-    name = type(runner.agent).__name__
-    if _explained(runner, environment, observations) is None:
-        raise UserError(
-            f"A {name} has nothing to explain: only agents that learn action values or a policy "
-            "have. Record it without --explain, or give it a method `explain` (see "
-            "docs/watching.md)."
-        )
-    return Explainer(environment.spec, f"{name}, {checkpoint:,} agent steps")
+    def is_last(_: int, finished: list[EpisodeRecord]) -> bool:
+        return any(next(played) == episodes for _ in finished)
 
-
-def _explained(
-    runner: Runner, environment: Environment, observations: np.ndarray
-) -> Explanation | None:
-    from dopamine_lite.agents.explanation import checked
-
-    agent, masks = runner.agent, environment.action_masks
-    explain = getattr(agent, "explain", lambda *_: None)  # an agent need not inherit from ours
-    said = explain(observations, masks)
-    return checked(said, len(observations), environment.spec, type(agent).__name__)
-
-
-def _play(
-    runner: Runner,
-    environment: Environment,
-    observations: np.ndarray,
-    film: _Film,
-    explainer: Explainer | None,
-) -> tuple[np.ndarray, float, int]:
-    """Films one episode; returns the next one's first observations, the score and the steps."""
-    from dopamine_lite.analysis.explained import Moment
-    from dopamine_lite.environments.actions import ActionContract
-
-    score, steps, ended = 0.0, 0, False
-    check = ActionContract(environment.spec, type(runner.agent).__name__).check
-    draw = explainer.draw if explainer else captioned
-    if explainer:
-        explainer.begin_episode()
-    while not ended:
-        picture, masks = environment.render(), environment.action_masks
-        said = _explained(runner, environment, observations) if explainer else None
-        actions = runner.agent.act(observations, True, masks)
-        check(actions, masks)
-        if explainer:
-            mask = None if masks is None else masks[0]
-            explainer.see(None if said is None else Moment(said, actions[0], mask))
-        film.show(functools.partial(draw, picture, _caption(score, steps)))
-        step = environment.step(actions)
-        runner.agent.observe(runner.transitions(observations, masks, actions, step), evaluate=True)
-        observations = step.observations
-        score += float(step.rewards[0])
-        steps += 1
-        ended = bool(step.episode_over[0])
-        if not ended and steps >= _LONGEST_EPISODE:
+    for tick in runner.play(environment, camera, IterationStatistics(), is_last):
+        camera.score += float(tick.rewards[0])
+        camera.steps += 1
+        if tick.finished:
+            camera.end_episode()
+        elif camera.steps >= _LONGEST_EPISODE:
             raise UserError(
-                f"An episode of {runner.spec.id} has not ended after {steps:,} steps, which is more "
-                "than a film can show: set Runner.max_steps_per_episode in a run that is to be filmed."
+                f"An episode of {runner.spec.id} has not ended after {camera.steps:,} steps, which is "
+                "more than a film can show: set Runner.max_steps_per_episode in a run that is to be "
+                "filmed."
             )
-    # Drawn once more, for the environment already shows the next episode's beginning.
-    film.show(functools.partial(draw, picture, _caption(score, steps)), last=True)
-    return observations, score, steps
+
+
+class _Camera:
+    """Plays as in evaluation (a `Player`), and films what the agent sees before it acts."""
+
+    def __init__(self, agent: Agent, environment: Environment, film: _Film, explained: str | None):
+        self.score, self.steps = 0.0, 0  # of the episode
+        self._episodes = 0
+        self._agent = agent
+        self._environment = environment
+        self._film = film
+        self._explained = explained
+        self._explainer: Explainer | None = None
+
+    def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+        from dopamine_lite.analysis.explained import Moment
+
+        self._picture = self._environment.render()
+        said = self._said(observations, masks) if self._explained else None
+        actions = self._agent.act(observations, True, masks)
+        if self._explainer:
+            mask = None if masks is None else masks[0]
+            self._explainer.see(None if said is None else Moment(said, actions[0], mask))
+        self._film.show(self._drawn())
+        return actions
+
+    def _said(self, observations: np.ndarray, masks: np.ndarray | None) -> Explanation | None:
+        """What the agent says of its action.
+
+        Raises:
+          UserError: it has nothing to say at the first step.
+        """
+        from dopamine_lite.agents.explanation import checked
+        from dopamine_lite.analysis.explained import Explainer
+
+        name, spec = type(self._agent).__name__, self._environment.spec
+        explain = getattr(
+            self._agent, "explain", lambda *_: None
+        )  # an agent need not be one of ours
+        said = checked(explain(observations, masks), len(observations), spec, name)
+        if self._explainer is None:
+            if said is None:
+                raise UserError(
+                    f"A {name} has nothing to explain: only agents that learn action values or a "
+                    "policy have. Record it without --explain, or give it a method `explain` (see "
+                    "docs/watching.md)."
+                )
+            self._explainer = Explainer(spec, f"{name}, {self._explained}")
+        if self.steps == 0:
+            self._explainer.begin_episode()
+        return said
+
+    def _drawn(self) -> Callable[[], np.ndarray]:
+        draw = self._explainer.draw if self._explainer else captioned
+        return functools.partial(draw, self._picture, _caption(self.score, self.steps))
+
+    def add(
+        self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
+    ) -> None:
+        self._agent.observe(transitions, evaluate=True)
+
+    def flush(self) -> None:
+        pass
+
+    def end_episode(self) -> None:
+        # Drawn once more, for the environment already shows the next episode's beginning.
+        self._film.show(self._drawn(), last=True)
+        self._episodes += 1
+        print(f"episode {self._episodes}: score {_readable(self.score)} in {self.steps:,} steps")
+        self.score, self.steps = 0.0, 0
 
 
 def _caption(score: float, steps: int) -> tuple[str, str]:

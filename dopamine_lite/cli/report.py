@@ -8,8 +8,8 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.paths import user_path
 from dopamine_lite.runner.directory import check_writable, find_runs
 
 SUMMARY = "Makes a web page of runs that opens offline: curves, scores, settings, provenance."

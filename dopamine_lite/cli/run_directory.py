@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
+from dopamine_lite.files.paths import user_path
 from dopamine_lite.runner.directory import CONFIG, check_writable, find_runs, is_run
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.paths import user_path
 
 if TYPE_CHECKING:
     from dopamine_lite.study.backend import Backend
@@ -145,7 +145,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def run(flag_values: flags.FlagValues) -> int:
-    from dopamine_lite.common.provenance import command
+    from dopamine_lite.reporting.provenance import command
     from dopamine_lite.study import examination, grid, study
 
     directory = run_directory.base_dir(flag_values)
@@ -324,7 +324,7 @@ def _search(
     spaces: list[Space],
     seeds: list[int],
 ) -> int:
-    from dopamine_lite.common.provenance import command
+    from dopamine_lite.reporting.provenance import command
     from dopamine_lite.study import study
     from dopamine_lite.study.conduct import Conductor
     from dopamine_lite.study.search import BEST, Search, common

@@ -1,52 +1,102 @@
-"""`configurable`: gin's decorator for classes whose constructors pass settings on to a base class.
+"""`configurable`: gin's decorator for classes whose constructors pass settings on to another class.
 
-A constructor that ends in `**settings` and gives them to `super().__init__` has the parameters of the
-base class as well as its own. Python and gin do not see that: with gin's own decorator any name could be
-bound, and the defaults would be missing from config.gin. With this one the class has all of them, and
-each default stays in the one place that declares it.
+A constructor that ends in `**settings` and gives them to `super().__init__`, or to a part that it makes,
+has the parameters of that class as well as its own. Python and gin do not see that: with gin's own
+decorator any name could be bound, and the defaults would be missing from config.gin. With this one the
+class has all of them, and each default stays in the one place that declares it.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Collection
+import types
+import typing
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import gin
 
 
-def configurable(part: Any = None, /, *, without: Collection[str] = (), **options: Any) -> Any:
+def configurable(
+    part: Any = None,
+    /,
+    *,
+    without: Collection[str] = (),
+    passes_to: Sequence[type] = (),
+    **options: Any,
+) -> Any:
     """As `gin.configurable`, for a class or a function.
 
     Args:
       part: the class or function; None: a decorator is returned.
-      without: parameters of the base class that the class itself gives to it, so that nobody else can.
+      without: parameters of the other classes that the class itself gives to them, so that nobody else
+        can.
+      passes_to: the classes that get the settings; empty: the base class does.
       options: see `gin.configurable`.
     """
     if part is None:
-        return functools.partial(configurable, without=without, **options)
+        return functools.partial(configurable, without=without, passes_to=passes_to, **options)
     if isinstance(part, type) and "__init__" in vars(part):
         constructor: Any = vars(part)["__init__"]
-        constructor.__signature__ = merged_signature(part, without)
+        signature = merged_signature(part, without, passes_to)
+        constructor.__signature__ = signature
+        constructor.__annotations__ |= {
+            name: parameter.annotation for name, parameter in signature.parameters.items()
+        }
+        part.passes_settings_to = tuple(passes_to)  # type: ignore[attr-defined]
     return gin.configurable(part, **options)
 
 
-def merged_signature(part: type, without: Collection[str] = ()) -> inspect.Signature:
+def merged_signature(
+    part: type, without: Collection[str] = (), passes_to: Sequence[type] = ()
+) -> inspect.Signature:
     """The signature of a class's constructor, with the parameters that it passes on by `**settings`.
 
     Args:
       part: the class.
-      without: parameters of the base class that are left out.
+      without: parameters of the other classes that are left out.
+      passes_to: the classes that get the settings; empty: the base class does.
     """
     owner = next(each for each in part.__mro__ if "__init__" in vars(each))
-    own = inspect.signature(vars(owner)["__init__"])
-    *declared, last = own.parameters.values()
-    if last.kind is not last.VAR_KEYWORD:
-        return own
-    passed = [
-        parameter
-        for name, parameter in merged_signature(owner.__mro__[1]).parameters.items()
+    constructor = vars(owner)["__init__"]
+    own = inspect.signature(constructor)
+    declared = [_with_annotation(each, constructor) for each in own.parameters.values()]
+    if declared[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+        return own.replace(parameters=declared)
+    passed = {
+        name: parameter
+        for other in passes_to or owner.__mro__[1:2]
+        for name, parameter in merged_signature(other).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and name not in {*own.parameters, *without}
-    ]
-    return own.replace(parameters=[*declared, *passed])
+    }
+    return own.replace(parameters=[*declared[:-1], *passed.values()])
+
+
+def _with_annotation(parameter: inspect.Parameter, function: Any) -> inspect.Parameter:
+    """`parameter` of `function`, its annotation no longer text that only its module can read."""
+    written = parameter.annotation
+    alone = types.SimpleNamespace(__annotations__={"annotation": written})
+    known = getattr(inspect.unwrap(function), "__globals__", {})
+    try:
+        found = typing.get_type_hints(alone, known)["annotation"]
+    except Exception:  # of a name that is imported for type checkers only, or no type at all
+        found = written
+    return parameter.replace(annotation=found)
+
+
+def divided(owner: str, settings: dict[str, Any], *parts: type) -> list[dict[str, Any]]:
+    """What each of the `parts` gets of the settings of a constructor that passes them on to several.
+
+    A setting that two of them have goes to the first.
+
+    Raises:
+      TypeError: none of them has one of the settings.
+    """
+    left, shares = dict(settings), []
+    for part in parts:
+        known = merged_signature(part).parameters
+        shares.append({name: left.pop(name) for name in settings if name in known and name in left})
+    for name in left:
+        raise TypeError(f"{owner}.__init__() got an unexpected keyword argument '{name}'")
+    return shares

@@ -1,7 +1,9 @@
-"""The values that the package's parts exchange: transitions and states."""
+"""The values that the package's parts exchange: transitions, states, and slots of a ring."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,3 +29,24 @@ class Transitions(NamedTuple):
     # [N, A] bool, which actions are legal before and after the step; None where all always are.
     action_masks: np.ndarray | None = None
     next_action_masks: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class RingSlots:
+    """The slots `first..stop` of every column of a ring, to be read in blocks.
+
+    Slots are numbered from 0 for the life of a run and never change once written; `first` rises as
+    the ring overwrites its oldest. Used as a leaf of a state tree, both for a live ring that is to be
+    saved and for saved segments that are to be put back.
+
+    Attributes:
+      first: [columns] int64, oldest slot still held.
+      stop: [columns] int64, one past the newest.
+      blocks: called with `after` [columns] int64, yields the slots from `max(after, first)` to `stop`
+        in order, in blocks of bounded size. Each is a dict of arrays: "start" and "stop" [columns]
+        int64 and, under every other name, the slots of column 0, then of column 1 ..., concatenated.
+    """
+
+    first: np.ndarray
+    stop: np.ndarray
+    blocks: Callable[[np.ndarray], Iterator[dict[str, np.ndarray]]]

@@ -47,10 +47,6 @@ class Part:
 
 
 _STREAMS = ("num_envs", "seed", "max_steps_per_episode", "render", "evaluate")
-_FRAMES = (
-    *("frame_shape", "frame_dtype", "stack_size", "num_envs", "generator"),
-    *("update_horizon", "gamma", "mask_size"),
-)
 AGENT = Kind(
     "Agents",
     "an agent",
@@ -90,14 +86,14 @@ REPLAY = Kind(
     "Replay",
     "a replay",
     "DQNAgent.replay = @...",
-    "dopamine_lite.common.replay.circular_replay.CircularReplay",
-    _FRAMES,
+    "dopamine_lite.replay.replay.Replay",
+    ("spec", "generator"),
 )
 EXPLORATION = Kind(
     "Exploration",
     "an exploration",
     "DQNAgent.exploration = @...",
-    "dopamine_lite.agents.exploration.Exploration",
+    "dopamine_lite.acting.exploration.Exploration",
     ("num_actions", "warmup", "seeds"),
 )
 OPTIMIZER = Kind(
@@ -162,7 +158,7 @@ _BY_MODULE = {  # what holds of a module's parts that have no such base
     "networks.optimizers": OPTIMIZER,
     "networks.learning_rates": SCHEDULE,
     "callbacks": CALLBACK,
-    "common.replay": REPLAY,
+    "replay": REPLAY,
     "agents.switching_agent": DOPAMINE_STYLE,
     "environments": ENVIRONMENT,
 }
@@ -178,7 +174,7 @@ def parts() -> tuple[Part, ...]:
 def _found() -> Iterator[Part]:
     for path in sorted(_PACKAGE.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        if "gin.configurable" not in text or _PACKAGE / "cli" in path.parents:
+        if "configurable" not in text or _PACKAGE / "cli" in path.parents:
             continue
         module = ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
         for node in ast.parse(text).body:
@@ -189,7 +185,8 @@ def _found() -> Iterator[Part]:
 
 def _is_known_to_gin(node: _Definition) -> bool:
     return any(
-        ast.unparse(decorator).startswith("gin.configurable") for decorator in node.decorator_list
+        ast.unparse(decorator).partition("(")[0] in ("gin.configurable", "configurable")
+        for decorator in node.decorator_list
     )
 
 

@@ -117,12 +117,14 @@ def configs_that_name(name: str) -> list[str]:
 
 
 def argument_help(wrapped: Callable[..., Any]) -> dict[str, str]:
-    """What docstrings say about each parameter: first the part's own, then those of its base classes.
+    """What docstrings say about each parameter: first the part's own, then those of its base classes
+    and of the classes that it passes settings on to.
 
     If an entry only says where to look, as in "see `CircularReplay`", the base class's entry counts.
     """
     found: dict[str, str] = {}
-    for owner in wrapped.__mro__ if isinstance(wrapped, type) else (wrapped,):
+    owners: list[Any] = [*getattr(wrapped, "__mro__", (wrapped,))]
+    for owner in [*owners, *getattr(wrapped, "passes_settings_to", ())]:
         _, arguments = _taken_apart(inspect.cleandoc(owner.__doc__ or ""))
         for name, said in arguments.items():
             if name not in found or found[name].startswith("see `"):

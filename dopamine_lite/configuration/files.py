@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
 from dopamine_lite.configuration.names import did_you_mean
+from dopamine_lite.files.paths import user_path
 
 
 def packaged_configs() -> Path:

@@ -11,11 +11,19 @@ import re
 from dopamine_lite.common.errors import UserError
 
 # Of config.gin; it rises with every entry below, which holds for the files of smaller schemas.
-SCHEMA = 1
+SCHEMA = 2
 _HEADER = "# The configuration in force, every value. Schema "
 
 # (schema since, name before, name now) of a parameter, "DQNAgent.n_step", or of an imported module.
-RENAMED: tuple[tuple[int, str, str], ...] = ()
+RENAMED: tuple[tuple[int, str, str], ...] = (
+    (2, "dopamine_lite.agents.exploration", "dopamine_lite.acting.exploration"),
+    (2, "dopamine_lite.common.replay.circular_replay", "dopamine_lite.replay.circular_replay"),
+    (
+        2,
+        "dopamine_lite.common.replay.prioritized_replay",
+        "dopamine_lite.replay.prioritized_replay",
+    ),
+)
 # (schema since, name before, value) of a parameter that is gone; what the code does now is what this
 # value meant, as gin text.
 REMOVED: tuple[tuple[int, str, str], ...] = ()
@@ -81,7 +89,7 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
 
 
 def name_now(name: str) -> str | None:
-    """What the parameter `name` is now called, if it was renamed."""
+    """What the parameter or module `name` is now called, if it was renamed."""
     return next((new for _, old, new in RENAMED if old == name), None)
 
 

@@ -17,7 +17,6 @@ from gin import config_parser
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
-from dopamine_lite.common.plain_files import open_to_read
 from dopamine_lite.configuration import files, modules, sources
 from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
 from dopamine_lite.configuration.history import translated
@@ -32,6 +31,7 @@ from dopamine_lite.configuration.sentences import (
     unreadable_sentence,
 )
 from dopamine_lite.configuration.values import check_values
+from dopamine_lite.files.plain_files import open_to_read
 
 _Result = TypeVar("_Result")
 _Said = tuple[set[tuple[str, str]], dict[tuple[str, str], dict[str, Any]]]  # referred to; bound

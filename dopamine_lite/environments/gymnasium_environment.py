@@ -19,7 +19,6 @@ from gymnasium.envs.registration import load_env_creator
 
 from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError, is_of_users_code
-from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.action_names import known_names
 from dopamine_lite.environments.contract import Contract
@@ -27,6 +26,7 @@ from dopamine_lite.environments.environment import Environment, EnvironmentSpec,
 from dopamine_lite.environments.inner_wrappers import notes_on_memory, own_limit
 from dopamine_lite.environments.stream import Stream
 from dopamine_lite.environments.vector_environment import VectorEnvironment
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 # What `gymnasium.make` takes for itself.
 _NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")

@@ -15,11 +15,11 @@ from PIL import Image
 
 from dopamine_lite.common.checks import check_number, check_whole
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.one_hot import columns
-from dopamine_lite.common.packed_space import PackedSpace, stacked
-from dopamine_lite.common.pictures import channel_axis
 from dopamine_lite.environments.contract import checked
 from dopamine_lite.environments.environment import Environment, Report, Step
+from dopamine_lite.spaces.one_hot import columns
+from dopamine_lite.spaces.packed_space import PackedSpace, stacked
+from dopamine_lite.spaces.pictures import channel_axis
 
 _AS_GOOD_AS_INFINITE = float(np.finfo(np.float32).max)  # what spaces name that have no bounds
 

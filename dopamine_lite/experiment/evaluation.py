@@ -6,8 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
-from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.reporting import provenance
 
 _RESAMPLES = 10_000
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dopamine_lite import configuration
-from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
+from dopamine_lite.reporting import provenance
 from dopamine_lite.runner.directory import CONFIG, is_run
 
 if TYPE_CHECKING:
-    from dopamine_lite.common.metrics.console import Console
     from dopamine_lite.experiment.run import Run
+    from dopamine_lite.reporting.console import Console
     from dopamine_lite.runner.runner import Runner
 
 

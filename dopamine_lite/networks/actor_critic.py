@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import keras
@@ -11,8 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.types import State
 from dopamine_lite.networks.layers import Dense, orthogonal
 from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.normalisation import ObservationNormaliser
 from dopamine_lite.networks.policies import Policy
 from dopamine_lite.networks.torsos import Torso
 from dopamine_lite.networks.twins import brings_twin
@@ -65,6 +67,18 @@ class ActorCriticHead:
         kernel, bias = weights[-2:]
         outputs = self.policy.call_numpy(own, weights[:-2])
         return np.concatenate([outputs, of_value @ kernel + bias], axis=1)
+
+
+class PolicyParameters(NamedTuple):
+    """What a learner of policies publishes and an actor loads."""
+
+    network: tf.Tensor  # what the actor's inference loads
+    moments: State | None  # of the observations that it normalizes; None: it does not
+
+    @classmethod
+    def of(cls, network: tf.Tensor, normaliser: ObservationNormaliser | None) -> PolicyParameters:
+        """The parameters of a network, and of the normaliser before it, if there is one."""
+        return cls(network, normaliser.moments.get_state() if normaliser else None)
 
 
 class TwinTorso:

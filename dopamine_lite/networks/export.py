@@ -11,10 +11,10 @@ import keras
 import tensorflow as tf
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.observations import Numbers
 from dopamine_lite.networks.twins import agree, example_observations
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 _EXAMPLES = 4  # observations on which a Keras model is compared with the network
 

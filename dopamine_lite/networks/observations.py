@@ -9,8 +9,8 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.common.one_hot import columns
-from dopamine_lite.common.packed_space import PackedSpace
+from dopamine_lite.spaces.one_hot import columns
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 Read = Any
 """[B, ...] float32, or by name such an array for each entry of a `PackedSpace`."""

@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from dopamine_lite.common.checks import check_number
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.greedy import greedy
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.greedy import greedy
 from dopamine_lite.networks.layers import Dense, orthogonal
 
 _ILLEGAL = -1e9  # a logit that leaves its action no probability, and stays finite

@@ -26,13 +26,13 @@ import tensorflow as tf
 
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.packed_space import PackedSpace
-from dopamine_lite.common.pictures import MOST_CHANNELS, channel_axis
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import MOST_UNITS
 from dopamine_lite.networks.layers import initializer as _initializer
 from dopamine_lite.networks.observations import reader_of
 from dopamine_lite.networks.twins import brings_twin
+from dopamine_lite.spaces.packed_space import PackedSpace
+from dopamine_lite.spaces.pictures import MOST_CHANNELS, channel_axis
 
 
 class Torso(Protocol):

@@ -77,8 +77,8 @@ def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> P
       UserError: the run's config, logs or checkpoints cannot be read.
     """
     from dopamine_lite import configuration
-    from dopamine_lite.common.checkpointing import Checkpointer
-    from dopamine_lite.common.metrics.logbook import read_iterations
+    from dopamine_lite.checkpointing import Checkpointer
+    from dopamine_lite.reporting.logbook import read_iterations
 
     if not is_run(directory):
         return Progress(0, None, 0, [], None)
@@ -100,7 +100,7 @@ def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> P
 
 def is_in_use(directory: Path) -> bool:
     """Whether a process is training in `directory` at this moment."""
-    from dopamine_lite.common.checkpointing.storage import is_locked
+    from dopamine_lite.checkpointing.storage import is_locked
 
     return is_locked(directory / "checkpoints")
 

@@ -14,13 +14,13 @@ import numpy as np
 
 from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.iteration_statistics import EpisodeRecord, IterationStatistics
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.contract import CheckedEnvironment, introduced, limit_not_held
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment, single_stream
 from dopamine_lite.environments.stream import Stream
+from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 
 Digests = dict[str, bytes]  # of what a step returned, by name
 

@@ -13,14 +13,14 @@ from typing import Any
 from dopamine_lite import configuration
 from dopamine_lite.agents.switching_agent import SwitchingAgent
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.packed_space import PackedSpace
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.configuration import catalogue
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.torsos import MLP
+from dopamine_lite.replay.circular_replay import CircularReplay
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 _FRAMES = 1_000  # of a replay that is built and never filled
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 from dopamine_lite.callbacks import Callback, RunContext
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.iteration_statistics import EpisodeRecord
 from dopamine_lite.common.types import State
 from dopamine_lite.environments.declared import described
+from dopamine_lite.reporting.iteration_statistics import EpisodeRecord
 
 
 class Hooks:

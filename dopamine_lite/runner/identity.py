@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dopamine_lite import configuration
-from dopamine_lite.common import provenance
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.reporting import provenance
 from dopamine_lite.runner.directory import CONFIG, is_run
 
 _SHOWN = 5

@@ -9,7 +9,6 @@ counts to its end, so the number of streams does not favor short episodes.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import shlex
 import signal
 import threading
@@ -24,37 +23,37 @@ import gymnasium
 import numpy as np
 
 from dopamine_lite import configuration
-from dopamine_lite.agents.agent import Agent, State, Transitions
+from dopamine_lite.agents.agent import Agent, State
 from dopamine_lite.callbacks import Callback, RunContext
-from dopamine_lite.common import provenance
-from dopamine_lite.common.checkpointing import Checkpointer, Restored
-from dopamine_lite.common.checkpointing.storage import replace_file
+from dopamine_lite.checkpointing import Checkpointer, Restored
+from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError, is_of_users_code
-from dopamine_lite.common.info_metrics import PREFIX, InfoMetrics
-from dopamine_lite.common.iteration_statistics import (
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
+from dopamine_lite.environments.contract import introduced, limit_not_held
+from dopamine_lite.environments.declared import described
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+from dopamine_lite.files.strict_json import expect, whole
+from dopamine_lite.reporting import provenance
+from dopamine_lite.reporting.console import Console, make_console
+from dopamine_lite.reporting.info_metrics import PREFIX, InfoMetrics
+from dopamine_lite.reporting.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
     summarise,
 )
-from dopamine_lite.common.memory import require_memory
-from dopamine_lite.common.metrics.console import Console, make_console
-from dopamine_lite.common.metrics.logbook import Logbook, read_episodes, read_iterations
-from dopamine_lite.common.metrics.tags import (
+from dopamine_lite.reporting.logbook import Logbook, read_episodes, read_iterations
+from dopamine_lite.reporting.tags import (
     at_a_glance,
     evaluation_at_a_glance,
     hyperparameters,
 )
-from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.common.strict_json import expect, whole
-from dopamine_lite.common.tensorflow_setup import gpu_names, import_tensorflow, tensorflow_threads
-from dopamine_lite.environments.actions import ActionContract
-from dopamine_lite.environments.contract import introduced, limit_not_held
-from dopamine_lite.environments.declared import described
-from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.runner import directory, identity, warm_start
 from dopamine_lite.runner.hooks import Hooks
+from dopamine_lite.runner.play import Player, Tick, play, player_for
 
 import_tensorflow()  # before an agent's module does, and with its banner
 
@@ -670,13 +669,15 @@ class Runner:
         next_log = self._agent_steps + self.log_every_steps
         end = self._agent_steps + steps
         with contextlib.closing(self.create_environment(seed, self.num_envs)) as environment:
-            for finished in self._play(
-                environment, self._statistics, lambda tick, _: tick * self.num_envs >= steps
+            player = player_for(self.agent)
+            for tick in self.play(
+                environment, player, self._statistics, lambda tick, _: tick * self.num_envs >= steps
             ):
                 self._agent_steps += self.num_envs
-                if finished:
-                    self._log_episodes("train", finished)
+                if tick.finished:
+                    self._log_episodes("train", tick.finished)
                 if next_log <= self._agent_steps < end:
+                    player.flush()
                     self._log_metrics()
                     next_log += self.log_every_steps
         self._log_metrics(histograms=True)
@@ -741,61 +742,26 @@ class Runner:
 
         environment = self.create_environment(seed, num_envs, evaluate=True)
         with contextlib.closing(environment):
-            for _ in self._play(environment, statistics, is_last, evaluate=True):
+            for _ in self.play(environment, player_for(self.agent, True), statistics, is_last):
                 pass
         return records
 
-    def _play(
+    def play(
         self,
         environment: Environment,
+        player: Player,
         statistics: IterationStatistics,
         is_last: Callable[[int, list[EpisodeRecord]], bool],
-        evaluate: bool = False,
-    ) -> Iterator[list[EpisodeRecord]]:
-        """Steps agent and environment; yields the episodes that each step finished.
-
-        `is_last`, called with the number of the step, from 1, and these episodes, ends the segment:
-        that step truncates every episode still in flight, so that the agent is left with none.
-        """
-        observations, masks = environment.reset(), environment.action_masks
-        statistics.begin_segment(len(observations))
-        act, observe, step = self.agent.act, self.agent.observe, environment.step
-        check = ActionContract(environment.spec, type(self.agent).__name__).check
-        for tick in itertools.count(1):
-            actions = act(observations, evaluate, masks)
-            check(actions, masks)
-            result = step(actions)
-            finished = statistics.step(result.rewards, result.episode_over, result.final_infos)
-            last = is_last(tick, finished)
-            if last:
-                result = result._replace(truncated=~result.terminated)
-            observe(self.transitions(observations, masks, actions, result), evaluate)
-            observations, masks = result.observations, environment.action_masks
+    ) -> Iterator[Tick]:
+        """`play` with this run's agent; stops where a signal has come."""
+        name = type(self.agent).__name__
+        ticks = play(
+            environment, player, statistics, is_last, agent=name, clip_rewards=self._clip_rewards
+        )
+        for tick in ticks:
             if self._signal is not None:
                 self._stop()
-            yield finished
-            if last:
-                break
-        statistics.end_segment()
-
-    def transitions(
-        self,
-        observations: np.ndarray,
-        masks: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-    ) -> Transitions:
-        """What the agent is told of a step from `observations` and their action masks."""
-        return Transitions(
-            observations,
-            actions,
-            np.clip(step.rewards, -1, 1) if self._clip_rewards else step.rewards,
-            step.terminated,
-            step.truncated,
-            step.next_observations,
-            masks,
-            step.next_action_masks,
-        )
+            yield tick
 
     def _log_episodes(self, phase: str, records: list[EpisodeRecord]) -> None:
         self._logbook.episodes(self._iteration, phase, self._agent_steps, records)

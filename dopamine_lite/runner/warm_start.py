@@ -9,11 +9,11 @@ from typing import Any
 
 from dopamine_lite import configuration
 from dopamine_lite.agents.agent import Agent
-from dopamine_lite.common import provenance
-from dopamine_lite.common.checkpointing import Checkpointer, Restored
+from dopamine_lite.checkpointing import Checkpointer, Restored
 from dopamine_lite.common.errors import UserError, is_of_users_code
-from dopamine_lite.common.paths import user_path
-from dopamine_lite.common.strict_json import expect, whole
+from dopamine_lite.files.paths import user_path
+from dopamine_lite.files.strict_json import expect, whole
+from dopamine_lite.reporting import provenance
 from dopamine_lite.runner.directory import is_run
 
 _AT_A_CHECKPOINT = re.compile(r"(?P<run>.+)@(?P<checkpoint>\d+)", re.DOTALL)

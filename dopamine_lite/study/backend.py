@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from dopamine_lite.common.plain_files import open_to_append
+from dopamine_lite.files.plain_files import open_to_append
 from dopamine_lite.study.study import Trial
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl

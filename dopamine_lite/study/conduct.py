@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.metrics.logbook import newest_steps
-from dopamine_lite.common.plain_files import NotRegular, open_to_read
+from dopamine_lite.files.plain_files import NotRegular, open_to_read
+from dopamine_lite.reporting.logbook import newest_steps
 from dopamine_lite.runner.directory import Progress, is_in_use, progress
 from dopamine_lite.study.backend import Backend
 from dopamine_lite.study.study import Trial
@@ -272,7 +272,7 @@ def last_return(run: Progress) -> float | None:
 
 def in_words(result: Result) -> str:
     """How a trial ended, in a sentence."""
-    from dopamine_lite.common.metrics.console import duration
+    from dopamine_lite.reporting.console import duration
 
     name, run = result.trial.name, result.progress
     if result.failure is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dopamine_lite import configuration
-from dopamine_lite.common.paths import user_path
+from dopamine_lite.files.paths import user_path
 
 _LONGEST = 40  # letters of a value, beyond which its digest stands for the rest
 _KEPT = 24

@@ -15,8 +15,8 @@ from typing import Any
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import usable_cores
-from dopamine_lite.common.plain_files import open_to_append
-from dopamine_lite.common.provenance import VARIABLES
+from dopamine_lite.files.plain_files import open_to_append
+from dopamine_lite.reporting.provenance import VARIABLES
 from dopamine_lite.runner.directory import is_in_use
 from dopamine_lite.study.backend import exit_status, start_process
 from dopamine_lite.study.examination import Needs

@@ -23,11 +23,11 @@ from typing import Any
 
 from dopamine_lite import configuration
 from dopamine_lite.callbacks.prune import ANSWER, VALUE
-from dopamine_lite.common import strict_json
-from dopamine_lite.common.checkpointing.storage import make_directory, replace_file
+from dopamine_lite.checkpointing.storage import make_directory, replace_file
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.paths import user_path
-from dopamine_lite.common.plain_files import check_regular
+from dopamine_lite.files import strict_json
+from dopamine_lite.files.paths import user_path
+from dopamine_lite.files.plain_files import check_regular
 from dopamine_lite.study import naming
 from dopamine_lite.study.conduct import Result, done, last_return, look
 from dopamine_lite.study.examination import Examined

@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dopamine_lite.common import strict_json
-from dopamine_lite.common.checkpointing.storage import (
+from dopamine_lite.checkpointing.storage import (
     lock_directory,
     make_directory,
     replace_file,
     unlock,
 )
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.plain_files import check_directory, check_regular
+from dopamine_lite.files import strict_json
+from dopamine_lite.files.plain_files import check_directory, check_regular
 from dopamine_lite.runner.directory import check_writable, is_run
 from dopamine_lite.study import naming
 from dopamine_lite.study.grid import Values, crossed

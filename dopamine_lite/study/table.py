@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dopamine_lite.common.metrics.console import duration
 from dopamine_lite.common.printable import printable
+from dopamine_lite.reporting.console import duration
 from dopamine_lite.study.conduct import Running, View, last_return
 
 _SECONDS_BETWEEN_LINES = 60.0

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.acting.exploration import Boltzmann, EpsilonGreedy
 from dopamine_lite.agents.agent import Agent, Transitions
 from dopamine_lite.agents.c51_agent import C51Agent
 from dopamine_lite.agents.dopamine_adapter import DopamineAdapter
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import Boltzmann, EpsilonGreedy
 from dopamine_lite.agents.iqn_agent import IQNAgent
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.ppo_agent import PPOAgent
@@ -23,48 +23,17 @@ from dopamine_lite.agents.rainbow_agent import RainbowAgent
 from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.agents.switching_agent import SwitchingAgent
-from dopamine_lite.agents.value_agent import Batch, NetworkSeeds
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.replay.circular_replay import CircularReplay
-from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment
+from dopamine_lite.learning.value_learner import Batch, NetworkSeeds
 from dopamine_lite.networks.heads import CategoricalHead, ImplicitQuantileHead, QuantileHead
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
+from dopamine_lite.replay.circular_replay import CircularReplay
+from dopamine_lite.replay.prioritized_replay import PrioritizedReplay
 from tests.core import core
-
-
-class Doors(gymnasium.Env):
-    """Six steps; in each one of three doors is locked, and trying it raises.
-
-    The door that may be opened for a reward of 1 is the one after the locked one.
-    """
-
-    observation_space = gymnasium.spaces.Box(0, 1, (3,), np.float32)
-    action_space = gymnasium.spaces.Discrete(3)
-
-    def _now(self) -> tuple[np.ndarray, dict[str, Any]]:
-        self._locked = int(self.np_random.integers(3))
-        mask = np.ones(3, np.int8)
-        mask[self._locked] = 0
-        return np.eye(3, dtype=np.float32)[self._locked], {"action_mask": mask}
-
-    def reset(self, *, seed: int | None = None, options: Any = None):
-        super().reset(seed=seed)
-        self._left = 6
-        return self._now()
-
-    def step(self, action):
-        if action == self._locked:
-            raise ValueError(f"door {action} is locked")
-        reward = float(action == (self._locked + 1) % 3)
-        self._left -= 1
-        observation, info = self._now()
-        return observation, reward, self._left == 0, False, info
-
-
-gymnasium.register("Doors-v0", entry_point=Doors)
+from tests.doors import Doors
 
 UNIFORM = functools.partial(CircularReplay, replay_capacity=1000)
 ATOMS = {"num_atoms": 21, "vmin": -1.0, "vmax": 3.0}

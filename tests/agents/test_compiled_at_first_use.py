@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from tensorflow.python.autograph.impl import api
 
+from dopamine_lite.acting.inference import NumpyNetwork
 from dopamine_lite.agents.agent import Agent, Transitions
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
 from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.actor import NumpyNetwork
 from dopamine_lite.networks.torsos import MLP
 from tests.agents.tiny import spec
 

@@ -10,16 +10,16 @@ import gymnasium
 import numpy as np
 import pytest
 
+from dopamine_lite.acting.exploration import EpsilonGreedy
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import EpsilonGreedy
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.greedy import greedy
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.networks.greedy import greedy
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP, NatureCNN
+from dopamine_lite.replay.circular_replay import CircularReplay
 from tests.agents.tiny import Identity, spec
 from tests.core import core
 

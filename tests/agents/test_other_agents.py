@@ -17,9 +17,9 @@ from dopamine_lite.agents.dopamine_adapter import DopamineAdapter
 from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.agents.switching_agent import SwitchingAgent
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.metrics.logbook import read_iterations
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.factory import create_environment
+from dopamine_lite.reporting.logbook import read_iterations
 from dopamine_lite.runner.runner import Runner
 from tests.agents.tiny import Identity, spec
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.ppo_agent import PPOAgent, Samples
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.normalisation import RewardNormaliser
+from dopamine_lite.networks.normalisation import RewardNormaliser
 from dopamine_lite.networks.optimizers import Adam
 from tests.agents import policies
 from tests.agents.policies import Recorder, digest, script, updates_of

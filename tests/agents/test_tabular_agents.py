@@ -11,9 +11,9 @@ import gymnasium
 import numpy as np
 import pytest
 
+from dopamine_lite.acting.exploration import Boltzmann, EpsilonGreedy
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.double_q_learning_agent import DoubleQLearningAgent
-from dopamine_lite.agents.exploration import Boltzmann, EpsilonGreedy
 from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.agents.sarsa_agent import SarsaAgent
 from dopamine_lite.agents.tabular_agent import TabularAgent, step_sizes

@@ -9,20 +9,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.acting.exploration import Boltzmann, EpsilonGreedy
+from dopamine_lite.acting.inference import NumpyNetwork
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.c51_agent import C51Agent
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import Boltzmann, EpsilonGreedy
 from dopamine_lite.agents.iqn_agent import IQNAgent
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.qr_dqn_agent import QRDQNAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
 from dopamine_lite.agents.value_agent import Batch, NetworkSeeds, ValueAgent
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.replay.circular_replay import CircularReplay
-from dopamine_lite.common.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.actor import NumpyNetwork
 from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.heads import (
     CategoricalHead,
@@ -33,6 +31,8 @@ from dopamine_lite.networks.heads import (
 from dopamine_lite.networks.layers import uniform
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
+from dopamine_lite.replay.circular_replay import CircularReplay
+from dopamine_lite.replay.prioritized_replay import PrioritizedReplay
 from tests.agents.tiny import Identity, spec
 from tests.core import core
 

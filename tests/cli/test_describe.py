@@ -15,14 +15,14 @@ import pytest
 from gin import config as gin_config
 
 from dopamine_lite import configuration
+from dopamine_lite.acting.exploration import EpsilonGreedy
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import EpsilonGreedy
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.configuration import catalogue, description, parameters
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.torsos import MLP
+from dopamine_lite.replay.circular_replay import CircularReplay
 from tests.cli.test_main import _modules_imported_by
 
 
@@ -42,7 +42,7 @@ def _parts_of_the_package(monkeypatch):
 MINE = """\
 import gin
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.acting.exploration import EpsilonGreedy
 
 @gin.configurable
 class {agent}(DQNAgent):

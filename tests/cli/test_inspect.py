@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dopamine_lite import configuration
-from dopamine_lite.common.checkpointing import checkpointer
-from dopamine_lite.common.checkpointing.storage import Damaged
+from dopamine_lite.checkpointing import checkpointer
+from dopamine_lite.checkpointing.storage import Damaged
 from tests.cli.test_main import _modules_imported_by
 
 

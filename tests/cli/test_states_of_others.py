@@ -12,8 +12,8 @@ import pytest
 from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.runner.runner import Runner
+from tests.checkpointing import crafted
 from tests.cli.conftest import files_below
-from tests.common import crafted
 
 CHANGES: dict[str, tuple[str, Any]] = {  # where, and to what
     "no iteration": ("iteration", None),

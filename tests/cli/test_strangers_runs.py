@@ -12,7 +12,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from dopamine_lite.common import provenance
+from dopamine_lite.reporting import provenance
 from tests.cli.conftest import ROOT, files_below
 
 EVIL = """\

@@ -5,19 +5,19 @@ from __future__ import annotations
 import keras
 import pytest
 
+from dopamine_lite.acting.exploration import Exploration
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.dqn_agent import DQNAgent
-from dopamine_lite.agents.exploration import Exploration
 from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.common.contracts import asked_methods, checked_part
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.optimizers import Optimizer
 from dopamine_lite.networks.torsos import MLP, Torso
+from dopamine_lite.replay.circular_replay import CircularReplay
 
 
 def test_what_is_asked_of_each():

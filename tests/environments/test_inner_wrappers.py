@@ -11,10 +11,10 @@ import pytest
 from gymnasium import wrappers
 
 from dopamine_lite.agents.random_agent import RandomAgent
-from dopamine_lite.common.metrics.console import LineConsole
 from dopamine_lite.environments.contract import limit_not_held
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.environments.inner_wrappers import notes_on_memory
+from dopamine_lite.reporting.console import LineConsole
 from dopamine_lite.runner.runner import Runner
 from tests.environments.peculiar import Plain, registered
 

@@ -13,8 +13,6 @@ import pytest
 from PIL import Image
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.packed_space import PackedSpace
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.atari_environment import AtariEnvironment
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
@@ -30,6 +28,8 @@ from dopamine_lite.environments.wrappers import (
     StackFrames,
     wrapped_environment,
 )
+from dopamine_lite.replay.circular_replay import CircularReplay
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 
 class Told(Environment):

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from dopamine_lite import Experiment, Run, UserError
-from dopamine_lite.common import provenance
-from dopamine_lite.common.checkpointing import Checkpointer
-from dopamine_lite.common.metrics.console import LineConsole
-from dopamine_lite.common.metrics.logbook import read_iterations
+from dopamine_lite.checkpointing import Checkpointer
+from dopamine_lite.reporting import provenance
+from dopamine_lite.reporting.console import LineConsole
+from dopamine_lite.reporting.logbook import read_iterations
 from dopamine_lite.runner.runner import Stopped
 from tests.cli.conftest import cli, files_below, gin_files, runs
 

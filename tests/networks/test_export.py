@@ -18,11 +18,11 @@ from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.iqn_agent import IQNAgent
 from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
-from dopamine_lite.common.packed_space import PackedSpace
-from dopamine_lite.common.replay.circular_replay import CircularReplay
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.torsos import MLP, DictTorso, SmallCNN
+from dopamine_lite.replay.circular_replay import CircularReplay
+from dopamine_lite.spaces.packed_space import PackedSpace
 from tests.core import core
 
 spaces = gymnasium.spaces

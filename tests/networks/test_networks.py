@@ -12,9 +12,9 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
+from dopamine_lite.acting.inference import CompiledNetwork, NumpyNetwork
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.actor import CompiledNetwork, NumpyNetwork
 from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.export import keras_model
 from dopamine_lite.networks.heads import (

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.acting.inference import CompiledNetwork, NumpyNetwork
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.packed_space import PackedSpace, stacked
-from dopamine_lite.common.pictures import channel_axis
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.actor import CompiledNetwork, NumpyNetwork
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.export import keras_model
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import MLP, DictTorso, ImpalaCNN, MinAtarCNN, NatureCNN, SmallCNN
+from dopamine_lite.spaces.packed_space import PackedSpace, stacked
+from dopamine_lite.spaces.pictures import channel_axis
 from tests.core import core
 
 spaces = gymnasium.spaces

@@ -10,9 +10,9 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
+from dopamine_lite.acting.inference import NumpyNetwork
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.networks.actor import NumpyNetwork
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.policies import GaussianPolicy, policy_for

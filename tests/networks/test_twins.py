@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dopamine_lite.acting.inference import Inference
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
-from dopamine_lite.networks.actor import Actor
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.export import keras_model
 from dopamine_lite.networks.heads import CategoricalHead, ImplicitQuantileHead, QHead, QuantileHead
@@ -122,7 +122,7 @@ WITHOUT_A_TWIN = {
 def test_a_class_that_brings_no_twin_acts_by_what_it_learns(name):
     """Often wrong: a subclass acts by a method that it inherited and learns by one of its own."""
     net = WITHOUT_A_TWIN[name]()
-    actor = Actor(net)
+    actor = Inference(net)
     observations = example_observations(net.observation_space, 5)
     assert actor.kind == "TensorFlow"
     np.testing.assert_allclose(
@@ -150,7 +150,7 @@ WITH_A_TWIN = {
 def test_a_class_that_brings_its_own_acts_in_numpy(name):
     net = WITH_A_TWIN[name]()
     before = net.flat_parameters().numpy()
-    actor = Actor(net)
+    actor = Inference(net)
     observations = example_observations(net.observation_space, 5)
     assert actor.kind == "NumPy"
     np.testing.assert_allclose(
@@ -160,7 +160,7 @@ def test_a_class_that_brings_its_own_acts_in_numpy(name):
 
 
 def test_drawn_outputs_are_not_compared():
-    assert Actor(network(head=ImplicitQuantileHead)).kind == "NumPy"
+    assert Inference(network(head=ImplicitQuantileHead)).kind == "NumPy"
 
 
 class WithoutBias(MLP):
@@ -215,12 +215,12 @@ def test_a_wrong_twin_is_refused(build, name):
     with pytest.raises(
         UserError, match=f"^{name}.call_numpy, which is used to choose actions, gives"
     ):
-        Actor(build())
+        Inference(build())
 
 
 def test_each_of_two_torsos_has_its_own_twin():
     net = policy_network(Different)
-    actor = Actor(net)
+    actor = Inference(net)
     observations = example_observations(NUMBERS, 5)
     assert actor.kind == "NumPy"
     np.testing.assert_allclose(
@@ -428,10 +428,10 @@ def drawing(head: Any, way: str) -> Any:
 def test_what_a_twin_draws_is_distributed_alike(head, way):
     net = network(head=drawing(head, way))
     if way == "right":
-        assert Actor(net).kind == "NumPy"
+        assert Inference(net).kind == "NumPy"
     else:
         with pytest.raises(UserError, match="Wrong.call_numpy, which is used to choose actions"):
-            Actor(net)
+            Inference(net)
 
 
 def test_twins_are_compared_on_large_numbers_too():
@@ -444,4 +444,4 @@ def test_twins_are_compared_on_large_numbers_too():
             return super().call_numpy(observations, weights)
 
     with pytest.raises(UserError, match=r"Bounded\.call_numpy"):
-        Actor(network(Bounded))
+        Inference(network(Bounded))

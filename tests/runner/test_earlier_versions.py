@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from dopamine_lite.common.metrics.logbook import read_iterations
 from dopamine_lite.configuration import history
+from dopamine_lite.reporting.logbook import read_iterations
 from tests.core import core
 
 DATA = Path(__file__).parents[1] / "data"
 RUNS = sorted(path.relative_to(DATA).as_posix() for path in DATA.glob("schema_*/*"))
 
 
-@pytest.mark.parametrize("name", core(RUNS, "schema_0/dqn", "schema_0/q_learning"))
+@pytest.mark.parametrize(
+    "name", core(RUNS, "schema_0/dqn", "schema_1/rainbow", "schema_1/reinforce")
+)
 def test_a_run_of_an_earlier_version_goes_on(tmp_path, cli, name):
     run = tmp_path / "run"
     shutil.copytree(DATA / name, run)
@@ -34,7 +36,8 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path, cli, name):
     assert f"Schema {history.SCHEMA}." in (run / "config.gin").read_text().splitlines()[0]
     again = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 4")
     assert again.status == 0 and len(read_iterations(run)) == 4
-    assert "Runner.checkpoint_every_steps counted" in resumed.err
+    counted = "Runner.checkpoint_every_steps counted" in resumed.err
+    assert counted == name.startswith("schema_0/")
     assert "Runner.checkpoint_every_steps counted" not in again.err
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from dopamine_lite.common import provenance
-from dopamine_lite.common.checkpointing import Checkpointer, digest
-from dopamine_lite.common.metrics.logbook import read_iterations
+from dopamine_lite.checkpointing import Checkpointer, digest
+from dopamine_lite.reporting import provenance
+from dopamine_lite.reporting.logbook import read_iterations
 from tests.processes import start
 
 pytestmark = pytest.mark.exhaustive

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from dopamine_lite.common.packed_space import PackedSpace
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.runner import fitting
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 ROW = spaces.Box(-1, 1, (3,), np.float32)
 VALUES = {"C51Agent", "DQNAgent", "DopamineAdapter", "IQNAgent", "QRDQNAgent", "RainbowAgent"}

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from dopamine_lite.common.checkpointing import Checkpointer, digest
+from dopamine_lite.checkpointing import Checkpointer, digest
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.info_metrics import InfoMetrics
-from dopamine_lite.common.iteration_statistics import (
+from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment
+from dopamine_lite.environments.vector_environment import VectorEnvironment
+from dopamine_lite.reporting.info_metrics import InfoMetrics
+from dopamine_lite.reporting.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
     summarise,
 )
-from dopamine_lite.common.metrics.logbook import read_episodes, read_iterations
-from dopamine_lite.environments.environment import EnvironmentSpec
-from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment
-from dopamine_lite.environments.vector_environment import VectorEnvironment
+from dopamine_lite.reporting.logbook import read_episodes, read_iterations
 from tests.runner.test_runner_logs import points
 
 ENVIRONMENT = """

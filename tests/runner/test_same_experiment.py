@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dopamine_lite import configuration
-from dopamine_lite.agents.exploration import EpsilonGreedy
+from dopamine_lite.acting.exploration import EpsilonGreedy
 from dopamine_lite.agents.ppo_agent import PPOAgent  # noqa: F401  # known to gin, unused here
 from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.common.errors import UserError

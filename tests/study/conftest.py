@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dopamine_lite.common.checkpointing import Checkpointer, digest
+from dopamine_lite.checkpointing import Checkpointer, digest
 
 ROOT = Path(__file__).parents[2]
 SMALL = {

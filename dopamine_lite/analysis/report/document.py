@@ -29,8 +29,8 @@ from dopamine_lite.analysis.report.numbers import count, numbers
 from dopamine_lite.analysis.report.suites import Suite, suites
 from dopamine_lite.analysis.runs import Runs
 from dopamine_lite.analysis.selection import UNFINISHED, grouped, remarks
-from dopamine_lite.common import provenance
 from dopamine_lite.common.printable import printable
+from dopamine_lite.reporting import provenance
 
 _MOST_VALUES = 5_000_000  # in iterations.csv, which is left out where there are more
 _COLORS = 10  # in report.css

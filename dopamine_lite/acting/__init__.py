@@ -1,0 +1,1 @@
+"""Acting: from observations to actions, by what was learned and by exploration."""

@@ -1,0 +1,48 @@
+"""The actor: one of an agent's three organs. It chooses actions and says what it thought of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from dopamine_lite.common.types import State
+
+
+class Acted(NamedTuple):
+    """What an actor chose for N environments."""
+
+    actions: np.ndarray  # [N, ...] as the environment takes them
+    # What learning needs to know of the decisions: a named tuple of arrays [N, ...], or None.
+    decisions: Any = None
+
+
+class Actor(Protocol):
+    """Chooses actions by the parameters that it was last given, and by exploration.
+
+    An actor knows no environment and no replay. With `evaluate=True` it acts by the evaluation policy
+    and draws from a separate generator, so evaluating never changes training.
+    """
+
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> Acted:
+        """Chooses actions for observations [N, ...].
+
+        `action_masks` [N, A] bool marks the legal actions; None: all actions are legal.
+        """
+
+    def load(self, parameters: Any) -> None:
+        """Takes the parameters that a learner has returned."""
+
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        """What happened since the last call: numbers, such as epsilon, and arrays, for histograms."""
+
+    def get_state(self) -> State:
+        """What decides, besides the parameters, how the actor will act next."""
+
+    def set_state(self, state: State) -> None:
+        """Puts this actor into `state`, which `get_state` returned."""

@@ -1,0 +1,196 @@
+"""Exploration: from action values to actions."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+
+import gin
+import numpy as np
+
+from dopamine_lite.common.checks import check_fraction, check_number, check_whole
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.schedules import exponentially_decaying, linearly_decaying
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
+from dopamine_lite.common.types import State
+from dopamine_lite.networks.greedy import greedy
+
+_DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
+
+
+class Exploration(abc.ABC):
+    """Chooses actions by their values. Built as `exploration(num_actions, warmup, seeds)`.
+
+    In evaluation it draws from a separate generator, so evaluating never changes training.
+    """
+
+    def __init__(self, num_actions: int, warmup: int, seeds: Seeds):
+        self._num_actions = num_actions
+        self._warmup = warmup
+        self._generators = {False: seeds.generator("train"), True: seeds.generator("eval")}
+
+    @abc.abstractmethod
+    def choose(
+        self,
+        num_streams: int,
+        values: Callable[[], np.ndarray],
+        step: int,
+        evaluate: bool,
+        masks: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Chooses actions [N] int64 after `step` agent steps.
+
+        `values` returns [N, A], minus infinity for illegal actions, and is called only if needed;
+        `masks` [N, A] bool marks the legal actions, and None means that all are legal.
+        """
+
+    def _uniform(
+        self, generator: np.random.Generator, num_streams: int, masks: np.ndarray | None
+    ) -> np.ndarray:
+        """Uniform draws [N] of the legal actions."""
+        if masks is None:
+            return generator.integers(self._num_actions, size=num_streams)
+        return (generator.random(masks.shape) + masks).argmax(axis=1)
+
+    @abc.abstractmethod
+    def metrics(self, step: int) -> dict[str, float]:
+        """The numbers that determine how much is explored now, in training."""
+
+    def get_state(self) -> State:
+        return {
+            "train": generator_state(self._generators[False]),
+            "eval": generator_state(self._generators[True]),
+        }
+
+    def set_state(self, state: State) -> None:
+        restore_generator(self._generators[False], state["train"])
+        restore_generator(self._generators[True], state["eval"])
+
+
+@gin.configurable
+class EpsilonGreedy(Exploration):
+    """Takes a random action with probability epsilon, otherwise an action with the highest value.
+
+    Ties between values are broken at random. Epsilon is 1 during the warm-up and falls afterward.
+
+    Args:
+      num_actions: A, the number of actions.
+      warmup: agent steps before epsilon begins to fall from 1.
+      seeds: gives one generator for training and one for evaluation.
+      epsilon_train: the value that epsilon falls to in training.
+      epsilon_eval: epsilon in evaluation.
+      epsilon_decay_period: agent steps in which epsilon falls from 1 to `epsilon_train`, after the
+        warm-up; 0: it falls at once.
+      epsilon_decay: how epsilon falls, "linear" or "exponential".
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        warmup: int,
+        seeds: Seeds,
+        *,
+        epsilon_train: float = 0.01,
+        epsilon_eval: float = 0.001,
+        epsilon_decay_period: int = 250_000,
+        epsilon_decay: str = "linear",
+    ):
+        super().__init__(num_actions, warmup, seeds)
+        check_fraction("EpsilonGreedy", epsilon_train=epsilon_train, epsilon_eval=epsilon_eval)
+        check_whole("EpsilonGreedy", least=0, epsilon_decay_period=epsilon_decay_period)
+        if epsilon_decay not in _DECAYS:
+            raise UserError(
+                f"EpsilonGreedy.epsilon_decay is {epsilon_decay!r}: choose one of "
+                f"{', '.join(_DECAYS)}."
+            )
+        if epsilon_decay == "exponential" and not epsilon_train > 0:
+            raise UserError(
+                f"EpsilonGreedy.epsilon_train is {epsilon_train}: epsilon cannot fall to it "
+                "exponentially; give it a number above 0 or let it fall linearly."
+            )
+        self._decay = _DECAYS[epsilon_decay]
+        self._epsilon_train = epsilon_train
+        self._epsilon_eval = epsilon_eval
+        self._period = epsilon_decay_period
+
+    def epsilon(self, step: int, evaluate: bool = False) -> float:
+        """Epsilon after `step` agent steps."""
+        if evaluate:
+            return self._epsilon_eval
+        return self._decay(step, 1.0, self._epsilon_train, self._warmup, self._period)
+
+    def choose(
+        self,
+        num_streams: int,
+        values: Callable[[], np.ndarray],
+        step: int,
+        evaluate: bool,
+        masks: np.ndarray | None = None,
+    ) -> np.ndarray:
+        generator = self._generators[evaluate]
+        explores = generator.random(num_streams) < self.epsilon(step, evaluate)
+        if explores.all():
+            return self._uniform(generator, num_streams, masks)
+        actions = greedy(values(), generator)
+        if explores.any():
+            some = None if masks is None else masks[explores]
+            actions[explores] = self._uniform(generator, int(explores.sum()), some)
+        return actions
+
+    def metrics(self, step: int) -> dict[str, float]:
+        return {"epsilon": self.epsilon(step)}
+
+
+@gin.configurable
+class Boltzmann(Exploration):
+    """Draws actions from softmax(Q / temperature), and uniformly during the warm-up.
+
+    Args:
+      num_actions: A, the number of actions.
+      warmup: agent steps of uniform actions at the start.
+      seeds: gives one generator for training and one for evaluation.
+      temperature_train: the temperature in training, above 0, in units of the action values.
+      temperature_eval: the temperature in evaluation; 0: the agent takes an action with the highest
+        value, and ties are broken at random.
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        warmup: int,
+        seeds: Seeds,
+        *,
+        temperature_train: float = 1.0,
+        temperature_eval: float = 0.0,
+    ):
+        super().__init__(num_actions, warmup, seeds)
+        check_number(
+            "Boltzmann", temperature_train=temperature_train, temperature_eval=temperature_eval
+        )
+        if not (temperature_train > 0 and temperature_eval >= 0):
+            raise UserError(
+                f"Boltzmann's temperatures are {temperature_train} in training and {temperature_eval} "
+                "in evaluation: give a number above 0 for training, and 0 or more for evaluation."
+            )
+        self._temperatures = {False: temperature_train, True: temperature_eval}
+
+    def choose(
+        self,
+        num_streams: int,
+        values: Callable[[], np.ndarray],
+        step: int,
+        evaluate: bool,
+        masks: np.ndarray | None = None,
+    ) -> np.ndarray:
+        generator, temperature = self._generators[evaluate], self._temperatures[evaluate]
+        if step < self._warmup and not evaluate:
+            return self._uniform(generator, num_streams, masks)
+        if temperature == 0:
+            return greedy(values(), generator)
+        # The greatest of the logits plus Gumbel noise is distributed as their softmax.
+        return (
+            values() / temperature + generator.gumbel(size=(num_streams, self._num_actions))
+        ).argmax(1)
+
+    def metrics(self, step: int) -> dict[str, float]:
+        return {"temperature": self._temperatures[False]}

@@ -1,0 +1,86 @@
+"""Acts by action values: an exploration strategy chooses among the values of a network."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.acting.actor import Acted
+from dopamine_lite.acting.exploration import Exploration
+from dopamine_lite.acting.inference import Inference
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
+from dopamine_lite.common.types import State
+
+_RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
+
+
+class ValueActor:
+    """The actor of the agents that learn action values.
+
+    Args:
+      inference: computes the action values [N, A] of observations.
+      exploration: chooses actions by these values.
+      seeds: the agent's node in the tree of seeds, for heads whose outputs are drawn.
+      first_action: the number of the environment's first action, which is 0 inside the agent.
+    """
+
+    def __init__(
+        self, inference: Inference, exploration: Exploration, seeds: Seeds, first_action: int = 0
+    ):
+        self.inference = inference
+        self.exploration = exploration
+        self.steps = 0  # agent steps acted in training
+        self.first_action = first_action
+        head = inference.network.head
+        self._noise = {  # what the head draws, by whether it is in evaluation
+            False: seeds.generator("noise", "train") if head.random_in_training else None,
+            True: seeds.generator("noise", "eval") if head.random_in_evaluation else None,
+        }
+        self._recent_values: deque[np.ndarray] = deque(maxlen=_RECENT_VALUES)
+
+    def act(
+        self,
+        observations: np.ndarray,
+        evaluate: bool = False,
+        action_masks: np.ndarray | None = None,
+    ) -> Acted:
+        def values() -> np.ndarray:
+            computed = self.inference(observations, self._noise[evaluate])
+            if not evaluate:
+                self._recent_values.append(computed)
+            return computed if action_masks is None else np.where(action_masks, computed, -np.inf)
+
+        actions = self.exploration.choose(
+            len(observations), values, self.steps, evaluate, action_masks
+        )
+        if not evaluate:
+            self.steps += len(observations)
+        return Acted(actions + self.first_action if self.first_action else actions)
+
+    def load(self, parameters: tf.Tensor) -> None:
+        self.inference.load(parameters)
+
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        values: dict[str, float | np.ndarray] = dict(self.exploration.metrics(self.steps))
+        if self._recent_values:
+            values["q_values"] = np.concatenate(self._recent_values)
+        self._recent_values.clear()
+        return values
+
+    def get_state(self) -> State:
+        return {
+            "steps": self.steps,
+            "exploration": self.exploration.get_state(),
+            "noise": [generator_state(generator) for generator in self._generators()],
+        }
+
+    def set_state(self, state: State) -> None:
+        self.steps = state["steps"]
+        self.exploration.set_state(state["exploration"])
+        for generator, saved in zip(self._generators(), state["noise"], strict=True):
+            restore_generator(generator, saved)
+
+    def _generators(self) -> list[np.random.Generator]:
+        return [generator for generator in self._noise.values() if generator]

@@ -1,0 +1,147 @@
+"""The block: what acting hands to learning, some steps of N environments at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dopamine_lite.common.types import Transitions
+
+
+class Block(NamedTuple):
+    """T steps of N environments, time-major, and what came after the last of them.
+
+    Row t holds the step that was taken from `observations[t]`. Where an episode ended with it,
+    `observations[t + 1]` belongs to the next episode, and the true successor is in
+    `final_observations`.
+    """
+
+    observations: np.ndarray  # [T + 1, N, ...] what the actor saw, and what it will see next
+    actions: np.ndarray  # [T, N, ...]
+    rewards: np.ndarray  # [T, N] float64, clipped if the Runner clips
+    terminated: np.ndarray  # [T, N] bool: the environment's own end; never bootstrap
+    truncated: np.ndarray  # [T, N] bool: cut by a limit; bootstrap from the true successor
+    # [E, ...] the last observations of the E episodes that ended, by step, then by environment.
+    final_observations: np.ndarray
+    # [T + 1, N, A] bool and [E, A] bool, which actions are legal; None where all always are.
+    action_masks: np.ndarray | None = None
+    final_action_masks: np.ndarray | None = None
+    # What the actor said of its decisions: a named tuple of arrays [T, N, ...], or None.
+    decisions: Any = None
+
+    @classmethod
+    def of(cls, steps: Sequence[Transitions], after: Any, decisions: Sequence[Any]) -> Block:
+        """The block of T `steps`, which have what the actor said of each of them, or None.
+
+        Args:
+          steps: T steps of N environments.
+          after: the observations [N, ...] and action masks that the actor sees after them.
+          decisions: T named tuples of arrays [N, ...], or T times None.
+        """
+        observations, masks = after
+        ends = [step.terminated | step.truncated for step in steps]
+        ending = [(step, ended) for step, ended in zip(steps, ends, strict=True) if ended.any()]
+        final = [step.next_observations[ended] for step, ended in ending]
+        first = steps[0].observations
+        block = cls(
+            observations=np.stack([*(step.observations for step in steps), observations]),
+            actions=np.stack([step.actions for step in steps]),
+            rewards=np.stack([step.rewards for step in steps]),
+            terminated=np.stack([step.terminated for step in steps]),
+            truncated=np.stack([step.truncated for step in steps]),
+            final_observations=(
+                np.concatenate(final) if final else np.empty((0, *first.shape[1:]), first.dtype)
+            ),
+        )
+        if masks is not None:
+            before: list[Any] = [step.action_masks for step in steps]
+            after_end: list[Any] = [step.next_action_masks for step, _ in ending]
+            final_masks = [
+                found[ended] for found, (_, ended) in zip(after_end, ending, strict=True)
+            ]
+            block = block._replace(
+                action_masks=np.stack([*before, masks]),
+                final_action_masks=(
+                    np.concatenate(final_masks)
+                    if final_masks
+                    else np.empty((0, masks.shape[1]), bool)
+                ),
+            )
+        if decisions[0] is None:
+            return block
+        kind = type(decisions[0])
+        return block._replace(
+            decisions=kind(*(np.stack(column) for column in zip(*decisions, strict=True)))
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """T, the steps of each environment."""
+        return len(self.actions)
+
+    @property
+    def agent_steps(self) -> int:
+        """T x N, the steps of all environments."""
+        return self.rewards.size
+
+    @property
+    def ended(self) -> np.ndarray:
+        """[T, N] bool: where an episode ended with the step."""
+        return self.terminated | self.truncated
+
+    def successors(self, step: int) -> np.ndarray:
+        """[N, ...] the true successors of row `step`, counted from 0."""
+        return self._successors(step, self.observations, self.final_observations)
+
+    def _successors(self, step: int, values: np.ndarray, final: np.ndarray) -> np.ndarray:
+        ended = self.ended
+        if not ended[step].any():
+            return values[step + 1]
+        found, before = values[step + 1].copy(), int(ended[:step].sum())
+        found[ended[step]] = final[before : before + int(ended[step].sum())]
+        return found
+
+    def transitions(self) -> Iterator[Transitions]:
+        """The T steps, one after the other."""
+        for step in range(self.num_steps):
+            masks = next_masks = None
+            if self.action_masks is not None and self.final_action_masks is not None:
+                masks = self.action_masks[step]
+                next_masks = self._successors(step, self.action_masks, self.final_action_masks)
+            yield Transitions(
+                self.observations[step],
+                self.actions[step],
+                self.rewards[step],
+                self.terminated[step],
+                self.truncated[step],
+                self.successors(step),
+                masks,
+                next_masks,
+            )
+
+    def rows(self, start: int, stop: int) -> Block:
+        """The steps from row `start` up to row `stop`, which may lie behind the last."""
+        ended, rows = self.ended, slice(start, stop)
+        first, last = int(ended[:start].sum()), int(ended[:stop].sum())
+        masks, final_masks, said = self.action_masks, self.final_action_masks, self.decisions
+        return Block(
+            self.observations[start : stop + 1],
+            self.actions[rows],
+            self.rewards[rows],
+            self.terminated[rows],
+            self.truncated[rows],
+            self.final_observations[first:last],
+            None if masks is None else masks[start : stop + 1],
+            None if final_masks is None else final_masks[first:last],
+            None if said is None else type(said)(*(column[rows] for column in said)),
+        )
+
+    def split(self, most: int) -> Iterator[Block]:
+        """The same steps in blocks of at most `most` steps of each environment."""
+        if self.num_steps <= most:
+            yield self
+            return
+        for start in range(0, self.num_steps, most):
+            yield self.rows(start, start + most)

@@ -1,1 +1,0 @@
-"""Where a run's numbers go: the log files, TensorBoard, the console."""

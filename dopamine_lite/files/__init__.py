@@ -1,0 +1,1 @@
+"""Files that nothing can damage or misuse: paths, plain files, strict JSON."""

@@ -1,0 +1,58 @@
+"""The learner: one of an agent's three organs. It turns samples into parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.types import State
+
+
+class Learned(NamedTuple):
+    """What came of a sample."""
+
+    parameters: Any  # for the actor's `load`
+    metrics: tf.Tensor  # what the learner's `metric_names` name
+    priorities: tf.Tensor | None = None  # [K, B] of the sample's transitions; None: it has none
+
+
+class Learner(Protocol):
+    """Learns from samples, each in one compiled call; knows no replay, no environment and no loop."""
+
+    metric_names: Sequence[str]
+
+    def learn(self, sample: Any) -> Learned:
+        """Takes the gradient steps for a sample, whose kind is the learner's own."""
+
+    def get_state(self) -> State:
+        """Everything that decides what the next `learn` returns, besides the sample."""
+
+    def set_state(self, state: State) -> None:
+        """Puts this learner into `state`, which `get_state` returned."""
+
+
+class RecentMeans:
+    """The means of several metrics since they were last asked for.
+
+    Args:
+      names: the metrics.
+    """
+
+    def __init__(self, names: Sequence[str]):
+        self._names = tuple(names)
+        self._recent: list[tf.Tensor] = []
+
+    def add(self, values: tf.Tensor) -> None:
+        """Takes one value for each name, [M] float32."""
+        self._recent.append(values)  # turned into numbers when they are asked for
+
+    def take(self) -> dict[str, float]:
+        """The means by name, and then forgets what was added; {} if nothing was."""
+        if not self._recent:
+            return {}
+        means = np.mean([values.numpy() for values in self._recent], axis=0).tolist()
+        self._recent.clear()
+        return dict(zip(self._names, means, strict=True))

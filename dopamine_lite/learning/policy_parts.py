@@ -1,0 +1,67 @@
+"""What the learners of policies have in common: a network of policy and value, seen from learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.types import State
+from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.normalisation import ObservationNormaliser
+from dopamine_lite.networks.optimizers import Optimizer
+from dopamine_lite.networks.policies import Policy
+
+
+class PolicyParts(NamedTuple):
+    """What a learner is given to learn with."""
+
+    network: Network  # [B, P + 1] the policy's outputs and, last, the value
+    policy: Policy
+    optimizer: Optimizer
+    normaliser: ObservationNormaliser | None  # of observations; the learner updates it
+    parameters: Callable[[], tf.Tensor]  # makes, in a graph, what the actor's inference loads
+    has_masks: bool  # whether some actions are illegal at times
+
+    def normalised(self, observations: np.ndarray) -> np.ndarray:
+        """Observations as the network gets them."""
+        return self.normaliser(observations) if self.normaliser else observations
+
+    def outputs(self, prepared: tf.Tensor, masked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The policy's outputs [B, P], less the actions that `masked` [B, P] lacks, and values [B]."""
+        outputs = self.network(prepared)
+        policy_outputs = outputs[:, :-1]
+        if self.has_masks:
+            policy_outputs = self.policy.mask_as(policy_outputs, masked)
+        return policy_outputs, outputs[:, -1]
+
+    @property
+    def input_dtype(self) -> tf.DType:
+        """The dtype of what `normalised` returns."""
+        space = self.network.observation_space
+        return tf.float32 if self.normaliser else tf.as_dtype(space.dtype)
+
+    def get_state(self) -> State:
+        return {
+            "network": self.network.get_state(),
+            "optimizer": self.optimizer.get_state(),
+            "normaliser": self.normaliser.moments.get_state() if self.normaliser else None,
+        }
+
+    def set_state(self, state: State) -> None:
+        self.network.set_state(state["network"])
+        self.optimizer.set_state(state["optimizer"])
+        if self.normaliser:
+            self.normaliser.moments.set_state(state["normaliser"])
+
+    def start_from(self, state: State) -> None:
+        """Takes the weights of another agent; running statistics of observations count as weights."""
+        if (self.normaliser is None) != (state["normaliser"] is None):
+            raise ValueError(
+                "one of the two agents normalizes observations, and the other does not"
+            )
+        self.network.set_state(state["network"])
+        if self.normaliser:
+            self.normaliser.moments.set_state(state["normaliser"])

@@ -1,0 +1,345 @@
+"""PPO's learner (Schulman et al. 2017): all passes over one rollout in one compiled call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.checks import (
+    check_flag,
+    check_fraction,
+    check_not_negative,
+    check_positive,
+    check_whole,
+)
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.schedules import linearly_decaying
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
+from dopamine_lite.common.types import State
+from dopamine_lite.learning.learner import Learned
+from dopamine_lite.learning.policy_parts import PolicyParts
+from dopamine_lite.losses import policy_gradient
+from dopamine_lite.networks.actor_critic import PolicyParameters
+from dopamine_lite.networks.normalisation import RewardNormaliser
+from dopamine_lite.networks.optimizers import clipped_by_norm
+from dopamine_lite.replay.rollout import Rollout
+
+_SURROGATES = ("clip", "kl")
+_MEANS = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")  # of an update's last pass
+
+
+class Samples(NamedTuple):
+    """What a gradient step learns from: B of the rollout's T x N steps."""
+
+    observations: tf.Tensor  # [B, ...]
+    actions: tf.Tensor  # [B, D]
+    old_outputs: tf.Tensor  # [B, P]
+    old_logs: tf.Tensor  # [B] log pi_old(a|s)
+    old_values: tf.Tensor  # [B]
+    advantages: tf.Tensor  # [B]
+    returns: tf.Tensor  # [B]
+
+
+class PPOLearner:
+    """Maximizes the surrogate of PPO over rollouts (Schulman et al. 2017, eq. 9).
+
+    Args:
+      owner: the agent's name, for messages.
+      parts: what it learns with.
+      seeds: the agent's node in the tree of seeds.
+      grid: (T, N), the shape of a rollout.
+      gamma: discount per agent step.
+      gae_lambda: lambda of generalized advantage estimation; 0: one-step advantages, 1: whole returns.
+      num_epochs: passes over each rollout.
+      num_minibatches: minibatches in a pass, with one gradient step each.
+      surrogate: "clip" (eq. 7), or "kl": a penalty on the KL divergence from the old policy, with an
+        adaptive coefficient (eq. 8).
+      clip: epsilon of eq. 7, how far the probability ratio may move from 1 before it is clipped.
+      clip_decay_period: agent steps in which `clip` falls linearly to zero; None: it is constant.
+      learning_rate_decay_period: agent steps in which the learning rate falls linearly to zero, rollout
+        by rollout; None: no such decay.
+      kl_target: the KL divergence, in nats, that the surrogate "kl" aims at.
+      initial_kl_coefficient: beta of eq. 8, the weight of the KL penalty, at the start.
+      stop_at_kl: no further pass over a rollout after one whose mean KL divergence, in nats, is above
+        this; None: all passes are made.
+      value_clip: how far, in units of return, the value may move from the old value before the value
+        loss is clipped; None: no clipping.
+      value_coefficient: c1 of eq. 9, the weight of the value loss.
+      entropy_coefficient: c2 of eq. 9, the weight of the policy's entropy.
+      normalise_advantages: scale advantages to mean 0 and standard deviation 1 in each minibatch.
+      normalise_rewards: divide rewards by the running standard deviation of discounted returns.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
+    """
+
+    metric_names: Sequence[str] = (*_MEANS, "explained_variance", "passes")
+
+    def __init__(
+        self,
+        owner: str,
+        parts: PolicyParts,
+        seeds: Seeds,
+        grid: tuple[int, int],
+        *,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        num_epochs: int = 4,
+        num_minibatches: int = 4,
+        surrogate: str = "clip",
+        clip: float = 0.2,
+        clip_decay_period: int | None = None,
+        learning_rate_decay_period: int | None = None,
+        kl_target: float = 0.01,
+        initial_kl_coefficient: float = 1.0,
+        stop_at_kl: float | None = None,
+        value_clip: float | None = None,
+        value_coefficient: float = 0.5,
+        entropy_coefficient: float = 0.0,
+        normalise_advantages: bool = True,
+        normalise_rewards: bool = False,
+        max_gradient_norm: float | None = 0.5,
+    ):
+        if surrogate not in _SURROGATES:
+            raise UserError(
+                f"{owner}.surrogate is {surrogate!r}: choose one of {', '.join(_SURROGATES)}."
+            )
+        check_flag(
+            owner, normalise_advantages=normalise_advantages, normalise_rewards=normalise_rewards
+        )
+        check_fraction(owner, gamma=gamma, gae_lambda=gae_lambda)
+        check_whole(owner, num_epochs=num_epochs, num_minibatches=num_minibatches)
+        check_whole(
+            owner,
+            optional=True,
+            clip_decay_period=clip_decay_period,
+            learning_rate_decay_period=learning_rate_decay_period,
+        )
+        check_positive(
+            owner, clip=clip, kl_target=kl_target, initial_kl_coefficient=initial_kl_coefficient
+        )
+        check_positive(
+            owner,
+            optional=True,
+            stop_at_kl=stop_at_kl,
+            value_clip=value_clip,
+            max_gradient_norm=max_gradient_norm,
+        )
+        check_not_negative(
+            owner, value_coefficient=value_coefficient, entropy_coefficient=entropy_coefficient
+        )
+        _check_minibatches(owner, grid, num_minibatches, normalise_advantages)
+        self.parts = parts
+        self.surrogate = surrogate
+        self.stop_at_kl = stop_at_kl
+        self.value_clip = value_clip
+        self.normalises_advantages = normalise_advantages
+        self.reward_normaliser = RewardNormaliser(grid[1], gamma) if normalise_rewards else None
+        self._grid = grid
+        self._gamma, self._gae_lambda = gamma, gae_lambda
+        self._num_epochs, self._num_minibatches = num_epochs, num_minibatches
+        self._clip, self._clip_decay_period = clip, clip_decay_period
+        self._learning_rate_decay_period = learning_rate_decay_period
+        self._kl_target = kl_target
+        self._kl_coefficient = tf.Variable(initial_kl_coefficient, dtype=tf.float32)
+        self._value_coefficient = value_coefficient
+        self._entropy_coefficient = entropy_coefficient
+        self._max_gradient_norm = max_gradient_norm
+        self._order = seeds.generator("minibatches")
+        self._update: Callable[..., tuple[tf.Tensor, ...]] | None = None
+        parts.optimizer.build(parts.network.variables)
+
+    @property
+    def num_minibatches(self) -> int:
+        return self._num_minibatches
+
+    def learn(self, rollout: Rollout, step: int) -> Learned:
+        """Learns from T x N steps, before the first of which `step` agent steps had been taken."""
+        self.compile()
+        assert self._update is not None
+        rewards, ended = rollout.rewards, rollout.terminated | rollout.truncated
+        if self.reward_normaliser:
+            rewards = self.reward_normaliser(rewards, ended)
+        cut = rollout.truncated.copy()
+        cut[-1] = True
+        next_values = np.where(cut, rollout.cut_values, np.roll(rollout.values, -1, axis=0))
+        size = int(np.prod(self._grid))
+        orders = np.stack([self._order.permutation(size) for _ in range(self._num_epochs)])
+        observations = rollout.observations.reshape(size, *rollout.observations.shape[2:])
+        inputs = (
+            self.parts.normalised(observations),
+            rollout.actions.reshape(size, -1),
+            rollout.outputs.reshape(size, -1),
+            np.stack([rewards, rollout.values, next_values]),
+            np.stack([rollout.terminated, rollout.truncated]),
+            orders.reshape(self._num_epochs, self._num_minibatches, -1).astype(np.int32),
+            np.float32(self._clip * _left(step, self._clip_decay_period)),
+            np.float32(_left(step, self._learning_rate_decay_period)),
+        )
+        parameters, metrics = self._update(*map(tf.constant, inputs))
+        if self.parts.normaliser:
+            self.parts.normaliser.moments.update(observations)
+        return Learned(PolicyParameters.of(parameters, self.parts.normaliser), metrics)
+
+    def rates(self, step: int) -> dict[str, float]:
+        """What falls with the agent steps or is adapted, after `step` of them, for the log."""
+        rate = self.parts.optimizer.learning_rate() * _left(step, self._learning_rate_decay_period)
+        if self.surrogate == "kl":
+            return {"learning_rate": rate, "kl_coefficient": float(self._kl_coefficient)}
+        return {"learning_rate": rate, "clip": self._clip * _left(step, self._clip_decay_period)}
+
+    def get_state(self) -> State:
+        return self.parts.get_state() | {
+            "order": generator_state(self._order),
+            "kl_coefficient": float(self._kl_coefficient),
+            "rewards": self.reward_normaliser.get_state() if self.reward_normaliser else None,
+        }
+
+    def set_state(self, state: State) -> None:
+        self.parts.set_state(state)
+        restore_generator(self._order, state["order"])
+        self._kl_coefficient.assign(state["kl_coefficient"])
+        if self.reward_normaliser:
+            self.reward_normaliser.set_state(state["rewards"])
+
+    def compile(self) -> None:
+        """Compiles what `learn` calls, unless that is done."""
+        if self._update is None:
+            self._update = self._compiled()
+
+    def _compiled(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """All epochs and minibatches of one rollout in one call."""
+        network, policy, size = self.parts.network, self.parts.policy, int(np.prod(self._grid))
+        prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
+
+        def update(
+            observations: tf.Tensor,
+            actions: tf.Tensor,
+            outputs: tf.Tensor,
+            columns: tf.Tensor,
+            ends: tf.Tensor,
+            orders: tf.Tensor,
+            clip: tf.Tensor,
+            rate_left: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            rewards, values, next_values = tf.unstack(columns)
+            advantages = policy_gradient.gae(
+                rewards, values, next_values, ends[0], ends[1], self._gamma, self._gae_lambda
+            )
+            returns = advantages + values
+            old_logs = policy.log_probabilities(outputs, actions)
+            flat = [tf.reshape(column, [size]) for column in (values, advantages, returns)]
+            whole = Samples(observations, actions, outputs, old_logs, *flat)
+            kl = _MEANS.index("kl")
+            means = tf.zeros([len(_MEANS)])
+            passes, going_on = tf.constant(0), tf.constant(True)
+            while going_on and passes < self._num_epochs:
+                sums = tf.zeros([len(_MEANS)])
+                for index in tf.range(self._num_minibatches):
+                    rows = orders[passes, index]
+                    samples = Samples(*(tf.gather(column, rows) for column in whole))
+                    samples = samples._replace(observations=prepare(samples.observations))
+                    sums += self._gradient_step(samples, clip, rate_left)
+                means = sums / self._num_minibatches
+                if self.stop_at_kl is not None:
+                    going_on = means[kl] <= self.stop_at_kl
+                passes += 1
+            if self.surrogate == "kl":
+                divergence = tf.constant(0.0)  # of the policy after the last gradient step
+                for index in tf.range(self._num_minibatches):
+                    rows = orders[0, index]
+                    old = tf.gather(whole.old_outputs, rows)
+                    new, _ = self.parts.outputs(prepare(tf.gather(observations, rows)), masked=old)
+                    divergence += tf.reduce_mean(policy.divergences(old, new))
+                divergence /= self._num_minibatches
+                means = tf.tensor_scatter_nd_update(means, [[kl]], [divergence])
+                self._kl_coefficient.assign(
+                    policy_gradient.adapted_kl_coefficient(
+                        self._kl_coefficient, divergence, self._kl_target
+                    )
+                )
+            explained = 1.0 - tf.math.reduce_variance(advantages) / (
+                tf.math.reduce_variance(returns) + 1e-8
+            )
+            rest = tf.stack([explained, tf.cast(passes, tf.float32)])
+            return self.parts.parameters(), tf.concat([means, rest], axis=0)
+
+        shape = network.observation_space.shape
+        assert shape is not None
+        batch = size // self._num_minibatches
+        return tf.function(
+            update,
+            jit_compile=network.torso.compile_update,
+            input_signature=[
+                tf.TensorSpec([size, *shape], self.parts.input_dtype),
+                tf.TensorSpec([size, policy.action_size], policy.action_dtype),
+                tf.TensorSpec([size, policy.size], tf.float32),
+                tf.TensorSpec([3, *self._grid], tf.float32),
+                tf.TensorSpec([2, *self._grid], tf.bool),
+                tf.TensorSpec([self._num_epochs, self._num_minibatches, batch], tf.int32),
+                tf.TensorSpec([], tf.float32),
+                tf.TensorSpec([], tf.float32),
+            ],
+        ).get_concrete_function()
+
+    @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
+    def _gradient_step(self, samples: Samples, clip: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
+        """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
+        policy, variables = self.parts.policy, self.parts.network.variables
+        advantages = samples.advantages
+        if self.normalises_advantages:
+            advantages = policy_gradient.normalised(advantages)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            outputs, values = self.parts.outputs(samples.observations, masked=samples.old_outputs)
+            log_ratios = policy.log_probabilities(outputs, samples.actions) - samples.old_logs
+            divergences = policy.divergences(samples.old_outputs, outputs)
+            if self.surrogate == "clip":
+                policy_losses = policy_gradient.clipped_surrogate(log_ratios, advantages, clip)
+            else:
+                policy_losses = policy_gradient.kl_penalised_surrogate(
+                    log_ratios, advantages, divergences, self._kl_coefficient
+                )
+            value_losses = policy_gradient.value_loss(
+                values, samples.returns, samples.old_values, self.value_clip
+            )
+            policy_loss, value_loss = tf.reduce_mean(policy_losses), tf.reduce_mean(value_losses)
+            entropy = tf.reduce_mean(policy.entropies(outputs))
+            loss = (
+                policy_loss
+                + self._value_coefficient * value_loss
+                - self._entropy_coefficient * entropy
+            )
+        gradients = tape.gradient(loss, variables)
+        gradients = clipped_by_norm(gradients, self._max_gradient_norm)
+        self.parts.optimizer.apply(gradients, rate_left)
+        clipped = tf.abs(tf.exp(log_ratios) - 1.0) > clip
+        clip_fraction = tf.reduce_mean(tf.cast(clipped, tf.float32))
+        return tf.stack(
+            [policy_loss, value_loss, entropy, tf.reduce_mean(divergences), clip_fraction]
+        )
+
+
+def _check_minibatches(
+    owner: str, grid: tuple[int, int], num_minibatches: int, normalise_advantages: bool
+) -> None:
+    """Raises UserError if the steps of a rollout cannot be shared out among the minibatches."""
+    length, num_envs = grid
+    size = length * num_envs
+    if size % num_minibatches:
+        raise UserError(
+            f"A rollout with {length} steps of each of {num_envs} streams has {size} steps, which "
+            f"{num_minibatches} minibatches cannot share evenly: change {owner}.rollout_length, "
+            f"{owner}.num_minibatches or Runner.num_envs."
+        )
+    if normalise_advantages and size == num_minibatches:
+        raise UserError(
+            "Advantages cannot be normalized in minibatches of one step: lower "
+            f"{owner}.num_minibatches or set {owner}.normalise_advantages = False."
+        )
+
+
+def _left(step: int, decay_period: int | None) -> float:
+    """The share of a number that is left after `step` agent steps; all of it without a period."""
+    return 1.0 if decay_period is None else linearly_decaying(step, 1.0, 0.0, 0, decay_period)

@@ -1,0 +1,220 @@
+"""REINFORCE's learner (Williams 1992): one gradient step on a batch of episodes, in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.checks import (
+    check_flag,
+    check_not_negative,
+    check_positive,
+    check_whole,
+)
+from dopamine_lite.common.contracts import checked_part
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.types import State
+from dopamine_lite.learning.learner import Learned
+from dopamine_lite.learning.policy_parts import PolicyParts
+from dopamine_lite.losses import policy_gradient
+from dopamine_lite.networks.actor_critic import PolicyParameters, value_variables
+from dopamine_lite.networks.optimizers import Adam, Optimizer, clipped_by_norm
+from dopamine_lite.replay.episodes import Episode
+
+
+class Steps(NamedTuple):
+    """B steps of any episodes, of which those with weight zero only fill up the array."""
+
+    observations: tf.Tensor  # [B, ...]
+    actions: tf.Tensor  # [B, D]
+    outputs: tf.Tensor  # [B, P]
+    advantages: tf.Tensor  # [B]
+    returns: tf.Tensor  # [B]
+    weights: tf.Tensor  # [B] their sum over a whole batch is 1
+
+
+class ReinforceLearner:
+    """Takes a gradient step on -A log pi(a|s) for each batch of episodes.
+
+    Args:
+      owner: the agent's name, for messages.
+      parts: what it learns with.
+      learned_baseline: whether A is the return minus the network's value, which is learned too.
+      value_coefficient: weight of the baseline's loss.
+      baseline_updates: additional gradient steps that fit only the learned baseline to the same batch;
+        they need `learned_baseline = True` and `shared_torso = False`.
+      baseline_optimizer: the optimizer that takes the steps of `baseline_updates`.
+      entropy_coefficient: weight of the policy's entropy.
+      normalise_advantages: scale A to mean 0 and standard deviation 1 over the batch.
+      max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
+      chunk_size: steps that go through the network at a time; it affects memory and speed, and results
+        only by rounding.
+    """
+
+    metric_names: Sequence[str] = ("policy_loss", "value_loss", "entropy")
+
+    def __init__(
+        self,
+        owner: str,
+        parts: PolicyParts,
+        learned_baseline: bool,
+        *,
+        value_coefficient: float = 0.5,
+        baseline_updates: int = 0,
+        baseline_optimizer: Callable[[], Optimizer] = Adam,
+        entropy_coefficient: float = 0.0,
+        normalise_advantages: bool = True,
+        max_gradient_norm: float | None = None,
+        chunk_size: int = 512,
+    ):
+        check_flag(owner, normalise_advantages=normalise_advantages)
+        check_whole(owner, chunk_size=chunk_size)
+        check_whole(owner, least=0, baseline_updates=baseline_updates)
+        check_not_negative(
+            owner, value_coefficient=value_coefficient, entropy_coefficient=entropy_coefficient
+        )
+        check_positive(owner, optional=True, max_gradient_norm=max_gradient_norm)
+        require_memory(
+            parts.network.batch_bytes(chunk_size),
+            f"A chunk of {owner}'s steps",
+            f"lower {owner}.chunk_size",
+        )
+        self.parts = parts
+        self.baseline_updates = baseline_updates
+        self.normalises_advantages = normalise_advantages
+        self._learned_baseline = learned_baseline
+        self._value_coefficient = value_coefficient if learned_baseline else 0.0
+        self._entropy_coefficient = entropy_coefficient
+        self._max_gradient_norm = max_gradient_norm
+        self._chunk_size = chunk_size
+        self._baseline_variables = value_variables(parts.network) if baseline_updates else []
+        self._baseline_optimizer = checked_part(
+            owner, "baseline_optimizer", baseline_optimizer(), Optimizer
+        )
+        self._update: Callable[..., tuple[tf.Tensor, ...]] | None = None
+        parts.optimizer.build(parts.network.variables)
+        self._baseline_optimizer.build(self._baseline_variables)
+
+    def learn(self, episodes: Sequence[Episode]) -> Learned:
+        """Learns from whole episodes."""
+        self.compile()
+        assert self._update is not None
+        whole = Episode(*(np.concatenate(column) for column in zip(*episodes, strict=True)))
+        advantages = whole.returns - whole.values if self._learned_baseline else whole.returns
+        if self.normalises_advantages:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        size = len(advantages)
+        steps = Steps(
+            observations=self.parts.normalised(whole.observations),
+            actions=whole.actions,
+            outputs=whole.outputs,
+            advantages=advantages,
+            returns=whole.returns,
+            weights=np.full(size, 1.0 / size, np.float32),
+        )
+        chunks = -(-size // self._chunk_size)
+        inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
+        parameters, metrics = self._update(*map(tf.constant, inputs))
+        if self.parts.normaliser:
+            self.parts.normaliser.moments.update(whole.observations)
+        return Learned(PolicyParameters.of(parameters, self.parts.normaliser), metrics)
+
+    def get_state(self) -> State:
+        return self.parts.get_state() | {"baseline_optimizer": self._baseline_optimizer.get_state()}
+
+    def set_state(self, state: State) -> None:
+        self.parts.set_state(state)
+        self._baseline_optimizer.set_state(state["baseline_optimizer"])
+
+    def compile(self) -> None:
+        """Compiles what `learn` calls, unless that is done."""
+        if self._update is None:
+            self._update = self._compiled()
+
+    def _compiled(self) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """One gradient step on any number of chunks of steps, [chunks, chunk_size, ...] each."""
+        network, policy = self.parts.network, self.parts.policy
+        prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
+        joint = (1.0, self._value_coefficient, -self._entropy_coefficient)
+        baseline = (0.0, 1.0, 0.0)
+
+        def summed(
+            columns: Sequence[tf.Tensor],
+            variables: Sequence[tf.Variable],
+            weights: tuple[float, float, float],
+        ) -> tuple[list[tf.Tensor], tf.Tensor]:
+            gradients = [tf.zeros_like(variable) for variable in variables]
+            metrics = tf.zeros([len(self.metric_names)])
+            for index in tf.range(tf.shape(columns[0])[0]):
+                steps = Steps(*[column[index] for column in columns])
+                steps = steps._replace(observations=prepare(steps.observations))
+                found, means = self._chunk_gradients(steps, variables, weights)
+                gradients = [total + part for total, part in zip(gradients, found, strict=True)]
+                metrics += means
+            return gradients, metrics
+
+        def update(*columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            gradients, metrics = summed(columns, network.variables, joint)
+            self.parts.optimizer.apply(clipped_by_norm(gradients, self._max_gradient_norm))
+            for _ in tf.range(self.baseline_updates):
+                own, _ = summed(columns, self._baseline_variables, baseline)
+                self._baseline_optimizer.apply(clipped_by_norm(own, self._max_gradient_norm))
+            return self.parts.parameters(), metrics
+
+        size, shape = self._chunk_size, network.observation_space.shape
+        assert shape is not None
+        column = tf.TensorSpec([None, size], tf.float32)
+        return tf.function(
+            update,
+            input_signature=[
+                tf.TensorSpec([None, size, *shape], self.parts.input_dtype),
+                tf.TensorSpec([None, size, policy.action_size], policy.action_dtype),
+                tf.TensorSpec([None, size, policy.size], tf.float32),
+                column,
+                column,
+                column,
+            ],
+        ).get_concrete_function()
+
+    @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
+    def _chunk_gradients(
+        self,
+        steps: Steps,
+        variables: Sequence[tf.Variable],
+        weights: tuple[float, float, float],
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Gradients of the losses of some steps, summed by `weights`; and these losses."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            losses = self._losses(steps)
+            loss = tf.add_n(
+                [weight * part for weight, part in zip(weights, losses, strict=True) if weight]
+            )
+        zero = tf.UnconnectedGradients.ZERO  # without a baseline its variables have none
+        gradients = tape.gradient(loss, variables, unconnected_gradients=zero)
+        return gradients, tf.stack(losses)
+
+    def _losses(self, steps: Steps) -> list[tf.Tensor]:
+        """What `metric_names` names, of some steps, weighted."""
+        policy = self.parts.policy
+        outputs, values = self.parts.outputs(steps.observations, masked=steps.outputs)
+        log_probabilities = policy.log_probabilities(outputs, steps.actions)
+        drawn = policy.log_probabilities(steps.outputs, steps.actions)
+        log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)
+        ratios = policy_gradient.ratios(log_ratios)  # 1 but for what an older policy drew
+        each = (
+            policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
+            policy_gradient.value_loss(values, steps.returns, values, clip=None),
+            policy.entropies(outputs),
+        )
+        return [tf.reduce_sum(steps.weights * part) for part in each]
+
+
+def _filled_up(column: np.ndarray, chunks: int, size: int) -> np.ndarray:
+    """[M, ...] -> [chunks, size, ...], zeros after the M rows."""
+    filled = np.zeros((chunks * size, *column.shape[1:]), column.dtype)
+    filled[: len(column)] = column
+    return filled.reshape(chunks, size, *column.shape[1:])

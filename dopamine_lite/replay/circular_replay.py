@@ -1,0 +1,31 @@
+"""Circular replay: the last frames of N environments, sampled uniformly."""
+
+from __future__ import annotations
+
+import gin
+import numpy as np
+
+from dopamine_lite.common.checks import check_whole
+from dopamine_lite.replay.n_step import NStepTransitions
+from dopamine_lite.replay.replay import ReplaySpec
+from dopamine_lite.replay.selectors import Uniform
+from dopamine_lite.replay.transition_replay import TransitionReplay, ring_of_transitions
+
+
+@gin.configurable
+class CircularReplay(TransitionReplay):
+    """The last `replay_capacity` frames of N streams, sampled uniformly over whole transitions.
+
+    Args:
+      spec: what the agent says of frames, streams and transitions.
+      generator: draws the samples; its state is part of this buffer's.
+      replay_capacity: frames held over all streams.
+    """
+
+    def __init__(
+        self, spec: ReplaySpec, generator: np.random.Generator, replay_capacity: int = 1_000_000
+    ):
+        name = type(self).__name__
+        check_whole(name, replay_capacity=replay_capacity)
+        ring = ring_of_transitions(spec, replay_capacity, name)
+        super().__init__(ring, Uniform(ring, generator), NStepTransitions(ring), generator)

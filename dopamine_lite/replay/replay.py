@@ -1,0 +1,91 @@
+"""The contract of replay: one of an agent's three organs. It remembers steps and is sampled from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.types import State
+
+
+@dataclass(frozen=True)
+class ReplaySpec:
+    """What a replay is told by the agent that it is built for."""
+
+    frame_shape: tuple[int, ...]  # of one frame, without a stack's axis
+    frame_dtype: np.dtype
+    num_envs: int  # N, the number of environments
+    stack_size: int = 1  # frames in an observation, on its first axis; 1: there is no such axis
+    action_shape: tuple[int, ...] = ()
+    action_dtype: np.dtype = field(default_factory=lambda: np.dtype(np.int32))
+    update_horizon: int = 1  # n of the n-step return, which is shorter if the episode ends sooner
+    gamma: float = 0.99  # discount per agent step
+    mask_size: int | None = None  # A, the number of actions, if legal actions are to be stored
+
+
+@dataclass(frozen=True)
+class SampleSpec:
+    """What every sample of a replay is made of."""
+
+    batch_size: int  # B, transitions in a batch
+    frames_shape: tuple[int, ...]  # [F, ...] the frames of one transition
+    frame_dtype: np.dtype
+    stack_size: int
+    weighted: bool  # whether there are importance weights, so that priorities are asked for
+    mask_size: int | None
+
+
+class Sample(NamedTuple):
+    """K batches of B transitions (s, a, R, d, s'), R the n-step return and d the bootstrap factor."""
+
+    # [K, B, F, ...] single frames: the first `stack_size` are s, the last `stack_size` are s'.
+    frames: np.ndarray
+    actions: np.ndarray  # [K, B, ...]
+    returns: np.ndarray  # [K, B] float32: sum over k < L of gamma^k r_k
+    discounts: np.ndarray  # [K, B] float32: gamma^L, zero where the episode terminated
+    columns: np.ndarray  # [K, B] int64: the environment that a transition came from
+    slots: np.ndarray  # [K, B] int64: the number of its slot in that environment's column
+    weights: np.ndarray | None = None  # [K, B] float32 importance weights, of a prioritized replay
+    masks: np.ndarray | None = None  # [K, B, 2, A] bool: the legal actions of s and s', if stored
+
+
+class Replay(Protocol):
+    """Remembers what the actor did. Built as `replay(spec, generator)`.
+
+    `spec` is a `ReplaySpec`. The replay draws its samples from the NumPy generator, whose state is part
+    of the replay's.
+    """
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the full replay."""
+
+    def sample_spec(self, batch_size: int) -> SampleSpec:
+        """What samples with batches of this size are made of."""
+
+    def __len__(self) -> int:
+        """Frames held now."""
+
+    def add(self, block: Block) -> None:
+        """Stores the steps of a block."""
+
+    def sample(self, num_batches: int, batch_size: int) -> Sample:
+        """Draws K batches of B transitions."""
+
+    def feedback(self, sample: Sample, priorities: np.ndarray) -> None:
+        """Takes the learner's priorities [K, B] of the transitions in the last sample."""
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for the log."""
+
+    def describe(self) -> dict[str, Any]:
+        """The name of the replay and its active parts."""
+
+    def get_state(self) -> State:
+        """Everything that decides what the next sample is."""
+
+    def set_state(self, state: State) -> None:
+        """Puts this replay into `state`, which `get_state` returned."""

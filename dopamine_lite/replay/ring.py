@@ -1,0 +1,184 @@
+"""A time-major ring of single frames: what every replay of this package stores.
+
+Every environment writes to a column of its own. A slot holds the newest frame of one observation and
+the action, reward and ending of the step taken from it; an episode's last frame, from which no action
+was taken, gets a slot too. A column's slots are numbered from 0 for the life of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.types import RingSlots
+from dopamine_lite.replay.replay import ReplaySpec
+
+# What a slot's step led to, in `kinds`; no bit set: a step inside an episode.
+TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
+ENDED = TERMINATED | TRUNCATED
+_BLOCK_BYTES = 64 << 20
+_GREATEST = float(np.finfo(np.float32).max)  # reward that can be stored
+
+
+class Ring:
+    """The last frames of N environments.
+
+    Nothing is allocated before the first step is added.
+
+    Args:
+      spec: what is stored.
+      capacity: frames held over all environments.
+      owner: the replay's name, for messages.
+    """
+
+    def __init__(self, spec: ReplaySpec, capacity: int, owner: str):
+        self.spec = spec
+        self.length = -(-capacity // spec.num_envs)  # slots in a column
+        self.stop = np.zeros(spec.num_envs, np.int64)  # slots ever written, by column
+        self._columns = np.arange(spec.num_envs)
+        self._owner = owner
+        self._arrays: dict[str, np.ndarray] = {}
+        kinds: dict[str, tuple[tuple[int, ...], np.dtype]] = {
+            "frames": (spec.frame_shape, np.dtype(spec.frame_dtype)),
+            "actions": (spec.action_shape, np.dtype(spec.action_dtype)),
+            "rewards": ((), np.dtype(np.float32)),
+            "kinds": ((), np.dtype(np.uint8)),
+        }
+        if spec.mask_size is not None:
+            kinds["masks"] = ((spec.mask_size,), np.dtype(bool))
+        self._kinds = kinds
+        self._slot_bytes = sum(
+            int(np.prod(shape)) * dtype.itemsize for shape, dtype in kinds.values()
+        )
+
+    @property
+    def capacity(self) -> int:
+        """Slots of all columns."""
+        return self.length * self.spec.num_envs
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the full ring."""
+        return self.capacity * self._slot_bytes
+
+    @property
+    def first(self) -> np.ndarray:
+        """[N] the oldest slot still held, by column."""
+        return np.maximum(self.stop - self.length, 0)
+
+    def __len__(self) -> int:
+        """Slots held now."""
+        return int(np.minimum(self.stop, self.length).sum())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """One of the flat arrays [capacity, ...], which `at` leads into."""
+        return self._arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._kinds
+
+    def at(self, columns: Any, slots: np.ndarray) -> np.ndarray:
+        """Where slots of columns lie in the flat arrays."""
+        return (slots % self.length) * self.spec.num_envs + columns
+
+    def add(self, block: Block) -> None:
+        """Stores the steps of a block, and the last frame of each episode that ended in it."""
+        self.allocate()
+        for part in block.split(max(1, self.length // 2)):  # so that no slot is written twice
+            self._add(part)
+
+    def _add(self, block: Block) -> None:
+        ended = block.ended
+        # Every episode that ended before, in the same column, has taken a slot more.
+        before = ended.cumsum(axis=0) - ended
+        slots = self.stop + np.arange(block.num_steps)[:, None] + before  # [T, N]
+        at = self.at(self._columns, slots)
+        arrays = self._arrays
+        stacked = self.spec.stack_size > 1  # then only the newest frame is new
+        seen = block.observations[:-1]
+        arrays["frames"][at] = seen[:, :, -1] if stacked else seen
+        arrays["actions"][at] = block.actions
+        arrays["rewards"][at] = _in_single_precision(block.rewards)
+        arrays["kinds"][at] = block.terminated.view(np.uint8) | block.truncated.view(np.uint8) << 1
+        if block.action_masks is not None:
+            arrays["masks"][at] = block.action_masks[:-1]
+        self.stop += block.num_steps + ended.sum(axis=0)
+        if len(block.final_observations):
+            _, columns = ended.nonzero()
+            final = self.at(columns, slots[ended] + 1)
+            arrays["frames"][final] = (
+                block.final_observations[:, -1] if stacked else block.final_observations
+            )
+            arrays["kinds"][final] = FINAL_FRAME
+            if block.final_action_masks is not None:
+                arrays["masks"][final] = block.final_action_masks
+
+    def allocate(self) -> None:
+        """Takes the memory, unless that is done."""
+        if self._arrays:
+            return
+        remedy = f"lower {self._owner}.replay_capacity"
+        require_memory(self.memory_bytes, "the replay buffer", remedy)
+        for name, (shape, dtype) in self._kinds.items():
+            make = np.empty if name == "frames" else np.zeros
+            self._arrays[name] = make((self.capacity, *shape), dtype)
+
+    def slots(self) -> RingSlots:
+        """What a checkpoint saves: all slots held, to be read in blocks."""
+        return RingSlots(self.first, self.stop.copy(), self._blocks)
+
+    def restore(self, slots: RingSlots) -> None:
+        """Puts back the slots that `slots` returned.
+
+        Raises:
+          ValueError: they are those of another ring.
+        """
+        if slots.stop.shape != self.stop.shape:
+            raise ValueError(f"saved with {slots.stop.size} streams, built with {self.stop.size}")
+        self.allocate()
+        for block in slots.blocks(slots.first):
+            self._check_kinds(block)
+            position = 0
+            for column, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
+                at = self.at(column, np.arange(start, stop))
+                for name, array in self._arrays.items():
+                    array[at] = block[name][position : position + stop - start]
+                position += stop - start
+        self.stop[:] = slots.stop
+
+    def _check_kinds(self, block: dict[str, np.ndarray]) -> None:
+        """Raises ValueError where saved slots are others than these, and would be broadcast or cast."""
+        for name, (shape, dtype) in self._kinds.items():
+            saved = (block[name].shape[1:], block[name].dtype)
+            if (shape, dtype) != saved:
+                raise ValueError(f"{name} of {saved[1]} {saved[0]} instead of {dtype} {shape}")
+
+    def _blocks(self, after: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        most = max(1, _BLOCK_BYTES // (self._slot_bytes * self.spec.num_envs))
+        start = np.maximum(after, self.first)
+        while (start < self.stop).any():
+            stop = np.minimum(start + most, self.stop)
+            at = np.concatenate(
+                [
+                    self.at(column, np.arange(start[column], stop[column]))
+                    for column in self._columns
+                ]
+            )
+            block = {name: array[at] for name, array in self._arrays.items()}
+            yield block | {"start": start, "stop": stop}
+            start = stop
+
+
+def _in_single_precision(rewards: np.ndarray) -> np.ndarray:
+    """Raises UserError where a reward is too large to be stored."""
+    if np.abs(rewards).max() > _GREATEST:
+        raise UserError(
+            f"A reward of {rewards.flat[np.abs(rewards).argmax()]:g} is beyond {_GREATEST:.3g}, the "
+            "greatest number in single precision: scale the rewards, or set Runner.clip_rewards."
+        )
+    return rewards

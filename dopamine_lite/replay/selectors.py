@@ -1,0 +1,259 @@
+"""Which slots of a ring are drawn: uniformly, or in proportion to priorities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.schedules import linearly_decaying
+from dopamine_lite.common.types import State
+from dopamine_lite.replay.ring import Ring
+from dopamine_lite.replay.sum_tree import SumTree
+
+# Which of slots [M] of columns [M] begin something that can be drawn: [M] bool.
+Whole = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Selector(Protocol):
+    """Draws slots of a ring."""
+
+    weighted: bool  # whether draws have importance weights
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it holds beside the ring, once that is full."""
+
+    def added(self, agent_steps: int) -> None:
+        """Is told how many agent steps, over all environments, were added to the ring."""
+
+    def prepare(self) -> None:
+        """Is called before the draws of a sample."""
+
+    def draw(self, num_batches: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and slots [K x B], whether anything that can be drawn begins there or not."""
+
+    def weights(self, columns: np.ndarray, slots: np.ndarray) -> np.ndarray | None:
+        """Importance weights [K, B] of what was drawn, or None."""
+
+    def feedback(self, columns: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
+        """Takes the priorities [K, B] of what was drawn."""
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for the log."""
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that matter."""
+
+    def get_state(self) -> State:
+        """What decides the next draws, besides the ring and the generator."""
+
+    def set_state(self, state: State) -> None:
+        """Puts this selector into `state`, after the ring was put into the state of that time."""
+
+
+class Uniform:
+    """Draws all slots with the same chance.
+
+    Args:
+      ring: the ring.
+      generator: draws the slots.
+    """
+
+    weighted = False
+    memory_bytes = 0
+
+    def __init__(self, ring: Ring, generator: np.random.Generator):
+        self._ring = ring
+        self._generator = generator
+
+    def added(self, agent_steps: int) -> None:
+        pass
+
+    def prepare(self) -> None:
+        pass
+
+    def draw(self, num_batches: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        first = self._ring.first
+        counts = self._ring.stop - first
+        ends = np.cumsum(counts)
+        drawn = self._generator.integers(ends[-1], size=num_batches * batch_size)
+        if len(ends) == 1:
+            return np.zeros(drawn.size, np.int64), drawn + first[0]
+        columns = np.searchsorted(ends, drawn, side="right")
+        return columns, first[columns] + drawn - (ends - counts)[columns]
+
+    def weights(self, columns: np.ndarray, slots: np.ndarray) -> None:
+        return None
+
+    def feedback(self, columns: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
+        pass
+
+    def metrics(self) -> dict[str, float]:
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def get_state(self) -> State:
+        return {}
+
+    def set_state(self, state: State) -> None:
+        pass
+
+
+class Proportional:
+    """Draws slots in proportion to their priorities (Schaul et al. 2016, section 3.3).
+
+    Args:
+      ring: the ring.
+      generator: draws the slots.
+      whole: says of slots whether something that can be drawn begins there. Only these have a priority,
+        so that every draw finds something.
+      alpha: how much priorities count; 0: not at all.
+      beta: exponent of the importance weights.
+      beta_period: agent steps in which beta rises linearly to 1; None: beta stays.
+      uniform: u, the chance of a uniform draw.
+    """
+
+    weighted = True
+
+    def __init__(
+        self,
+        ring: Ring,
+        generator: np.random.Generator,
+        whole: Whole,
+        *,
+        alpha: float,
+        beta: float,
+        beta_period: int | None,
+        uniform: float,
+    ):
+        self._ring = ring
+        self._generator = generator
+        self._whole = whole
+        self._alpha = alpha
+        self._first_beta = beta
+        self._beta_period = beta_period
+        self._uniform = uniform
+        self._uniformly = Uniform(ring, generator)
+        self.max_priority = 1.0  # of p^alpha
+        self._steps = 0  # agent steps stored
+        self._tree: SumTree | None = None  # over the ring's flat arrays
+        # By column, the slot after the last that was whole when the tree was last asked: what is not
+        # whole before it never will be.
+        self._entered = np.zeros(ring.spec.num_envs, np.int64)
+
+    @property
+    def memory_bytes(self) -> int:
+        return SumTree.memory_bytes(self._ring.capacity)
+
+    @property
+    def beta(self) -> float:
+        """The exponent of the importance weights now."""
+        if self._beta_period is None:
+            return self._first_beta
+        return linearly_decaying(self._steps, self._first_beta, 1.0, 0, self._beta_period)
+
+    @property
+    def tree(self) -> SumTree:
+        if self._tree is None:
+            self._tree = SumTree(self._ring.capacity)
+        return self._tree
+
+    def added(self, agent_steps: int) -> None:
+        self._steps += agent_steps
+
+    def prepare(self) -> None:
+        """Enters into the tree what has become whole, and removes what is not any more."""
+        first, stop = self._ring.first, self._ring.stop
+        # The stacks of the oldest may reach back to frames that are overwritten.
+        oldest = _between(first, np.minimum(first + self._ring.spec.stack_size - 1, stop))
+        newest = _between(np.maximum(self._entered, first), stop)
+        columns, slots = np.concatenate([oldest, newest], axis=1)
+        whole = self._whole(columns, slots)
+        at, new = self._ring.at(columns, slots), slice(len(oldest[0]), None)
+        priorities = self.tree.get(at)
+        priorities[new] = self.max_priority
+        self.tree.set(at, priorities * whole)
+        self._entered = _after_last(whole[new], columns[new], slots[new], self._entered)
+
+    def draw(self, num_batches: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        strata = np.tile(np.arange(batch_size), num_batches)
+        targets = (strata + self._generator.random(strata.size)) / batch_size * self.tree.total
+        at = self.tree.find(targets)
+        num_envs = self._ring.spec.num_envs
+        columns, times = at % num_envs, at // num_envs
+        newest = self._ring.stop[columns] - 1
+        slots = newest - (newest - times) % self._ring.length
+        if self._uniform:
+            uniform = (self._generator.random(strata.size) < self._uniform).nonzero()[0]
+            columns[uniform], slots[uniform] = self._uniformly.draw(1, uniform.size)
+        return columns, slots
+
+    def weights(self, columns: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        shares = self.tree.get(self._ring.at(columns, slots)) / self.tree.total
+        chances = (1 - self._uniform) * shares + self._uniform / len(self._ring)
+        weights = (chances.min(axis=1, keepdims=True) / chances) ** self.beta
+        return weights.astype(np.float32)
+
+    def feedback(self, columns: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
+        """As `Selector.feedback`.
+
+        Raises:
+          UserError: a priority is not a finite number; the run has diverged.
+        """
+        if not np.isfinite(priorities).all():
+            raise UserError(
+                "A priority is not a finite number: the run has diverged. Lower the learning rate "
+                "or clip the rewards."
+            )
+        # float32: what a checkpoint keeps. By rounding, a divergence can be below 0. The constant lets
+        # everything be drawn again.
+        values = ((np.maximum(priorities, 0) + 1e-6) ** self._alpha).astype(np.float32)
+        self.tree.set(self._ring.at(columns, slots).ravel(), values.ravel())
+        self.max_priority = max(self.max_priority, float(values.max()))
+
+    def metrics(self) -> dict[str, float]:
+        return {"beta": self.beta, "max_priority": self.max_priority}
+
+    def describe(self) -> dict[str, Any]:
+        return {"alpha": self._alpha, "beta": self._first_beta}
+
+    def get_state(self) -> State:
+        self._ring.allocate()
+        self.prepare()
+        return {
+            "priorities": self.tree.get(np.arange(self._ring.capacity)).astype(np.float32),
+            "max_priority": self.max_priority,
+            "steps": self._steps,
+        }
+
+    def set_state(self, state: State) -> None:
+        first, stop = self._ring.first, self._ring.stop
+        self.tree.set(np.arange(self._ring.capacity), state["priorities"])
+        self.max_priority = state["max_priority"]
+        # Longer ago than the horizon, everything has been decided.
+        decided = stop - self._ring.spec.update_horizon
+        columns, slots = _between(np.maximum(decided, first), stop)
+        whole = self._whole(columns, slots)
+        self._entered = _after_last(whole, columns, slots, decided)
+        self._steps = state["steps"]
+
+
+def _between(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The columns and numbers [M] of the slots from `begin` to `end` [columns], in order."""
+    counts = end - begin
+    columns = np.repeat(np.arange(counts.size), counts)
+    return columns, np.arange(columns.size) + (begin - np.cumsum(counts) + counts)[columns]
+
+
+def _after_last(
+    whole: np.ndarray, columns: np.ndarray, slots: np.ndarray, otherwise: np.ndarray
+) -> np.ndarray:
+    """By column, the slot after its last whole one of `slots` [M], which are in order."""
+    after = otherwise.copy()
+    after[columns[whole]] = slots[whole] + 1
+    return after

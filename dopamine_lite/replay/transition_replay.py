@@ -1,0 +1,139 @@
+"""A replay of n-step transitions, made of a ring, a selector and a view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import generator_state, restore_generator
+from dopamine_lite.common.types import State
+from dopamine_lite.replay.n_step import Drawn, NStepTransitions
+from dopamine_lite.replay.replay import ReplaySpec, Sample, SampleSpec
+from dopamine_lite.replay.ring import Ring
+from dopamine_lite.replay.selectors import Selector
+
+_EXAMINED_SLOTS = 4096  # at a time
+_MAX_REDRAWS = 100  # until all that can be drawn is listed
+
+
+class TransitionReplay:
+    """The last frames of N environments, sampled as n-step transitions.
+
+    Args:
+      ring: stores the frames.
+      selector: draws slots of the ring.
+      view: assembles the transitions that begin there.
+      generator: draws the samples; its state is part of this replay's.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        selector: Selector,
+        view: NStepTransitions,
+        generator: np.random.Generator,
+    ):
+        self.ring = ring
+        self.selector = selector
+        self._view = view
+        self._generator = generator
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.ring.memory_bytes + self.selector.memory_bytes
+
+    def sample_spec(self, batch_size: int) -> SampleSpec:
+        spec = self.ring.spec
+        return SampleSpec(
+            batch_size,
+            self._view.frames_shape,
+            spec.frame_dtype,
+            spec.stack_size,
+            self.selector.weighted,
+            spec.mask_size,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ring)
+
+    def add(self, block: Block) -> None:
+        self.ring.add(block)
+        self.selector.added(block.agent_steps)
+
+    def sample(self, num_batches: int, batch_size: int) -> Sample:
+        """Draws K x B transitions, with replacement."""
+        self.selector.prepare()
+        drawn = self._draw(num_batches, batch_size)
+        sample = self._view.sample(drawn, num_batches)
+        weights = self.selector.weights(sample.columns, sample.slots)
+        return sample if weights is None else sample._replace(weights=weights)
+
+    def feedback(self, sample: Sample, priorities: np.ndarray) -> None:
+        self.selector.feedback(sample.columns, sample.slots, priorities)
+
+    def metrics(self) -> dict[str, float]:
+        return self.selector.metrics()
+
+    def describe(self) -> dict[str, Any]:
+        return {"replay": type(self).__name__, **self.selector.describe()}
+
+    def get_state(self) -> State:
+        further = self.selector.get_state()
+        slots, generator = self.ring.slots(), generator_state(self._generator)
+        return {"slots": slots, "generator": generator, **further}
+
+    def set_state(self, state: State) -> None:
+        self.ring.restore(state["slots"])
+        restore_generator(self._generator, state["generator"])
+        self.selector.set_state(state)
+
+    def _draw(self, num_batches: int, batch_size: int) -> Drawn:
+        """K x B whole transitions."""
+        columns, slots = self.selector.draw(num_batches, batch_size)
+        for _ in range(_MAX_REDRAWS):
+            drawn = self._view.examine(columns, slots)
+            if drawn.whole.all():
+                return drawn
+            again = np.flatnonzero(~drawn.whole)
+            columns[again], slots[again] = self.selector.draw(again.size, 1)
+        # Of few whole transitions among many frames, as with a long horizon, draws hit none.
+        every = self._whole()
+        chosen = self._generator.integers(len(every), size=again.size)
+        columns[again], slots[again] = every[chosen].T
+        return self._view.examine(columns, slots)
+
+    def _whole(self) -> np.ndarray:
+        """Columns and slots [M, 2] of all that can be drawn."""
+        found = []
+        for column, (first, stop) in enumerate(zip(self.ring.first, self.ring.stop, strict=True)):
+            slots = np.arange(first, stop)
+            for part in np.array_split(slots, -(-slots.size // _EXAMINED_SLOTS)):
+                columns = np.full(part.size, column)
+                whole = self._view.examine(columns, part).whole
+                found.append(np.stack([columns, part], axis=1)[whole])
+        every = np.concatenate(found)
+        if not len(every):
+            raise RuntimeError(f"No whole transition among the {len(self)} frames of the replay.")
+        return every
+
+
+def ring_of_transitions(spec: ReplaySpec, replay_capacity: int, owner: str) -> Ring:
+    """A ring that is long enough for n-step transitions; raises UserError where it is not.
+
+    Args:
+      spec: what the replay is told by the agent.
+      replay_capacity: frames held over all environments.
+      owner: the replay's name, for messages.
+    """
+    ring, least = Ring(spec, replay_capacity, owner), spec.update_horizon + spec.stack_size
+    if ring.length <= least:
+        raise UserError(
+            f"{owner}.replay_capacity is {replay_capacity!r}, which leaves each of "
+            f"{spec.num_envs} streams {ring.length} frames, too few for update_horizon "
+            f"{spec.update_horizon} and stacks of {spec.stack_size}: give "
+            f"{least * spec.num_envs + 1:,} or more."
+        )
+    return ring

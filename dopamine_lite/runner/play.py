@@ -1,0 +1,178 @@
+"""The one loop: an agent acts, the environments step, the agent learns."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from dopamine_lite.agents.agent import Agent
+from dopamine_lite.agents.block_agent import BlockAgent
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.types import Transitions
+from dopamine_lite.environments.actions import ActionContract
+from dopamine_lite.environments.environment import Environment, Step
+from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
+
+
+class Tick(NamedTuple):
+    """One step of N environments."""
+
+    number: int  # from 1
+    observations: np.ndarray  # [N, ...] that the agent acted on
+    action_masks: np.ndarray | None  # [N, A] bool; None: all actions were legal
+    actions: np.ndarray  # [N, ...]
+    rewards: np.ndarray  # [N] float64, raw
+    finished: list[EpisodeRecord]  # the episodes that ended with the step
+
+
+class Player(Protocol):
+    """How the loop deals with an agent."""
+
+    def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+        """The agent's actions [N, ...]."""
+
+    def add(
+        self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
+    ) -> None:
+        """Takes the result of the last `act`, and what the agent will act on next."""
+
+    def flush(self) -> None:
+        """Gives the agent all that was added and that it has not seen yet."""
+
+
+class StepByStep:
+    """Shows an agent of five methods every step as soon as it is taken.
+
+    Args:
+      agent: the agent.
+      evaluate: whether it acts by its evaluation policy and learns nothing.
+    """
+
+    def __init__(self, agent: Agent, evaluate: bool):
+        self._agent = agent
+        self._evaluate = evaluate
+
+    def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+        return self._agent.act(observations, self._evaluate, masks)
+
+    def add(
+        self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
+    ) -> None:
+        self._agent.observe(transitions, self._evaluate)
+
+    def flush(self) -> None:
+        pass
+
+
+class BlockByBlock:
+    """Collects what an agent's actor does, and gives it to the agent block by block, to learn from.
+
+    Args:
+      agent: the agent.
+    """
+
+    def __init__(self, agent: BlockAgent):
+        self._agent = agent
+        self._actor = agent.actor
+        self._steps: list[Transitions] = []
+        self._decisions: list[Any] = []
+        self._length = agent.block_length
+
+    def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+        acted = self._actor.act(observations, False, masks)
+        self._decisions.append(acted.decisions)
+        return acted.actions
+
+    def add(
+        self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
+    ) -> None:
+        self._steps.append(transitions)
+        self._after = observations, masks
+        if len(self._steps) == self._length or (
+            self._agent.blocks_end_with_episodes
+            and (transitions.terminated | transitions.truncated).any()
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._steps:
+            return
+        self._agent.learn(Block.of(self._steps, self._after, self._decisions))
+        self._steps, self._decisions = [], []
+        self._length = self._agent.block_length
+
+
+def player_for(agent: Agent, evaluate: bool = False) -> Player:
+    """How to play with `agent`: in blocks if it learns from them and does nothing else in a step."""
+    if evaluate or not isinstance(agent, BlockAgent):
+        return StepByStep(agent, evaluate)
+    kind = type(agent)
+    if (kind.act, kind.observe) != (BlockAgent.act, BlockAgent.observe):
+        return StepByStep(agent, evaluate)  # a subclass looks at every step
+    return BlockByBlock(agent)
+
+
+def play(
+    environment: Environment,
+    player: Player,
+    statistics: IterationStatistics,
+    is_last: Callable[[int, list[EpisodeRecord]], bool],
+    *,
+    agent: str,
+    clip_rewards: bool = False,
+) -> Iterator[Tick]:
+    """Steps agent and environments; yields each step once the agent has taken its result.
+
+    Args:
+      environment: the environments, not yet reset.
+      player: how to deal with the agent.
+      statistics: takes the rewards and the ends of episodes.
+      is_last: called with the number of the step, from 1, and the episodes that it finished; ends the
+        loop. That step truncates every episode still in flight, so that the agent is left with none.
+      agent: the name of the agent's class, for messages.
+      clip_rewards: whether the agent gets rewards clipped to [-1, 1].
+    """
+    observations, masks = environment.reset(), environment.action_masks
+    statistics.begin_segment(len(observations))
+    act, add, step = player.act, player.add, environment.step
+    check = ActionContract(environment.spec, agent).check
+    for number in itertools.count(1):
+        actions = act(observations, masks)
+        check(actions, masks)
+        result = step(actions)
+        finished = statistics.step(result.rewards, result.episode_over, result.final_infos)
+        last = is_last(number, finished)
+        if last:
+            result = result._replace(truncated=~result.terminated)
+        acted_on, acted_masks = observations, masks
+        observations, masks = result.observations, environment.action_masks
+        add(_transitions(acted_on, acted_masks, actions, result, clip_rewards), observations, masks)
+        if last:
+            player.flush()
+        yield Tick(number, acted_on, acted_masks, actions, result.rewards, finished)
+        if last:
+            break
+    statistics.end_segment()
+
+
+def _transitions(
+    observations: np.ndarray,
+    masks: np.ndarray | None,
+    actions: np.ndarray,
+    step: Step,
+    clip_rewards: bool,
+) -> Transitions:
+    """What the agent is told of a step from `observations` and their action masks."""
+    return Transitions(
+        observations,
+        actions,
+        np.clip(step.rewards, -1, 1) if clip_rewards else step.rewards,
+        step.terminated,
+        step.truncated,
+        step.next_observations,
+        masks,
+        step.next_action_masks,
+    )
