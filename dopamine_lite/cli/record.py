@@ -146,7 +146,7 @@ def _record(
     def is_last(_: int, finished: list[EpisodeRecord]) -> bool:
         return any(next(played) == episodes for _ in finished)
 
-    for tick in runner.play(environment, camera, IterationStatistics(), is_last):
+    for tick in runner.stage.play(environment, camera, IterationStatistics(), is_last):
         camera.score += float(tick.rewards[0])
         camera.steps += 1
         if tick.finished:

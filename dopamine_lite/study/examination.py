@@ -157,12 +157,12 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
     about = runner.describe()["agent"]
     return {
         "further_bindings": threads,
-        "iterations": runner.num_iterations,
-        "agent_steps": runner.planned_steps(),
+        "iterations": runner.settings.num_iterations,
+        "agent_steps": runner.settings.planned_steps,
         "threads": _bound_threads(configuration.statements(runner.config)),
         "memory": _PROCESS + int(about.get("memory_bytes", 0)),
         "callbacks": list(map(repr, _bound("Runner.callbacks") or ())),
-        "evaluates": runner.schedule != "continuous_train",
+        "evaluates": runner.settings.evaluates,
     }
 
 

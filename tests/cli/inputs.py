@@ -462,7 +462,7 @@ BINDINGS = [
     ),
     ("dqn", "DQNAgent.exploration=@Adam", "that makes an Exploration, such as @EpsilonGreedy"),
     ("dqn", "DQNAgent.exploration=None", "that makes an Exploration, such as @EpsilonGreedy"),
-    ("dqn", "DQNAgent.replay=@DQNAgent", "that makes a CircularReplay, such as @CircularReplay"),
+    ("dqn", "DQNAgent.replay=@DQNAgent", "that makes a Replay, such as @CircularReplay"),
     ("dqn", "DQNAgent.replay=1000", "DQNAgent.replay is 1000: give a reference to a class or"),
     ("dqn", "DQNAgent.optimizer=@MLP", "that makes an Optimizer, such as @Adam"),
     ("dqn", "DQNAgent.optimizer=0.001", "DQNAgent.optimizer is 0.001: give a reference to a class"),

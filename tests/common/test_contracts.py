@@ -55,7 +55,7 @@ def test_what_a_part_lacks_is_named():
     [
         (DQNAgent, "torso", lambda seeds: 3, "int"),
         (DQNAgent, "head", lambda seeds, _: MLP(seeds), "MLP"),
-        (DQNAgent, "replay", lambda **_: [], "list"),
+        (DQNAgent, "replay", lambda *_: [], "list"),
         (DQNAgent, "exploration", lambda *_: None, "NoneType"),
         (PPOAgent, "torso", lambda seeds: 3, "int"),
         (PPOAgent, "optimizer", lambda: 3, "int"),

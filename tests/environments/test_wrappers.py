@@ -30,6 +30,7 @@ from dopamine_lite.environments.wrappers import (
 )
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.spaces.packed_space import PackedSpace
+from tests.replay import episodes
 
 
 class Told(Environment):
@@ -423,14 +424,8 @@ def test_stacks_are_those_of_atari():
 def test_a_replay_holds_each_frame_of_a_stack_once_and_makes_the_stacks_again():
     stacks = StackFrames(create_environment("CartPole-v1", num_envs=2, seed=1), 3)
     shape = stacks.spec.observation_space.shape
-    replay = CircularReplay(
-        frame_shape=shape[1:],
-        frame_dtype=np.float32,
-        stack_size=stacks.spec.stack_size,
-        num_envs=2,
-        generator=np.random.default_rng(0),
-        replay_capacity=400,
-    )
+    frames = episodes.spec(2, shape[1:], stack_size=stacks.spec.stack_size)
+    replay = CircularReplay(frames, np.random.default_rng(0), replay_capacity=400)
     assert replay.memory_bytes < 400 * 2 * np.prod(shape[1:]) * 4
     observations, seen = stacks.reset(), []
     for number in range(150):
@@ -443,7 +438,7 @@ def test_a_replay_holds_each_frame_of_a_stack_once_and_makes_the_stacks_again():
             result.truncated,
             result.next_observations,
         )
-        replay.add(step)
+        replay.add(episodes.block(step))
         seen.append(step)
         observations = result.observations
     assert sum(int(step.terminated.sum()) for step in seen) > 4

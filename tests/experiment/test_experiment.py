@@ -72,7 +72,7 @@ def test_what_gin_was_told_elsewhere_is_left_as_it_was(tmp_path):
     with pytest.raises(UserError):
         Experiment("classics/q_learning_cliff.gin", ["QLearningAgent.gama = 1"])
     assert gin.config_str() == before
-    assert run.runner.seed == 1
+    assert run.runner.settings.seed == 1
 
 
 def test_singletons_belong_to_one_experiment(tmp_path):
@@ -240,7 +240,7 @@ class TestFromRun:
         bindings = [f"Runner.from_run = '{runs['dqn']}@200'", "Runner.seed = 5"]
         runner = Experiment(gin_files["dqn"], bindings).runner(tmp_path / "run")
         iterations = runner.iterations()
-        runner._beginning = runner._begin_with_weights()  # as the first thing that iterations does
+        runner.training.begin_with_weights()  # as the first thing that iterations does
         begun, source = (
             runner.agent.get_state(),
             Checkpointer(runs["dqn"] / "checkpoints").load(200),
@@ -279,7 +279,7 @@ class TestFromRun:
         begin = [f"Runner.from_run = '{source}'"]
         q_learning(*begin).run(tmp_path / "whole")
         runner = q_learning(*begin).runner(run)
-        runner._signal = 2  # stops at the first step
+        runner.training.signals.arrived = 2  # stops at the first step
         with pytest.raises(Stopped):
             runner.run()
         q_learning("Runner.num_iterations = 2").run(source)  # its newest checkpoint is another now

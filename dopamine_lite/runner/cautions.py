@@ -1,0 +1,68 @@
+"""What is allowed in a run and seldom meant, each in a sentence."""
+
+from __future__ import annotations
+
+from dopamine_lite import configuration
+from dopamine_lite.environments.contract import limit_not_held
+from dopamine_lite.runner.settings import RunSettings
+from dopamine_lite.runner.stage import Stage
+
+# A segment in which a stream takes fewer steps than so many times the longest episode is a short one.
+_SHORT = 1.5
+
+
+def cautions(settings: RunSettings, stage: Stage, config: str, intra_op: int) -> list[str]:
+    """The sentences for a run that is about to train.
+
+    Args:
+      settings: the run's settings.
+      stage: its agent and environments.
+      config: the configuration in force.
+      intra_op: the threads that TensorFlow began with in this process.
+    """
+    found = (
+        limit_not_held(stage.spec, stage.limit),  # in a run of an earlier version
+        _other_threads(config, intra_op),
+        _nothing_learned(settings, stage),
+        _short_segments(settings, stage),
+    )
+    return [sentence for sentence in found if sentence]
+
+
+def _other_threads(config: str, present: int) -> str | None:
+    asked = configuration.statements(config).get("tensorflow_threads.intra_op", "None")
+    if asked in ("None", str(present)):
+        return None
+    return (
+        f"tensorflow_threads.intra_op is {asked}, but TensorFlow began with {present} in this process "
+        f"and cannot change it: to get the results of {asked}, start another process, or bind the same "
+        "number in all experiments of this one."
+    )
+
+
+def _nothing_learned(settings: RunSettings, stage: Stage) -> str | None:
+    steps = settings.planned_steps
+    first = getattr(stage.agent, "first_update", None)
+    if first is None or steps >= first:
+        return None
+    return (
+        f"Nothing will be learned: the run has {steps:,} agent steps, and the first update comes at "
+        f"step {first:,}."
+    )
+
+
+def _short_segments(settings: RunSettings, stage: Stage) -> str | None:
+    limit = stage.spec.max_steps_per_episode
+    training = -(-settings.training_steps // settings.num_envs)
+    steps = min(training, settings.segment_length)  # of each stream in a segment
+    if limit is None or steps >= _SHORT * limit:
+        return None
+    whole = steps == training
+    remedy = f"Raise Runner.{'training_steps' if whole else 'checkpoint_every_steps'}"
+    if whole and settings.num_envs > 1:
+        remedy += " or lower Runner.num_envs"
+    return (
+        f"Training is cut into segments in which each stream takes {steps:,} steps, and an episode may "
+        f"last {limit:,}: episodes in flight at a segment's end, more often long ones, are cut and do "
+        f"not count in training returns. {remedy} to cut fewer."
+    )

@@ -1,0 +1,95 @@
+"""What a run is told: how long it trains, how it is evaluated, how often it is saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dopamine_lite.common.checks import check_flag, check_whole
+from dopamine_lite.common.errors import UserError
+
+_SCHEDULES = ("continuous_train_and_eval", "continuous_train")
+_MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory of most machines
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a `Runner`, which describes them.
+
+    Raises:
+      UserError: they describe no run.
+    """
+
+    seed: int
+    num_iterations: int
+    training_steps: int
+    evaluation_steps: int | None
+    evaluation_episodes: int | None
+    max_steps_per_episode: int | None
+    clip_rewards: bool
+    num_envs: int
+    checkpoint_every_steps: int | None
+    log_every_steps: int
+    schedule: str
+    from_run: str | None
+
+    def __post_init__(self) -> None:
+        check_whole("Runner", least=0, seed=self.seed)
+        check_whole(
+            "Runner",
+            num_iterations=self.num_iterations,
+            training_steps=self.training_steps,
+            num_envs=self.num_envs,
+            checkpoint_every_steps=self.segment_length,
+            log_every_steps=self.log_every_steps,
+        )
+        check_whole("Runner", most=_MOST_ENVIRONMENTS, num_envs=self.num_envs)
+        check_whole(
+            "Runner",
+            optional=True,
+            evaluation_steps=self.evaluation_steps,
+            evaluation_episodes=self.evaluation_episodes,
+            max_steps_per_episode=self.max_steps_per_episode,
+        )
+        check_flag("Runner", clip_rewards=self.clip_rewards)
+        if self.schedule not in _SCHEDULES:
+            raise UserError(
+                f"Runner.schedule is {self.schedule!r}: choose one of {', '.join(_SCHEDULES)}."
+            )
+        if self.evaluates and (self.evaluation_steps is None) == (self.evaluation_episodes is None):
+            both = self.evaluation_steps is not None
+            raise UserError(
+                f"{'Both' if both else 'Neither'} of Runner.evaluation_steps and "
+                f"Runner.evaluation_episodes {'are' if both else 'is'} set: set exactly one of "
+                'them, or Runner.schedule = "continuous_train".'
+            )
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether an evaluation phase follows each training phase."""
+        return self.schedule == "continuous_train_and_eval"
+
+    @property
+    def segment_length(self) -> int:
+        """Agent steps that each stream takes in a segment that is not a phase's last."""
+        if self.checkpoint_every_steps is None:
+            return self.training_steps
+        return self.checkpoint_every_steps
+
+    @property
+    def phase_steps(self) -> int:
+        """Agent steps of a training phase, in which every stream takes its share whole."""
+        return -(-self.training_steps // self.num_envs) * self.num_envs
+
+    @property
+    def planned_steps(self) -> int:
+        """Agent steps of the whole run."""
+        return self.num_iterations * self.phase_steps
+
+    def segment_steps(self, done: int) -> int:
+        """Agent steps of the next segment after `done` of a phase; 0 where the phase is over.
+
+        What is left at a phase's end and would be a short segment belongs to the one before.
+        """
+        left = self.phase_steps - done
+        whole = self.segment_length * self.num_envs
+        return whole if left >= 2 * whole else max(left, 0)

@@ -1,0 +1,47 @@
+"""SIGINT and SIGTERM: they stop a run between two steps instead of anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """A signal ended the run at a safe point; `str` says where, and how to resume the run."""
+
+    def __init__(self, signal_number: int, sentence: str):
+        super().__init__(sentence)
+        self.signal_number = signal_number
+
+
+class Signals:
+    """Remembers a signal that arrives while `caught` lasts.
+
+    Attributes:
+      arrived: the number of the signal; None: there was none.
+    """
+
+    def __init__(self) -> None:
+        self.arrived: int | None = None
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catches signals, in the main thread; elsewhere they do what they do."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def remember(number: int, _frame: object) -> None:
+            self.arrived = number
+            signal.signal(number, signal.SIG_DFL)  # a second one ends a step that hangs
+
+        before = {number: signal.signal(number, remember) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

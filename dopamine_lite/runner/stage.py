@@ -1,0 +1,200 @@
+"""An experiment's agent and environments: everything that plays, and nothing that is written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dopamine_lite import configuration
+from dopamine_lite.agents.agent import Agent
+from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.contracts import checked_part
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.environments.contract import introduced
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+from dopamine_lite.reporting.info_metrics import InfoMetrics
+from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
+from dopamine_lite.runner.play import Player, Tick, play, player_for
+from dopamine_lite.runner.settings import RunSettings
+
+_ENDLESS = 1_000_000  # steps after which an episode in evaluation is held to have no end
+
+
+def _nothing() -> None:
+    pass
+
+
+class Stage:
+    """The agent and the environments of an experiment.
+
+    Args:
+      settings: the run's settings.
+      config: the record of the configuration, which is in force while a part is made.
+      make_agent: called with (spec, seeds).
+      make_environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
+      info_metrics: keys of numbers in infos that are logged like returns.
+      say_once: called with what a sentence for the user is about, and the sentence.
+
+    Attributes:
+      limit: the agent steps after which an episode is truncated, as asked of the environment.
+      after_step: called after every step that is played; it may raise.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        config: configuration.Record,
+        make_agent: Callable[..., Agent],
+        make_environment: Callable[..., Environment],
+        info_metrics: Sequence[str],
+        say_once: Callable[[str, str], None],
+    ):
+        self.limit = settings.max_steps_per_episode
+        self.after_step: Callable[[], None] = _nothing
+        self.make_environment = make_environment
+        self._settings = settings
+        self._config = config
+        self._say_once = say_once
+        self.spec = self.look_at_environment()
+        with config.in_force():
+            made = make_agent(self.spec, Seeds(settings.seed).child("agent"))
+        self.agent = checked_part("Runner", "agent", made, Agent)
+        self.info_metrics = InfoMetrics(info_metrics, self.spec.id, say_once)
+
+    def look_at_environment(self) -> EnvironmentSpec:
+        """The environments' specification, which what their `reset` returns was held against."""
+        num_envs = self._settings.num_envs
+        with contextlib.closing(self.create_environment(seed=0, num_envs=num_envs)) as first:
+            first.reset()
+            return first.spec
+
+    def create_environment(
+        self, seed: int, num_envs: int, render: bool = False, evaluate: bool = False
+    ) -> Environment:
+        """A new environment, made as the configuration describes it and checked against its spec."""
+        with self._config.in_force():
+            environment = self.make_environment(
+                num_envs=num_envs,
+                seed=seed,
+                max_steps_per_episode=self.limit,
+                render=render,
+                evaluate=evaluate,
+            )
+        return introduced(environment, num_envs, self._say_once)
+
+    def play(
+        self,
+        environment: Environment,
+        player: Player,
+        statistics: IterationStatistics,
+        is_last: Callable[[int, list[EpisodeRecord]], bool],
+    ) -> Iterator[Tick]:
+        """As `play.play`, with this agent's name and as its rewards are to be clipped."""
+        ticks = play(
+            environment,
+            player,
+            statistics,
+            is_last,
+            agent=type(self.agent).__name__,
+            clip_rewards=self._settings.clip_rewards,
+        )
+        for tick in ticks:
+            self.after_step()
+            yield tick
+
+    def evaluate(
+        self, episodes: int, seed: int, on_episode: Callable[[], None] = _nothing
+    ) -> list[EpisodeRecord]:
+        """Plays whole episodes with the evaluation policy; learns nothing.
+
+        Each stream plays its share of the episodes, so that short episodes are not favored.
+        `on_episode` is called after each episode.
+
+        Raises:
+          UserError: an episode does not end.
+        """
+        check_whole("Runner.evaluate", episodes=episodes)
+        num_envs = min(self._settings.num_envs, episodes)
+        left = np.full(num_envs, episodes // num_envs)
+        left[: episodes % num_envs] += 1
+
+        def counts(_: int, stream: int) -> bool:
+            left[stream] -= 1
+            return bool(left[stream] >= 0)
+
+        own = Seeds(seed).integer("evaluation")
+        return self._evaluate(num_envs, own, counts, lambda: not (left > 0).any(), on_episode)
+
+    def evaluate_steps(
+        self, steps: int, seed: int, on_episode: Callable[[], None] = _nothing
+    ) -> list[EpisodeRecord]:
+        """Plays the episodes that begin within so many steps over all streams.
+
+        To stop at a step instead would leave out what is still being played, which is long more
+        often than not, and the more streams there are, the more of it.
+        """
+        num_envs = self._settings.num_envs
+        ticks = -(-steps // num_envs)
+        done = np.zeros(num_envs, bool)  # streams whose last episode that counts has ended
+
+        def counts(tick: int, stream: int) -> bool:
+            begun_in_time = not done[stream]
+            done[stream] |= tick >= ticks
+            return bool(begun_in_time)
+
+        return self._evaluate(num_envs, seed, counts, lambda: bool(done.all()), on_episode)
+
+    def _evaluate(
+        self,
+        num_envs: int,
+        seed: int,
+        counts: Callable[[int, int], bool],
+        is_enough: Callable[[], bool],
+        on_episode: Callable[[], None],
+    ) -> list[EpisodeRecord]:
+        """Plays until `is_enough`.
+
+        Returns:
+          Of the episodes that have ended those that count: `counts` is called for each, with the step
+          it ended with and its stream.
+        """
+        statistics = IterationStatistics(self.info_metrics)
+        records: list[EpisodeRecord] = []
+
+        def is_last(tick: int, finished: list[EpisodeRecord]) -> bool:
+            for record in finished:
+                on_episode()
+                if counts(tick, record.stream):
+                    records.append(record)
+            if tick % _ENDLESS == 0 and statistics.longest_in_flight() >= _ENDLESS:
+                raise UserError(
+                    f"An episode of {self.spec.id} has not ended in evaluation after {_ENDLESS:,} "
+                    "steps, and nothing limits its length: set Runner.max_steps_per_episode."
+                )
+            return is_enough()
+
+        environment = self.create_environment(seed, num_envs, evaluate=True)
+        with contextlib.closing(environment):
+            for _ in self.play(environment, player_for(self.agent, True), statistics, is_last):
+                pass
+        return records
+
+
+def check_factory(name: str, value: Any) -> None:
+    """Raises UserError if `value` of Runner's parameter `name` makes no agent, or no environment."""
+    if isinstance(value, type) and issubclass(value, gymnasium.Env):
+        raise UserError(
+            f"Runner.{name} is {value.__name__}, the class of a Gymnasium environment: register it with "
+            "gymnasium.register, and let @create_environment make it by its id "
+            "(docs/your_own_environment.md)."
+        )
+    if not callable(value):
+        raise UserError(
+            f"Runner.{name} is {value!r}: give a reference to what makes it, such as @DQNAgent or "
+            "@create_environment."
+        )

@@ -1,0 +1,367 @@
+"""A run in its directory: iterations, each of a training phase and an evaluation phase.
+
+A training phase is cut into segments. Each segment begins with environments made anew. It ends with no
+episode in flight and with a checkpoint of the whole run, so a run that is killed at any instant and
+started again repeats at most one segment, bit for bit. An evaluation plays every episode that it
+counts to its end, so the number of streams does not favor short episodes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dopamine_lite import configuration
+from dopamine_lite.agents.agent import State
+from dopamine_lite.callbacks import RunContext
+from dopamine_lite.checkpointing import Checkpointer
+from dopamine_lite.checkpointing.storage import replace_file
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.tensorflow_setup import gpu_names
+from dopamine_lite.environments.declared import described
+from dopamine_lite.files.strict_json import expect, whole
+from dopamine_lite.reporting import provenance
+from dopamine_lite.reporting.console import Console
+from dopamine_lite.reporting.iteration_statistics import IterationStatistics, summarise
+from dopamine_lite.reporting.logbook import Logbook, read_episodes, read_iterations
+from dopamine_lite.reporting.tags import hyperparameters
+from dopamine_lite.runner import directory, warm_start
+from dopamine_lite.runner.cautions import cautions
+from dopamine_lite.runner.hooks import Hooks
+from dopamine_lite.runner.journal import Diverged, Journal
+from dopamine_lite.runner.play import player_for
+from dopamine_lite.runner.restoring import Restoring
+from dopamine_lite.runner.settings import RunSettings
+from dopamine_lite.runner.signals import Signals, Stopped
+from dopamine_lite.runner.stage import Stage
+
+
+class Training:
+    """Trains from the newest checkpoint to the last iteration, or until a callback stops the run.
+
+    Args:
+      base_dir: the run's directory, a whole path.
+      as_given: the same as the user gave it, for messages.
+      settings: the run's settings.
+      stage: the agent and its environments.
+      restoring: gives the agent its state.
+      experiment: what checkpoints keep of the experiment, from `identity.identity`.
+      config: the record of the configuration.
+      hooks: the callbacks.
+      console: where progress is shown.
+      threads: TensorFlow's threads, for provenance.
+      describe: says what the run is, for people and provenance.
+
+    Attributes:
+      agent_steps: the agent steps that the run has trained for, over all streams.
+      origin: which run the weights that it began with are from, for provenance.
+    """
+
+    def __init__(
+        self,
+        base_dir: Path,
+        as_given: Path,
+        settings: RunSettings,
+        stage: Stage,
+        restoring: Restoring,
+        experiment: State,
+        config: configuration.Record,
+        hooks: Hooks,
+        console: Console,
+        threads: dict[str, int],
+        describe: Callable[[], dict[str, Any]],
+    ):
+        self.base_dir = base_dir
+        self.agent_steps = 0
+        self.origin: dict[str, Any] = {}
+        self.signals = Signals()
+        self._base_dir_as_given = as_given
+        self._settings = settings
+        self._stage = stage
+        self._restoring = restoring
+        self._experiment = experiment
+        self._configuration = config
+        self._config = config.text()
+        self._hooks = hooks
+        self._console = console
+        self._threads = threads
+        self._describe = describe
+        self._seeds = Seeds(settings.seed)
+        self._statistics = IterationStatistics(stage.info_metrics)
+        self._iteration = 0
+        self._segment = 0  # of this iteration's training phase
+        self._train_seconds = 0.0
+        self._stopped: str | None = None  # which callbacks ended the run, and why
+        # What the next checkpoint is to be kept as, and whether in the place of others.
+        self._kept_names: dict[str, bool] = {}
+        stage.after_step = self._stop_if_signaled
+
+    def iterations(self, new_settings: list[str]) -> Iterator[dict[str, Any]]:
+        """Yields each iteration's record once its checkpoint is saved.
+
+        Args:
+          new_settings: sentences on settings that did not exist when the run began.
+        """
+        beginning = self.begin_with_weights()
+        say = self._console.say
+        self._checkpointer = Checkpointer(self.base_dir / "checkpoints", report=say)
+        logbook = Logbook(self.base_dir / "logs", report=say)
+        self._journal = Journal(logbook, self._console, self._hooks)
+        logbook.hyperparameters(hyperparameters(configuration.statements(self._config)))
+        with (
+            contextlib.closing(self._checkpointer),
+            contextlib.closing(logbook),
+            self._console,
+            self._hooks,
+        ):
+            with self.signals.caught():
+                self._start(new_settings, beginning)
+            while not self._is_over():
+                with self.signals.caught():
+                    record = self._run_iteration()
+                yield record
+
+    def begin_with_weights(self) -> list[str]:
+        """Of another run, where this one is to begin, and from such; returns a sentence on it."""
+        source = self._settings.from_run
+        if source is None or Checkpointer(self.base_dir / "checkpoints").numbers():
+            return []
+        self.origin, sentence = warm_start.begin(
+            self._stage.agent, source, self.base_dir, self._config
+        )
+        return [sentence]
+
+    def _start(self, new_settings: list[str], beginning: list[str]) -> None:
+        """Takes up the run where its newest checkpoint left it; says the sentences besides."""
+        self._miss_checkpoints()
+        restored = self._checkpointer.restore()
+        if restored is not None:
+            self._restoring.take_agent(restored)
+            with self._restoring.refusing_other_experiments(restored):
+                self._set_state(restored.state)
+            with self._restoring.refusing_other_experiments(restored, "Runner.callbacks"):
+                self._hooks.set_state(restored.state.get("callbacks", {}))
+        else:
+            if read_episodes(self.base_dir):
+                self._console.say(
+                    "There is no checkpoint yet, so the run begins anew, and so do its logs."
+                )
+            # What a run that was killed before its first checkpoint had written.
+            self._journal.logbook.set_state({})
+        context = self._context()
+        self._hooks.check(context)
+        self._write_config()
+        with self._configuration.in_force():
+            start = provenance.collect(self._threads, gpu_names(), self.base_dir)
+        start["agent_steps"] = self.agent_steps  # that it goes on from
+        changes = provenance.record_start(self.base_dir, start, self._describe())
+        warnings = cautions(self._settings, self._stage, self._config, self._threads["intra_op"])
+        for sentence in (*changes, *new_settings, *warnings, *beginning):
+            self._console.say(sentence)
+        self._console.say(_in_one_line(self._describe()["agent"]))
+        self._say_where_it_is(restored is not None)
+        self._hooks.start(context)
+        self._console.start(self._settings.planned_steps, self.agent_steps)
+
+    def _say_where_it_is(self, resumed: bool) -> None:
+        done = f"{self._iteration} of {self._settings.num_iterations} iterations"
+        if self._stopped is not None:
+            self._console.say(
+                f"The run was stopped after {done} and does not go on, not even with a larger "
+                f"Runner.num_iterations ({self._stopped.rstrip('.')})."
+            )
+        elif self._iteration >= self._settings.num_iterations:
+            self._console.say(
+                f"The run is finished: {done}. A larger Runner.num_iterations extends it."
+            )
+        elif resumed:
+            self._console.say(f"Resuming at agent step {self.agent_steps:,}, after {done}.")
+
+    def _context(self) -> RunContext:
+        """What the callbacks are told."""
+        return RunContext(
+            base_dir=self.base_dir,
+            config=self._config,
+            description=self._describe(),
+            num_iterations=self._settings.num_iterations,
+            evaluates=self._settings.evaluates,
+            agent_steps=self.agent_steps,
+            iterations=read_iterations(self.base_dir, self._console.say),
+            say=self._console.say,
+            keep_checkpoint=self._kept_names.__setitem__,
+            is_interrupted=lambda: self.signals.arrived is not None,
+        )
+
+    def _miss_checkpoints(self) -> None:
+        """Raises UserError where the logs tell of checkpoints and none is there any more."""
+        if any((self.base_dir / "checkpoints").glob("*checkpoint-*")):  # damaged ones count
+            return
+        reached = max((line["agent_steps"] for line in read_episodes(self.base_dir)), default=0)
+        first = self._settings.segment_steps(self._statistics.steps)
+        if reached > first or len(read_iterations(self.base_dir)) > 1:
+            raise UserError(
+                f"{self.base_dir} has logs of a run but none of its checkpoints: put its directory "
+                "checkpoints back to resume it, or give another --base_dir to begin anew."
+            )
+
+    def _write_config(self) -> None:
+        """Keeps the config in force; a later one differs in the number of iterations only."""
+        text = configuration.with_header(self._config)
+        replace_file(self.base_dir / directory.CONFIG, text.encode())
+
+    def _get_state(self) -> State:
+        """The whole run as one value, between two segments."""
+        agent = self._stage.agent
+        state = agent.get_state()
+        if not isinstance(state, dict):
+            raise UserError(
+                f"{type(agent).__name__}.get_state returned {described(state)}: return a dictionary of "
+                "everything that decides what the agent does next (docs/your_own_agent.md)."
+            )
+        hooks = self._hooks.get_state()
+        return {
+            "iteration": self._iteration,
+            "segment": self._segment,
+            "agent_steps": self.agent_steps,
+            "train_seconds": self._train_seconds,
+            "seed": self._settings.seed,
+            "experiment": self._experiment,
+            "statistics": self._statistics.get_state(),
+            "agent": state,
+            "logs": self._journal.logbook.get_state(),
+            **({"callbacks": hooks} if hooks else {}),
+            **({"stopped": self._stopped} if self._stopped else {}),
+        }
+
+    def _set_state(self, state: State) -> None:
+        """Becomes the run that was saved as `state`, but for the agent; cuts the logs back."""
+        self._iteration = whole(state["iteration"])
+        self._segment = whole(state["segment"])
+        self.agent_steps = whole(state["agent_steps"])
+        self._train_seconds = state["train_seconds"]
+        self._statistics.set_state(state["statistics"])
+        self._stopped = expect(str, state["stopped"]) if "stopped" in state else None
+        self._journal.logbook.set_state(state["logs"])
+
+    def _save(self) -> None:
+        state = self._get_state()
+        for name, replaces in self._kept_names.items():
+            self._checkpointer.keep(name, self.agent_steps, state, replaces)
+        self._kept_names.clear()
+        self._checkpointer.save(self.agent_steps, state)
+
+    def _is_over(self) -> bool:
+        return self._stopped is not None or self._iteration >= self._settings.num_iterations
+
+    def _run_iteration(self) -> dict[str, Any]:
+        while steps := self._settings.segment_steps(self._statistics.steps):
+            self._train_segment(steps)
+            self._segment += 1
+            if self._settings.segment_steps(self._statistics.steps):
+                self._save()
+        record: dict[str, Any] = {
+            "iteration": self._iteration,
+            "agent_steps": self.agent_steps,
+            "train": self._statistics.summary(),
+        }
+        train_seconds, eval_seconds = self._train_seconds, 0.0
+        if self._settings.evaluates:
+            start = time.perf_counter()
+            self._show_evaluation()
+            record["eval"] = self._evaluate()
+            eval_seconds = time.perf_counter() - start
+        record["time"] = {
+            "train_seconds": round(train_seconds, 3),
+            "eval_seconds": round(eval_seconds, 3),
+            "train_steps_per_second": round(record["train"]["steps"] / max(train_seconds, 1e-9), 1),
+        }
+        self._stopped = self._journal.iteration(record, self._stage.info_metrics.names)
+        self._iteration += 1
+        self._segment = 0
+        self._train_seconds = 0.0
+        self._statistics = IterationStatistics(self._stage.info_metrics)
+        if self._is_over():
+            self._journal.logbook.end_session()
+        self._save()
+        return record
+
+    def _train_segment(self, steps: int) -> None:
+        start, num_envs = time.perf_counter(), self._settings.num_envs
+        self._journal.begin_segment(self.agent_steps)
+        seed = self._seeds.integer("environment", "train", self._iteration, self._segment)
+        next_log = self.agent_steps + self._settings.log_every_steps
+        end = self.agent_steps + steps
+        with contextlib.closing(self._stage.create_environment(seed, num_envs)) as environment:
+            player = player_for(self._stage.agent)
+            ticks = self._stage.play(
+                environment, player, self._statistics, lambda tick, _: tick * num_envs >= steps
+            )
+            for tick in ticks:
+                self.agent_steps += num_envs
+                if tick.finished:
+                    self._journal.episodes(
+                        self._iteration, "train", self.agent_steps, tick.finished
+                    )
+                if next_log <= self.agent_steps < end:
+                    player.flush()
+                    self._log_metrics()
+                    next_log += self._settings.log_every_steps
+        self._log_metrics(histograms=True)
+        self._train_seconds += time.perf_counter() - start
+
+    def _log_metrics(self, histograms: bool = False) -> None:
+        try:
+            self._journal.metrics(
+                self._stage.agent, self._statistics, self._iteration, self.agent_steps, histograms
+            )
+        except Diverged as error:
+            raise UserError(
+                f"{error} before agent step {self.agent_steps:,}: the run has diverged. "
+                f"{self._newest_checkpoint()} Begin anew in another --base_dir, with a lower learning "
+                "rate or clipped rewards."
+            ) from None
+
+    def _evaluate(self) -> dict[str, Any]:
+        seed = self._seeds.integer("evaluation", self._iteration)
+        episodes, steps = self._settings.evaluation_episodes, self._settings.evaluation_steps
+        if episodes is not None:
+            records = self._stage.evaluate(episodes, seed, self._show_evaluation)
+        else:
+            assert steps is not None
+            records = self._stage.evaluate_steps(steps, seed, self._show_evaluation)
+        self._journal.episodes(self._iteration, "eval", self.agent_steps, records)
+        return summarise(records, self._stage.info_metrics.names)
+
+    def _show_evaluation(self) -> None:
+        self._console.progress("eval", self._iteration, self.agent_steps, {})
+
+    def _stop_if_signaled(self) -> None:
+        arrived = self.signals.arrived
+        if arrived is None:
+            return
+        place = shlex.quote(str(self._base_dir_as_given))
+        flags = self._configuration.import_flags()
+        raise Stopped(
+            arrived,
+            f"Stopped by {signal.Signals(arrived).name} at agent step {self.agent_steps:,}. "
+            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}{flags}` resumes the "
+            "run; the steps that no checkpoint holds are run again, identically.",
+        )
+
+    def _newest_checkpoint(self) -> str:
+        numbers = self._checkpointer.numbers()
+        if not numbers:
+            return "There is no checkpoint yet."
+        return f"The newest checkpoint is at agent step {max(numbers):,}."
+
+
+def _in_one_line(parts: dict[str, Any]) -> str:
+    """ "DQNAgent: torso MLP, double True ..."."""
+    rest = ", ".join(f"{name} {value}" for name, value in parts.items() if name != "agent")
+    return f"{parts.get('agent', 'agent')}: {rest}"
