@@ -93,8 +93,12 @@ class Agent(abc.ABC):
         """
         raise UserError(f"A {type(self).__name__} cannot start from the weights of another run.")
 
-    def export(self, path: Path, as_keras: bool) -> None:
-        """Writes the evaluation policy to `path`, as a SavedModel or as a Keras model.
+    def export(self, path: Path, format: str = "savedmodel") -> None:
+        """Writes the evaluation policy to `path`.
+
+        Args:
+          path: a new directory for a SavedModel, a new file for a Keras model.
+          format: "savedmodel", or "keras".
 
         Raises:
           UserError: this agent has nothing to export, or not in this format.
@@ -112,10 +116,17 @@ class Agent(abc.ABC):
         return None
 
     def describe(self) -> dict[str, Any]:
-        """What this agent is, for the log, `inspect` and provenance: its active parts by name, the
-        number of its `parameters`, and `memory_bytes`, what it will hold when full. If there is also
-        `replay`, the name of the replay buffer, the Runner checks that `memory_bytes` are free."""
+        """What this agent is, for the log, `inspect` and provenance: its active parts by name, and the
+        number of its `parameters`."""
         return {}
+
+    @property
+    def memory_bytes(self) -> int:
+        """What this agent will hold when its memory is full, beside its networks."""
+        return 0
+
+    def check_memory(self) -> None:  # noqa: B027 (most take their memory when they are built)
+        """Raises UserError if what this agent will hold does not fit into the machine's memory."""
 
 
 def discrete_actions(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Discrete:

@@ -107,12 +107,12 @@ class PolicyAgent(BlockAgent):
         self._parts.start_from(state)
         self._load()
 
-    def export(self, path: Path, as_keras: bool) -> None:
+    def export(self, path: Path, format: str = "savedmodel") -> None:
         """As `Agent.export`: the most likely actions, the policy's outputs and the state's value."""
-        if as_keras:
+        if format == "keras":
             raise UserError(
                 f"A {type(self).__name__} has two heads, which a sequential Keras model cannot have: "
-                "export it with --format savedmodel."
+                "export it with `format` savedmodel."
             )
         network, policy, normaliser = (
             self._parts.network,

@@ -109,5 +109,8 @@ class PPOAgent(PolicyAgent):
             "normalise_advantages": self.learner.normalises_advantages,
             "normalise_rewards": self.learner.reward_normaliser is not None,
             "stop_at_kl": self.learner.stop_at_kl,
-            "memory_bytes": self.rollout.memory_bytes,
         }
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.rollout.memory_bytes

@@ -55,4 +55,4 @@ class RandomAgent(Agent):
         self._spaces[True].np_random.bit_generator.state = state["eval"]
 
     def describe(self) -> dict[str, Any]:
-        return {"agent": "RandomAgent", "parameters": 0, "memory_bytes": 0}
+        return {"agent": "RandomAgent", "parameters": 0}

@@ -145,8 +145,11 @@ class TabularAgent(Agent):
             "tables": len(self._tables),
             "states": self._tables.shape[1],
             "parameters": self._tables.size,
-            "memory_bytes": self._tables.nbytes,
         }
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._tables.nbytes
 
     def _values(self, observations: np.ndarray) -> np.ndarray:
         """Action values [N, A] to act by."""

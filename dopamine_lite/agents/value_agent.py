@@ -272,8 +272,8 @@ class ValueAgent(BlockAgent):
         self.learner.start_from(state["online"])
         self.actor.load(self.actor.inference.parameters())
 
-    def export(self, path: Path, as_keras: bool) -> None:
-        self._policy.export(path, as_keras)
+    def export(self, path: Path, format: str = "savedmodel") -> None:
+        self._policy.export(path, format)
 
     def explain(
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
@@ -295,8 +295,15 @@ class ValueAgent(BlockAgent):
             "parameters": network.num_parameters,
             "double": self._double,
             "update_horizon": self._update_horizon,
-            "memory_bytes": self.replay.memory_bytes,
         }
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.replay.memory_bytes
+
+    def check_memory(self) -> None:
+        remedy = f"lower {type(self.replay).__name__}.replay_capacity"
+        require_memory(self.memory_bytes, type(self).__name__, remedy)
 
 
 def replay_spec(

@@ -60,7 +60,7 @@ def scores(
     if score == "evaluations":
         if metric != "average_return" or last != 1:
             raise UserError(
-                "--score evaluations takes the mean return of the last checkpoint, "
+                "`score` evaluations takes the mean return of the last checkpoint, "
                 "neither another metric nor more iterations."
             )
         final: Mapping[Any, float] = _evaluated(chosen.runs)
@@ -128,7 +128,7 @@ def curves(
         points, values = _on_common_points(lines)  # [T], [T, seeds]
         if not np.isfinite(points).all():
             raise UserError(
-                f"Runs of {group} in {environment} have no {along}: choose another --x."
+                f"Runs of {group} in {environment} have no {along}: choose another `x`."
             )
         gaps = np.isnan(values).any(1)
         if gaps.any():
@@ -287,8 +287,8 @@ def _check_column(runs: Runs, column: str) -> None:
 def _nothing(score: str, metric: str) -> str:
     if score == "eval":
         return (
-            f"No run has evaluated {metric} at its end: compare training returns with --score train, or "
-            "`dopamine-lite evaluate` each run and give --score evaluations."
+            f"No run has evaluated {metric} at its end: compare training returns with `score` train, or "
+            "`evaluate` each run and give `score` evaluations."
         )
     return f"No run has {metric} at its end: its last iteration had no whole episode."
 
@@ -296,10 +296,10 @@ def _nothing(score: str, metric: str) -> str:
 def _final(iterations: pd.DataFrame, column: str, last: int) -> dict[Any, float]:
     """Each run's mean over its `last` iterations; NaN where one of them has none."""
     if last < 1:
-        raise UserError(f"--last is {last}: give the number of iterations, 1 or more.")
+        raise UserError(f"`last` is {last}: give the number of iterations, 1 or more.")
     ends = iterations.groupby("run", sort=False)[column]
     if last > ends.size().min():
-        raise UserError(f"--last is {last}, and a run has {ends.size().min()} iterations only.")
+        raise UserError(f"`last` is {last}, and a run has {ends.size().min()} iterations only.")
     return {run: float(values.iloc[-last:].mean(skipna=False)) for run, values in ends}
 
 
@@ -320,12 +320,12 @@ def _evaluated(table: pd.DataFrame) -> dict[str, float]:
         without = [run for run, each in found.items() if not each]
         if without:
             raise UserError(
-                f"{without[0]} has no evaluation of its last checkpoint: `dopamine-lite evaluate "
-                f"--base_dir {without[0]}` makes it; --score evaluations takes one of every run."
+                f"{without[0]} has no evaluation of its last checkpoint: `evaluate` makes "
+                "one; `score` evaluations takes one of every run."
             )
         raise UserError(
             "The runs' evaluations are of different numbers of episodes or seeds: "
-            "`dopamine-lite evaluate` each with the same --episodes and --seed."
+            "`evaluate` each with the same `episodes` and `seed`."
         )
     most = max(common)
     return {run: each[most] for run, each in found.items()}

@@ -224,8 +224,8 @@ def _no_run(path: Path) -> str:
     if not path.exists():
         return f"There is no {path}: name a directory with runs."
     return (
-        f"There is no run in or below {path} (no {CONFIG}): "
-        f"`dopamine-lite train --base_dir {shlex.quote(str(path))} --gin_files ...` makes one."
+        f"There is no run in or below {path} (no {CONFIG}): name a directory with runs, or make one "
+        "there with `train`."
     )
 
 

@@ -67,8 +67,7 @@ def grouped(
             table = table.drop(left_out.index)
     if table.empty:
         raise UserError(
-            "No run is left to compare: let a run finish, or draw an unfinished one with "
-            "`dopamine-lite plot`."
+            "No run is left to compare: let a run finish, or draw an unfinished one with `plot`."
         )
     names = group_names(table, by)
     table = table.assign(group=names.where(table["finished"], names + UNFINISHED))
@@ -116,7 +115,7 @@ def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd
             raise UserError(
                 f"The protocols in {environment} differ in "
                 f"{_differences(differing, parts, known)}: results by different protocols cannot "
-                "be compared. Leave out the runs of one of them, or use --across_protocols to show "
+                "be compared. Leave out the runs of one of them, or use `across_protocols` to show "
                 "them side by side, with the protocols in their names."
             )
         called, sentence = _protocol_names(differing, parts)
@@ -170,7 +169,7 @@ def _refuse_seeds_twice(table: pd.DataFrame) -> None:
         if len(rows) > 1:
             others = differing_settings(rows)
             remedy = (
-                f"these runs differ in {some(others)}, which --by can name as well"
+                f"these runs differ in {some(others)}, which `by` can name as well"
                 if others
                 else "leave out all but one of these runs"
             )

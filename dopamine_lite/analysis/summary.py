@@ -267,7 +267,7 @@ def _score_for(shown: pd.DataFrame, notes: list[str]) -> str:
     if len(shown) and set(shown["metric"]) == {published.TRAINING}:
         notes.append(
             "The published results are training returns, so the runs' training returns are "
-            "compared; --score eval compares their evaluations instead."
+            "compared; `score` eval compares their evaluations instead."
         )
         return "train"
     return "eval"
@@ -298,7 +298,7 @@ def _across(
     if not is_normalized:
         notes.append(
             "Raw scores of different environments have no common scale and are not averaged: "
-            "--normalize puts them on one scale and averages them."
+            "`normalize` puts them on one scale and averages them."
         )
         return nothing
     shared = comparison.common_environments(table)

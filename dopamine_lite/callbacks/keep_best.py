@@ -15,7 +15,7 @@ BEST, EVERY = "best", "every"
 
 @gin.configurable
 class KeepBest(Callback):
-    """Keeps the checkpoint of the best iteration beside the newest ones, for `--checkpoint best`.
+    """Keeps the checkpoint of the best iteration beside the newest ones, as the checkpoint "best".
 
     It keeps the agent without its replay: enough to evaluate, film and export it, and only as large as
     the parameters of the agent and of its optimizer. Of equal iterations the first is kept.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.cli import run_directory
+from dopamine_lite.cli.commands import as_on_the_command_line
 from dopamine_lite.cli.pictures import guarded_matplotlib
 from dopamine_lite.cli.tables import print_table
 from dopamine_lite.common.errors import UserError
@@ -193,7 +194,7 @@ def _show(found: Comparison) -> None:
         print_table(title, [list(table.columns), *table.to_numpy(str).tolist()])
     print(found.method)
     for note in found.notes:
-        print(printable(note))
+        print(printable(as_on_the_command_line(note)))
 
 
 def _tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:

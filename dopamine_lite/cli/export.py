@@ -38,14 +38,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def run(flag_values: flags.FlagValues) -> None:
     directory = run_directory.existing_run(flag_values)
-    as_keras = flag_values.format == "keras"
-    if as_keras:
+    if flag_values.format == "keras":
         output = run_directory.output_file(flag_values.output, (".keras",), "policy.keras")
     else:
         output = _new_directory(flag_values.output)
     opened = run_directory.open_run(flag_values, directory)
     with run_directory.written_aside(output) as aside:
-        opened.agent.export(aside, as_keras)
+        opened.agent.export(aside, flag_values.format)
     print(f"{opened.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
 
 

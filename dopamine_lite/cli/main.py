@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
-import importlib
 import io
 import os
 import re
@@ -16,21 +15,22 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TextIO, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TextIO, cast
 
 from absl import flags
 
 import dopamine_lite
+from dopamine_lite.cli.commands import (
+    COMMANDS,
+    PRINTING,
+    Command,
+    as_on_the_command_line,
+    command_module,
+)
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.printable import printable
 
-COMMANDS = (
-    *("train", "sweep", "evaluate", "record", "plot", "compare", "report", "export"),
-    *("inspect", "list", "describe", "check-environment"),
-)
-# What these print is all they do; the others leave files.
-_PRINTING = ("inspect", "list", "describe", "check-environment")
 _HELP = ("--help", "-help", "-h")
 _USER_ERROR = 2  # the exit status of a mistake that the user can mend
 _SIGINT, _SIGPIPE = 128 + 2, 128 + 13  # as a shell reports a process that a signal ended
@@ -53,20 +53,6 @@ _ADVICE = {  # for what the operating system refuses
 }
 
 
-class Command(Protocol):
-    """What a module in this package offers; `run` returns the exit status, None for 0.
-
-    A module with `POSITIONAL` takes arguments without a flag: the text is their name and what they are,
-    as in "NAME: the name of a part". Then `run(flag_values, arguments)` gets them as a list.
-    """
-
-    SUMMARY: str
-
-    def define_flags(self, flag_values: flags.FlagValues) -> None: ...
-
-    run: Callable[..., int | None]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command in `argv` (without the program's name); returns the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
@@ -77,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.flush()
     if output.error is None or status:
         return status
-    if arguments and arguments[0] in COMMANDS and arguments[0] not in _PRINTING:
+    if arguments and arguments[0] in COMMANDS and arguments[0] not in PRINTING:
         _say(f"Standard output was lost ({output.error.strerror}), but the work is done.")
         return status
     if isinstance(output.error, BrokenPipeError):
@@ -90,7 +76,7 @@ def _sentences(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
     except UserError as error:
-        return _refuse(str(_original(error)))
+        return _refuse(as_on_the_command_line(str(_original(error))))
     except KeyboardInterrupt:
         _say("Interrupted.")
         return _SIGINT
@@ -169,7 +155,7 @@ def _dispatch(arguments: list[str]) -> int:
     if name not in COMMANDS:
         nearest = _did_you_mean(name, COMMANDS)
         raise UserError(f"There is no command {name}{nearest}: {_the_commands()}.")
-    command = _command(name)
+    command = command_module(name)
     flag_values = flags.FlagValues()
     command.define_flags(flag_values)
     if any(argument in _HELP for argument in rest):
@@ -217,13 +203,8 @@ def _in_our_words(message: str) -> str:
     return f"{message if len(message) < 300 else f'{message[:100]} ... {message[-100:]}'}."
 
 
-def _command(name: str) -> Command:
-    module = name.replace("-", "_")
-    return cast(Command, importlib.import_module(f"dopamine_lite.cli.{module}"))
-
-
 def _overview() -> str:
-    lines = _explained([(name, _command(name).SUMMARY) for name in COMMANDS])
+    lines = _explained([(name, command_module(name).SUMMARY) for name in COMMANDS])
     return "\n".join(
         [
             "usage: dopamine-lite <command> [--flag=value ...]",

@@ -74,9 +74,11 @@ def run(flag_values: flags.FlagValues) -> int:
     try:
         runner.run()
     except Stopped as stopped:
-        print(f"dopamine-lite: {stopped}", file=sys.stderr)
+        place, flags = shlex.quote(str(flag_values.base_dir)), _import_flags(runner)
+        resume = f"`dopamine-lite train --base_dir {place}{flags}` resumes the run."
+        print(f"dopamine-lite: {stopped} {resume}", file=sys.stderr)
         return 128 + stopped.signal_number
-    _print_next_commands(directory, runner.import_flags)
+    _print_next_commands(directory, _import_flags(runner))
     return 0
 
 
@@ -92,6 +94,11 @@ def _made(flag_values: flags.FlagValues, directory: Path, bindings: list[str]) -
         imports = flag_values["import"].value
         experiment = Experiment.of_run(directory, bindings, seed=flag_values.seed, imports=imports)
     return experiment.runner(directory)
+
+
+def _import_flags(runner: Runner) -> str:
+    """What commands on the run need to be allowed its imports: " --import my_agent", or ""."""
+    return "".join(f" --import {name}" for name in runner.asked_imports)
 
 
 def _print_next_commands(directory: Path, import_flags: str) -> None:

@@ -76,9 +76,9 @@ def imported() -> set[str]:
     return set(_imported)
 
 
-def import_flags() -> str:
-    """What commands on the run need to be allowed its imports: " --import my_agent", or ""."""
-    return "".join(f" --import {name}" for name in sorted(_imported) if _imported[name])
+def asked_imports() -> list[str]:
+    """The modules that whoever opens the run has to allow, because they are not this package's."""
+    return sorted(name for name in _imported if _imported[name])
 
 
 def import_module(name: str, importer: str) -> ModuleType:
@@ -127,11 +127,11 @@ def admit(name: str, importer: str) -> None:
 
 
 def _refusal(name: str, importer: str, file: Path | None, found: bool, here: bool) -> str:
-    word = "" if _rule.allows(name) else f" and allow the module with --import {name}"
+    word = "" if _rule.allows(name) else f" and allow the module with `imports` {name}"
     if found:
         return (
             f"{importer} imports {name}, which executes {file or 'code that is not in a file'}: if "
-            f"you trust it, allow it with --import {name} (a run may come from anyone, so its config "
+            f"you trust it, allow it with `imports` {name} (a run may come from anyone, so its config "
             "alone is not enough)."
         )
     if here:

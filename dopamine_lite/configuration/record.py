@@ -94,10 +94,10 @@ class Record:
         with self.in_force():
             return operative()
 
-    def import_flags(self) -> str:
-        """`modules.import_flags` of this configuration."""
+    def asked_imports(self) -> list[str]:
+        """`modules.asked_imports` of this configuration."""
         with self.in_force():
-            return modules.import_flags()
+            return modules.asked_imports()
 
     def check(self) -> None:
         """`reject_unused_bindings` and `reject_lost_bindings` of this configuration."""

@@ -258,7 +258,11 @@ def find_rom(game: str) -> str:
     if key in by_name:
         return games()[by_name[key]]
     near = [by_name[name] for name in difflib.get_close_matches(key, by_name, n=3)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "see `dopamine-lite list --games`."
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else "`list` shows them with the option `games`."
+    )
     raise UserError(f"There is no Atari game {game!r}: {hint}")
 
 

@@ -60,7 +60,7 @@ def keras_model(network: Network) -> keras.Sequential:
         the model computes other numbers than the network.
     """
     if lacking := _lacks_for_keras(network):
-        raise UserError(f"{lacking} Or export it with --format savedmodel.")
+        raise UserError(f"{lacking} Or export it with `format` savedmodel.")
     torso: Any = network.torso
     reader: Any = network.reader
     scaling = [keras.layers.Rescaling(1 / 255)] if reader.divided_by_255 else []
@@ -86,7 +86,7 @@ def keras_model(network: Network) -> keras.Sequential:
     if not agree(outputs.numpy(), of_model.numpy()):
         raise UserError(
             f"A {type(torso).__name__} with a {type(network.head).__name__} like this one computes "
-            "other numbers than its layers do in Keras alone: export it with --format savedmodel."
+            "other numbers than its layers do in Keras alone: export it with `format` savedmodel."
         )
     return model
 

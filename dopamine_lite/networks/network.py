@@ -78,7 +78,7 @@ class Network:
                 raise UserError(
                     f"{part_name(part)} has {weight.path}, which is not trained, so it would neither "
                     "be saved nor reach the target network: make it trainable, or a constant drawn "
-                    "from `seeds`."
+                    "by the seeds that it gets."
                 )
 
     def __call__(self, prepared: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -126,7 +126,7 @@ class Network:
         if not all(np.isfinite(values).all() for values in state.values()):
             raise UserError(
                 "A network's parameters are no longer finite numbers: the run has diverged, and no "
-                "checkpoint of this state is written. Start again in another --base_dir, with a lower "
+                "checkpoint of this state is written. Start again in another `base_dir`, with a lower "
                 "learning rate or clipped rewards."
             )
         return state
@@ -145,7 +145,7 @@ def require_equal(first: Network, second: Network) -> None:
             raise UserError(
                 f"{part_name(first.torso)} or {part_name(first.head)} begins with different numbers "
                 f"each time it is made with the same seeds ({one.name}), so no run could be repeated: "
-                "draw the initial parameters with initializers that take their seed from `seeds`."
+                "draw the initial parameters by the seeds that it gets."
             )
 
 

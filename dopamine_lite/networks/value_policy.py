@@ -30,18 +30,18 @@ class ValuePolicy:
         self._first_action = first_action
         self._explaining: Callable[..., dict[str, tf.Tensor]] | None = None  # once asked for
 
-    def export(self, path: Path, as_keras: bool) -> None:
+    def export(self, path: Path, format: str = "savedmodel") -> None:
         """Writes action values, and in a SavedModel the greedy actions besides.
 
         Raises:
           UserError: a Keras model is asked for, whose outputs would not be action values.
         """
         network = self._network
-        if as_keras:
+        if format == "keras":
             if not isinstance(network.head, QHead):
                 raise UserError(
                     f"The outputs of a {type(network.head).__name__} are not action values: export it "
-                    "with --format savedmodel."
+                    "with `format` savedmodel."
                 )
             keras_model(network).save(path.with_suffix(".keras"))
             path.with_suffix(".keras").replace(path)

@@ -118,7 +118,7 @@ def check_place_for_run(directory: Path) -> None:
                 f"{directory} holds other things ({min(other)}) and no run: name an empty or a new "
                 "directory."
             )
-    check_writable(directory, f"give another --base_dir than {directory}")
+    check_writable(directory, f"give another `base_dir` than {directory}")
 
 
 def _is_of_a_start(path: Path) -> bool:

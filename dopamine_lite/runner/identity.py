@@ -101,7 +101,7 @@ def check_same_config(path: Path, config: str) -> list[str]:
     _refuse(
         configuration.differences(own, config),
         f"{path.parent} holds another experiment",
-        "give another --base_dir, or resume the run with its own configuration",
+        "give another `base_dir`, or resume the run with its own configuration",
     )
     return [
         f"{name} is a new setting since this run began. It has its default, {value}."
@@ -143,7 +143,7 @@ def check_trained_by(checkpoint: Path, saved: State | None, config: str) -> None
 
 
 _OF_ANOTHER = "The checkpoint {} belongs to another experiment than the configuration"
-_PUT_BACK = "put back the config.gin that belongs to these checkpoints, or give another --base_dir"
+_PUT_BACK = "put back the config.gin that belongs to these checkpoints, or give another `base_dir`"
 
 
 def _other_settings(checkpoint: Path, saved: State, config: str) -> list[str]:

@@ -90,7 +90,7 @@ class Restoring:
         self,
         checkpoint: Restored,
         taker: str | None = None,
-        remedy: str = "give the run its own --base_dir",
+        remedy: str = "give the run its own `base_dir`",
     ) -> Iterator[None]:
         """Turns what a state that is not this run's leads to into a sentence.
 

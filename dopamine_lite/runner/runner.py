@@ -13,7 +13,6 @@ from dopamine_lite import configuration
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.callbacks import Callback
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.contract import limit_not_held
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
@@ -118,7 +117,7 @@ class Runner:
         with self._configuration.in_force():
             hooks = Hooks(callbacks)
         self.config = self._configuration.text()
-        self.import_flags = self._configuration.import_flags()  # of the commands on this run
+        self.asked_imports = self._configuration.asked_imports()
         experiment = identity.identity(
             self.config,
             agent,
@@ -132,7 +131,6 @@ class Runner:
         )
         self.training = Training(
             self.base_dir,
-            Path(base_dir),
             settings,
             self.stage,
             self._restoring,
@@ -174,11 +172,13 @@ class Runner:
 
     def describe(self) -> dict[str, Any]:
         """The agent's active parts and the environment's protocol, for people and provenance."""
+        held = getattr(self.agent, "memory_bytes", 0)
+        memory = {"memory_bytes": held} if held else {}
         return {
             "seed": self.settings.seed,
             "environment": self.spec.id,
             "num_envs": self.settings.num_envs,
-            "agent": {"agent": type(self.agent).__name__} | self.agent.describe(),
+            "agent": {"agent": type(self.agent).__name__} | self.agent.describe() | memory,
             "protocol": dict(self.spec.protocol),
             **self.training.origin,
         }
@@ -211,12 +211,8 @@ class Runner:
 
         Whatever else an agent holds took its memory when the agent was built.
         """
-        parts = self.agent.describe()
-        if "replay" in parts:
-            remedy = f"lower {parts['replay']}.replay_capacity"
-            require_memory(
-                int(parts.get("memory_bytes", 0)), parts.get("agent", "The agent"), remedy
-            )
+        if hasattr(self.agent, "check_memory"):  # an agent need not inherit from ours
+            self.agent.check_memory()
 
     def load(self, checkpoint: int | str | None = None, trained: str | None = None) -> int:
         """Loads the agent, without its replay, from a checkpoint; returns the checkpoint's number.

@@ -9,7 +9,6 @@ counts to its end, so the number of streams does not favor short episodes.
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +46,6 @@ class Training:
 
     Args:
       base_dir: the run's directory, a whole path.
-      as_given: the same as the user gave it, for messages.
       settings: the run's settings.
       stage: the agent and its environments.
       restoring: gives the agent its state.
@@ -66,7 +64,6 @@ class Training:
     def __init__(
         self,
         base_dir: Path,
-        as_given: Path,
         settings: RunSettings,
         stage: Stage,
         restoring: Restoring,
@@ -81,7 +78,6 @@ class Training:
         self.agent_steps = 0
         self.origin: dict[str, Any] = {}
         self.signals = Signals()
-        self._base_dir_as_given = as_given
         self._settings = settings
         self._stage = stage
         self._restoring = restoring
@@ -207,7 +203,7 @@ class Training:
         if reached > first or len(read_iterations(self.base_dir)) > 1:
             raise UserError(
                 f"{self.base_dir} has logs of a run but none of its checkpoints: put its directory "
-                "checkpoints back to resume it, or give another --base_dir to begin anew."
+                "checkpoints back to resume it, or give another `base_dir` to begin anew."
             )
 
     def _write_config(self) -> None:
@@ -323,7 +319,7 @@ class Training:
         except Diverged as error:
             raise UserError(
                 f"{error} before agent step {self.agent_steps:,}: the run has diverged. "
-                f"{self._newest_checkpoint()} Begin anew in another --base_dir, with a lower learning "
+                f"{self._newest_checkpoint()} Begin anew in another `base_dir`, with a lower learning "
                 "rate or clipped rewards."
             ) from None
 
@@ -345,13 +341,11 @@ class Training:
         arrived = self.signals.arrived
         if arrived is None:
             return
-        place = shlex.quote(str(self._base_dir_as_given))
-        flags = self._configuration.import_flags()
         raise Stopped(
             arrived,
             f"Stopped by {signal.Signals(arrived).name} at agent step {self.agent_steps:,}. "
-            f"{self._newest_checkpoint()} `dopamine-lite train --base_dir {place}{flags}` resumes the "
-            "run; the steps that no checkpoint holds are run again, identically.",
+            f"{self._newest_checkpoint()} A resumed run takes the steps that no checkpoint holds again, "
+            "identically.",
         )
 
     def _newest_checkpoint(self) -> str:

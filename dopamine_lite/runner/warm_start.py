@@ -55,7 +55,7 @@ def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[
     if before.get("manifest_sha256", origin["manifest_sha256"]) != origin["manifest_sha256"]:
         raise UserError(
             f"Checkpoint {loaded.number} of {directory} is not the checkpoint that this run began "
-            "with: put that checkpoint back, or give another --base_dir."
+            "with: put that checkpoint back, or give another `base_dir`."
         )
     _hand_over(agent, loaded, directory)
     return {_KEY: origin}, _told(loaded, directory, config)

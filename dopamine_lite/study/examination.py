@@ -154,13 +154,12 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
     for seed in seeds:
         config = runner.config.replace(f"\nRunner.seed = {seeds[0]}\n", f"\nRunner.seed = {seed}\n")
         check_same_config(place / f"seed={seed}" / "config.gin", config)
-    about = runner.describe()["agent"]
     return {
         "further_bindings": threads,
         "iterations": runner.settings.num_iterations,
         "agent_steps": runner.settings.planned_steps,
         "threads": _bound_threads(configuration.statements(runner.config)),
-        "memory": _PROCESS + int(about.get("memory_bytes", 0)),
+        "memory": _PROCESS + getattr(runner.agent, "memory_bytes", 0),
         "callbacks": list(map(repr, _bound("Runner.callbacks") or ())),
         "evaluates": runner.settings.evaluates,
     }

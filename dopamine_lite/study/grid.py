@@ -1,4 +1,4 @@
-"""What --grid and --seeds mean: values of parameters to cross, spaces to search, and seeds."""
+"""What a study's `grid` and `seeds` mean: values of parameters to cross, spaces to search, and seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dopamine_lite.common.errors import UserError
 
-SPACES = {  # by what --grid calls them: the number of arguments; None: one or more
+SPACES = {  # by what `grid` calls them: the number of arguments; None: one or more
     "uniform": 2,
     "loguniform": 2,
     "int": 2,
@@ -24,8 +24,8 @@ _PARAMETER = re.compile(r"\s*([\w.]+(?:/[\w.]+)*)\s*=\s*(.*?)\s*", re.DOTALL)
 _SPACE = re.compile(r"(\w+)\s*\((.*)\)", re.DOTALL)
 _RANGE = re.compile(r"(\d+)\s*:\s*(\d+)")
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
-_EXAMPLE = "--grid 'DQNAgent.gamma=[0.9,0.99]'"
-_EXAMPLE_OF_SPACE = "--grid 'DQNAgent.gamma=uniform(0.9,0.999)'"
+_EXAMPLE = "`grid` 'DQNAgent.gamma=[0.9,0.99]'"
+_EXAMPLE_OF_SPACE = "`grid` 'DQNAgent.gamma=uniform(0.9,0.999)'"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Space:
 
 
 def axes(texts: Iterable[str]) -> list[Values | Space]:
-    """What each --grid means.
+    """What each `grid` means.
 
     Raises:
       UserError: a text cannot be read, names no value or a value twice, or two name one parameter.
@@ -62,7 +62,7 @@ def axes(texts: Iterable[str]) -> list[Values | Space]:
     found = [_axis(text) for text in texts]
     for parameter, times in Counter(axis.parameter for axis in found).items():
         if times > 1:
-            raise UserError(f"--grid names {parameter} {times} times: put its values in one list.")
+            raise UserError(f"`grid` names {parameter} {times} times: put its values in one list.")
     return found
 
 
@@ -74,7 +74,7 @@ def crossed(axes_of_values: Sequence[Values]) -> list[dict[str, str]]:
 
 
 def seeds(text: str) -> list[int]:
-    """What --seeds means: "0:5" is 0, 1, 2, 3, 4; "0,3,7" these three; "0:3,10:12" both ranges.
+    """What `seeds` means: "0:5" is 0, 1, 2, 3, 4; "0,3,7" these three; "0:3,10:12" both ranges.
 
     Raises:
       UserError: the text cannot be read, is empty or names a seed twice.
@@ -87,19 +87,19 @@ def seeds(text: str) -> list[int]:
         match = _RANGE.fullmatch(part)
         if match is None:
             raise UserError(
-                f"--seeds {text!r} cannot be read at {part!r}: write a range such as 0:10, which "
+                f"`seeds` {text!r} cannot be read at {part!r}: write a range such as 0:10, which "
                 "means 0 to 9, or a list such as 0,3,7."
             )
         begin, end = int(match[1]), int(match[2])
         if end <= begin:
-            raise UserError(f"--seeds {part} is empty: the end of a range, {end}, is not included.")
+            raise UserError(f"`seeds` {part} is empty: the end of a range, {end}, is not included.")
         if end - begin > _MOST_SEEDS:
-            raise UserError(f"--seeds {part} names more than {_MOST_SEEDS:,} seeds: write fewer.")
+            raise UserError(f"`seeds` {part} names more than {_MOST_SEEDS:,} seeds: write fewer.")
         found += range(begin, end)
     twice = [str(seed) for seed, times in Counter(found).items() if times > 1]
     if twice:
         raise UserError(
-            f"--seeds {text} names {', '.join(twice[:5])} more than once: each seed is one run, so "
+            f"`seeds` {text} names {', '.join(twice[:5])} more than once: each seed is one run, so "
             "write it once."
         )
     return found
@@ -109,27 +109,27 @@ def _axis(text: str) -> Values | Space:
     match = _PARAMETER.fullmatch(text)
     if match is None or not match[2]:
         raise UserError(
-            f"--grid {text!r} cannot be read: write a parameter and a list, such as {_EXAMPLE}."
+            f"`grid` {text!r} cannot be read: write a parameter and a list, such as {_EXAMPLE}."
         )
     parameter, content = match.groups()
     if parameter.rpartition("/")[2] == "Runner.seed":
         raise UserError(
-            "--grid cannot bind Runner.seed: name seeds with --seeds, such as --seeds 0:10."
+            "`grid` cannot bind Runner.seed: name seeds with `seeds`, such as `seeds` 0:10."
         )
     space = _SPACE.fullmatch(content)
     if space is not None:
         return _space(parameter, space[1], _elements(space[2], text))
     if not (content.startswith("[") and content.endswith("]")):
         raise UserError(
-            f"--grid {text!r} gives {parameter} no list: write its values in brackets, such as "
-            f"{_EXAMPLE}; a single value for all trials goes into --gin_bindings."
+            f"`grid` {text!r} gives {parameter} no list: write its values in brackets, such as "
+            f"{_EXAMPLE}; a single value for all trials goes into `gin_bindings`."
         )
     values = [_canonical(value, text) for value in _elements(content[1:-1], text)]
     if not values:
-        raise UserError(f"--grid {text!r} is empty: write at least one value, such as {_EXAMPLE}.")
+        raise UserError(f"`grid` {text!r} is empty: write at least one value, such as {_EXAMPLE}.")
     twice = [value for value, times in Counter(values).items() if times > 1]
     if twice:
-        raise UserError(f"--grid {text!r} names {twice[0]} more than once: write it once.")
+        raise UserError(f"`grid` {text!r} names {twice[0]} more than once: write it once.")
     return Values(parameter, tuple(values))
 
 
@@ -137,23 +137,23 @@ def _space(parameter: str, kind: str, arguments: list[str]) -> Space:
     written = f"{parameter}={kind}({','.join(arguments)})"
     if kind not in SPACES:
         raise UserError(
-            f"--grid '{written}': there is no search space {kind}: choose one of "
+            f"`grid` '{written}': there is no search space {kind}: choose one of "
             f"{', '.join(SPACES)}, such as {_EXAMPLE_OF_SPACE}."
         )
     values = tuple(_canonical(argument, written) for argument in arguments)
     if kind == "choice":
         if len(set(values)) < 2 or len(set(values)) < len(values):
-            raise UserError(f"--grid '{written}': give a choice two or more different values.")
+            raise UserError(f"`grid` '{written}': give a choice two or more different values.")
         return Space(parameter, kind, values)
     if len(values) != SPACES[kind] or not all(_is_number(value, kind) for value in values):
         kinds = "whole numbers" if kind == "int" else "numbers"
         raise UserError(
-            f"--grid '{written}': give {kind} the least and the greatest value, two {kinds}."
+            f"`grid` '{written}': give {kind} the least and the greatest value, two {kinds}."
         )
     least, greatest = (ast.literal_eval(value) for value in values)
     if not least < greatest or (kind == "loguniform" and least <= 0):
         positive = ", and both above 0" if kind == "loguniform" else ""
-        raise UserError(f"--grid '{written}': the first value must be below the second{positive}.")
+        raise UserError(f"`grid` '{written}': the first value must be below the second{positive}.")
     return Space(parameter, kind, values)
 
 
@@ -170,14 +170,14 @@ def _elements(content: str, flag: str) -> list[str]:
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(line).readline))
     except (tokenize.TokenError, IndentationError) as error:
-        raise UserError(f"--grid {flag!r} opens a bracket or text and never closes it.") from error
+        raise UserError(f"`grid` {flag!r} opens a bracket or text and never closes it.") from error
     elements, begin, depth = [], 0, 0
     for token in tokens:
         if token.type != tokenize.OP:
             continue
         depth += (token.string in _OPENING) - (token.string in _CLOSING)
         if depth < 0:
-            raise UserError(f"--grid {flag!r} closes a bracket that it does not open.")
+            raise UserError(f"`grid` {flag!r} closes a bracket that it does not open.")
         if token.string == "," and depth == 0:
             elements.append(line[begin : token.start[1]].strip())
             begin = token.end[1]
@@ -194,7 +194,7 @@ def _canonical(value: str, flag: str) -> str:
         return repr(ast.literal_eval(value))
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise UserError(
-            f"--grid {flag!r}: gin cannot read the value {value!r}; put text in quotes, and @ before "
+            f"`grid` {flag!r}: gin cannot read the value {value!r}; put text in quotes, and @ before "
             "the name of a class or function."
         ) from error
 

@@ -31,7 +31,7 @@ class LocalBackend:
         self._study = study
         self._parallel, self._reason = _at_once(list(needs))
         if parallel is not None:
-            self._parallel, self._reason = parallel, "--parallel"
+            self._parallel, self._reason = parallel, "`parallel`"
         self._processes: dict[Trial, subprocess.Popen[bytes]] = {}
 
     def describe(self) -> str:

@@ -68,7 +68,7 @@ class RayBackend:
             self._ray.shutdown()
             raise UserError(
                 f"No node of the Ray cluster has what a trial needs ({self._in_words()}): lower "
-                "--cpus_per_trial or --gpus_per_trial, or start larger nodes."
+                "`cpus_per_trial` or `gpus_per_trial`, or start larger nodes."
             )
         self._task = self._ray.remote(_train).options(
             num_cpus=self._resources["CPU"],
@@ -164,8 +164,8 @@ def _check_address(address: str) -> None:
     """Raises UserError where nothing answers, for which Ray itself waits minutes."""
     if address.startswith("ray://"):
         raise UserError(
-            f"--ray_address {address} is an address for Ray's clients: give this command on a node "
-            "of the cluster, where the study's directory is, with --ray_address auto."
+            f"`ray_address` {address} is an address for Ray's clients: give this command on a node "
+            "of the cluster, where the study's directory is, with `ray_address` auto."
         )
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
@@ -174,7 +174,7 @@ def _check_address(address: str) -> None:
         socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"No Ray cluster answers at {address} ({error}): check --ray_address, and that `ray "
+            f"No Ray cluster answers at {address} ({error}): check `ray_address`, and that `ray "
             "status` works there."
         ) from error
 

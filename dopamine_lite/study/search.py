@@ -192,7 +192,7 @@ class Search:
             if before.get(name) != value:
                 raise UserError(
                     f"{self._study} holds another search ({name}: {before.get(name)} there, {value} "
-                    "now): give another --base_dir, or the command of that search to go on with it."
+                    "now): give another `base_dir`, or the command of that search to go on with it."
                 )
         search.set_user_attr("search", now)
         return search

@@ -101,11 +101,11 @@ def variants(
     """
     groups = [tuple(filter(None, map(str.strip, text.split(",")))) for text in gin_files]
     if not all(groups):
-        raise UserError("--gin_files names no file: give a path or a packaged name.")
+        raise UserError("`gin_files` names no file: give a path or a packaged name.")
     twice = [",".join(group) for group, times in Counter(groups).items() if times > 1]
     if twice:
         raise UserError(
-            f"--gin_files {twice[0]} is given more than once: repeat a run with --seeds."
+            f"`gin_files` {twice[0]} is given more than once: repeat a run with `seeds`."
         )
     found = []
     for group, name in zip(groups, naming.experiments(groups), strict=True):
@@ -140,16 +140,16 @@ def check_place(directory: Path) -> None:
     """Raises UserError if no study can be made or resumed in `directory`. Leaves nothing behind."""
     if is_run(directory):
         raise UserError(
-            f"{directory} holds a run: give a study a directory of its own with --base_dir."
+            f"{directory} holds a run: give a study a directory of its own with `base_dir`."
         )
     if directory.is_dir() and not (directory / FILE).is_file():
         other = [path.name for path in directory.iterdir() if not path.name.startswith(".")]
         if other:
             raise UserError(
                 f"{directory} holds other things ({min(other)}) and no study: name a new or an "
-                "empty directory with --base_dir."
+                "empty directory with `base_dir`."
             )
-    check_writable(directory, f"give another --base_dir than {directory}")
+    check_writable(directory, f"give another `base_dir` than {directory}")
 
 
 def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
@@ -169,7 +169,7 @@ def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
         if before["experiment"] != entry["experiment"]:
             raise UserError(
                 f"The trial {trial.name} of the study in {directory} has {_said(before)}, but this "
-                f"command gives it {_said(entry)}: give another --base_dir, or the same bindings."
+                f"command gives it {_said(entry)}: give another `base_dir`, or the same bindings."
             )
         entries[trial.name] = entry  # it may be longer now
     if command not in commands:

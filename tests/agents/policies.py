@@ -6,6 +6,7 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.policy_agent import PolicyAgent
@@ -14,6 +15,7 @@ from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP
+from dopamine_lite.replay.episodes import Episode
 from tests.agents.tiny import spec
 
 AGENTS: dict[str, Any] = {
@@ -58,31 +60,48 @@ def build(name: str, seed: int = 0, num_envs: int = 2, **arguments: Any) -> Poli
     return AGENTS[name](agent_spec, Seeds(seed), **settings)
 
 
-def digest(agent: PolicyAgent) -> list[np.ndarray]:
-    return [variable.numpy() for variable in agent._network.variables]
+def digest(agent: Any) -> list[np.ndarray]:
+    return [variable.numpy() for variable in agent.learner.parts.network.variables]
 
 
 def updates_of(agent: Any) -> list[list[np.ndarray]]:
     """The inputs of each of the agent's updates from now on."""
     seen: list[list[np.ndarray]] = []
-    update = agent._update or agent._compile_update()
+    agent.learner.compile()
+    update = agent.learner._update
 
     def spy(*inputs: Any) -> Any:
         seen.append([tensor.numpy() for tensor in inputs])
         return update(*inputs)
 
-    agent._update = spy
+    agent.learner._update = spy
     return seen
 
 
+def collected(agent: Any) -> list[Episode]:
+    """The episodes that a REINFORCE agent holds for its next update; those in flight it forgets."""
+    agent.memory.clear()
+    return [Episode(*columns) for columns in agent.get_state()["batch"]]
+
+
+def learn_from(agent: Any, episodes: list[Episode]) -> dict[str, float]:
+    """Does with these episodes what the agent does with its batch; returns the metrics."""
+    learned = agent.learner.learn(episodes)
+    agent.actor.load(learned.parameters)
+    return dict(zip(agent.learner.metric_names, learned.metrics.numpy().tolist(), strict=True))
+
+
 class Recorder:
-    """An optimizer that takes no step and keeps the gradients."""
+    """An optimizer that takes no step and keeps the gradients, also of compiled updates."""
 
     def build(self, variables: Any) -> None:
-        pass
+        self.gradients = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
+        self.scale = tf.Variable(np.nan)
 
     def apply(self, gradients: Any, scale: Any = 1.0) -> None:
-        self.gradients, self.scale = list(gradients), scale
+        for kept, gradient in zip(self.gradients, gradients, strict=True):
+            kept.assign(gradient)
+        self.scale.assign(scale)
 
 
 class Script(NamedTuple):

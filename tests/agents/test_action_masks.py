@@ -152,9 +152,8 @@ def test_ppo_compares_masked_policies_with_masked_ones():
 
 def test_reinforce_weighs_masked_policies_by_masked_ones():
     environment = make()
-    agent = build_policy("reinforce", environment, batch_episodes=99)
-    play(agent, environment, 6)
-    agent._learn()
+    agent = build_policy("reinforce", environment, batch_episodes=2)
+    play(agent, environment, 6)  # an episode of each stream
     assert agent.metrics()["entropy"] == pytest.approx(np.log(2), rel=1e-2)
 
 
@@ -190,7 +189,8 @@ def test_illegal_actions_are_not_bootstrapped_from(name, arguments):
     """
     environment = make()
     agent = build(name, environment, **arguments)
-    last = agent._online.head.layers[-1].trainable_variables[-1]
+    online, target = agent.learner.online, agent.learner.target
+    last = online.head.layers[-1].trainable_variables[-1]
     states = tf.eye(3)
     masks = np.ones((3, 2, 3), bool)
     masks[:, :, 2] = False
@@ -200,7 +200,7 @@ def test_illegal_actions_are_not_bootstrapped_from(name, arguments):
     def losses(masks: np.ndarray) -> np.ndarray:
         scalars = [tf.constant([0, 0, 1]), tf.zeros([3]), tf.fill([3], 0.5)]
         batch = Batch(states, *scalars, states, seeds, tf.constant(masks))
-        return agent._loss(batch).losses.numpy()
+        return agent.loss(online, target, batch).losses.numpy()
 
     before = losses(masks)
     outputs = last.shape[0] // 3
@@ -211,8 +211,8 @@ def test_illegal_actions_are_not_bootstrapped_from(name, arguments):
             bias[2] = 50.0
     else:
         bias[2] = 50.0
-    for network in (agent._online, agent._target):
-        index = [v.ref() for v in agent._online.variables].index(last.value.ref())
+    for network in (online, target):
+        index = [v.ref() for v in online.variables].index(last.value.ref())
         network.variables[index].assign(bias.ravel())
     np.testing.assert_allclose(losses(masks), before, rtol=1e-4)
     assert (np.abs(losses(np.ones_like(masks)) - before) > 1e-2).any()
@@ -222,7 +222,7 @@ def test_masks_are_stored_with_both_states_of_a_transition():
     environment = make()
     agent = build("double_dqn", environment)
     play(agent, environment, 100)
-    batch = agent._replay.sample(2, 16)
+    batch = agent.replay.sample(2, 16)
     locked = batch.frames[..., 0, :].argmax(-1), batch.frames[..., -1, :].argmax(-1)
     for index in range(2):
         expected = np.arange(3) != locked[index][..., None]
@@ -238,7 +238,7 @@ def test_a_restored_agent_goes_on_bit_for_bit(name):
     for agent in (whole, resumed):
         play(agent, make(seed=2), 60)
     np.testing.assert_array_equal(
-        whole._online.flat_parameters(), resumed._online.flat_parameters()
+        whole.learner.online.flat_parameters(), resumed.learner.online.flat_parameters()
     )
 
 

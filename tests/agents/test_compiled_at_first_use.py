@@ -20,15 +20,17 @@ from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
 from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.learning.policy_parts import PolicyParts
+from dopamine_lite.learning.value_learner import ValueLearner
 from dopamine_lite.networks.torsos import MLP
 from tests.agents.tiny import spec
 
 SMALL = functools.partial(MLP, hidden_units=(4,))
-AGENTS: dict[str, tuple[Any, str]] = {  # and what is called where an update is traced
-    "ppo": (PPOAgent, "_gradient_step"),
-    "reinforce": (ReinforceAgent, "_losses"),
-    "dqn": (DQNAgent, "_gradient_step"),
-    "rainbow": (RainbowAgent, "_gradient_step"),
+AGENTS: dict[str, tuple[Any, Any, str]] = {  # and what is called where an update is traced
+    "ppo": (PPOAgent, PolicyParts, "outputs"),
+    "reinforce": (ReinforceAgent, PolicyParts, "outputs"),
+    "dqn": (DQNAgent, DQNAgent, "loss"),
+    "rainbow": (RainbowAgent, RainbowAgent, "loss"),
 }
 
 
@@ -44,12 +46,12 @@ def step(agent: Agent, evaluate: bool = False) -> None:
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_the_update_is_compiled_in_the_first_step_of_training(name, monkeypatch):
-    kind, method = AGENTS[name]
+    kind, owner, method = AGENTS[name]
 
-    def traced(*_: Any) -> None:
+    def traced(*_: Any, **__: Any) -> None:
         raise Traced
 
-    monkeypatch.setattr(kind, method, traced)
+    monkeypatch.setattr(owner, method, traced)
     agent = kind(spec(), Seeds(0), torso=SMALL)
     step(agent, evaluate=True)
     with pytest.raises(Traced):
@@ -67,7 +69,7 @@ def test_layers_are_traced_as_they_stand(name, monkeypatch):
 
     monkeypatch.setattr(api, "_convert_actual", converted)
     step(AGENTS[name][0](spec(), Seeds(0), torso=SMALL))
-    assert any(module.startswith("dopamine_lite.agents.") for module in rewritten)  # loops are
+    assert any(module.startswith("dopamine_lite.learning.") for module in rewritten)  # loops are
     parts = ("heads", "layers", "torsos")
     assert not rewritten & {f"dopamine_lite.networks.{part}" for part in parts}
 
@@ -76,13 +78,16 @@ def test_layers_are_traced_as_they_stand(name, monkeypatch):
 def test_acting_by_values_is_compiled_with_the_update(kind, monkeypatch):
     """It begins after the warm-up, evaluation without noise after the first iteration."""
     monkeypatch.setattr(NumpyNetwork, "supports", lambda network: False)
-    monkeypatch.setattr(kind, "_update_function", lambda agent, number: None)
+    monkeypatch.setattr(ValueLearner, "compile", lambda learner, *numbers: None)
     agent = kind(spec(), Seeds(0), torso=SMALL, min_replay_history=1_000)
-    functions = agent._actor._compiled._function.cache_info
-    assert functions().currsize == 0
+    traced, head = [], agent.actor.inference.network.head
+    values = head.values
+    monkeypatch.setattr(head, "values", lambda outputs: traced.append(outputs) or values(outputs))
     step(agent)
-    assert functions().currsize == (2 if kind is RainbowAgent else 1)
-    compiled = functions().misses
+    functions = 2 if kind is RainbowAgent else 1
+    assert len(traced) == functions
+    agent.actor.steps = 10**6  # after the warm-up
     for evaluate in (False, True):
-        agent._actor(np.eye(3, dtype=np.float32), agent._noise[evaluate])
-    assert functions().misses == compiled
+        agent.act(np.eye(3, dtype=np.float32), evaluate)
+    assert "q_values" in agent.metrics()
+    assert len(traced) == functions

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dopamine_lite.acting.exploration import EpsilonGreedy
 from dopamine_lite.agents.agent import Transitions
@@ -16,10 +17,12 @@ from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.learning.learner import Learned
 from dopamine_lite.networks.greedy import greedy
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.networks.torsos import MLP, NatureCNN
 from dopamine_lite.replay.circular_replay import CircularReplay
+from dopamine_lite.replay.replay import Sample
 from tests.agents.tiny import Identity, spec
 from tests.core import core
 
@@ -42,7 +45,7 @@ def build(seed: int = 0, num_envs: int = 1, **arguments: Any) -> DQNAgent:
 
 
 def values(agent: DQNAgent) -> np.ndarray:
-    return agent._actor(np.eye(3, dtype=np.float32), None)
+    return agent.actor.inference(np.eye(3, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_truncation_is_bootstrapped_and_termination_is_not():
 def test_updates_are_counted_in_agent_steps(num_envs):
     agent = build(num_envs=num_envs, min_replay_history=12, update_period=4, updates_per_period=2)
     Identity(num_envs).play(agent, 60 // num_envs)
-    assert agent._updates == 2 * (60 // 4 - 12 // 4)
+    assert agent.learner.updates == 2 * (60 // 4 - 12 // 4)
 
 
 @pytest.mark.parametrize("num_envs", [1, 3, 4, 8])
@@ -102,9 +105,14 @@ def test_updates_are_counted_in_agent_steps(num_envs):
 def test_the_first_update_comes_when_it_is_said(num_envs, history, period, monkeypatch):
     agent = build(num_envs=num_envs, min_replay_history=history, update_period=period)
     updates_at = []
-    monkeypatch.setattr(agent, "_compile", lambda: None)
-    monkeypatch.setattr(agent, "_synchronise", lambda: None, raising=False)
-    monkeypatch.setattr(agent, "_update", lambda _: updates_at.append(agent._steps))
+
+    def learn(_: Sample) -> Learned:
+        updates_at.append(agent.actor.steps)
+        return Learned(agent.actor.inference.parameters(), tf.zeros([2]))
+
+    monkeypatch.setattr(agent.learner, "compile", lambda *_: None)
+    monkeypatch.setattr(agent.learner, "synchronise", lambda: None)
+    monkeypatch.setattr(agent.learner, "learn", learn)
     Identity(num_envs).play(agent, 70 // num_envs)
     assert agent.first_update == updates_at[0]
 
@@ -118,15 +126,17 @@ def test_nothing_is_learned_before_the_replay_holds_enough():
 
 def test_the_target_follows_at_its_period():
     agent = build(min_replay_history=10, target_update_period=30)
-    target = agent._target.flat_parameters
+    online, target = (
+        network.flat_parameters for network in (agent.learner.online, agent.learner.target)
+    )
     before = target().numpy()
     environment = Identity()
     environment.play(agent, 29)
     np.testing.assert_array_equal(target(), before)
     environment.play(agent, 1)
-    np.testing.assert_array_equal(target(), agent._online.flat_parameters())
+    np.testing.assert_array_equal(target(), online())
     environment.play(agent, 5)
-    assert (target().numpy() != agent._online.flat_parameters().numpy()).any()
+    assert (target().numpy() != online().numpy()).any()
 
 
 def test_a_restored_agent_goes_on_bit_for_bit():
@@ -142,7 +152,7 @@ def test_a_restored_agent_goes_on_bit_for_bit():
     again.play(resumed, 150)
     np.testing.assert_array_equal(values(whole), values(resumed))
     np.testing.assert_array_equal(
-        whole._target.flat_parameters(), resumed._target.flat_parameters()
+        whole.learner.target.flat_parameters(), resumed.learner.target.flat_parameters()
     )
 
 

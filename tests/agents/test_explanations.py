@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from dopamine_lite.acting.exploration import EpsilonGreedy
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.double_q_learning_agent import DoubleQLearningAgent
 from dopamine_lite.agents.dqn_agent import DQNAgent
@@ -21,6 +22,7 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.policies import CategoricalPolicy, GaussianPolicy
+from dopamine_lite.replay.episodes import EpisodeBuffer
 from tests.agents import policies, test_value_family
 from tests.agents.test_value_family import UNIFORM
 from tests.agents.tiny import Identity, spec
@@ -46,7 +48,9 @@ def test_action_values_are_those_acted_by_and_the_means_of_their_distributions(n
     assert said is not None and said.action_values is not None and said.policy is None
     assert np.ptp(said.action_values) > 0
     if name != "iqn":  # which acts by fractions that it draws
-        np.testing.assert_allclose(said.action_values, agent._actor(THREE), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            said.action_values, agent.actor.inference(THREE), rtol=1e-4, atol=1e-5
+        )
     if name in ("c51", "rainbow"):
         assert said.probabilities is not None
         np.testing.assert_allclose(said.probabilities.sum(axis=2), 1.0, rtol=1e-5)
@@ -65,7 +69,7 @@ def test_iqn_explains_itself_by_even_fractions():
     said, again = agent.explain(THREE), agent.explain(THREE)
     np.testing.assert_array_equal(said.quantiles, again.quantiles)
     generator = np.random.default_rng(0)
-    drawn = np.mean([agent._actor(THREE, generator) for _ in range(400)], axis=0)
+    drawn = np.mean([agent.actor.inference(THREE, generator) for _ in range(400)], axis=0)
     np.testing.assert_allclose(said.action_values, drawn, atol=0.02)
 
 
@@ -94,15 +98,15 @@ def build_any(name: str) -> Any:
 
 def settled(agent: Any) -> Any:
     """The state without what the replay holds, which cannot be compared as it is."""
-    state = agent.get_state() if not hasattr(agent, "_in_flight") else without_episodes(agent)
+    state = agent.get_state() if not hasattr(agent, "memory") else without_episodes(agent)
     return {name: value for name, value in state.items() if name != "replay"}
 
 
 def without_episodes(agent: Any) -> dict[str, Any]:
     """REINFORCE's state, which it does not give in the middle of an episode."""
-    in_flight, agent._in_flight = agent._in_flight, [[] for _ in agent._in_flight]
+    memory, agent.memory = agent.memory, EpisodeBuffer(1, 1.0, False)
     state = agent.get_state()
-    agent._in_flight = in_flight
+    agent.memory = memory
     return state
 
 
@@ -110,7 +114,7 @@ def test_a_policy_says_its_probabilities_and_the_states_value():
     agent = policies.build("ppo", num_envs=1)
     said = checked(agent.explain(THREE), 3, spec(), "PPOAgent")
     assert said is not None and said.policy is not None and said.action_values is None
-    outputs, values = agent._policy_and_values(THREE)
+    outputs, values = agent.actor.policy_and_values(THREE)
     np.testing.assert_allclose(said.policy.sum(axis=1), 1.0)
     np.testing.assert_allclose(
         np.log(said.policy[:, 1] / said.policy[:, 0]), outputs[:, 1] - outputs[:, 0], atol=1e-5
@@ -189,11 +193,16 @@ def test_most_agents_have_nothing_to_explain():
 
 def test_the_actions_of_a_space_that_does_not_begin_at_zero_are_counted_from_its_first():
     shifted = EnvironmentSpec("Tiny-v0", spec().observation_space, spaces.Discrete(3, start=-1), 1)
-    agent = DQNAgent(shifted, Seeds(0), torso=test_value_family.MLP, replay=UNIFORM)
+    agent = DQNAgent(
+        shifted,
+        Seeds(0),
+        torso=test_value_family.MLP,
+        replay=UNIFORM,
+        exploration=functools.partial(EpsilonGreedy, epsilon_eval=0.0),
+    )
     said = checked(agent.explain(THREE), 3, shifted, "DQNAgent")
     assert said is not None and said.action_values is not None
     chosen = np.argmax(said.action_values, axis=1) - 1
-    agent._exploration._epsilon_eval = 0.0
     np.testing.assert_array_equal(agent.act(THREE, evaluate=True), chosen)
 
 

@@ -133,7 +133,7 @@ def test_several_actions_are_learned_from_states_that_are_numbers(name, tmp_path
     resumed = build(name, spec=TwoLamps.spec, seed=3)
     resumed.set_state(agent.get_state())
     np.testing.assert_array_equal(resumed.act(states, evaluate=True), TwoLamps.right(states))
-    agent.export(tmp_path / "policy", as_keras=False)
+    agent.export(tmp_path / "policy")
     model = tf.saved_model.load(str(tmp_path / "policy"))
     np.testing.assert_array_equal(
         model.policy(tf.constant(states))["actions"], TwoLamps.right(states)
@@ -161,7 +161,7 @@ def test_an_update_is_given_actions_as_they_were_drawn(name, space):
     act = agent.act
     agent.act = lambda observations: taken.append(act(observations)) or taken[-1]
     steps.play(agent)
-    stored = updates[0][1].reshape(-1, agent._policy.action_size)
+    stored = updates[0][1].reshape(-1, agent.learner.parts.policy.action_size)
     if name == "ppo":
         environment = np.concatenate(taken).reshape(len(stored), -1)
     else:  # by episode: two steps of the first stream, three of the second
@@ -211,11 +211,11 @@ def test_tensors_are_never_turned_into_text(monkeypatch):
 def test_an_exported_policy_acts_as_the_agent_does(name, tmp_path):
     agent = build(name)
     Identity(2).play(agent, 40)
-    agent.export(tmp_path / "policy", as_keras=False)
+    agent.export(tmp_path / "policy")
     observations = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     model = tf.saved_model.load(str(tmp_path / "policy"))  # must outlive its function
     exported = model.policy(tf.constant(observations))
     for row, action in zip(observations, exported["actions"].numpy(), strict=True):
         assert agent.act(np.stack([row, row]), evaluate=True)[0] == action
     with pytest.raises(UserError, match="two heads"):
-        agent.export(tmp_path / "policy.keras", as_keras=True)
+        agent.export(tmp_path / "policy.keras", format="keras")

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dopamine_lite.agents.ppo_agent import PPOAgent, Samples
+from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.learning.ppo_learner import Samples
 from dopamine_lite.networks.normalisation import RewardNormaliser
 from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.replay.rollout import Rollout
 from tests.agents import policies
 from tests.agents.policies import Recorder, digest, script, updates_of
 from tests.agents.tiny import Identity, spec
@@ -32,7 +34,7 @@ def test_an_update_is_given_the_rollout_with_the_values_of_true_successors():
     updates, steps = updates_of(agent), script()
 
     def values(observations: np.ndarray) -> np.ndarray:
-        return np.stack([agent._policy_and_values(row)[1] for row in observations])
+        return np.stack([agent.actor.policy_and_values(row)[1] for row in observations])
 
     expected = steps.rewards, values(steps.observations), values(steps.next_observations)
     steps.play(agent)
@@ -75,7 +77,8 @@ def test_the_first_update_comes_when_it_is_said(num_envs):
     environment.play(agent, 3)
     assert not updates
     environment.play(agent, 1)
-    assert len(updates) == 1 and agent.first_update == agent._steps == 4 * num_envs
+    assert len(updates) == 1
+    assert agent.first_update == agent.get_state()["steps"] == 4 * num_envs
 
 
 SPACES = {
@@ -144,15 +147,16 @@ def test_the_gradient_is_that_of_equation_9(arguments, space):
     agent = build(optimizer=Recorder, spec=tiny, **settings)
     generator = np.random.default_rng(1)
     states = generator.normal(size=(6, 3)).astype(np.float32)
-    size = agent._policy.size
+    network, policy, optimizer, *_ = agent.learner.parts
+    size = policy.size
     # Near the new policy, so that the clip bites here and there.
     old_outputs = 0.2 * generator.normal(size=(6, size)).astype(np.float32)
     old_values, advantages, returns = generator.normal(size=(3, 6)).astype(np.float32)
-    actions = agent._policy.sample(old_outputs, generator)
+    actions = policy.sample(old_outputs, generator)
     chosen = logs_by_hand(space, old_outputs, actions)
 
     with tf.GradientTape() as tape:
-        both = agent._network(tf.constant(states))
+        both = network(tf.constant(states))
         outputs, values = both[:, :size], both[:, size]
         ratios = tf.exp(logs_by_hand(space, outputs, actions) - chosen)
         weights = advantages
@@ -171,16 +175,16 @@ def test_the_gradient_is_that_of_equation_9(arguments, space):
             errors = tf.maximum(errors, tf.square(near - returns))
         entropies = entropies_by_hand(space, outputs)
         objective = tf.reduce_mean(surrogate - 0.7 * errors + 0.3 * entropies)
-    expected = [-part for part in tape.gradient(objective, agent._network.variables)]
+    expected = [-part for part in tape.gradient(objective, network.variables)]
     if settings["max_gradient_norm"]:
         assert tf.linalg.global_norm(expected) > 0.01
         expected, _ = tf.clip_by_global_norm(expected, 0.01)
 
     columns = old_outputs, chosen, old_values, advantages, returns
     samples = Samples(tf.constant(states), tf.constant(actions), *map(tf.constant, columns))
-    agent._gradient_step(samples, tf.constant(0.2), tf.constant(0.4))
-    assert float(agent._optimizer.scale) == pytest.approx(0.4)
-    for found, by_hand in zip(agent._optimizer.gradients, expected, strict=True):
+    agent.learner._gradient_step(samples, tf.constant(0.2), tf.constant(0.4))
+    assert float(optimizer.scale) == pytest.approx(0.4)
+    for found, by_hand in zip(optimizer.gradients, expected, strict=True):
         np.testing.assert_allclose(found, by_hand, rtol=1e-4, atol=1e-6)
 
 
@@ -275,7 +279,7 @@ def test_the_divergence_that_adapts_the_coefficient_is_of_the_policy_after_the_u
     updates = updates_of(agent)
     Identity(2).play(agent, 16)
     ((observations, _, old_outputs, *_),) = updates
-    new_outputs, _ = agent._policy_and_values(observations)
+    new_outputs, _ = agent.actor.policy_and_values(observations)
     divergence = np.mean(divergences_by_hand("discrete", old_outputs, new_outputs))
     metrics = agent.metrics()
     assert divergence > 1.5 * 0.01
@@ -333,7 +337,11 @@ def test_uneven_minibatches_are_refused():
 def test_every_value_of_a_successor_is_set():
     """Often wrong: what memory held where an episode terminated, which may be NaN, times zero."""
     agent = build("ppo")
-    agent._rollout.cut_values[:] = np.nan
+    nothing = agent.rollout.get_state()
+    held = Rollout(*(np.zeros((16, *column.shape[1:]), column.dtype) for column in nothing))
+    held.cut_values[:] = np.nan
+    agent.rollout.set_state(list(held))
+    agent.rollout.set_state(nothing)
     Identity(2).play(agent, 10)
     assert all(np.isfinite(column).all() for column in agent.get_state()["rollout"])
     Identity(2).play(agent, 6)

@@ -11,12 +11,20 @@ import pytest
 import tensorflow as tf
 
 from dopamine_lite.agents.agent import Transitions
-from dopamine_lite.agents.reinforce_agent import ReinforceAgent, Steps
+from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.optimizers import Adam
+from dopamine_lite.replay.episodes import Episode
 from tests.agents import policies
-from tests.agents.policies import Recorder, digest, script, updates_of
+from tests.agents.policies import (
+    Recorder,
+    collected,
+    digest,
+    learn_from,
+    script,
+    updates_of,
+)
 from tests.agents.tiny import Identity
 from tests.core import core
 
@@ -35,10 +43,10 @@ def test_an_update_is_given_returns_and_what_they_are_above_the_baseline(name):
     baseline = name == "reinforce_baseline"
 
     def values(observations: np.ndarray) -> np.ndarray:
-        return np.stack([agent._policy_and_values(row)[1] for row in observations]) * baseline
+        return np.stack([agent.actor.policy_and_values(row)[1] for row in observations]) * baseline
 
     now, following = values(steps.observations), values(steps.next_observations)
-    outputs = np.stack([agent._policy_and_values(row)[0] for row in steps.observations])
+    outputs = np.stack([agent.actor.policy_and_values(row)[0] for row in steps.observations])
     steps.play(agent)
     r = steps.rewards
     first = [r[0, 0] + 0.5 * r[1, 0], r[1, 0]]
@@ -73,9 +81,9 @@ def test_advantages_are_normalised_over_the_batch_where_they_should():
 def test_the_entropy_is_a_gain():
     """Often wrong: its sign. Its weight alone makes a decided policy less so."""
     agent = build("reinforce", entropy_coefficient=100.0, batch_episodes=8)
-    bias = agent._policy.layers[-1].bias
+    bias = agent.learner.parts.policy.layers[-1].bias
     bias.assign([3.0, 0.0, 0.0])
-    agent._actor.load(agent._actor.parameters())
+    agent.actor.inference.load(agent.actor.inference.parameters())
     Identity(2).play(agent, 4)
     before = agent.metrics()["entropy"]
     Identity(2).play(agent, 100)
@@ -87,9 +95,9 @@ def test_an_episode_in_flight_during_an_update_keeps_the_outputs_that_drew_it():
         "reinforce", batch_episodes=1, optimizer=functools.partial(Adam, learning_rate=0.1)
     )
     updates, steps = updates_of(agent), script(steps=3)
-    before = agent._policy_and_values(steps.observations[1])[0][1]
+    before = agent.actor.policy_and_values(steps.observations[1])[0][1]
     steps.play(agent)  # the first stream ends after two steps, the second after three
-    after = agent._policy_and_values(steps.observations[1])[0][1]
+    after = agent.actor.policy_and_values(steps.observations[1])[0][1]
     assert np.abs(after - before).max() > 0.05
     np.testing.assert_allclose(updates[1][2][0, 1], before, rtol=1e-5)
 
@@ -121,10 +129,11 @@ def test_the_baselines_own_steps_are_clipped_too():
 
 
 def test_returns_begin_anew_at_each_reward_where_they_should():
-    agent = build("reinforce", batch_episodes=2, reset_return_at_reward=True)
+    agent = build(
+        "reinforce", batch_episodes=2, reset_return_at_reward=True, normalise_advantages=False
+    )
     updates, steps = updates_of(agent), script(steps=3)
     steps.rewards[:] = [[0, 0], [1, 1], [0, -1]]
-    agent._normalise_advantages = False
     steps.play(agent)
     np.testing.assert_allclose(updates[0][4][0], [0.5, 1, 0.5, 1, -1])
 
@@ -135,16 +144,15 @@ def test_the_size_of_a_chunk_changes_no_update(name):
     agents = [build(name, chunk_size=size) for size in (5, 512)]
     for agent in agents:
         script(steps=4).play(agent)
-        agent._batch *= 3
-        agent._learn()
+        learn_from(agent, 3 * collected(agent))
     for first, second in zip(*map(digest, agents), strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
 
 
 def test_what_an_older_policy_drew_counts_by_how_much_likelier_it_is_now():
-    agent = build("reinforce")
+    agent = build("reinforce", optimizer=Recorder, normalise_advantages=False)
     observations = np.eye(3, dtype=np.float32)
-    outputs, _ = agent._policy_and_values(observations)
+    outputs, _ = agent.actor.policy_and_values(observations)
     logs = tf.nn.log_softmax(outputs).numpy()
     older = np.log(
         np.array([[0.1, 0.6, 0.3]] * 3, np.float32)
@@ -152,14 +160,9 @@ def test_what_an_older_policy_drew_counts_by_how_much_likelier_it_is_now():
     advantages = np.array([1.0, -2.0, 0.5], np.float32)
 
     def gradients(drawn: np.ndarray, advantages: np.ndarray) -> list[np.ndarray]:
-        thirds = np.full(3, 1 / 3, np.float32)
-        steps = Steps(
-            *map(tf.constant, (observations, np.zeros((3, 1), np.int32), drawn)),
-            *map(tf.constant, (advantages, advantages, thirds)),
-        )
-        variables = agent._network.variables
-        found, _ = agent._chunk_gradients(steps, variables, (1.0, 0.0, 0.0))
-        return [gradient.numpy() for gradient in found]
+        actions, no_values = np.zeros((3, 1), np.int32), np.zeros(3, np.float32)
+        learn_from(agent, [Episode(observations, actions, drawn, no_values, advantages)])
+        return [gradient.numpy() for gradient in agent.learner.parts.optimizer.gradients]
 
     by_hand = gradients(outputs, np.exp(logs[:, 0]) / np.float32(0.1) * advantages)
     for found, expected in zip(gradients(older, advantages), by_hand, strict=True):
@@ -175,9 +178,9 @@ def test_what_fills_up_a_chunk_makes_no_infinity():
         1,
     )
     agent = build("reinforce", spec=box, batch_episodes=1, chunk_size=16)
-    log_stds = agent._policy.layers[-1].log_stds
+    log_stds = agent.learner.parts.policy.layers[-1].log_stds
     log_stds.assign(-3.0 * np.ones(40))
-    agent._actor.load(agent._actor.parameters())
+    agent.actor.inference.load(agent.actor.inference.parameters())
     one, ended = np.ones((1, 1), np.float32), np.ones(1, bool)
     actions = agent.act(one)
     agent.observe(Transitions(one, actions, np.ones(1), ended, ~ended, one))
@@ -192,11 +195,10 @@ def test_updates_of_the_baseline_fit_it_and_leave_the_policy_alone():
         arguments = {"baseline_updates": updates, "baseline_optimizer": adam, "batch_episodes": 99}
         agent = build("reinforce_baseline", **arguments)
         Identity(2).play(agent, 16)  # 32 episodes of a step
-        agent._learn()
-        policies.append(agent._policy_and_values(np.eye(3, dtype=np.float32))[0])
-        agent.metrics()
-        agent._learn()  # from the same episodes
-        losses.append(agent.metrics()["value_loss"])
+        episodes = collected(agent)
+        learn_from(agent, episodes)
+        policies.append(agent.actor.policy_and_values(np.eye(3, dtype=np.float32))[0])
+        losses.append(learn_from(agent, episodes)["value_loss"])
     np.testing.assert_allclose(*policies, atol=1e-5)
     assert losses[1] < 0.9 * losses[0]
 

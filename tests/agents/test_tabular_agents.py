@@ -454,13 +454,14 @@ def test_metrics_are_of_the_time_since_the_last_call(name):
 
 
 def test_says_what_it_is():
-    assert build(DoubleQLearningAgent, spec(5, 3)).describe() == {
+    agent = build(DoubleQLearningAgent, spec(5, 3))
+    assert agent.memory_bytes == 240
+    assert agent.describe() == {
         "agent": "DoubleQLearningAgent",
         "exploration": "EpsilonGreedy",
         "tables": 2,
         "states": 5,
         "parameters": 30,
-        "memory_bytes": 240,
     }
 
 

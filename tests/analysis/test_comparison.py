@@ -141,7 +141,7 @@ def test_a_seed_counts_once(make_run, tmp_path):
     make_run("c", 2, DQNAgent__gamma=0.5)
     make_run("d", 2, DQNAgent__gamma=0.9)
     runs = analysis.load_runs([tmp_path / "c", tmp_path / "d"])
-    with pytest.raises(UserError, match=r"differ in DQNAgent\.gamma, which --by can name"):
+    with pytest.raises(UserError, match=r"differ in DQNAgent\.gamma, which `by` can name"):
         analysis.select(runs, by=["agent"])
 
 

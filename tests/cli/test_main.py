@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dopamine_lite.cli.main import COMMANDS
+from dopamine_lite.cli.commands import COMMANDS
 from tests.cli.conftest import ROOT, Outcome, finish, start
 
 HEAVY = {"tensorflow", "keras", "numpy", "gymnasium", "gin", "rich", "imageio"}

@@ -52,12 +52,12 @@ def test_packages(here, text):
     load(text)
     assert "own_pack.part" in sys.modules
     assert configuration.imported_modules() == ["own_pack.part"]
-    assert modules.import_flags() == " --import own_pack.part"
+    assert modules.asked_imports() == ["own_pack.part"]
 
 
 def test_this_package_and_what_is_loaded_need_no_word(here):
     load("import dopamine_lite.agents.random_agent", "import json", "import gin", allowed=())
-    assert modules.import_flags() == ""
+    assert modules.asked_imports() == []
 
 
 def test_the_word_covers_a_module_and_what_is_in_it(here):
@@ -69,7 +69,7 @@ def test_the_word_covers_a_module_and_what_is_in_it(here):
     load("import own_pack.part", **rule)
     assert said == [("own_pack.part", here / "own_pack" / "part.py")]
     with pytest.raises(
-        UserError, match="imports own_package, which executes .*--import own_package"
+        UserError, match="imports own_package, which executes .*`imports` own_package"
     ):
         load("import own_package", **rule)
     with pytest.raises(UserError, match=r"imports own_nothing, which is neither installed nor in"):
@@ -87,7 +87,7 @@ def test_an_environment_id_imports_as_import_does(here):
     load(allowed=["own_ids"])
     assert find("own_ids:OwnIds-v0").entry_point == "own_ids:make"
     assert configuration.imported_modules() == ["own_ids"]
-    assert modules.import_flags() == " --import own_ids"
+    assert modules.asked_imports() == ["own_ids"]
 
 
 @pytest.mark.parametrize("base", [".", "..", "link"])

@@ -55,12 +55,12 @@ POLICIES: dict[str, tuple[Any, gymnasium.Space, gymnasium.Space]] = {
 def build(name: str) -> Agent:
     agent, observations, actions = POLICIES[name]
     built = agent(EnvironmentSpec("Truck-v0", observations, actions, num_envs=1), Seeds(0))
-    network = built._online if hasattr(built, "_online") else built._network
+    inference = built.actor.inference
     generator = np.random.default_rng(1)
-    for variable in network.variables:
+    for variable in inference.network.variables:
         size = 1.0 if len(variable.shape) > 1 else 0.1  # biases of more would decide every action
         variable.assign(generator.normal(size=variable.shape) * size)
-    built._actor.load(built._actor.parameters())
+    inference.load(inference.parameters())
     return built
 
 
@@ -78,7 +78,7 @@ def test_a_savedmodel_and_tensorflow_lite_take_the_agents_actions(name, tmp_path
     observations, inputs = observations_and_inputs(name)
     expected = agent.act(observations, evaluate=True)
     assert len(np.unique(expected, axis=0)) > 1
-    agent.export(tmp_path / "policy", as_keras=False)
+    agent.export(tmp_path / "policy")
     saved = tf.saved_model.load(tmp_path / "policy").signatures["serving_default"]
     converted = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "policy")).convert()
     with warnings.catch_warnings():
@@ -97,7 +97,7 @@ def test_quantiles_that_are_drawn_do_not_convert(tmp_path):
     """What docs/exported_policies.md says; should this fail, it can say more."""
     agent = functools.partial(IQNAgent, torso=SMALL, replay=REPLAY)
     spec = EnvironmentSpec("Truck-v0", LINE, FROM_MINUS_1, num_envs=1)
-    agent(spec, Seeds(0)).export(tmp_path / "policy", as_keras=False)
+    agent(spec, Seeds(0)).export(tmp_path / "policy")
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "policy"))
     with pytest.raises(Exception, match="StatelessRandomUniform"):
         converter.convert()
@@ -115,7 +115,7 @@ def test_onnx_takes_the_agents_actions(name, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     agent = build(name)
     observations, inputs = observations_and_inputs(name)
-    agent.export(tmp_path / "policy", as_keras=False)
+    agent.export(tmp_path / "policy")
     convert(tmp_path / "policy", tmp_path / "policy.onnx")
     session = runtime.InferenceSession(str(tmp_path / "policy.onnx"))
     (actions,) = session.run(["actions"], inputs)

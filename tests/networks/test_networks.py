@@ -101,7 +101,7 @@ def test_a_discrete_observation_is_a_one_hot_vector():
     in_numpy.load(network.flat_parameters().numpy())
     values = network(network.prepare(tf.constant(observations)))
     np.testing.assert_allclose(in_numpy(observations), values, rtol=1e-5, atol=1e-6)
-    with pytest.raises(UserError, match="--format savedmodel"):
+    with pytest.raises(UserError, match="`format` savedmodel"):
         keras_model(network)
 
 
