@@ -17,7 +17,7 @@ from typing import Any
 from gin import config as gin_config
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration import modules
+from dopamine_lite.configuration import gin_tables, modules
 from dopamine_lite.configuration.names import nearest_parameter
 
 _Key = tuple[str, str]  # scope, complete selector; of a macro: its name, MACRO
@@ -42,7 +42,7 @@ def reject_unused_bindings() -> None:
         return
     operative_names = [
         as_written(scope, selector, parameter)
-        for (scope, selector), parameters in gin_config._OPERATIVE_CONFIG.items()
+        for (scope, selector), parameters in gin_tables.USED.items()
         for parameter in parameters
     ]
     unused.sort(key=lambda name: "." not in name)  # a macro is often unused because of a binding
@@ -79,7 +79,7 @@ def operative() -> str:
     Equal experiments have equal texts. The text includes bindings of parts that are referred to but
     have not been called yet.
     """
-    text = gin_config._config_str(_in_force(), max_line_length=10**6)
+    text = gin_tables.config_text(_in_force(), max_line_length=10**6)
     # Without gin's dynamic registration a module's alias means nothing; gin invents one for every
     # second module of the same package.
     text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
@@ -92,7 +92,7 @@ def operative() -> str:
 
 def imported_modules() -> list[str]:
     """The modules that the loaded configuration imports, environment ids included, sorted."""
-    return sorted({statement.module for statement in gin_config._IMPORTS} | modules.imported())
+    return sorted({statement.module for statement in gin_tables.IMPORTS} | modules.imported())
 
 
 def bound(name: str, parameter: str) -> Any:
@@ -103,14 +103,14 @@ def bound(name: str, parameter: str) -> Any:
 def all_bindings() -> list[_Binding]:
     return [
         (scope, selector, parameter)
-        for (scope, selector), parameters in gin_config._CONFIG.items()
+        for (scope, selector), parameters in gin_tables.BOUND.items()
         for parameter in parameters
     ]
 
 
 def referred_keys() -> set[_Key]:
     """What bindings refer to: configurables, in whatever scope, and macros."""
-    references = gin_config.iterate_references(gin_config._CONFIG)
+    references = gin_config.iterate_references(gin_tables.BOUND)
     return {_without_scope(reference.config_key) for reference in references}
 
 
@@ -121,23 +121,23 @@ def _without_scope(key: _Key) -> _Key:
 def forget_replaced(referred: set[_Key], from_files: dict[_Key, dict[str, Any]]) -> None:
     """Drops the files' bindings of what was `referred` to and is no longer, and so on from there."""
     while replaced := referred - referred_keys():
-        for key in [key for key in gin_config._CONFIG if _without_scope(key) in replaced]:
+        for key in [key for key in gin_tables.BOUND if _without_scope(key) in replaced]:
             left = {
                 name: value
-                for name, value in gin_config._CONFIG[key].items()
+                for name, value in gin_tables.BOUND[key].items()
                 if from_files.get(key, {}).get(name) is not value
             }
             if left:  # bound on the command line: whether anything uses it is checked later
-                gin_config._CONFIG[key] = left
+                gin_tables.BOUND[key] = left
             else:
-                del gin_config._CONFIG[key]
+                del gin_tables.BOUND[key]
         referred -= replaced
 
 
 def _in_force() -> dict[_Key, dict[str, Any]]:
     """What was used of the bindings, defaults included, and what waits to be."""
-    in_force = {key: dict(values) for key, values in gin_config._OPERATIVE_CONFIG.items()}
-    for key, values in gin_config._CONFIG.items():
+    in_force = {key: dict(values) for key, values in gin_tables.USED.items()}
+    for key, values in gin_tables.BOUND.items():
         in_force.setdefault(key, {}).update(
             {name: value for name, value in values.items() if name not in in_force[key]}
         )
@@ -156,14 +156,14 @@ def _is_read_as_written(value: Any) -> bool:
 def _used_bindings() -> set[_Binding]:
     """Bindings that gave a called configurable a value, or wait for one that is referred to."""
     used: set[_Binding] = set()
-    for (scope, selector), parameters in gin_config._OPERATIVE_CONFIG.items():
+    for (scope, selector), parameters in gin_tables.USED.items():
         used |= suppliers(scope, selector, parameters)
     waiting = list(used)
     while waiting:
         scope, selector, parameter = waiting.pop()
-        value = gin_config._CONFIG[scope, selector][parameter]
+        value = gin_tables.BOUND[scope, selector][parameter]
         for reference in gin_config.iterate_references([value]):
-            if reference.config_key not in gin_config._OPERATIVE_CONFIG:
+            if reference.config_key not in gin_tables.USED:
                 inner_scope, inner_selector = reference.config_key
                 new = suppliers(inner_scope, inner_selector, None) - used
                 used |= new
@@ -178,7 +178,7 @@ def suppliers(scope: str, selector: str, parameters: Iterable[str] | None) -> se
     supplier = {
         parameter: (outer, selector, parameter)
         for outer in outer_to_inner  # an inner scope's binding replaces an outer one's
-        for parameter in gin_config._CONFIG.get((outer, selector), {})
+        for parameter in gin_tables.BOUND.get((outer, selector), {})
     }
     return {
         binding
@@ -191,20 +191,20 @@ def as_written(scope: str, selector: str, parameter: str) -> str:
     """A binding's left side as one writes it in gin."""
     if selector == MACRO:
         return scope
-    name = gin_config._REGISTRY.minimal_selector(selector)
+    name = gin_tables.REGISTRY.minimal_selector(selector)
     return f"{scope}/{name}.{parameter}" if scope else f"{name}.{parameter}"
 
 
 def registered_names() -> list[str]:
     """Every configurable by its shortest name, without what gin registers of itself."""
-    selectors = (selector for selector, _ in gin_config._REGISTRY.items())
+    selectors = (selector for selector, _ in gin_tables.REGISTRY.items())
     own = [selector for selector in selectors if not selector.startswith("gin.")]
-    return sorted(gin_config._REGISTRY.minimal_selector(selector) for selector in own)
+    return sorted(gin_tables.REGISTRY.minimal_selector(selector) for selector in own)
 
 
 def parameters_of(name: str) -> list[str]:
     """The parameters of the configurable called `name` that gin can bind."""
-    configurable = gin_config._REGISTRY.get_match(name)
+    configurable = gin_tables.REGISTRY.get_match(name)
     if configurable is None:
         return []
     denied = {"self", *(configurable.denylist or ())}

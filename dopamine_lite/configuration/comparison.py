@@ -7,7 +7,7 @@ import inspect
 import re
 from typing import Any
 
-from gin import config as gin_config
+from dopamine_lite.configuration import gin_tables
 
 _LENGTH = "Runner.num_iterations"  # a run may be made longer
 _CALLBACKS = "Runner.callbacks"
@@ -90,13 +90,13 @@ def _is_of_such_callbacks(key: str) -> bool:
     if not key.startswith("import "):
         return "." in key and _may_come_and_go(_configurable(key.rpartition(".")[0]))
     module = key.removeprefix("import ")
-    held = [each for _, each in gin_config._REGISTRY.items() if each.wrapped.__module__ == module]
+    held = [each for _, each in gin_tables.REGISTRY.items() if each.wrapped.__module__ == module]
     return bool(held) and all(map(_may_come_and_go, held))
 
 
 def _configurable(name: str) -> Any:
     """What gin knows by `name`, with or without a scope; None where it knows nothing."""
-    return gin_config._REGISTRY.get_match(name.rpartition("/")[2])
+    return gin_tables.REGISTRY.get_match(name.rpartition("/")[2])
 
 
 def _may_come_and_go(configurable: Any) -> bool:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import gin
-from gin import config as gin_config
 
 from dopamine_lite.common.tensorflow_setup import import_quietly
-from dopamine_lite.configuration import catalogue
+from dopamine_lite.configuration import catalogue, gin_tables
 from dopamine_lite.configuration.bindings import registered_names
 from dopamine_lite.configuration.catalogue import Kind, Part
 from dopamine_lite.configuration.files import all_configs, packaged_configs
@@ -58,7 +57,7 @@ class Description:
 def described(part: Part) -> Description:
     """Everything about `part`. Imports its module, and those of the parts that fit its parameters."""
     import_quietly(part.module)
-    configurable = gin_config._REGISTRY.get_match(part.selector)
+    configurable = gin_tables.REGISTRY.get_match(part.selector)
     wrapped, helped = configurable.wrapped, argument_help(configurable.wrapped)
     bindable = declared_parameters(part, wrapped)
     parameters = []
@@ -84,7 +83,7 @@ def declared_parameters(part: Part, wrapped: Callable[..., Any]) -> dict[str, tu
 
     `wrapped` is the class or function that gin knows by that name.
     """
-    configurable = gin_config._REGISTRY.get_match(part.selector)
+    configurable = gin_tables.REGISTRY.get_match(part.selector)
     known = _with_inherited(wrapped)
     denied = {*part.kind.given, *(configurable.denylist or ())}
     return {
@@ -96,7 +95,7 @@ def declared_parameters(part: Part, wrapped: Callable[..., Any]) -> dict[str, tu
 
 def part_of(name: str) -> Part:
     """The part that gin knows by `name`, of the package or of a module that has been imported."""
-    configurable = gin_config._REGISTRY.get_match(name)
+    configurable = gin_tables.REGISTRY.get_match(name)
     wrapped = configurable.wrapped
     for part in catalogue.parts():
         if part.selector == configurable.selector:
@@ -188,7 +187,7 @@ def _narrowed(names: list[str], wrapped: Callable[..., Any], parameter: str) -> 
         return names
     fits = []
     for name in names:
-        made = gin_config._REGISTRY.get_match(name.removeprefix("@")).wrapped
+        made = gin_tables.REGISTRY.get_match(name.removeprefix("@")).wrapped
         if not isinstance(made, type) or issubclass(made, kind):
             fits.append(name)
     return fits

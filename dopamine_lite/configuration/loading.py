@@ -17,7 +17,7 @@ from gin import config_parser
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
-from dopamine_lite.configuration import files, modules, sources
+from dopamine_lite.configuration import files, gin_tables, modules, sources
 from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
 from dopamine_lite.configuration.history import translated
 from dopamine_lite.configuration.modules import ImportRule
@@ -125,7 +125,7 @@ def _add_bindings(gin_bindings: Iterable[str]) -> None:
 
 
 def _bound() -> dict[tuple[str, str], dict[str, Any]]:
-    return {key: dict(values) for key, values in gin_config._CONFIG.items()}
+    return {key: dict(values) for key, values in gin_tables.BOUND.items()}
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
@@ -175,18 +175,10 @@ def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[_
     sources.put_in_force(sources.Sources())
     gin.clear_config()
     modules.begin(rule)
-    # Gin has no public way to set these, only to add to the two lists. Its second file reader looks
-    # inside Python packages and logs an error for every file that it does not find there.
-    prefixes, readers = gin_config._LOCATION_PREFIXES[:], gin_config._FILE_READERS[:]
-    context = gin_config.ParseContext
-    gin_config._LOCATION_PREFIXES[:] = ["", str(files.packaged_configs())]
-    gin_config._FILE_READERS[:] = [(functools.partial(_opened, [], said), may_read)]
-    gin_config.ParseContext = _Admitting
-    try:
+    prefixes = ["", str(files.packaged_configs())]
+    readers = [(functools.partial(_opened, [], said), may_read)]
+    with gin_tables.reading(prefixes, readers, _Admitting):
         yield said
-    finally:
-        gin_config._LOCATION_PREFIXES[:], gin_config._FILE_READERS[:] = prefixes, readers
-        gin_config.ParseContext = context
 
 
 def _refuse_include(config: Path, path: str) -> bool:

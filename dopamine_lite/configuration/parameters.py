@@ -19,7 +19,7 @@ from typing import Any
 from gin import config as gin_config
 
 from dopamine_lite.common.contracts import asked_methods, is_contract, methods
-from dopamine_lite.configuration import catalogue
+from dopamine_lite.configuration import catalogue, gin_tables
 
 Reference: Any = gin_config.ConfigurableReference
 _EXAMPLES = 2  # parts that a sentence names
@@ -152,7 +152,7 @@ def makes(configurable: Callable[..., Any], kind: type) -> bool:
 
 def _constructor(configurable: Callable[..., Any]) -> Callable[..., Any]:
     if isinstance(configurable, type):
-        configurable = gin_config._find_class_construction_fn(configurable)
+        configurable = gin_tables.constructor_of(configurable)
     return inspect.unwrap(configurable)
 
 
@@ -347,9 +347,9 @@ def _needed(configurable: Callable[..., Any]) -> int:
 
 
 def _registered() -> Iterator[Any]:
-    for selector, configurable in gin_config._REGISTRY.items():
+    for selector, configurable in gin_tables.REGISTRY.items():
         if not selector.startswith("gin.") and _made_by(configurable.wrapped) is not None:
-            yield Reference(gin_config._REGISTRY.minimal_selector(selector), False)
+            yield Reference(gin_tables.REGISTRY.minimal_selector(selector), False)
 
 
 def _article(name: str) -> str:

@@ -10,9 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from gin import config as gin_config
-
-from dopamine_lite.configuration import modules, sources
+from dopamine_lite.configuration import gin_tables, modules, sources
 from dopamine_lite.configuration.bindings import (
     MACRO,
     operative,
@@ -118,10 +116,10 @@ def _kept() -> Iterator[None]:
 
 def _known() -> _Knowledge:
     return _Knowledge(
-        _copied(gin_config._CONFIG),
-        _copied(gin_config._OPERATIVE_CONFIG),
-        set(gin_config._IMPORTS),
-        dict(gin_config._SINGLETONS),
+        _copied(gin_tables.BOUND),
+        _copied(gin_tables.USED),
+        set(gin_tables.IMPORTS),
+        dict(gin_tables.SINGLETONS),
         sources.sources(),
         modules.in_force(),
     )
@@ -129,11 +127,11 @@ def _known() -> _Knowledge:
 
 def _learn(knowledge: _Knowledge) -> None:
     """Gin's tables are emptied and filled, not replaced: its own functions hold on to them."""
-    tables = (
-        (gin_config._CONFIG, _copied(knowledge.bound)),
-        (gin_config._OPERATIVE_CONFIG, _copied(knowledge.used)),
-        (gin_config._SINGLETONS, knowledge.singletons),
-        (gin_config._IMPORTS, knowledge.imports),
+    tables: tuple[tuple[Any, Any], ...] = (
+        (gin_tables.BOUND, _copied(knowledge.bound)),
+        (gin_tables.USED, _copied(knowledge.used)),
+        (gin_tables.SINGLETONS, knowledge.singletons),
+        (gin_tables.IMPORTS, knowledge.imports),
     )
     for table, content in tables:
         table.clear()

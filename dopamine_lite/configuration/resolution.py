@@ -11,7 +11,7 @@ from typing import Any
 from gin import config as gin_config
 from gin import config_parser
 
-from dopamine_lite.configuration import files
+from dopamine_lite.configuration import files, gin_tables
 from dopamine_lite.configuration.bindings import MACRO, as_written
 from dopamine_lite.configuration.description import as_gin_text, declared_parameters, part_of
 
@@ -44,10 +44,10 @@ def resolved(path: Path) -> list[list[Setting]]:
     groups: list[list[Setting]] = []
     seen: set[tuple[str, str]] = set()
     waiting = [("", _FIRST)]
-    rest = [key for key in gin_config._CONFIG if key[1] not in (MACRO, _LAST)] + [("", _LAST)]
+    rest = [key for key in gin_tables.BOUND if key[1] not in (MACRO, _LAST)] + [("", _LAST)]
     while waiting or rest:
         scope, selector = waiting.pop(0) if waiting else rest.pop(0)
-        if (scope, selector) in seen or gin_config._REGISTRY.get_match(selector) is None:
+        if (scope, selector) in seen or gin_tables.REGISTRY.get_match(selector) is None:
             continue
         seen.add((scope, selector))
         settings = list(_settings(scope, selector, places, waiting))
@@ -55,7 +55,7 @@ def resolved(path: Path) -> list[list[Setting]]:
             groups.append(settings)
     macros = [
         Setting(name, repr(values["value"]), places.get((name, MACRO, "value")))
-        for (name, selector), values in gin_config._CONFIG.items()
+        for (name, selector), values in gin_tables.BOUND.items()
         if selector == MACRO
     ]
     return [macros, *groups] if macros else groups
@@ -65,13 +65,13 @@ def _settings(
     scope: str, selector: str, places: dict[_Key, str], waiting: list[tuple[str, str]]
 ) -> Iterator[Setting]:
     """Those of one part; adds the parts that they refer to, in a scope or not, to `waiting`."""
-    part, wrapped = part_of(selector), gin_config._REGISTRY.get_match(selector).wrapped
+    part, wrapped = part_of(selector), gin_tables.REGISTRY.get_match(selector).wrapped
     for parameter, (_, default) in declared_parameters(part, wrapped).items():
         owner = next(
             (
                 outer
                 for outer in _outward(scope)
-                if parameter in gin_config._CONFIG.get((outer, selector), {})
+                if parameter in gin_tables.BOUND.get((outer, selector), {})
             ),
             None,
         )
@@ -80,7 +80,7 @@ def _settings(
             inner = _registered_as(default)
             waiting += [("", inner)] if inner else []
         else:
-            written = gin_config._CONFIG[owner, selector][parameter]
+            written = gin_tables.BOUND[owner, selector][parameter]
             value, place = repr(written), places.get((owner, selector, parameter))
             references = gin_config.iterate_references([written])
             waiting += [each.config_key for each in references if each.config_key[1] != MACRO]
@@ -101,7 +101,7 @@ def _registered_as(default: Any) -> str | None:
         return None
     selectors = (
         selector
-        for selector, configurable in gin_config._REGISTRY.items()
+        for selector, configurable in gin_tables.REGISTRY.items()
         if configurable.wrapped is inspect.unwrap(default)
     )
     return next(selectors, None)
@@ -123,7 +123,7 @@ def _key(statement: config_parser.BindingStatement) -> _Key:
     if not statement.arg_name:
         names = [statement.scope, statement.selector]
         return "/".join(filter(None, names)), MACRO, "value"
-    configurable = gin_config._REGISTRY.get_match(statement.selector)
+    configurable = gin_tables.REGISTRY.get_match(statement.selector)
     return statement.scope, configurable.selector, statement.arg_name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from gin import config as gin_config
 
 from dopamine_lite.common.errors import UserError, is_of_users_code
-from dopamine_lite.configuration import files
+from dopamine_lite.configuration import files, gin_tables
 from dopamine_lite.configuration.bindings import (
     all_bindings,
     as_written,
@@ -125,7 +125,7 @@ def missing_sentence(message: str) -> str | None:
         return None
     if made := re.match(r"'(\w+)' object is not callable|(\w+)\.__call__\(\) missing", message):
         early = made[1] or made[2]
-        if gin_config._REGISTRY.get_match(early):
+        if gin_tables.REGISTRY.get_match(early):
             return f"@{early}() calls {early} too early: write @{early}, without the parentheses."
     name = called[1]
     if required := re.match(r"Required bindings for `(.*?)` not provided in config: \[", message):
@@ -136,7 +136,7 @@ def missing_sentence(message: str) -> str | None:
     missing = re.findall(r"'(\w+)'", message[listed.end() :].split("\n")[0]) if listed else []
     if not missing:
         return None
-    references = gin_config.iterate_references(gin_config._CONFIG)
+    references = gin_config.iterate_references(gin_tables.BOUND)
     if any(reference.evaluate and reference.configurable.name == name for reference in references):
         return f"@{name}() calls {name} too early: write @{name}, without the parentheses."
     bindings = ", ".join(f"{name}.{parameter} = ..." for parameter in missing)
@@ -151,7 +151,7 @@ def not_built_sentence(error: Exception) -> str | None:
     if is_of_users_code(error):
         return None
     called = re.search(r"\n  In call to configurable '([^']*)'", str(error))
-    configurable = gin_config._REGISTRY.get_match(called[1]) if called else None
+    configurable = gin_tables.REGISTRY.get_match(called[1]) if called else None
     if configurable is None or not configurable.module.startswith("dopamine_lite"):
         return None
     what = one_line(str(error).split("\n  ", 1)[0]).rstrip(".")
@@ -180,7 +180,7 @@ def not_built_sentence(error: Exception) -> str | None:
 def _refers(binding: tuple[str, str, str], configurable: Any) -> bool:
     """Whether what is bound refers to `configurable`."""
     scope, selector, parameter = binding
-    references = gin_config.iterate_references([gin_config._CONFIG[scope, selector][parameter]])
+    references = gin_config.iterate_references([gin_tables.BOUND[scope, selector][parameter]])
     return any(reference.configurable is configurable for reference in references)
 
 

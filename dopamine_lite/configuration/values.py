@@ -9,6 +9,7 @@ from typing import Any
 from gin import config as gin_config
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration import gin_tables
 from dopamine_lite.configuration.bindings import MACRO, all_bindings, as_written, suppliers
 from dopamine_lite.configuration.names import did_you_mean, shortened
 from dopamine_lite.configuration.parameters import (
@@ -40,20 +41,20 @@ def check_values() -> None:
             raise UserError(
                 f"{selector} is gin's own and holds no value: write a macro's name instead."
             )
-        value = gin_config._CONFIG[scope, selector][parameter]
+        value = gin_tables.BOUND[scope, selector][parameter]
         for number in _numbers(value):
             if not is_finite_number(number):
                 what = "is" if number is value else "holds"
                 raise UserError(f"{name} {what} {shortened(repr(number))}: give a finite number.")
         if selector != MACRO:
-            wrapped = gin_config._REGISTRY[selector].wrapped
+            wrapped = gin_tables.REGISTRY[selector].wrapped
             kind, default = declared(wrapped).get(parameter, (Any, inspect.Parameter.empty))
             _check_kind(name, value, kind, default)
 
 
 def _check_macros() -> None:
-    macros = sorted(scope for scope, selector in gin_config._CONFIG if selector == MACRO)
-    for reference in gin_config.iterate_references(gin_config._CONFIG):
+    macros = sorted(scope for scope, selector in gin_tables.BOUND if selector == MACRO)
+    for reference in gin_config.iterate_references(gin_tables.BOUND):
         scope, selector = reference.config_key
         if selector == MACRO and scope not in macros:
             raise UserError(
@@ -77,13 +78,13 @@ def _check_circles() -> None:
             return
         for binding in sorted(suppliers(*key, None)):
             scope, selector, parameter = binding
-            value = gin_config._CONFIG[scope, selector][parameter]
+            value = gin_tables.BOUND[scope, selector][parameter]
             for reference in gin_config.iterate_references([value]):
                 if reference.evaluate:
                     follow(reference.config_key, [*way, key])
         done.add(key)
 
-    for key in list(gin_config._CONFIG):
+    for key in list(gin_tables.BOUND):
         follow(key, [])
 
 
@@ -95,14 +96,14 @@ def _check_sizes() -> None:
         if isinstance(value, Reference) and value.evaluate and value.config_key[1] == MACRO:
             name = value.config_key[0]
             if name not in sizes:
-                sizes[name] = size(gin_config._CONFIG[name, MACRO]["value"])
+                sizes[name] = size(gin_tables.BOUND[name, MACRO]["value"])
             return sizes[name]
         if isinstance(value, dict):
             return size([*value.keys(), *value.values()])
         return sum(map(size, value)) if isinstance(value, list | tuple) else 1
 
     for scope, selector, parameter in all_bindings():
-        if size(gin_config._CONFIG[scope, selector][parameter]) > _MOST_VALUES:
+        if size(gin_tables.BOUND[scope, selector][parameter]) > _MOST_VALUES:
             raise UserError(
                 f"{as_written(scope, selector, parameter)} stands for more than {_MOST_VALUES:,} "
                 "values because of its macros: write fewer."
@@ -113,7 +114,7 @@ def _key_as_written(key: tuple[str, str]) -> str:
     scope, selector = key
     if selector == MACRO:
         return f"%{scope}"
-    name = gin_config._REGISTRY.minimal_selector(selector)
+    name = gin_tables.REGISTRY.minimal_selector(selector)
     return f"@{scope}/{name}()" if scope else f"@{name}()"
 
 
@@ -144,9 +145,9 @@ def _without_macros(value: Any) -> Any:
     if isinstance(value, Reference):
         scope, selector = value.config_key
         if selector == MACRO and value.evaluate:
-            return _without_macros(gin_config._CONFIG[scope, MACRO]["value"])
+            return _without_macros(gin_tables.BOUND[scope, MACRO]["value"])
         if selector == _CONSTANT and value.evaluate:
-            return gin_config._CONSTANTS[scope]
+            return gin_tables.CONSTANTS[scope]
         return value
     if isinstance(value, list | tuple):
         return type(value)(map(_without_macros, value))

@@ -1,0 +1,43 @@
+"""Gin's private tables, which no other module touches.
+
+Gin has no public way to ask what is registered, bound or used, nor to say where files are read from.
+The names here are those of gin-config 0.5.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gin import config
+
+# All that gin knows, by selector: what `@gin.configurable` has registered.
+REGISTRY: Any = config._REGISTRY
+# By (scope, selector): the values of parameters, by name, that were bound, and those that were used.
+BOUND: dict[tuple[str, str], dict[str, Any]] = config._CONFIG
+USED: dict[tuple[str, str], dict[str, Any]] = config._OPERATIVE_CONFIG
+IMPORTS: set[Any] = config._IMPORTS  # statements
+SINGLETONS: dict[str, Any] = config._SINGLETONS
+CONSTANTS: Any = config._CONSTANTS
+
+constructor_of: Callable[[type], Callable[..., Any]] = config._find_class_construction_fn
+config_text: Callable[..., str] = config._config_str
+
+
+@contextlib.contextmanager
+def reading(
+    prefixes: list[str], readers: list[tuple[Any, Callable[[str], bool]]], context: type
+) -> Iterator[None]:
+    """While this lasts, gin looks for files at `prefixes`, reads them by `readers`, parses in `context`.
+
+    Gin's public functions only add to the first two. Its second file reader looks inside Python packages
+    and logs an error for every file that it does not find there.
+    """
+    before = config._LOCATION_PREFIXES[:], config._FILE_READERS[:], config.ParseContext
+    config._LOCATION_PREFIXES[:], config._FILE_READERS[:] = prefixes, readers
+    config.ParseContext = context
+    try:
+        yield
+    finally:
+        config._LOCATION_PREFIXES[:], config._FILE_READERS[:], config.ParseContext = before
