@@ -8,12 +8,12 @@ import numpy as np
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.replay.n_step import NStepTransitions
 from dopamine_lite.replay.replay import ReplaySpec
+from dopamine_lite.replay.ring_replay import RingReplay, checked_ring
 from dopamine_lite.replay.selectors import Uniform
-from dopamine_lite.replay.transition_replay import TransitionReplay, ring_of_transitions
 
 
 @gin.configurable
-class CircularReplay(TransitionReplay):
+class CircularReplay(RingReplay):
     """The last `replay_capacity` frames of N streams, sampled uniformly over whole transitions.
 
     Args:
@@ -27,5 +27,5 @@ class CircularReplay(TransitionReplay):
     ):
         name = type(self).__name__
         check_whole(name, replay_capacity=replay_capacity)
-        ring = ring_of_transitions(spec, replay_capacity, name)
+        ring = checked_ring(spec, replay_capacity, name)
         super().__init__(ring, Uniform(ring, generator), NStepTransitions(ring), generator)

@@ -8,12 +8,12 @@ import numpy as np
 from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.replay.n_step import NStepTransitions
 from dopamine_lite.replay.replay import ReplaySpec
+from dopamine_lite.replay.ring_replay import RingReplay, checked_ring
 from dopamine_lite.replay.selectors import Proportional
-from dopamine_lite.replay.transition_replay import TransitionReplay, ring_of_transitions
 
 
 @gin.configurable
-class PrioritizedReplay(TransitionReplay):
+class PrioritizedReplay(RingReplay):
     """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
 
     Once a transition can be drawn, it enters with the greatest priority so far; `feedback` gives it a
@@ -46,7 +46,7 @@ class PrioritizedReplay(TransitionReplay):
     ):
         name = type(self).__name__
         check_whole(name, replay_capacity=replay_capacity)
-        ring = ring_of_transitions(spec, replay_capacity, name)
+        ring = checked_ring(spec, replay_capacity, name)
         check_whole(name, optional=True, beta_period=beta_period)
         check_fraction(
             name,
@@ -58,7 +58,7 @@ class PrioritizedReplay(TransitionReplay):
         selector = Proportional(
             ring,
             generator,
-            lambda columns, slots: view.examine(columns, slots).whole,
+            view,
             alpha=alpha,
             beta=beta,
             beta_period=beta_period,

@@ -24,6 +24,9 @@ class ReplaySpec:
     update_horizon: int = 1  # n of the n-step return, which is shorter if the episode ends sooner
     gamma: float = 0.99  # discount per agent step
     mask_size: int | None = None  # A, the number of actions, if legal actions are to be stored
+    state_shape: tuple[int, ...] | None = (
+        None  # of an actor's recurrent state, if it is to be stored
+    )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.types import RingSlots
 from dopamine_lite.replay.replay import ReplaySpec
+from dopamine_lite.replay.view import Drawn
 
 # What a slot's step led to, in `kinds`; no bit set: a step inside an episode.
 TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
@@ -34,9 +35,10 @@ class Ring:
       spec: what is stored.
       capacity: frames held over all environments.
       owner: the replay's name, for messages.
+      keeps_ages: whether `ages` says of each step how many its episode had before.
     """
 
-    def __init__(self, spec: ReplaySpec, capacity: int, owner: str):
+    def __init__(self, spec: ReplaySpec, capacity: int, owner: str, keeps_ages: bool = False):
         self.spec = spec
         self.length = -(-capacity // spec.num_envs)  # slots in a column
         self.stop = np.zeros(spec.num_envs, np.int64)  # slots ever written, by column
@@ -51,6 +53,11 @@ class Ring:
         }
         if spec.mask_size is not None:
             kinds["masks"] = ((spec.mask_size,), np.dtype(bool))
+        if spec.state_shape is not None:
+            kinds["states"] = (spec.state_shape, np.dtype(np.float32))
+        if keeps_ages:
+            kinds["ages"] = ((), np.dtype(np.int32))
+        self._age = np.zeros(spec.num_envs, np.int32)  # of the next step, by column
         self._kinds = kinds
         self._slot_bytes = sum(
             int(np.prod(shape)) * dtype.itemsize for shape, dtype in kinds.values()
@@ -107,6 +114,10 @@ class Ring:
         arrays["kinds"][at] = block.terminated.view(np.uint8) | block.truncated.view(np.uint8) << 1
         if block.action_masks is not None:
             arrays["masks"][at] = block.action_masks[:-1]
+        if "states" in arrays:
+            arrays["states"][at] = block.decisions.state
+        if "ages" in arrays:
+            arrays["ages"][at] = self._ages(ended)
         self.stop += block.num_steps + ended.sum(axis=0)
         if len(block.final_observations):
             _, columns = ended.nonzero()
@@ -118,6 +129,15 @@ class Ring:
             if block.final_action_masks is not None:
                 arrays["masks"][final] = block.final_action_masks
 
+    def _ages(self, ended: np.ndarray) -> np.ndarray:
+        """[T, N] the steps that their episodes had before those of a block with these ends."""
+        rows = np.arange(len(ended) + 1)[:, None]
+        ends = np.vstack([np.full_like(ended[:1], False), ended])  # of the step before a row
+        begun = np.maximum.accumulate(np.where(ends, rows, -1))  # where a row's episode began
+        ages = np.where(begun < 0, rows + self._age, rows - begun)
+        self._age = ages[-1].astype(np.int32)
+        return ages[:-1]
+
     def allocate(self) -> None:
         """Takes the memory, unless that is done."""
         if self._arrays:
@@ -127,6 +147,16 @@ class Ring:
         for name, (shape, dtype) in self._kinds.items():
             make = np.empty if name == "frames" else np.zeros
             self._arrays[name] = make((self.capacity, *shape), dtype)
+
+    def frames(self, drawn: Drawn, offsets: np.ndarray) -> np.ndarray:
+        """The frames [M * F, ...] at `offsets` [M, F] from slots, zeros before an episode's first."""
+        at = self.at(drawn.columns[:, None], drawn.slots[:, None] + offsets)
+        frames = self["frames"].take(at.ravel(), axis=0)
+        if self.spec.stack_size > 1:
+            absent = (offsets < -drawn.ages[:, None]).ravel()
+            if absent.any():
+                frames[absent] = 0
+        return frames
 
     def slots(self) -> RingSlots:
         """What a checkpoint saves: all slots held, to be read in blocks."""
@@ -150,6 +180,10 @@ class Ring:
                     array[at] = block[name][position : position + stop - start]
                 position += stop - start
         self.stop[:] = slots.stop
+        if "ages" in self:
+            newest = self.at(self._columns, np.maximum(self.stop - 1, 0))
+            goes_on = (self.stop > 0) & (self["kinds"][newest] != FINAL_FRAME)
+            self._age = np.where(goes_on, self["ages"][newest] + 1, 0).astype(np.int32)
 
     def _check_kinds(self, block: dict[str, np.ndarray]) -> None:
         """Raises ValueError where saved slots are others than these, and would be broadcast or cast."""

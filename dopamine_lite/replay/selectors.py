@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +11,7 @@ from dopamine_lite.common.schedules import linearly_decaying
 from dopamine_lite.common.types import State
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.sum_tree import SumTree
-
-# Which of slots [M] of columns [M] begin something that can be drawn: [M] bool.
-Whole = Callable[[np.ndarray, np.ndarray], np.ndarray]
+from dopamine_lite.replay.view import View
 
 
 class Selector(Protocol):
@@ -110,7 +107,7 @@ class Proportional:
     Args:
       ring: the ring.
       generator: draws the slots.
-      whole: says of slots whether something that can be drawn begins there. Only these have a priority,
+      view: says of slots whether something that can be drawn begins there. Only these have a priority,
         so that every draw finds something.
       alpha: how much priorities count; 0: not at all.
       beta: exponent of the importance weights.
@@ -124,7 +121,7 @@ class Proportional:
         self,
         ring: Ring,
         generator: np.random.Generator,
-        whole: Whole,
+        view: View,
         *,
         alpha: float,
         beta: float,
@@ -133,7 +130,7 @@ class Proportional:
     ):
         self._ring = ring
         self._generator = generator
-        self._whole = whole
+        self._view = view
         self._alpha = alpha
         self._first_beta = beta
         self._beta_period = beta_period
@@ -173,7 +170,7 @@ class Proportional:
         oldest = _between(first, np.minimum(first + self._ring.spec.stack_size - 1, stop))
         newest = _between(np.maximum(self._entered, first), stop)
         columns, slots = np.concatenate([oldest, newest], axis=1)
-        whole = self._whole(columns, slots)
+        whole = self._view.examine(columns, slots).whole
         at, new = self._ring.at(columns, slots), slice(len(oldest[0]), None)
         priorities = self.tree.get(at)
         priorities[new] = self.max_priority
@@ -236,9 +233,9 @@ class Proportional:
         self.tree.set(np.arange(self._ring.capacity), state["priorities"])
         self.max_priority = state["max_priority"]
         # Longer ago than the horizon, everything has been decided.
-        decided = stop - self._ring.spec.update_horizon
+        decided = stop - self._view.horizon
         columns, slots = _between(np.maximum(decided, first), stop)
-        whole = self._whole(columns, slots)
+        whole = self._view.examine(columns, slots).whole
         self._entered = _after_last(whole, columns, slots, decided)
         self._steps = state["steps"]
 

@@ -1,4 +1,4 @@
-"""A replay of n-step transitions, made of a ring, a selector and a view."""
+"""A replay made of a ring, a selector and a view."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import generator_state, restore_generator
 from dopamine_lite.common.types import State
-from dopamine_lite.replay.n_step import Drawn, NStepTransitions
-from dopamine_lite.replay.replay import ReplaySpec, Sample, SampleSpec
+from dopamine_lite.replay.replay import ReplaySpec, SampleSpec
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.selectors import Selector
+from dopamine_lite.replay.view import Drawn, View
 
 _EXAMINED_SLOTS = 4096  # at a time
 _MAX_REDRAWS = 100  # until all that can be drawn is listed
 
 
-class TransitionReplay:
-    """The last frames of N environments, sampled as n-step transitions.
+class RingReplay:
+    """The last frames of N environments, sampled as what a view of them makes.
 
     Args:
       ring: stores the frames.
       selector: draws slots of the ring.
-      view: assembles the transitions that begin there.
+      view: assembles what begins there, such as transitions.
       generator: draws the samples; its state is part of this replay's.
     """
 
@@ -33,7 +33,7 @@ class TransitionReplay:
         self,
         ring: Ring,
         selector: Selector,
-        view: NStepTransitions,
+        view: View,
         generator: np.random.Generator,
     ):
         self.ring = ring
@@ -63,15 +63,15 @@ class TransitionReplay:
         self.ring.add(block)
         self.selector.added(block.agent_steps)
 
-    def sample(self, num_batches: int, batch_size: int) -> Sample:
-        """Draws K x B transitions, with replacement."""
+    def sample(self, num_batches: int, batch_size: int) -> Any:
+        """Draws K batches of B of what the view makes, with replacement."""
         self.selector.prepare()
         drawn = self._draw(num_batches, batch_size)
         sample = self._view.sample(drawn, num_batches)
         weights = self.selector.weights(sample.columns, sample.slots)
         return sample if weights is None else sample._replace(weights=weights)
 
-    def feedback(self, sample: Sample, priorities: np.ndarray) -> None:
+    def feedback(self, sample: Any, priorities: np.ndarray) -> None:
         self.selector.feedback(sample.columns, sample.slots, priorities)
 
     def metrics(self) -> dict[str, float]:
@@ -91,7 +91,7 @@ class TransitionReplay:
         self.selector.set_state(state)
 
     def _draw(self, num_batches: int, batch_size: int) -> Drawn:
-        """K x B whole transitions."""
+        """K x B slots where something whole begins."""
         columns, slots = self.selector.draw(num_batches, batch_size)
         for _ in range(_MAX_REDRAWS):
             drawn = self._view.examine(columns, slots)
@@ -116,11 +116,13 @@ class TransitionReplay:
                 found.append(np.stack([columns, part], axis=1)[whole])
         every = np.concatenate(found)
         if not len(every):
-            raise RuntimeError(f"No whole transition among the {len(self)} frames of the replay.")
+            raise RuntimeError(
+                f"No whole {self._view.noun} among the {len(self)} frames of the replay."
+            )
         return every
 
 
-def ring_of_transitions(spec: ReplaySpec, replay_capacity: int, owner: str) -> Ring:
+def checked_ring(spec: ReplaySpec, replay_capacity: int, owner: str) -> Ring:
     """A ring that is long enough for n-step transitions; raises UserError where it is not.
 
     Args:

@@ -1,0 +1,46 @@
+"""What begins at the slots of a ring: up to n steps of one episode, and the frames before them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dopamine_lite.replay.ring import ENDED, FINAL_FRAME, Ring
+from dopamine_lite.replay.view import Drawn
+
+
+class Windows:
+    """Looks at slots with their n successors and the older frames of their stacks.
+
+    What begins at a slot is whole once its n-th successor is stored, or its episode has ended within the
+    n steps, and as long as its whole stack of frames is held.
+
+    Args:
+      ring: the ring.
+      horizon: n.
+    """
+
+    def __init__(self, ring: Ring, horizon: int):
+        self._ring = ring
+        self._horizon = horizon
+        self._stack = ring.spec.stack_size
+        # The older frames of a step's stack, itself, n successors.
+        self._offsets = np.arange(1 - self._stack, horizon + 1)
+
+    def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:
+        """What begins at slots [M] of columns [M]."""
+        ring, first = self._ring, self._ring.first
+        window = slots[:, None] + self._offsets  # [M, stack - 1 + n + 1]
+        kinds = ring["kinds"][ring.at(columns[:, None], window)]
+        here = self._stack - 1
+        stored = window[:, here:] < ring.stop[columns, None]
+        ended = ((kinds[:, here:-1] & ENDED) != 0) & stored[:, :-1]  # [M, n]
+        lengths = np.where(ended.any(1), ended.argmax(1) + 1, self._horizon)
+        whole = (kinds[:, here] != FINAL_FRAME) & stored[np.arange(slots.size), lengths]
+        if self._stack == 1:
+            return Drawn(columns, slots, whole, lengths, np.zeros(slots.size, np.int64))
+        before = window[:, :here][:, ::-1]  # the previous slot first
+        outside = (kinds[:, :here][:, ::-1] == FINAL_FRAME) | (before < 0)
+        ages = np.where(outside.any(1), outside.argmax(1), here)
+        # A stack whose older frames have been overwritten: its episode's start is not known.
+        whole &= slots - ages - (ages < here) >= np.where(first > 0, first, -1)[columns]
+        return Drawn(columns, slots, whole, lengths, ages)
