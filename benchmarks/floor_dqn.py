@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.common.tensorflow_setup import tensorflow_threads
+from dopamine_lite.configuration.tensorflow_setup import tensorflow_threads
 
 GAMMA, EPSILON, SLOTS = 0.99, 0.05, 30_000
 SETTINGS = {  # hidden units, batch, agent steps between updates, updates each time, learning rate

@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from dopamine_lite.common.tensorflow_setup import import_tensorflow
+from dopamine_lite.configuration.tensorflow_setup import import_tensorflow
 
 import_tensorflow()  # without its banner; so before Keras, which imports it too
 

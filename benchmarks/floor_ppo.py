@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.common.tensorflow_setup import tensorflow_threads
+from dopamine_lite.configuration.tensorflow_setup import tensorflow_threads
 
 EPSILON, MAX_NORM = 1e-5, 0.5  # Adam's; of gradients
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from dopamine_lite.agents.munchausen import Munchausen
 from dopamine_lite.agents.value_agent import ValueAgent
-from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import td

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from dopamine_lite.agents.value_agent import ValueAgent
 from dopamine_lite.common.checks import check_not_negative
-from dopamine_lite.common.configurable import configurable
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import quantile, td

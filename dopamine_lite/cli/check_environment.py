@@ -105,7 +105,7 @@ def _environment(
 
         configuration.load([], gin_bindings)
         return functools.partial(create_environment, id=ids[0])
-    from dopamine_lite.common.tensorflow_setup import import_quietly
+    from dopamine_lite.configuration.tensorflow_setup import import_quietly
 
     for name in gin_files:
         configuration.find_config(str(name))  # before the seconds that an import takes
@@ -257,7 +257,7 @@ def _drawn(check: EnvironmentCheck) -> Iterator[str]:
 def _fitting(spec: EnvironmentSpec) -> Iterator[str]:
     """The agents and torsos of the package that are for it."""
     from dopamine_lite import configuration
-    from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
+    from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
 
     import_tensorflow()
     configuration.load([])  # what the experiment binds on its own agent is not asked

@@ -60,8 +60,8 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 def _find_part(name: str, imports: Sequence[str]) -> tuple[Part | None, str | None]:
     """The part that `name` means, in any case, and its parameter if it names one, too."""
     from dopamine_lite import configuration
-    from dopamine_lite.common.tensorflow_setup import import_tensorflow
     from dopamine_lite.configuration import catalogue, description
+    from dopamine_lite.configuration.tensorflow_setup import import_tensorflow
 
     if imports:
         import_tensorflow()  # before the modules do, and with its banner
@@ -170,8 +170,8 @@ def _print_parameter(part: str, parameter: Parameter) -> None:
 
 def _describe_config(path: Path, as_json: bool) -> None:
     from dopamine_lite import configuration
-    from dopamine_lite.common.tensorflow_setup import import_quietly
     from dopamine_lite.configuration import resolution
+    from dopamine_lite.configuration.tensorflow_setup import import_quietly
 
     import_quietly("dopamine_lite.runner.runner")  # which every config binds
 

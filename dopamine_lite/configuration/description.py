@@ -12,12 +12,12 @@ from typing import Any
 
 import gin
 
-from dopamine_lite.common.tensorflow_setup import import_quietly
 from dopamine_lite.configuration import catalogue, gin_tables
 from dopamine_lite.configuration.bindings import registered_names
 from dopamine_lite.configuration.catalogue import Kind, Part
 from dopamine_lite.configuration.files import all_configs, packaged_configs
 from dopamine_lite.configuration.parameters import asked_classes, declared, fitting, in_words, makes
+from dopamine_lite.configuration.tensorflow_setup import import_quietly
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.configuration import files, gin_tables, modules, sources
 from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
-from dopamine_lite.configuration.history import translated
+from dopamine_lite.configuration.history import name_now, translated
 from dopamine_lite.configuration.modules import ImportRule
 from dopamine_lite.configuration.names import shortened
 from dopamine_lite.configuration.sentences import (
@@ -147,7 +147,7 @@ def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: 
 
 
 class _Admitting(gin_config.ParseContext):
-    """Gin's own, asking `modules` before each import."""
+    """Gin's own, asking `modules` before each import, and finding modules that were moved."""
 
     def process_import(self, statement: config_parser.ImportStatement) -> None:
         location = statement.location
@@ -158,6 +158,7 @@ class _Admitting(gin_config.ParseContext):
                 f"{importer} asks for gin's dynamic registration, which would let a configuration "
                 "call any function: remove it, and mark what you refer to with @gin.configurable."
             )
+        statement = statement._replace(module=name_now(statement.module) or statement.module)
         modules.admit(statement.module, importer)
         super().process_import(statement)
 

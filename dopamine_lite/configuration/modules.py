@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration.history import name_now
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -95,13 +94,10 @@ def admit(name: str, importer: str) -> None:
       importer: who imports it, for messages, such as "own.gin, line 3,".
 
     Raises:
-      UserError: the rule in force forbids the import, `name` cannot be a module's name, or it is that
-        of a module of this package that has another name now.
+      UserError: the rule in force forbids the import, or `name` cannot be a module's name.
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise UserError(f"{importer} imports {name!r}, which cannot be a module's name.")
-    if now := name_now(name):
-        raise UserError(f"{importer} imports {name}, which is now called {now}: change the import.")
     if name.partition(".")[0] == _PACKAGE or name in sys.modules:  # nothing foreign is executed
         _imported.setdefault(name, False)
         return

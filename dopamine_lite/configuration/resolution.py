@@ -17,7 +17,7 @@ from dopamine_lite.configuration.description import as_gin_text, declared_parame
 
 _Key = tuple[str, str, str]  # scope, complete selector, parameter
 _FIRST = "dopamine_lite.runner.runner.Runner"
-_LAST = "dopamine_lite.common.tensorflow_setup.tensorflow_threads"  # which every run calls
+_LAST = "dopamine_lite.configuration.tensorflow_setup.tensorflow_threads"  # which every run calls
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dopamine_lite.checkpointing import Checkpointer
 from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.common.tensorflow_setup import gpu_names
+from dopamine_lite.configuration.tensorflow_setup import gpu_names
 from dopamine_lite.environments.declared import described
 from dopamine_lite.files.strict_json import expect, whole
 from dopamine_lite.reporting import provenance

@@ -95,6 +95,14 @@ def test_a_gin_file_with_an_old_name_is_told_the_new_one(changes):
         configuration.load([], ["Kettle.volume = 2.0"])
 
 
+def test_a_gin_file_may_import_a_module_by_its_name_of_before(tmp_path):
+    path = tmp_path / "own.gin"
+    path.write_text("import dopamine_lite.agents.exploration\nEpsilonGreedy.epsilon_eval = 0.5\n")
+    configuration.load([path])
+    assert "dopamine_lite.acting.exploration" in configuration.modules.imported()
+    assert gin.query_parameter("EpsilonGreedy.epsilon_eval") == 0.5
+
+
 def test_a_setting_that_is_new_and_has_its_default_is_no_difference():
     old = "Kettle.liters = 1.5\n"
     assert configuration.differences(old, old + "Kettle.whistle = True\nKettle.cord = None\n") == []

@@ -64,7 +64,7 @@ def test_nature_cnn_reads_channels_first_frames():
 def test_building_a_network_of_frames_says_nothing(capfd):
     # TensorFlow's eager transpose of bytes complains, once a process, of an AVX-512 that is there.
     code = """
-from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads
+from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
 import_tensorflow()
 tensorflow_threads()
 import gymnasium, numpy

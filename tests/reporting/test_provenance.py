@@ -446,7 +446,7 @@ def test_what_does_not_is_not(section, values):
 @pytest.mark.exhaustive
 def test_the_threads_that_are_bound_are_those_in_force():
     lines = [
-        "from dopamine_lite.common.tensorflow_setup import import_tensorflow, tensorflow_threads",
+        "from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads",
         "import_tensorflow()",
         "import tensorflow as tf",
         "told, threads = tensorflow_threads(3, 2), tf.config.threading",
