@@ -34,13 +34,16 @@ class Inference:
     Args:
       network: the network to compute. After its parameters have changed, pass what `parameters`
         returns to `load`.
+      shared: whether it is the network that learns, whose variables a compiled function reads. False:
+        it is a copy, as in another process, which only `load` changes.
 
     Raises:
       UserError: a `call_numpy` computes other numbers than TensorFlow.
     """
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, shared: bool = True):
         self.network = network
+        self._shared = shared
         self._numpy = NumpyNetwork(network) if NumpyNetwork.supports(network) else None
         if self._numpy:
             _compare(network, self._numpy)
@@ -61,11 +64,15 @@ class Inference:
     def parameters(self) -> tf.Tensor:
         """What `load` takes, usable in a graph: all parameters [P], or nothing, [0], where the compiled
         function reads the network's own."""
-        return self.network.flat_parameters() if self._numpy else tf.zeros([0])
+        if self._numpy or not self._shared:
+            return self.network.flat_parameters()
+        return tf.zeros([0])
 
     def load(self, parameters: tf.Tensor) -> None:
         if self._numpy:
             self._numpy.load(parameters.numpy())
+        elif not self._shared:
+            self.network.load_flat(parameters)
 
     def __call__(
         self, observations: np.ndarray, generator: np.random.Generator | None = None

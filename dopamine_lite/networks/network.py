@@ -116,6 +116,12 @@ class Network:
         """All parameters in one vector [P], in the order of `variables`. Usable in a graph."""
         return tf.concat([tf.reshape(variable, [-1]) for variable in self.variables], axis=0)
 
+    def load_flat(self, parameters: tf.Tensor) -> None:
+        """Takes what `flat_parameters` of an equal network returned."""
+        sizes = [int(np.prod(variable.shape)) for variable in self.variables]
+        for variable, part in zip(self.variables, tf.split(parameters, sizes), strict=True):
+            variable.assign(tf.reshape(part, variable.shape))
+
     def get_state(self) -> State:
         """The parameters.
 
