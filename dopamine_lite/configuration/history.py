@@ -14,7 +14,8 @@ from dopamine_lite.common.errors import UserError
 SCHEMA = 2
 _HEADER = "# The configuration in force, every value. Schema "
 
-# (schema since, name before, name now) of a parameter, "DQNAgent.n_step", or of an imported module.
+# (schema since, name before, name now) of a part, "Discretise", of a parameter, "DQNAgent.n_step", with
+# the part's name of now, or of an imported module.
 RENAMED: tuple[tuple[int, str, str], ...] = (
     (2, "dopamine_lite.agents.exploration", "dopamine_lite.acting.exploration"),
     (2, "dopamine_lite.common.tensorflow_setup", "dopamine_lite.configuration.tensorflow_setup"),
@@ -39,6 +40,7 @@ CHANGED: tuple[tuple[int, str, tuple[str, ...], str], ...] = (
     ),
 )
 
+_REFERENCE = re.compile(r"(?<=@)((?:\w+/)*)(\w+)")  # in a value: its scopes, and the part
 _BINDING = re.compile(r"(?:(?P<scope>\S+)/)?(?P<name>[^\s/]+) = (?P<value>.*)")
 
 
@@ -69,6 +71,9 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
             lines.append(f"import {renamed[module]}" if module in renamed else line)
             continue
         scope, name, value = binding.groups()
+        part, _, parameter = name.rpartition(".")
+        name = f"{renamed.get(part, part)}.{parameter}" if part else name
+        value = _REFERENCE.sub(lambda found: found[1] + renamed.get(found[2], found[2]), value)
         if name in removed:
             if value != removed[name]:
                 raise UserError(
@@ -90,7 +95,7 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
 
 
 def name_now(name: str) -> str | None:
-    """What the parameter or module `name` is now called, if it was renamed."""
+    """What the part, parameter or module `name` is now called, if it was renamed."""
     return next((new for _, old, new in RENAMED if old == name), None)
 
 

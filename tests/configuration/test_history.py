@@ -59,6 +59,17 @@ def test_an_early_config_is_read_in_todays_names(tmp_path, changes, schema):
     )
 
 
+def test_a_part_with_a_new_name_keeps_its_settings_and_references(monkeypatch):
+    renamed = ((2, "Kessel", "Kettle"), (2, "Kettle.volume", "Kettle.liters"))
+    monkeypatch.setattr(history, "RENAMED", renamed)
+    text = "Kessel.volume = 2.0\nred/Kessel.cord = 3\nStove.on = [@Kessel, @red/Kessel(), @Kesselchen]\n"
+    found, sentences = history.translated(text, "config.gin")
+    assert found == (
+        "Kettle.liters = 2.0\nred/Kettle.cord = 3\nStove.on = [@Kettle, @red/Kettle(), @Kesselchen]\n"
+    )
+    assert sentences == ["Kettle.volume is now called Kettle.liters."]
+
+
 def test_a_change_holds_for_the_files_before_it_only(tmp_path, changes):
     values, sentences = load(written(tmp_path, 2, "Kettle.liters = 2.0\nKettle.lid = True\n"))
     assert values == (2.0, True, None)
