@@ -257,7 +257,8 @@ class ValueAgent(BlockAgent):
     def get_state(self) -> State:
         actor, learner = self.actor.get_state(), self.learner.get_state()
         noise = [*actor.pop("noise"), learner.pop("generator")]
-        return {**actor, **learner, "noise": noise, "replay": self.replay.get_state()}
+        own = {"steps": self._steps, "noise": noise, "replay": self.replay.get_state()}
+        return {**actor, **learner, **own}
 
     def set_state(self, state: State) -> None:
         *noise, generator = state["noise"]
