@@ -87,9 +87,8 @@ class ReinforceAgent(PolicyAgent):
         ends = np.any(block.ended, axis=1)
         ends[-1] = True
         start = 0
-        for end in (
-            ends.nonzero()[0] + 1
-        ).tolist():  # in each part, episodes end with the last step only
+        # In each part, episodes end with the last step only.
+        for end in (ends.nonzero()[0] + 1).tolist():
             self._learn(block.rows(start, end))
             start = end
 
