@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.environments.contract import checked
+from dopamine_lite.environments.checked import checked
 from dopamine_lite.environments.environment import Environment, Report, Step
 
 
