@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         normalized,
         references,
     )
-    from dopamine_lite.analysis.runs import Runs, load_runs
+    from dopamine_lite.analysis.run_tables import Runs
+    from dopamine_lite.analysis.runs import load_runs
     from dopamine_lite.analysis.selection import select
 
 _HOMES = {  # of the public names, imported when they are asked for
@@ -40,7 +41,8 @@ _HOMES = {  # of the public names, imported when they are asked for
     ),
     "group_names": "groups",
     **dict.fromkeys(("human_scores", "load_reference", "normalized", "references"), "published"),
-    **dict.fromkeys(("Runs", "load_runs"), "runs"),
+    "Runs": "run_tables",
+    "load_runs": "runs",
     "select": "selection",
 }
 __all__ = [

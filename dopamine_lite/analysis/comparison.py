@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from dopamine_lite.analysis import statistics
-from dopamine_lite.analysis.runs import Runs, to_stderr
+from dopamine_lite.analysis.run_tables import Runs
+from dopamine_lite.analysis.runs import to_stderr
 from dopamine_lite.analysis.selection import Report, select, some
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.names import did_you_mean

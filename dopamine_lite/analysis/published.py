@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dopamine_lite.analysis.collected import read_collected, read_csv
 from dopamine_lite.analysis.groups import group_names
-from dopamine_lite.analysis.runs import read_collected, read_csv
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.names import did_you_mean
 from dopamine_lite.files.paths import user_path

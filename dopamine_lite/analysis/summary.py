@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dopamine_lite.analysis import comparison, figures, published, statistics
-from dopamine_lite.analysis.runs import Runs, records
+from dopamine_lite.analysis.run_tables import Runs, records
 from dopamine_lite.analysis.selection import select
 from dopamine_lite.common.errors import UserError
 

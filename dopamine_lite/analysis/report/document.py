@@ -27,7 +27,7 @@ from dopamine_lite.analysis.report.learning import (
 )
 from dopamine_lite.analysis.report.numbers import count, numbers
 from dopamine_lite.analysis.report.suites import Suite, suites
-from dopamine_lite.analysis.runs import Runs
+from dopamine_lite.analysis.run_tables import Runs
 from dopamine_lite.analysis.selection import UNFINISHED, grouped, remarks
 from dopamine_lite.common.printable import printable
 from dopamine_lite.reporting import provenance
