@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dopamine_lite.analysis.comparison import aggregate, curves, improvement, profiles, scores
+    from dopamine_lite.analysis.comparison import aggregate, curves, improvement, profiles
     from dopamine_lite.analysis.figures import (
         draw_curves,
         draw_improvement,
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     )
     from dopamine_lite.analysis.run_tables import Runs
     from dopamine_lite.analysis.runs import load_runs
+    from dopamine_lite.analysis.scoring import scores
     from dopamine_lite.analysis.selection import select
 
 _HOMES = {  # of the public names, imported when they are asked for
-    **dict.fromkeys(("aggregate", "curves", "improvement", "profiles", "scores"), "comparison"),
+    **dict.fromkeys(("aggregate", "curves", "improvement", "profiles"), "comparison"),
     **dict.fromkeys(
         ("draw_curves", "draw_improvement", "draw_intervals", "draw_profiles"), "figures"
     ),
@@ -43,6 +44,7 @@ _HOMES = {  # of the public names, imported when they are asked for
     **dict.fromkeys(("human_scores", "load_reference", "normalized", "references"), "published"),
     "Runs": "run_tables",
     "load_runs": "runs",
+    "scores": "scoring",
     "select": "selection",
 }
 __all__ = [

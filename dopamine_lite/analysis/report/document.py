@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dopamine_lite.analysis.comparison import aggregate, scores
+from dopamine_lite.analysis.comparison import aggregate
 from dopamine_lite.analysis.groups import differing_settings
 from dopamine_lite.analysis.report.learning import (
     NAMES,
@@ -28,6 +28,7 @@ from dopamine_lite.analysis.report.learning import (
 from dopamine_lite.analysis.report.numbers import count, numbers
 from dopamine_lite.analysis.report.suites import Suite, suites
 from dopamine_lite.analysis.run_tables import Runs
+from dopamine_lite.analysis.scoring import scores
 from dopamine_lite.analysis.selection import UNFINISHED, grouped, remarks
 from dopamine_lite.common.printable import printable
 from dopamine_lite.reporting import provenance
