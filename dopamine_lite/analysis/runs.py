@@ -20,7 +20,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
 from dopamine_lite.files.strict_json import expect
 from dopamine_lite.reporting import provenance
-from dopamine_lite.reporting.logbook import read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 from dopamine_lite.study import study
 from dopamine_lite.study.search import JOURNAL
