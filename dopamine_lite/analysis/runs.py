@@ -23,7 +23,7 @@ from dopamine_lite.reporting import provenance
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 from dopamine_lite.study import study
-from dopamine_lite.study.search import JOURNAL
+from dopamine_lite.study.suggestions import JOURNAL
 
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
 EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol

@@ -158,7 +158,7 @@ def run(flag_values: flags.FlagValues) -> int:
     _check_installed(flag_values)
     variants = study.variants(flag_values.gin_files, values, flag_values.gin_bindings)
     if flag_values.optuna:
-        from dopamine_lite.study.search import corners
+        from dopamine_lite.study.suggestions import corners
 
         variants = corners(variants[0], spaces)
     _say(f"Checking {_several(len(variants), 'configuration')} ...")
@@ -327,7 +327,8 @@ def _search(
     from dopamine_lite.reporting.provenance import command
     from dopamine_lite.study import study
     from dopamine_lite.study.conduct import Conductor
-    from dopamine_lite.study.search import BEST, Search, common
+    from dopamine_lite.study.search import BEST, Search
+    from dopamine_lite.study.suggestions import common
     from dopamine_lite.study.table import make_view
 
     line, view = command(), make_view()
