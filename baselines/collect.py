@@ -26,7 +26,7 @@ from dopamine_lite.cli import train
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.sources import Sources
 from dopamine_lite.reporting import provenance
-from dopamine_lite.reporting.logbook import read_iterations
+from dopamine_lite.reporting.log_reader import read_iterations
 
 HERE = Path(__file__).parent
 EPISODES = 100

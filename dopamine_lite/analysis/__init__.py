@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dopamine_lite.analysis.comparison import aggregate, curves, improvement, profiles, scores
+    from dopamine_lite.analysis.comparison import aggregate, curves, improvement, profiles
     from dopamine_lite.analysis.figures import (
         draw_curves,
         draw_improvement,
@@ -30,17 +30,21 @@ if TYPE_CHECKING:
         normalized,
         references,
     )
-    from dopamine_lite.analysis.runs import Runs, load_runs
+    from dopamine_lite.analysis.run_tables import Runs
+    from dopamine_lite.analysis.runs import load_runs
+    from dopamine_lite.analysis.scoring import scores
     from dopamine_lite.analysis.selection import select
 
 _HOMES = {  # of the public names, imported when they are asked for
-    **dict.fromkeys(("aggregate", "curves", "improvement", "profiles", "scores"), "comparison"),
+    **dict.fromkeys(("aggregate", "curves", "improvement", "profiles"), "comparison"),
     **dict.fromkeys(
         ("draw_curves", "draw_improvement", "draw_intervals", "draw_profiles"), "figures"
     ),
     "group_names": "groups",
     **dict.fromkeys(("human_scores", "load_reference", "normalized", "references"), "published"),
-    **dict.fromkeys(("Runs", "load_runs"), "runs"),
+    "Runs": "run_tables",
+    "load_runs": "runs",
+    "scores": "scoring",
     "select": "selection",
 }
 __all__ = [

@@ -1,89 +1,26 @@
-"""Seeds to statistics: scores of runs, learning curves with bands, aggregates, who beats whom."""
+"""Seeds to statistics: learning curves with bands, aggregates, who beats whom."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dopamine_lite.analysis import statistics
-from dopamine_lite.analysis.runs import Runs, to_stderr
-from dopamine_lite.analysis.selection import Report, select, some
+from dopamine_lite.analysis.run_tables import Runs
+from dopamine_lite.analysis.runs import to_stderr
+from dopamine_lite.analysis.scoring import check_column, selected
+from dopamine_lite.analysis.selection import Report
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration.names import did_you_mean
-from dopamine_lite.files import strict_json
 
-SCORES = ("eval", "train", "evaluations")
 X = {"steps": "agent_steps", "frames": "frames", "time": "seconds"}
 _GRID = 100  # points of curves whose runs have no x in common
-_EVALUATION = re.compile(r"checkpoint-(\d+)-episodes-(\d+)-seed-(\d+)\.json")
 _ALL = "all"
 _ESTIMATE = ("value", "low", "high", "why")  # columns
-
-
-def scores(
-    runs: Runs,
-    score: str = "eval",
-    metric: str = "average_return",
-    last: int = 1,
-    report: Report = to_stderr,
-) -> pd.DataFrame:
-    """One number a run, and one for its whole curve.
-
-    Args:
-      runs: of `load_runs`; or of `select`, which is called where there is no column `group` yet.
-      score: "eval": the mean of `metric` in the last iteration's evaluation phase; "train": in its
-        training phase; "evaluations": the mean return in the file that `dopamine-lite evaluate` wrote
-        of the last checkpoint, with equal numbers of episodes for all runs.
-      metric: what iterations log, such as average_return; with "evaluations" only that.
-      last: the mean over so many of the last iterations.
-      report: called with a sentence where runs are left out.
-
-    Returns:
-      A row a run: group, environment, seed, run, agent_steps, `score`, and `area`: the mean of the
-      same metric over the agent steps of the whole run, by the trapezoid rule from its first point to
-      its last; NaN where a point is missing.
-
-    Raises:
-      UserError: no run has such a number.
-    """
-    if score not in SCORES:
-        raise UserError(f"There is no score {score!r}: choose one of {', '.join(SCORES)}.")
-    chosen = _selected(runs, report)
-    column = f"{'eval' if score == 'evaluations' else score}_{metric}"
-    if score == "evaluations":
-        if metric != "average_return" or last != 1:
-            raise UserError(
-                "`score` evaluations takes the mean return of the last checkpoint, "
-                "neither another metric nor more iterations."
-            )
-        final: Mapping[Any, float] = _evaluated(chosen.runs)
-    else:
-        _check_column(chosen, column)
-        final = _final(chosen.iterations, column, last)
-    table = chosen.runs[["group", "environment", "seed", "run", "agent_steps"]].copy()
-    table["score"] = table["run"].map(final).astype(float)
-    areas = (
-        {run: _area(points, column) for run, points in chosen.iterations.groupby("run")}
-        if column in chosen.iterations
-        else {}
-    )
-    table["area"] = table["run"].map(areas).astype(float)
-    missing = table["score"].isna()
-    if missing.all():
-        raise UserError(_nothing(score, metric))
-    if missing.any():
-        report(
-            f"{missing.sum()} of {len(table)} runs left out, which have no {column} at their end: "
-            f"{some(table[missing]['run'])}. What is left may flatter their groups."
-        )
-    return table[~missing].reset_index(drop=True)
 
 
 def curves(
@@ -116,8 +53,8 @@ def curves(
     Raises:
       UserError: no run has such a metric, or such an x.
     """
-    chosen = _selected(runs, report)
-    _check_column(chosen, metric)
+    chosen = selected(runs, report)
+    check_column(chosen, metric)
     along = X[x]
     parts = []
     for (environment, group), rows in _cells(chosen.runs):
@@ -263,92 +200,6 @@ def profiles(
         points = {"threshold": at, "value": value, "low": low, "high": high}
         parts.append(pd.DataFrame(about | points))
     return pd.concat(parts, ignore_index=True)
-
-
-def _selected(runs: Runs, report: Report) -> Runs:
-    return runs if "group" in runs.runs else select(runs, report=report)
-
-
-def _check_column(runs: Runs, column: str) -> None:
-    if column in runs.iterations and runs.iterations[column].notna().any():
-        return
-    logged = [
-        name
-        for name in map(str, runs.iterations)
-        if name.startswith(("train_", "eval_")) and runs.iterations[name].notna().any()
-    ]
-    if column == "eval_average_return" and not any(name.startswith("eval_") for name in logged):
-        raise UserError(_nothing("eval", "average_return"))
-    raise UserError(
-        f"No run logs {column}{did_you_mean(column, logged)}: there are {', '.join(sorted(logged))}."
-    )
-
-
-def _nothing(score: str, metric: str) -> str:
-    if score == "eval":
-        return (
-            f"No run has evaluated {metric} at its end: compare training returns with `score` train, or "
-            "`evaluate` each run and give `score` evaluations."
-        )
-    return f"No run has {metric} at its end: its last iteration had no whole episode."
-
-
-def _final(iterations: pd.DataFrame, column: str, last: int) -> dict[Any, float]:
-    """Each run's mean over its `last` iterations; NaN where one of them has none."""
-    if last < 1:
-        raise UserError(f"`last` is {last}: give the number of iterations, 1 or more.")
-    ends = iterations.groupby("run", sort=False)[column]
-    if last > ends.size().min():
-        raise UserError(f"`last` is {last}, and a run has {ends.size().min()} iterations only.")
-    return {run: float(values.iloc[-last:].mean(skipna=False)) for run, values in ends}
-
-
-def _area(points: pd.DataFrame, column: str) -> float:
-    return statistics.area_under(
-        points["agent_steps"].to_numpy(float), points[column].to_numpy(float)
-    )
-
-
-def _evaluated(table: pd.DataFrame) -> dict[str, float]:
-    """The mean return of each run's last checkpoint as `evaluate` wrote it."""
-    found = {
-        str(run): _evaluations(Path(run), steps)
-        for run, steps in zip(table["run"], table["agent_steps"], strict=True)
-    }
-    common = set.intersection(*(set(each) for each in found.values())) if found else set()
-    if not common:
-        without = [run for run, each in found.items() if not each]
-        if without:
-            raise UserError(
-                f"{without[0]} has no evaluation of its last checkpoint: `evaluate` makes "
-                "one; `score` evaluations takes one of every run."
-            )
-        raise UserError(
-            "The runs' evaluations are of different numbers of episodes or seeds: "
-            "`evaluate` each with the same `episodes` and `seed`."
-        )
-    most = max(common)
-    return {run: each[most] for run, each in found.items()}
-
-
-def _evaluations(directory: Path, steps: int) -> dict[tuple[int, int], float]:
-    """Mean returns of the checkpoint at `steps` by (episodes, minus the seed)."""
-    found = {}
-    for path in sorted((directory / "evaluations").glob(f"checkpoint-{steps}-episodes-*.json")):
-        match = _EVALUATION.fullmatch(path.name)
-        if not match:
-            continue
-        try:
-            returns = strict_json.expect(list, strict_json.read(path)["returns"])
-            values = [float(each) for each in returns]
-            if len(values) != int(match[2]) or not values:
-                raise ValueError(f"it has {len(values)} returns")
-            found[int(match[2]), -int(match[3])] = float(np.mean(values))
-        except (ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
-            raise UserError(
-                f"{path} is damaged ({error}): evaluate the run again, or remove the file."
-            ) from error
-    return found
 
 
 def _on_common_points(lines: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

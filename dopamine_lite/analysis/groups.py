@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dopamine_lite.analysis.runs import LENGTH, SEED
+from dopamine_lite.analysis.run_tables import LENGTH, SEED
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
 from dopamine_lite.configuration.names import did_you_mean, shortened

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 
 from dopamine_lite.analysis import figures, statistics
 from dopamine_lite.analysis.groups import group_names, short_agent
-from dopamine_lite.analysis.runs import Runs, records
+from dopamine_lite.analysis.run_tables import Runs, records
 
 _EXPLORATION = ("epsilon", "temperature", "entropy")  # what a training metric says of exploration
 _SIZE = (8.5, 4.6)  # inches

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dopamine_lite.analysis.collected import read_collected, read_csv
 from dopamine_lite.analysis.groups import group_names
-from dopamine_lite.analysis.runs import read_collected, read_csv
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.names import did_you_mean
 from dopamine_lite.files.paths import user_path
@@ -84,7 +84,7 @@ def normalized(scores: pd.DataFrame, bounds: pd.DataFrame | None = None) -> pd.D
     """Scores of different environments on one scale, on which 0 is `low` and 1 is `high`.
 
     Args:
-      scores: what `comparison.scores` returns; `score` and `area` are both scaled.
+      scores: what `scoring.scores` returns; `score` and `area` are both scaled.
       bounds: a row for each environment, with the columns environment, low and high; None:
         `human_scores`, so that 0 is a random agent and 1 a human tester (human-normalized scores, Mnih
         et al. 2015).

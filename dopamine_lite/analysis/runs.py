@@ -8,22 +8,23 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dopamine_lite import callbacks, configuration
+from dopamine_lite.analysis.collected import read_collected
+from dopamine_lite.analysis.run_tables import COLUMNS, EPISODES, LENGTH, SEED, Runs, frame, whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
 from dopamine_lite.files.strict_json import expect
 from dopamine_lite.reporting import provenance
-from dopamine_lite.reporting.logbook import read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 from dopamine_lite.study import study
-from dopamine_lite.study.search import JOURNAL
+from dopamine_lite.study.suggestions import JOURNAL
 
-SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
 EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
 _COMMIT_DIGITS = 12
@@ -33,53 +34,6 @@ _OBSERVERS = frozenset(
     for name in callbacks.__all__
     if not getattr(vars(callbacks)[name], "part_of_experiment", True)
 )
-_LARGEST = 2**63 - 1
-_COLUMNS = {  # of `Runs.runs`, with their dtypes
-    "run": "str",
-    "config": "object",
-    "agent": "object",
-    "environment": "object",
-    "seed": "Int64",
-    "agent_steps": "int64",
-    "iterations": "int64",
-    "planned_iterations": "Int64",
-    "finished": "bool",
-    "stopped": "object",
-    "protocol": "object",
-    "commit": "object",
-    "processor": "object",
-    "started": "object",
-    "settings": "object",
-}
-_EPISODES = {
-    "run": "str",
-    "iteration": "int64",
-    "phase": "str",
-    "agent_steps": "int64",
-    "stream": "int64",
-    "return": "float64",
-    "length": "int64",
-}
-
-
-class Runs(NamedTuple):
-    """Three tables on runs; in each, `run` is the run's name, the path of its directory.
-
-    runs: a row per run. `config` is the name of the gin file, if the run's provenance has it; `settings`
-      is a dict from each binding in force to its value as gin text, without the seed; `protocol` is one
-      text for the protocols of the environment and of the evaluation. `finished` says whether the run
-      has all planned iterations or a callback ended it as intended; `stopped` is the sentence of that
-      callback. What is not known about a run is None.
-    iterations: a row per iteration: `run`, `iteration`, `agent_steps`, `frames` (agent steps times the
-      protocol's frame skip; NaN without a frame skip), `seconds` (of training, since the run began), and
-      every number that was logged, `train_...` and `eval_...`; NaN where it is missing.
-    episodes: a row per whole episode: `run`, `iteration`, `phase` ("train" or "eval"), `agent_steps`,
-      `stream`, `return` (raw) and `length` (agent steps).
-    """
-
-    runs: pd.DataFrame
-    iterations: pd.DataFrame
-    episodes: pd.DataFrame
 
 
 def to_stderr(sentence: str) -> None:
@@ -135,86 +89,6 @@ def joined(parts: Iterable[Runs]) -> Runs:
     return Runs(*frames)
 
 
-def read_collected(path: Path) -> Runs:
-    """The runs of a table such as baselines/curves.csv, with a row per iteration and no episodes.
-
-    The table's columns are config, environment, bindings, seed, agent_steps, train_episodes,
-    train_return, eval_episodes and eval_return. Protocols are taken from a final.csv beside it, if there
-    is one.
-
-    Raises:
-      UserError: the file is not such a table.
-    """
-    table = read_csv(path)
-    if "seed" in table and not pd.api.types.is_integer_dtype(table["seed"]):
-        raise UserError(f"{path} has a seed that is not a whole number.")
-    needed = ["config", "environment", "bindings", "seed", "agent_steps", "train_return"]
-    missing = [name for name in [*needed, "eval_return"] if name not in table]
-    if missing:
-        raise UserError(
-            f"{path} is not a table of runs such as baselines/curves.csv: it has no column "
-            f"{missing[0]}."
-        )
-    key = ["config", "environment", "bindings", "seed"]
-    final = _final_beside(path, key)
-    runs, iterations = [], []
-    for values, points in (
-        table.astype({"bindings": object}).fillna({"bindings": ""}).groupby(key, sort=False)
-    ):
-        config, environment, bindings, seed = map(str, values)
-        name = " ".join(filter(None, [config, environment, bindings, f"seed={seed}"]))
-        known = final.get(tuple(map(str, values)), {})
-        runs.append(
-            {
-                "run": name,
-                "config": config,
-                "agent": _agent_of_config(config),
-                "environment": environment,
-                "seed": int(seed),
-                "agent_steps": int(points["agent_steps"].max()),
-                "iterations": len(points),
-                "planned_iterations": len(points),
-                "finished": True,
-                "protocol": known.get("protocol"),
-                "commit": known.get("commit"),
-                "settings": _bound(bindings),
-            }
-        )
-        iterations.append(
-            pd.DataFrame(
-                {
-                    "run": name,
-                    "iteration": np.arange(len(points)),
-                    "agent_steps": points["agent_steps"].to_numpy(np.int64),
-                    "frames": points["agent_steps"].to_numpy(float)
-                    * (_frame_skip(known.get("protocol")) or np.nan),
-                    "seconds": np.nan,
-                    "train_average_return": points["train_return"].to_numpy(float),
-                    "eval_average_return": points["eval_return"].to_numpy(float),
-                    "train_episodes": _column(points, "train_episodes"),
-                    "eval_episodes": _column(points, "eval_episodes"),
-                }
-            )
-        )
-    return Runs(
-        _frame(runs, _COLUMNS), pd.concat(iterations, ignore_index=True), _frame([], _EPISODES)
-    )
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """The content of a CSV file; raises UserError if the file is not CSV."""
-    try:
-        return pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a CSV file ({' '.join(str(error).split())}).") from error
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as dicts, with None for missing values."""
-    rows: list[dict[Any, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
-    return rows
-
-
 def was_pruned(stopped: object) -> bool:
     """Whether a run ended because a search gave it up, so that its end is no result."""
     return isinstance(stopped, str) and stopped.casefold().startswith(_PRUNED)
@@ -267,9 +141,9 @@ def _read_run(directory: Path, episodes: bool, report: Callable[[str], None]) ->
     row = {"run": str(directory)} | _about(directory, settings, made, lines)
     ended = read_episodes(directory, report) if episodes else []
     return Runs(
-        _frame([row], _COLUMNS),
-        _iterations(str(directory), lines, _whole((protocol or {}).get("frame_skip"))),
-        _frame([{"run": str(directory)} | line for line in ended], _EPISODES),
+        frame([row], COLUMNS),
+        _iterations(str(directory), lines, whole((protocol or {}).get("frame_skip"))),
+        frame([{"run": str(directory)} | line for line in ended], EPISODES),
     )
 
 
@@ -281,7 +155,7 @@ def _about(
 ) -> dict[str, Any]:
     """The row of a run, but for its name."""
     started = made.get("started", {})
-    planned = _whole(settings.get(LENGTH))
+    planned = whole(settings.get(LENGTH))
     stopped = lines[-1].get("stopped") if lines else None
     stopped = None if stopped is None else printable(str(stopped))
     seed = made.get("seed", settings.get(SEED))
@@ -291,7 +165,7 @@ def _about(
         "config": _config(started),
         "agent": _text(agent) or None,
         "environment": _text(made.get("environment")),
-        "seed": _whole(seed),
+        "seed": whole(seed),
         "agent_steps": lines[-1]["agent_steps"] if lines else 0,
         "iterations": len(lines),
         "planned_iterations": planned,
@@ -405,75 +279,3 @@ def _short(commit: str | None) -> str | None:
 
 def _text(value: Any) -> str | None:
     return None if value is None else printable(str(value))
-
-
-def _whole(value: Any) -> int | None:
-    """A whole number that may be written as text; None: it is none, or more than 63 bits hold."""
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if abs(number) <= _LARGEST else None
-
-
-def _frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """`rows` under `columns` of these dtypes; what a row lacks is None."""
-    data = {
-        name: pd.Series([row.get(name) for row in rows], dtype=dtype)
-        for name, dtype in columns.items()
-    }
-    return pd.DataFrame(data)
-
-
-def _final_beside(path: Path, key: list[str]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """What final.csv beside a curves.csv tells of each run: protocol and commit."""
-    beside = path.with_name("final.csv")
-    if path.name != "curves.csv" or not beside.is_file():
-        return {}
-    table = read_csv(beside)
-    if not {*key, "protocol", "commit"} <= set(table):
-        return {}
-    return {
-        tuple("" if row[name] is None else str(row[name]) for name in key): row
-        for row in records(table)
-    }
-
-
-def _agent_of_config(config: str) -> str | None:
-    """The agent of a packaged config, by its text; a table names no agent."""
-    packaged = configuration.packaged_configs()
-    path = (packaged / config).resolve()
-    if not (path.is_relative_to(packaged.resolve()) and path.is_file()):
-        return None  # a table's word opens no other file
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.strip() == "Runner.agent":
-            return value.strip().lstrip("@")
-        if line.startswith("include "):
-            included = _agent_of_config(line.removeprefix("include ").strip().strip("\"'"))
-            if included:
-                return included
-    return None
-
-
-def _bound(bindings: str) -> dict[str, str]:
-    """The column "bindings" of a table as a dict."""
-    pairs = (part.partition("=") for part in bindings.split("; ") if part)
-    return {
-        name.strip(): value.strip()
-        for name, _, value in pairs
-        if name.strip() not in (SEED, LENGTH)
-    }
-
-
-def _frame_skip(protocol: Any) -> int | None:
-    """The frame skip that a table's protocol tells."""
-    for part in str(protocol or "").split("; "):
-        name, _, value = part.partition(" ")
-        if name == "frame_skip":
-            return _whole(value)
-    return None
-
-
-def _column(points: pd.DataFrame, name: str) -> np.ndarray:
-    return points[name].to_numpy(float) if name in points else np.full(len(points), np.nan)

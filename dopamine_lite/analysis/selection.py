@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from dopamine_lite.analysis.groups import differing_settings, group_names
-from dopamine_lite.analysis.runs import EVALUATION, Runs, records, to_stderr, was_pruned
+from dopamine_lite.analysis.run_tables import Runs, records
+from dopamine_lite.analysis.runs import EVALUATION, to_stderr, was_pruned
 from dopamine_lite.analysis.statistics import FEWEST_SEEDS
 from dopamine_lite.common.errors import UserError
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dopamine_lite.analysis import comparison, figures, published, statistics
-from dopamine_lite.analysis.runs import Runs, records
+from dopamine_lite.analysis import comparison, figures, published, scoring, statistics
+from dopamine_lite.analysis.run_tables import Runs, records
 from dopamine_lite.analysis.selection import select
 from dopamine_lite.common.errors import UserError
 
@@ -19,7 +19,7 @@ _PHASES = {"eval": "evaluation", "train": "training", "evaluations": "evaluation
 
 
 class Comparison(NamedTuple):
-    """What `compare` finds. Each table is documented at the function of `comparison` that makes it."""
+    """What `compare` finds. Each table is documented at the function that makes it."""
 
     what: str  # what a score is, in words
     method: str  # how the intervals were made, in words
@@ -60,20 +60,20 @@ def compare(
       by, across_protocols: as for `select`.
       environments: the environments to compare runs in; empty for all.
       references: tables of `load_reference`, to be shown beside the runs.
-      score, metric, last: as for `comparison.scores`; score None: "eval", or "train" if all that the
+      score, metric, last: as for `scoring.scores`; score None: "eval", or "train" if all that the
         references have for these environments is training returns.
       x, statistic: the horizontal axis and the statistic of the curves, as for `comparison.curves`.
       bounds: the bounds to normalize scores by, as for `published.normalized`; None: no normalization.
       resamples, seed: the number of resamples and the seed of every bootstrap.
 
     Raises:
-      UserError: for the reasons that `select` and `comparison.scores` have.
+      UserError: for the reasons that `select` and `scoring.scores` have.
     """
     notes: list[str] = []
     chosen = select(_within(runs, environments), by, across_protocols, notes.append)
     shown = _shown(references, chosen.runs["environment"].unique(), notes)
     phase = score or _score_for(shown, notes)
-    table = comparison.scores(chosen, phase, metric, last, notes.append)
+    table = scoring.scores(chosen, phase, metric, last, notes.append)
     column = _curve_column(chosen, phase, metric)
     points = comparison.curves(
         chosen, column, x, statistic, min(resamples, 2_000), seed, notes.append

@@ -12,7 +12,7 @@ from dopamine_lite.callbacks.callback import Callback, RunContext
 from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.files.strict_json import expect, read
-from dopamine_lite.reporting.logbook import read_iterations, read_points
+from dopamine_lite.reporting.log_reader import read_iterations, read_points
 from dopamine_lite.reporting.tags import GLANCE
 
 Row = dict[str, float]

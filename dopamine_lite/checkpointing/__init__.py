@@ -14,7 +14,8 @@ A directory of checkpoints:
     .checkpoint-*, .pruned-*   being written or removed; left-overs are cleared away
 """
 
-from dopamine_lite.checkpointing.checkpointer import Checkpointer, Restored
+from dopamine_lite.checkpointing.checkpointer import Checkpointer
+from dopamine_lite.checkpointing.reader import Restored
 from dopamine_lite.checkpointing.tree import digest
 
 __all__ = ["Checkpointer", "Restored", "digest"]

@@ -172,7 +172,7 @@ def _measure(score: str | None, metric: str) -> tuple[str | None, str]:
 
 
 def _bounds(name: str | None) -> pd.DataFrame | None:
-    from dopamine_lite.analysis import published, runs
+    from dopamine_lite.analysis import collected, published
 
     if name is None:
         return None
@@ -184,7 +184,7 @@ def _bounds(name: str | None) -> pd.DataFrame | None:
             f"--normalize {name} is neither {_HUMAN} nor a CSV file: name a file with the columns "
             "environment, low and high."
         )
-    return runs.read_csv(path)
+    return collected.read_csv(path)
 
 
 def _show(found: Comparison) -> None:

@@ -5,16 +5,21 @@ The exit status is 1 if a trial failed, so that scripts can tell.
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
 from dopamine_lite.cli import run_directory
+from dopamine_lite.cli.sweep_checks import (
+    OF_BACKENDS,
+    check_flags,
+    check_installed,
+    check_kinds,
+    of_every_experiment,
+)
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
 from dopamine_lite.files.paths import user_path
@@ -23,16 +28,11 @@ if TYPE_CHECKING:
     from dopamine_lite.study.backend import Backend
     from dopamine_lite.study.conduct import Conductor
     from dopamine_lite.study.examination import Examined
-    from dopamine_lite.study.grid import Space, Values
+    from dopamine_lite.study.grid import Space
     from dopamine_lite.study.study import Trial
 
 SUMMARY = "Runs experiments x settings x seeds, or resumes them (exit status 1: a trial failed)."
 _FAILED = 1  # the exit status
-_EXTRAS = {"optuna": ("--optuna", "Optuna"), "ray": ("--backend ray", "Ray")}  # by their modules
-_OF_BACKENDS = {  # the flags of each
-    "local": ("parallel",),
-    "ray": ("ray_address", "cpus_per_trial", "gpus_per_trial"),
-}
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -98,7 +98,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_enum(
-        "backend", "local", list(_OF_BACKENDS), "where trials run", flag_values=flag_values
+        "backend", "local", list(OF_BACKENDS), "where trials run", flag_values=flag_values
     )
     flags.DEFINE_integer(
         "parallel",
@@ -150,22 +150,22 @@ def run(flag_values: flags.FlagValues) -> int:
 
     directory = run_directory.base_dir(flag_values)
     study.check_place(directory)
-    _check_flags(flag_values, directory)
+    check_flags(flag_values, directory)
     axes, seeds = grid.axes(flag_values.grid), grid.seeds(flag_values.seeds)
     values = [axis for axis in axes if isinstance(axis, grid.Values)]
     spaces = [axis for axis in axes if isinstance(axis, grid.Space)]
-    _check_kinds(flag_values, values, spaces)
-    _check_installed(flag_values)
+    check_kinds(flag_values, values, spaces)
+    check_installed(flag_values)
     variants = study.variants(flag_values.gin_files, values, flag_values.gin_bindings)
     if flag_values.optuna:
-        from dopamine_lite.study.search import corners
+        from dopamine_lite.study.suggestions import corners
 
         variants = corners(variants[0], spaces)
     _say(f"Checking {_several(len(variants), 'configuration')} ...")
     try:
         examined = examination.examine(directory, variants, seeds, flag_values.threads)
     except UserError as error:
-        raise UserError(f"{error}{_of_every_experiment(flag_values, axes, str(error))}") from error
+        raise UserError(f"{error}{of_every_experiment(flag_values, axes, str(error))}") from error
     with study.in_one_process(directory):
         if flag_values.optuna:
             return _search(flag_values, directory, examined, spaces, seeds)
@@ -174,109 +174,6 @@ def run(flag_values: flags.FlagValues) -> int:
         if flag_values.print_slurm:
             return _print_slurm(flag_values, directory, trials, examined)
         return _carry_out(flag_values, directory, trials, examined)
-
-
-def _of_every_experiment(
-    flag_values: flags.FlagValues, axes: Sequence[Values | Space], refusal: str
-) -> str:
-    """What to add to a refusal of a parameter that --grid binds and one of several experiments lacks."""
-    of_grid = [axis.parameter for axis in axes if axis.parameter in refusal]
-    if not of_grid or len(flag_values.gin_files) == 1:
-        return ""
-    return (
-        f" --grid binds {of_grid[0]} in every experiment: run the experiments that have it with a "
-        "command of their own, which may name the same --base_dir."
-    )
-
-
-def _check_kinds(
-    flag_values: flags.FlagValues, values: Sequence[Values], spaces: Sequence[Space]
-) -> None:
-    """Raises UserError unless --grid names spaces with --optuna, and only then."""
-    if not flag_values.optuna:
-        if spaces:
-            raise UserError(
-                f"--grid '{spaces[0]}' is a space to search: add --optuna and --trials, or write a list "
-                "of values in brackets."
-            )
-        return
-    if values:
-        listed = ", ".join(values[0].values)
-        raise UserError(
-            f"--grid {values[0].parameter} names a list, but --optuna searches spaces: write "
-            f"'{values[0].parameter}=choice({listed})'."
-        )
-    if not spaces:
-        raise UserError(
-            "--optuna needs a space to search, such as "
-            "--grid 'Adam.learning_rate=loguniform(1e-5,1e-2)'."
-        )
-    for space in spaces:
-        if space.parameter in ("Runner.num_iterations", "Runner.training_steps"):
-            raise UserError(
-                f"--grid names {space.parameter}, but a search compares runs of one length: set it "
-                "with --gin_bindings."
-            )
-    if len(flag_values.gin_files) > 1:
-        raise UserError(
-            "--optuna searches one experiment: give --gin_files once, and search each of the "
-            "others with a command of its own."
-        )
-    if flag_values.trials is None:
-        raise UserError("--trials is missing: say how many suggestions --optuna may make.")
-    if flag_values.print_slurm:
-        raise UserError(
-            "--print_slurm goes with a grid, not with --optuna: what a search tries is not known "
-            "beforehand. Run the search itself as a job, or run it on Ray."
-        )
-
-
-def _check_installed(flag_values: flags.FlagValues) -> None:
-    """Raises UserError where an optional package that is asked for is missing."""
-    asked = {"optuna": flag_values.optuna, "ray": flag_values.backend == "ray"}
-    for module, (flag, name) in _EXTRAS.items():
-        if asked[module] and importlib.util.find_spec(module) is None:
-            raise UserError(f"{flag} needs {name}: pip install 'dopamine-lite[{module}]'.")
-
-
-def _check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
-    """Raises UserError for flags that do not go together."""
-    if not flag_values.gin_files:
-        from dopamine_lite.study import study
-
-        known = study.read(directory)
-        again = (
-            f"; the study in {directory} was begun by `{known['commands'][0]}`, which also resumes "
-            "it"
-            if known and known["commands"]
-            else ""
-        )
-        raise UserError(
-            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, "
-            f"and repeat the flag for each further one{again}."
-        )
-    for binding in flag_values.gin_bindings:
-        if binding.partition("=")[0].strip() == "Runner.seed":
-            raise UserError(
-                "--gin_bindings cannot bind Runner.seed: name seeds with --seeds, such as --seeds "
-                "0:5."
-            )
-    if flag_values.output and not flag_values.print_slurm:
-        raise UserError(
-            "--output goes with --print_slurm only: a study's directory is named with --base_dir."
-        )
-    if flag_values.print_slurm and (flag_values.parallel or flag_values.backend != "local"):
-        raise UserError(
-            "With --print_slurm, Slurm decides where trials run and how many at once: leave out "
-            "--backend and --parallel."
-        )
-    for name in ("trials", "optuna_seed"):
-        if flag_values[name].value is not None and not flag_values.optuna:
-            raise UserError(f"--{name} goes with --optuna only.")
-    for backend, names in _OF_BACKENDS.items():
-        for name in names:
-            if flag_values[name].value is not None and flag_values.backend != backend:
-                raise UserError(f"--{name} goes with --backend {backend} only.")
 
 
 def _print_slurm(
@@ -327,7 +224,8 @@ def _search(
     from dopamine_lite.reporting.provenance import command
     from dopamine_lite.study import study
     from dopamine_lite.study.conduct import Conductor
-    from dopamine_lite.study.search import BEST, Search, common
+    from dopamine_lite.study.search import BEST, Search
+    from dopamine_lite.study.suggestions import common
     from dopamine_lite.study.table import make_view
 
     line, view = command(), make_view()

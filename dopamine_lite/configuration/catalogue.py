@@ -125,7 +125,7 @@ WRAPPER = Kind(
     "Wrappers",
     "a wrapper",
     "wrapped_environment.wrappers = [@...]",
-    "dopamine_lite.environments.wrappers.EnvironmentWrapper",
+    "dopamine_lite.environments.wrappers.wrapper.EnvironmentWrapper",
     ("environment",),
 )
 CALLBACK = Kind(
@@ -180,7 +180,18 @@ def _found() -> Iterator[Part]:
         for node in ast.parse(text).body:
             if isinstance(node, _Definition) and _is_known_to_gin(node):
                 summary = (ast.get_docstring(node) or "").partition("\n")[0]
-                yield Part(node.name, module, _kind_of(node, module), summary)
+                yield Part(node.name, _known_module(node, module), _kind_of(node, module), summary)
+
+
+def _known_module(node: _Definition, module: str) -> str:
+    """The module by which gin knows it: its own, or the package that says `module=__package__`."""
+    keywords = {
+        f"{keyword.arg}={ast.unparse(keyword.value)}"
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Call)
+        for keyword in decorator.keywords
+    }
+    return module.rpartition(".")[0] if "module=__package__" in keywords else module
 
 
 def _is_known_to_gin(node: _Definition) -> bool:

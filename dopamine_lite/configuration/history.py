@@ -18,7 +18,11 @@ _HEADER = "# The configuration in force, every value. Schema "
 # the part's name of now, or of an imported module.
 RENAMED: tuple[tuple[int, str, str], ...] = (
     (2, "dopamine_lite.agents.exploration", "dopamine_lite.acting.exploration"),
-    (2, "dopamine_lite.common.tensorflow_setup", "dopamine_lite.configuration.tensorflow_setup"),
+    (
+        2,
+        "dopamine_lite.configuration.tensorflow_setup",
+        "dopamine_lite.configuration.tensorflow_setup",
+    ),
     (2, "dopamine_lite.common.replay.circular_replay", "dopamine_lite.replay.circular_replay"),
     (
         2,

@@ -14,10 +14,10 @@ import numpy as np
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.declared import described
-from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
+from dopamine_lite.environments.environment import EnvironmentSpec, Report, Step
 from dopamine_lite.environments.stream import where
 
-_EXACT_STEPS = 32  # of a run's every segment
+EXACT_STEPS = 32  # of a run's every segment
 _NAMES = (gymnasium.spaces.MultiDiscrete, gymnasium.spaces.MultiBinary)
 _ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyond
 
@@ -36,7 +36,7 @@ class Contract:
         episode is checked in full, too.
     """
 
-    def __init__(self, spec: EnvironmentSpec, exact_steps: int = _EXACT_STEPS):
+    def __init__(self, spec: EnvironmentSpec, exact_steps: int = EXACT_STEPS):
         self._spec = spec
         self._exact_steps = exact_steps
         self._space = spec.observation_space
@@ -316,86 +316,6 @@ class Contract:
         self._last, self._remembered = (observations, observations.copy()), self._steps
 
 
-class CheckedEnvironment(Environment):
-    """An environment that checks everything it returns against its spec; see `Contract`."""
-
-    checks_itself = True
-
-    def __init__(self, environment: Environment, exact_steps: int = _EXACT_STEPS):
-        self._environment = environment
-        self.spec = environment.spec
-        self._contract = Contract(environment.spec, exact_steps)
-
-    def reset(self) -> np.ndarray:
-        observations = self._environment.reset()
-        self.action_masks = _copy(self._environment.action_masks)
-        self._contract.check_reset(observations, self.action_masks)
-        return observations
-
-    def step(self, actions: np.ndarray) -> Step:
-        step = self._environment.step(actions)
-        if step.next_action_masks is not None:
-            step = step._replace(next_action_masks=_copy(step.next_action_masks))
-        self.action_masks = _copy(self._environment.action_masks)
-        return self._contract.checked(step, self.action_masks)
-
-    def render(self) -> np.ndarray:
-        return self._contract.picture(self._environment.render())
-
-    def close(self) -> None:
-        self._environment.close()
-
-    def report_to(self, report: Report) -> None:
-        self._contract.report = report
-        self._environment.report_to(report)
-
-
-def checked(environment: Environment) -> Environment:
-    """`environment` if it checks itself against its spec, otherwise wrapped so that it is checked."""
-    return environment if environment.checks_itself else CheckedEnvironment(environment)
-
-
-def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
-    """What `Runner.environment` made, checked; `report` is told what the user should know about it.
-
-    Args:
-      environment: what was made.
-      num_envs: N, the number of streams that was asked for.
-      report: called with the subject of a message and the message, perhaps more than once with the same.
-
-    Raises:
-      UserError: it is not an environment of N streams.
-    """
-    if not isinstance(environment, Environment):
-        raise UserError(
-            f"Runner.environment made {described(environment)}, a {type(environment).__name__}, which "
-            "is not an Environment of this package: for a Gymnasium environment, bind "
-            "@create_environment."
-        )
-    spec = environment.spec
-    if spec.num_envs != num_envs:
-        raise UserError(
-            f"{spec.id} has {spec.num_envs} streams, but {num_envs} were asked for: build as many as "
-            "its argument num_envs says."
-        )
-    environment = checked(environment)
-    environment.report_to(report)
-    for note in spec.notes:
-        report(note, note)
-    return environment
-
-
-def limit_not_held(spec: EnvironmentSpec, max_steps_per_episode: int | None) -> str | None:
-    """A message if episodes do not end after the steps that were asked for; None if they do."""
-    own = spec.max_steps_per_episode
-    if max_steps_per_episode in (None, own):
-        return None
-    return (
-        f"Runner.max_steps_per_episode is {max_steps_per_episode:,}, but {spec.id} does not keep to it: "
-        f"{f'its own limit is {own:,} steps' if own else 'it declares no limit'}."
-    )
-
-
 def _bounds(space: gymnasium.Space) -> tuple[Any, Any] | None:
     """The least and the greatest of each number of an observation, where they are known."""
     if isinstance(space, gymnasium.spaces.Box):
@@ -422,11 +342,6 @@ def _first(where_true: Any) -> list[int]:
 
 def _at(place: list[int]) -> str:
     return f" at {place}" if place else ""
-
-
-def _copy(masks: Any) -> Any:
-    """Masks that stay as they are: an environment may write to its own again."""
-    return masks.copy() if isinstance(masks, np.ndarray) else masks
 
 
 def _ignore(about: str, sentence: str) -> None: ...

@@ -3,73 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
-from gymnasium.error import DependencyNotInstalled
 
-try:
-    from Box2D import b2MassData, b2Transform, b2World
-    from Box2D.b2 import contactListener, fixtureDef, polygonShape
-except ImportError as error:
-    raise DependencyNotInstalled(
-        "RocketLander needs Box2D, which is not installed: run `pip install swig` and then "
-        '`pip install "gymnasium[box2d]"`.'
-    ) from error
+from dopamine_lite.environments.rocket_flight import (
+    FULL_FUEL,
+    GRAVITY,
+    GYRATION_RADIUS,
+    HULL_BOTTOM,
+    HULL_MASS,
+    LEG_MASS,
+    MAIN_THRUST,
+    MAXIMUM_GIMBAL,
+    MAXIMUM_WIND_SPEED,
+    MINIMUM_THROTTLE,
+    SIDE_THRUST,
+    SIDE_THRUSTER_HEIGHT,
+    STEPS_PER_SECOND,
+    Flight,
+    Motion,
+)
 
 if TYPE_CHECKING:
     from dopamine_lite.environments.rocket_painter import Painter
-
-# Everything is in metres, seconds, kilograms, newtons and radians unless a comment says otherwise.
-# Angles grow counter-clockwise: a positive one leans to the left.
-STEPS_PER_SECOND = 50
-GRAVITY = 9.81  # m/s^2
-
-# The stage. Its points are relative to the hull's centre of mass, the second number along its axis.
-HULL_MASS = 24_000.0  # kg, without legs and fuel
-FULL_FUEL = 2_000.0  # kg, what is left for the landing
-GYRATION_RADIUS = 11.0  # m: moment of inertia = mass * GYRATION_RADIUS^2
-HULL_HALF_WIDTH = 1.85  # m
-HULL_BOTTOM, HULL_TOP = -11.5, 28.0  # m; the main engine pushes at the bottom
-SIDE_THRUSTER_HEIGHT = 24.0  # m
-FEET = ((-9.0, -15.0), (9.0, -15.0))  # m, left and right
-STANDING_HEIGHT = 15.0  # m from the deck to that centre when the stage stands on it
-
-# Legs slide along the stage against a force, as crush cores do, and are pushed out again slowly.
-LEG_MASS = 1_000.0  # kg each
-LEG_STROKE = 1.5  # m
-LEG_FORCE = 200_000.0  # N each; two hold 1.5 times the weight, one less than the weight
-LEG_EXTENSION_SPEED = 0.5  # m/s
-
-# Engines
-MAIN_THRUST = 600_000.0  # N; 2.2 times the weight of the full stage
-MINIMUM_THROTTLE = 0.4  # of a running engine; 0.94 times the weight of the empty stage: it sinks
-THROTTLE_RATE = 3.0  # 1/s
-MAXIMUM_GIMBAL = math.radians(12)
-GIMBAL_RATE = math.radians(60)  # rad/s
-SIDE_THRUST = 30_000.0  # N
-EXHAUST_SPEED = 2_770.0  # m/s: thrust divided by the fuel burnt in a second
-SMOKE_SECONDS = 1.6  # for so long the main engine's smoke is in pictures
-
-# Air: a force on the stage's side only; along its axis it is small at these speeds.
-AIR_DRAG = 0.5 * 1.2 * 1.2 * 40 * 3.7  # N per (m/s)^2: half density * coefficient * side area
-MAXIMUM_WIND_SPEED = 20.0  # m/s; in more, a hovering stage leans further than it may land
-
-# Barge. The sea's level is 0.
-BARGE_HALF_WIDTH, BARGE_HALF_HEIGHT = 30.0, 3.5  # m
-BARGE_DECK = 4.0  # m above the sea at rest
-HEAVE, HEAVE_PERIOD = 0.5, 8.0  # m, s
-ROLL, ROLL_PERIOD = math.radians(1.2), 11.0  # rad, s
-
-# Where an episode begins: uniformly within
-START_X = (-60.0, 60.0)  # m
-START_HEIGHT = (170.0, 200.0)  # m
-START_VELOCITY_X = (-8.0, 8.0)  # m/s
-START_VELOCITY_Y = (-30.0, -20.0)  # m/s
-START_ANGLE = (-0.25, 0.25)  # rad
-START_ANGULAR_VELOCITY = (-0.1, 0.1)  # rad/s
 
 # Where it ends. Box2D moves nothing by more than 2 m in a step, 100 m/s: from within these borders
 # only a stage that drives itself head first at the sea would be faster.
@@ -102,42 +60,6 @@ DISCRETE_ACTIONS = (
     (-1.0, 0.0, -1.0),
     (-1.0, 0.0, 1.0),
 )
-
-
-class Motion(NamedTuple):
-    """Of the hull's centre of mass beside the barge, in SI units."""
-
-    x: float  # from the middle of the barge
-    height: float  # above where it is when the stage stands on the deck
-    velocity_x: float
-    velocity_y: float  # relative to the barge, which heaves
-    angle: float
-    angular_velocity: float
-
-
-class Puff(NamedTuple):
-    """A cloud of exhaust as it left the engine."""
-
-    step: int
-    x: float
-    y: float
-    velocity_x: float
-    velocity_y: float
-
-
-class Scene(NamedTuple):
-    """All that a picture shows of a moment."""
-
-    step: int
-    motion: Motion
-    stage: b2Transform  # `stage * (x, y)` is where its point (x, y) is in the world
-    barge: b2Transform  # likewise, from its middle
-    legs: tuple[float, float]  # m by which the left and the right one are pushed in
-    throttle: float  # of the full thrust
-    gimbal: float  # rad; positive leans the stage to the right
-    side: float  # of the side thrusters' force; positive is to the right
-    fuel: float  # kg
-    puffs: tuple[Puff, ...]  # the oldest first
 
 
 class RocketLander(gymnasium.Env[np.ndarray, Any]):
@@ -252,17 +174,9 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        # Of heave, roll and two gusts
-        self._phases = self.np_random.uniform(0, 2 * math.pi, 4).tolist()
-        self._mean_wind = self.wind_speed * self.np_random.choice((-1, 1))
-        self._steps = 0
+        self.flight = Flight(self.np_random, self.wind_speed)
         self._steps_landed = 0
-        self.fuel = FULL_FUEL  # kg
-        self._throttle = self._gimbal = self._side = 0.0  # the gimbal in rad
-        self._puffs: deque[Puff] = deque()
-        self._create_world()
-        self.motion = self._measure()
-        self._potential = potential(self.motion, 0)
+        self._potential = potential(self.flight.motion, 0)
         if self.render_mode == "human":
             self.render()
         return self._observation(), {}
@@ -272,17 +186,11 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
             if not self.action_space.contains(action):
                 raise ValueError(f"{action!r} is not in {self.action_space}.")
             action = DISCRETE_ACTIONS[action]
-        burnt = self._fire(*(min(max(float(part), -1.0), 1.0) for part in action))
-        self._blow()
-        self._rock()
-        self._world.Step(1 / STEPS_PER_SECOND, 10, 10)
-        self._steps += 1
-        self._weigh()
-        self.motion = self._measure()
+        burnt = self.flight.advance(*(min(max(float(part), -1.0), 1.0) for part in action))
         outcome = self._outcome()
         reward = self._reward(burnt, outcome)
         if self.render_mode is not None:
-            self._leave_smoke()
+            self.flight.leave_smoke()
         if self.render_mode == "human":
             self.render()
         info = {} if outcome is None else {"outcome": outcome}
@@ -301,172 +209,22 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
 
             self._painter = Painter()
         if self.render_mode == "human":
-            self._painter.show(self._scene())
+            self._painter.show(self.flight.scene())
             return None
-        return self._painter.pixels(self._scene())
+        return self._painter.pixels(self.flight.scene())
 
     def close(self) -> None:
         if self._painter is not None:
             self._painter.close()
 
-    def _create_world(self) -> None:
-        """Made anew for each episode: a used one keeps an order of contacts that changes results."""
-        draw = self.np_random.uniform
-        self._world = b2World(gravity=(0, -GRAVITY), doSleep=False)
-        heave, roll = self._sea(0)
-        self._barge = self._world.CreateKinematicBody(
-            position=(0, heave),
-            angle=roll,
-            fixtures=fixtureDef(
-                shape=polygonShape(box=(BARGE_HALF_WIDTH, BARGE_HALF_HEIGHT)), friction=1.0
-            ),
-        )
-        self._rock()
-        self._stage = self._world.CreateDynamicBody(
-            position=(draw(*START_X), draw(*START_HEIGHT) + BARGE_DECK + STANDING_HEIGHT),
-            linearVelocity=(draw(*START_VELOCITY_X), draw(*START_VELOCITY_Y)),
-            angle=draw(*START_ANGLE),
-            angularVelocity=draw(*START_ANGULAR_VELOCITY),
-            fixtures=fixtureDef(shape=polygonShape(vertices=_hull())),
-        )
-        self._weigh()
-        self._legs = [self._create_leg(number) for number in range(2)]
-        self._contacts = self._world.contactListener = _Contacts(self._barge)
-
-    def _create_leg(self, number: int) -> Any:
-        stage = self._stage
-        leg = self._world.CreateDynamicBody(
-            position=stage.position,
-            angle=stage.angle,
-            angularVelocity=stage.angularVelocity,
-            fixtures=fixtureDef(
-                shape=polygonShape(vertices=_leg(number)),
-                density=1.0,
-                friction=1.0,
-                userData=number,
-            ),
-        )
-        shape = leg.massData
-        leg.massData = b2MassData(
-            mass=LEG_MASS, center=shape.center, I=shape.I * LEG_MASS / shape.mass
-        )
-        leg.linearVelocity = stage.GetLinearVelocityFromWorldPoint(leg.worldCenter)
-        return self._world.CreatePrismaticJoint(
-            bodyA=stage,
-            bodyB=leg,
-            localAxisA=(0, 1),
-            enableLimit=True,
-            lowerTranslation=0,
-            upperTranslation=LEG_STROKE,
-            enableMotor=True,
-            motorSpeed=-LEG_EXTENSION_SPEED,
-            maxMotorForce=LEG_FORCE,
-        )
-
-    def _fire(self, throttle: float, gimbal: float, side: float) -> float:
-        """Moves the actuators towards their commands, pushes; returns the kg of fuel burnt."""
-        command = MINIMUM_THROTTLE + (1 - MINIMUM_THROTTLE) * throttle if throttle > 0 else 0.0
-        self._throttle = _towards(self._throttle, command, THROTTLE_RATE / STEPS_PER_SECOND)
-        self._gimbal = _towards(
-            self._gimbal, gimbal * MAXIMUM_GIMBAL, GIMBAL_RATE / STEPS_PER_SECOND
-        )
-        wanted = MAIN_THRUST * self._throttle + SIDE_THRUST * abs(side)
-        wanted /= EXHAUST_SPEED * STEPS_PER_SECOND  # kg in this step
-        share = 1.0 if wanted <= self.fuel else self.fuel / wanted
-        self._throttle *= share
-        self._side = side * share
-        self.fuel = max(self.fuel - wanted * share, 0.0)
-        stage, thrust = self._stage, MAIN_THRUST * self._throttle
-        stage.ApplyForce(
-            stage.GetWorldVector(
-                (-thrust * math.sin(self._gimbal), thrust * math.cos(self._gimbal))
-            ),
-            stage.GetWorldPoint((0, HULL_BOTTOM)),
-            True,
-        )
-        stage.ApplyForce(
-            stage.GetWorldVector((SIDE_THRUST * self._side, 0)),
-            stage.GetWorldPoint((0, SIDE_THRUSTER_HEIGHT)),
-            True,
-        )
-        return wanted * share
-
-    def _blow(self) -> None:
-        time, phases = self._steps / STEPS_PER_SECOND, self._phases
-        gusts = 0.3 * math.sin(1.3 * time + phases[2]) + 0.2 * math.sin(2.7 * time + phases[3])
-        relative = self._mean_wind * (1 + gusts) - self._stage.linearVelocity.x
-        self._stage.ApplyForceToCenter((AIR_DRAG * abs(relative) * relative, 0), True)
-
-    def _rock(self) -> None:
-        """Gives the barge the velocities that bring it to its next pose."""
-        barge = self._barge
-        heave, roll = self._sea(self._steps + 1)
-        barge.linearVelocity = (0, (heave - barge.position.y) * STEPS_PER_SECOND)
-        barge.angularVelocity = (roll - barge.angle) * STEPS_PER_SECOND
-
-    def _sea(self, step: int) -> tuple[float, float]:
-        """Height of the barge's middle and its angle."""
-        time = 2 * math.pi * step / STEPS_PER_SECOND
-        heave = HEAVE * math.sin(time / HEAVE_PERIOD + self._phases[0])
-        roll = ROLL * math.sin(time / ROLL_PERIOD + self._phases[1])
-        return BARGE_DECK - BARGE_HALF_HEIGHT + heave, roll
-
-    def _weigh(self) -> None:
-        mass = HULL_MASS + self.fuel
-        self._stage.massData = b2MassData(mass=mass, center=(0, 0), I=mass * GYRATION_RADIUS**2)
-
-    def _scene(self) -> Scene:
-        left, right = (leg.translation for leg in self._legs)
-        stage, barge = self._stage.transform, self._barge.transform
-        return Scene(
-            step=self._steps,
-            motion=self.motion,
-            stage=b2Transform(stage.position, stage.q),  # a copy: the body's own moves on
-            barge=b2Transform(barge.position, barge.q),
-            legs=(left, right),
-            throttle=self._throttle,
-            gimbal=self._gimbal,
-            side=self._side,
-            fuel=self.fuel,
-            puffs=tuple(self._puffs),
-        )
-
-    def _leave_smoke(self) -> None:
-        """Of the engine, for pictures."""
-        while self._puffs and self._steps - self._puffs[0].step >= SMOKE_SECONDS * STEPS_PER_SECOND:
-            self._puffs.popleft()
-        if self._throttle < 0.1 or self._steps % 2:
-            return
-        direction = self._stage.GetWorldVector((math.sin(self._gimbal), -math.cos(self._gimbal)))
-        x, y = self._stage.GetWorldPoint((0, HULL_BOTTOM)) + 22 * self._throttle * direction
-        velocity = self._stage.linearVelocity
-        self._puffs.append(
-            Puff(
-                self._steps,
-                x,
-                y,
-                0.3 * velocity.x + 30 * direction.x,
-                0.3 * velocity.y + 30 * direction.y,
-            )
-        )
-
-    def _measure(self) -> Motion:
-        stage, barge = self._stage, self._barge
-        position, velocity = stage.position, stage.linearVelocity
-        deck = barge.position.y + BARGE_HALF_HEIGHT
-        return Motion(
-            position.x,
-            position.y - deck - STANDING_HEIGHT,
-            velocity.x,
-            velocity.y - barge.linearVelocity.y,
-            math.remainder(stage.angle, 2 * math.pi),
-            stage.angularVelocity,
-        )
-
     def _outcome(self) -> str | None:
         """How the episode ends with this step, if it does."""
-        contacts, motion = self._contacts, self.motion
-        if contacts.hull or contacts.impact_speed > MAXIMUM_IMPACT_SPEED or self._is_in_the_sea():
+        contacts, motion = self.flight.contacts, self.flight.motion
+        if (
+            contacts.hull
+            or contacts.impact_speed > MAXIMUM_IMPACT_SPEED
+            or self.flight.is_in_the_sea()
+        ):
             return "crashed"
         if abs(motion.x) > MAXIMUM_X or motion.height > MAXIMUM_HEIGHT:
             return "out_of_bounds"
@@ -478,22 +236,18 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
         self._steps_landed = self._steps_landed + 1 if stands else 0
         return "landed" if self._steps_landed == LANDED_STEPS else None
 
-    def _is_in_the_sea(self) -> bool:
-        height, angle = self._stage.position.y, self._stage.angle
-        return any(
-            height + x * math.sin(angle) + y * math.cos(angle) < 0
-            for x, y in (*FEET, (0.0, HULL_TOP))
-        )
-
     def _reward(self, burnt: float, outcome: str | None) -> float:
-        before, self._potential = self._potential, potential(self.motion, self._contacts.legs)
+        before, self._potential = (
+            self._potential,
+            potential(self.flight.motion, self.flight.contacts.legs),
+        )
         if outcome in ("crashed", "out_of_bounds"):
             return CRASH_REWARD
         bonus = LANDING_BONUS if outcome == "landed" else 0.0
         return self._potential - before - FUEL_COST * burnt + bonus
 
     def _observation(self) -> np.ndarray:
-        motion, touching = self.motion, self._contacts.touching
+        motion, touching = self.flight.motion, self.flight.contacts.touching
         observation = np.array(
             [
                 motion.x / POSITION_SCALE,
@@ -505,9 +259,9 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
                 motion.angular_velocity,
                 touching[0] > 0,
                 touching[1] > 0,
-                self._throttle,
-                self._gimbal / MAXIMUM_GIMBAL,
-                self.fuel / FULL_FUEL,
+                self.flight.throttle,
+                self.flight.gimbal / MAXIMUM_GIMBAL,
+                self.flight.fuel / FULL_FUEL,
             ],
             np.float32,
         )
@@ -562,58 +316,3 @@ def heuristic(observation: np.ndarray) -> np.ndarray:
         -torque / (SIDE_THRUSTER_HEIGHT * SIDE_THRUST),
     )
     return np.array(action, np.float32).clip(-1, 1)
-
-
-class _Contacts(contactListener):
-    """What of the stage touches the barge, and how fast a foot did when it began to."""
-
-    def __init__(self, barge: Any):
-        super().__init__()
-        self._barge = barge
-        self.touching = [False, False]  # left and right leg
-        self.hull = False
-        self.impact_speed = 0.0  # the greatest so far
-
-    @property
-    def legs(self) -> int:
-        return sum(self.touching)
-
-    def BeginContact(self, contact: Any) -> None:
-        part = self._part(contact)
-        if part.userData is None:
-            self.hull = True
-            return
-        self.touching[part.userData] = True
-        foot = part.body.GetWorldPoint(FEET[part.userData])
-        velocity = part.body.GetLinearVelocityFromWorldPoint(foot)
-        deck = self._barge.GetLinearVelocityFromWorldPoint(foot)
-        self.impact_speed = max(self.impact_speed, deck.y - velocity.y)
-
-    def EndContact(self, contact: Any) -> None:
-        part = self._part(contact)
-        if part.userData is not None:
-            self.touching[part.userData] = False
-
-    def _part(self, contact: Any) -> Any:
-        """The fixture that is not the barge's; a leg's has its number as userData."""
-        first, second = contact.fixtureA, contact.fixtureB
-        return second if first.body == self._barge else first
-
-
-def _hull() -> list[tuple[float, float]]:
-    return [
-        (-HULL_HALF_WIDTH, HULL_BOTTOM),
-        (HULL_HALF_WIDTH, HULL_BOTTOM),
-        (HULL_HALF_WIDTH, HULL_TOP),
-        (-HULL_HALF_WIDTH, HULL_TOP),
-    ]
-
-
-def _leg(number: int) -> list[tuple[float, float]]:
-    x, y = FEET[number]
-    inside = math.copysign(HULL_HALF_WIDTH, x)
-    return [(inside, -4), (inside, -10), (0.93 * x, y), (x, y)]
-
-
-def _towards(value: float, target: float, step: float) -> float:
-    return value + min(max(target - value, -step), step)

@@ -10,7 +10,14 @@ import numpy as np
 from Box2D import b2Transform
 from gymnasium.error import DependencyNotInstalled
 
-from dopamine_lite.environments.rocket_lander import (
+try:
+    import pygame
+except ImportError as error:
+    raise DependencyNotInstalled(
+        'pygame is not installed: run `pip install "gymnasium[box2d]"`.'
+    ) from error
+
+from dopamine_lite.environments.rocket_flight import (
     BARGE_DECK,
     BARGE_HALF_HEIGHT,
     BARGE_HALF_WIDTH,
@@ -24,18 +31,18 @@ from dopamine_lite.environments.rocket_lander import (
     STEPS_PER_SECOND,
     Scene,
 )
-
-try:
-    import pygame
-except ImportError as error:
-    raise DependencyNotInstalled(
-        'pygame is not installed: run `pip install "gymnasium[box2d]"`.'
-    ) from error
+from dopamine_lite.environments.rocket_light import (
+    HEIGHT,
+    HORIZON,
+    SUN_X,
+    WATER_LINE,
+    WIDTH,
+    dusk,
+    fire,
+    smoke,
+)
 
 # In pixels unless a comment says otherwise
-WIDTH, HEIGHT = 600, 800
-HORIZON, WATER_LINE = 640, 700  # the water line is that of the barge
-SUN_X, SUN_Y = 170, 622
 WAVE_ROWS = 14
 INSTRUMENTS_Y = 744
 NOZZLE_LENGTH = 1.7  # m
@@ -50,14 +57,6 @@ FLAME_CORE = (  # (half width in m, share of the flame's length, color)
     (0.85, 0.66, (255, 208, 112)),
     (0.6, 0.45, (255, 246, 220)),
 )
-CLOUDS = (  # (y, x, half height, half width, light added)
-    (470, 430, 7, 120, 46),
-    (486, 360, 5, 90, 38),
-    (540, 90, 6, 110, 44),
-    (556, 520, 5, 140, 50),
-    (330, 160, 9, 150, 22),
-    (590, 300, 4, 160, 40),
-)
 _Color = tuple[int, int, int]
 
 
@@ -70,11 +69,11 @@ class Painter:
     def __init__(self) -> None:
         pygame.font.init()
         self._canvas = pygame.Surface((WIDTH * 2, HEIGHT * 2), 0, 32)
-        self._background = pygame.surfarray.make_surface(_dusk().swapaxes(0, 1))
+        self._background = pygame.surfarray.make_surface(dusk().swapaxes(0, 1))
         self._small = pygame.font.Font(None, 20)
         self._large = pygame.font.Font(None, 30)
-        self._light = functools.lru_cache(512)(_light)
-        self._cloud = functools.lru_cache(64)(_cloud)
+        self._light = functools.lru_cache(512)(fire)
+        self._cloud = functools.lru_cache(64)(smoke)
         self._window: pygame.Surface | None = None
 
     def picture(self, scene: Scene) -> pygame.Surface:
@@ -378,62 +377,9 @@ class Painter:
         return written.get_width()
 
 
-def _dusk() -> np.ndarray:
-    """Sky, sun and stars, and the sea's colour below: [2 HEIGHT, 2 WIDTH, 3] uint8."""
-    rows, columns = np.mgrid[0 : HEIGHT : 2j * HEIGHT, 0 : WIDTH : 2j * WIDTH]
-    stops = [0, 0.3, 0.55, 0.75, 0.92, 1, 1.001, HEIGHT / HORIZON]
-    colors = np.array(
-        [
-            (16, 18, 48),
-            (44, 38, 90),
-            (110, 62, 118),
-            (206, 104, 112),
-            (248, 166, 118),
-            (255, 208, 152),
-            (150, 96, 116),
-            (13, 24, 50),
-        ]
-    )
-    place = rows / HORIZON
-    picture = np.stack([np.interp(place, stops, colors[:, part]) for part in range(3)], -1)
-    stars = np.random.default_rng(5)
-    for y, x, light in stars.uniform((0, 0, 30), (0.75 * HORIZON, 2 * WIDTH, 190), (110, 3)):
-        picture[int(y) : int(y) + 2, int(x) : int(x) + 2] += light * (1 - y / (0.75 * HORIZON))
-    distance = np.hypot(columns - SUN_X, rows - SUN_Y)[..., None]
-    above = (rows < HORIZON)[..., None]
-    glow = 90 * np.exp(-distance / 90) * np.array([1, 0.72, 0.42])
-    picture += glow * np.where(above, 1, 0.4)
-    picture = np.where(above & (distance < 26), (255, 240, 206), picture)
-    for y, x, height, width, light in CLOUDS:
-        cloud = np.exp(-(((rows - y) / height) ** 2) - ((columns - x) / width) ** 2)[..., None]
-        picture += light * cloud * np.array([1, 0.62, 0.6]) * above
-    return picture.clip(0, 255).astype(np.uint8)
-
-
 def _ground(x: float) -> float:
     """Height of the deck or the sea, for fire and smoke."""
     return BARGE_DECK if abs(x) < BARGE_HALF_WIDTH else 0.0
-
-
-def _light(color: _Color, size: int) -> pygame.Surface:
-    light = _disc(size)[..., None] * np.array(color)
-    return pygame.surfarray.make_surface(light.astype(np.uint8))
-
-
-def _cloud(size: int) -> pygame.Surface:
-    cloud = pygame.Surface((2 * size, 2 * size), pygame.SRCALPHA, 32)
-    cloud.fill((226, 214, 214))
-    alpha = pygame.surfarray.pixels_alpha(cloud)
-    alpha[:] = (255 * _disc(size)).astype(np.uint8)
-    del alpha  # it locks the surface
-    return cloud
-
-
-def _disc(radius: int) -> np.ndarray:
-    """[2 radius, 2 radius], from 1 in the middle smoothly to 0."""
-    axis = (np.arange(2 * radius) - radius + 0.5) / radius
-    inside = np.clip(1 - axis[:, None] ** 2 - axis**2, 0, 1)
-    return inside**2
 
 
 def _ellipse(half_width: float, half_height: float, y: float) -> list[tuple[float, float]]:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.common.checks import check_flag, check_not_negative, check_number, check_whole
+from dopamine_lite.common.checks import check_number, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.losses import categorical, quantile
@@ -23,12 +23,10 @@ from dopamine_lite.networks.layers import (
     MOST_UNITS,
     CosineEmbedding,
     Dense,
-    Linear,
-    NoisyDense,
-    fold_in,
     uniform,
 )
 from dopamine_lite.networks.layers import initializer as make_initializer
+from dopamine_lite.networks.streams import Streams
 
 _EXPLAINED_QUANTILES = 64  # of a distribution that is shown where fractions are otherwise drawn
 
@@ -60,120 +58,12 @@ class Head(Protocol):
         """What this head is and which of its parts are active."""
 
 
-class _Streams:
-    """A number of outputs for each action: [B, F] -> [B, A, Z].
-
-    Args:
-      seeds: seeds of the initial parameters.
-      num_actions: A, the number of actions.
-      outputs: Z, the number of outputs for each action.
-      dueling: a dueling network, V(s) + A(s, a) - mean_a A(s, a) for each output (Wang et al. 2016,
-        eq. 9).
-      noisy: noisy layers (`NoisyDense`), whose noise is drawn in training and off in evaluation.
-      hidden_units: units of a ReLU layer before the last layer of each stream; 0: no such layer.
-      initializer: initializer of the layers if they are not noisy; "glorot_uniform",
-        "dopamine_uniform", "torch_uniform" or "orthogonal".
-      sigma0: initial noise; the sigma of a noisy layer begins as sigma0 / sqrt(its number of inputs).
-    """
-
-    random_in_evaluation = False
-
-    def __init__(
-        self,
-        seeds: Seeds,
-        num_actions: int,
-        outputs: int,
-        *,
-        dueling: bool,
-        noisy: bool,
-        hidden_units: int,
-        initializer: str,
-        sigma0: float,
-    ):
-        name = type(self).__name__
-        check_flag(name, dueling=dueling, noisy=noisy)
-        check_whole(name, least=0, most=MOST_UNITS, hidden_units=hidden_units)
-        check_not_negative(name, sigma0=sigma0)
-
-        def linear(units: int, name: str) -> Linear:
-            if noisy:
-                return NoisyDense(units, seeds.child(name), sigma0, name)
-            kernel = make_initializer(initializer, seeds, name)
-            return Dense(units, kernel_initializer=kernel, name=name)
-
-        def stream(rows: int, name: str) -> list[Linear]:
-            hidden = [linear(hidden_units, f"{name}_hidden")] if hidden_units else []
-            return [*hidden, linear(rows * outputs, name)]
-
-        self._outputs = outputs
-        self._hidden_units = hidden_units
-        self._streams = [stream(num_actions, "q_values")]
-        if dueling:
-            self._streams.append(stream(1, "state_values"))
-        self.layers = [layer for layers in self._streams for layer in layers]
-        self.random_in_training = noisy
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "head": type(self).__name__,
-            "dueling": len(self._streams) == 2,
-            "noisy": self.random_in_training,
-            "hidden_units": self._hidden_units,
-        }
-
-    def streams(self, features: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        """[B, A, Z] for features [B, F]."""
-
-        def call(layer: Linear, inputs: tf.Tensor) -> tf.Tensor:
-            own = None if seed is None else fold_in(seed, self.layers.index(layer))
-            return layer(inputs, seed=own)
-
-        found = []
-        for *hidden, last in self._streams:
-            outputs = features
-            for layer in hidden:
-                outputs = tf.nn.relu(call(layer, outputs))
-            outputs = call(last, outputs)
-            found.append(
-                tf.reshape(outputs, [-1, outputs.shape[-1] // self._outputs, self._outputs])
-            )
-        if len(found) == 1:
-            return found[0]
-        advantages, state_values = found
-        return state_values + advantages - tf.reduce_mean(advantages, axis=1, keepdims=True)
-
-    def streams_numpy(
-        self,
-        features: np.ndarray,
-        weights: Sequence[np.ndarray],
-        generator: np.random.Generator | None,
-    ) -> np.ndarray:
-        """`streams` in NumPy, with noise from `generator` where there is one."""
-        left = iter(weights)
-
-        def call(layer: Linear, inputs: np.ndarray) -> np.ndarray:
-            own = [next(left) for _ in layer.trainable_variables]
-            return layer.call_numpy(inputs, own, generator)
-
-        found = []
-        for *hidden, last in self._streams:
-            outputs = features
-            for layer in hidden:
-                outputs = np.maximum(call(layer, outputs), 0)
-            outputs = call(last, outputs)
-            found.append(outputs.reshape(len(outputs), -1, self._outputs))
-        if len(found) == 1:
-            return found[0]
-        advantages, state_values = found
-        return state_values + advantages - advantages.mean(axis=1, keepdims=True)
-
-
 @gin.configurable
-class QHead(_Streams):
+class QHead(Streams):
     """Action values [B, A]: one output for each action.
 
     Args:
-      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
+      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `Streams`.
     """
 
     def __init__(
@@ -214,11 +104,11 @@ class QHead(_Streams):
 
 
 @gin.configurable
-class CategoricalHead(_Streams):
+class CategoricalHead(Streams):
     """Logits [B, A, Z] of return distributions over fixed atoms (Bellemare et al. 2017).
 
     Args:
-      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
+      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `Streams`.
       num_atoms: Z, the number of atoms.
       vmin: the lowest atom, in units of return.
       vmax: the highest atom, in units of return.
@@ -278,11 +168,11 @@ class CategoricalHead(_Streams):
 
 
 @gin.configurable
-class QuantileHead(_Streams):
+class QuantileHead(Streams):
     """Quantiles [B, Q, A] of return distributions at fixed midpoints (Dabney et al. 2018a).
 
     Args:
-      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `_Streams`.
+      seeds, num_actions, dueling, noisy, hidden_units, initializer, sigma0: see `Streams`.
       num_quantiles: Q, the number of quantiles.
     """
 

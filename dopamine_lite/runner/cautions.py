@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dopamine_lite import configuration
-from dopamine_lite.environments.contract import limit_not_held
+from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.runner.settings import RunSettings
 from dopamine_lite.runner.stage import Stage
 

@@ -78,7 +78,7 @@ def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> P
     """
     from dopamine_lite import configuration
     from dopamine_lite.checkpointing import Checkpointer
-    from dopamine_lite.reporting.logbook import read_iterations
+    from dopamine_lite.reporting.log_reader import read_iterations
 
     if not is_run(directory):
         return Progress(0, None, 0, [], None)

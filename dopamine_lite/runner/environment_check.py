@@ -16,7 +16,7 @@ from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.actions import ActionContract
-from dopamine_lite.environments.contract import CheckedEnvironment, introduced, limit_not_held
+from dopamine_lite.environments.checked import CheckedEnvironment, introduced, limit_not_held
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment, single_stream
 from dopamine_lite.environments.stream import Stream

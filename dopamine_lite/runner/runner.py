@@ -14,7 +14,7 @@ from dopamine_lite.agents.agent import Agent
 from dopamine_lite.callbacks import Callback
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
-from dopamine_lite.environments.contract import limit_not_held
+from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
 from dopamine_lite.reporting.console import Console, make_console
 from dopamine_lite.reporting.info_metrics import InfoMetrics

@@ -15,7 +15,7 @@ from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
-from dopamine_lite.environments.contract import introduced
+from dopamine_lite.environments.checked import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
 from dopamine_lite.reporting.info_metrics import InfoMetrics
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics

@@ -28,7 +28,8 @@ from dopamine_lite.files.strict_json import expect, whole
 from dopamine_lite.reporting import provenance
 from dopamine_lite.reporting.console import Console
 from dopamine_lite.reporting.iteration_statistics import IterationStatistics, summarise
-from dopamine_lite.reporting.logbook import Logbook, read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
+from dopamine_lite.reporting.logbook import Logbook
 from dopamine_lite.reporting.tags import hyperparameters
 from dopamine_lite.runner import directory, warm_start
 from dopamine_lite.runner.cautions import cautions

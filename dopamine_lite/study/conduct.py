@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.files.plain_files import NotRegular, open_to_read
-from dopamine_lite.reporting.logbook import newest_steps
+from dopamine_lite.reporting.log_reader import newest_steps
 from dopamine_lite.runner.directory import Progress, is_in_use, progress
 from dopamine_lite.study.backend import Backend
 from dopamine_lite.study.study import Trial

@@ -155,7 +155,7 @@ def _connected(address: str | None) -> Any:
         problem = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
             f"The Ray cluster {address or 'on this machine'} cannot be used ({problem}): check "
-            "--ray_address, and that `ray status` works there."
+            "`ray_address`, and that `ray status` works there."
         ) from error
     return ray
 

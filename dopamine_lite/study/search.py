@@ -17,7 +17,6 @@ import importlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,95 +29,21 @@ from dopamine_lite.files.paths import user_path
 from dopamine_lite.files.plain_files import check_regular
 from dopamine_lite.study import naming
 from dopamine_lite.study.conduct import Result, done, last_return, look
-from dopamine_lite.study.examination import Examined
-from dopamine_lite.study.grid import Space
 from dopamine_lite.study.study import Trial, Variant
+from dopamine_lite.study.suggestions import (
+    JOURNAL,
+    Base,
+    Suggestion,
+    short,
+    suggestion_score,
+    value_text,
+    with_pruning,
+)
 
-JOURNAL, BEST = "search.journal", "best.gin"
+BEST = "best.gin"
 _NAME = "search"  # of the study in the journal
 _WARM_UP = 4  # nothing is pruned in the first of so many parts of a run
-_WAIT_SECONDS = 60.0  # that a run waits for the answer to an iteration before it goes on without
-_OF_CORNERS = "/suggestion"  # ends the names of variants that nobody trains
 _PRUNED = "the search has pruned it"
-
-
-@dataclass
-class _Suggestion:
-    """What Optuna suggested, and how far its seeds have come."""
-
-    told: Any  # optuna.trial.Trial
-    trials: list[Trial]
-    waiting: list[Trial]  # not started by this process
-    scores: dict[int, float] = field(default_factory=dict)  # by seed, of those that are finished
-    running: list[Trial] = field(default_factory=list)
-    pruned: bool = False
-    failed: bool = False
-    stopped: bool = False  # by a signal, to go on later
-
-    @property
-    def first(self) -> Trial:
-        return self.trials[0]
-
-    def is_open(self) -> bool:
-        """Whether more seeds may start: the first has ended well."""
-        return not (self.pruned or self.failed) and self.first.seed in self.scores
-
-
-@dataclass(frozen=True)
-class Base:
-    """What all suggestions have in common.
-
-    Attributes:
-      examined: the experiment, without the parameters that are searched.
-      seeds: the seeds of each suggestion.
-      spaces: the spaces that are searched.
-    """
-
-    examined: Examined
-    seeds: tuple[int, ...]
-    spaces: tuple[Space, ...]
-
-
-def corners(base: Variant, spaces: Sequence[Space]) -> list[Variant]:
-    """Variants with every end of every space and every choice, only to be examined, not trained."""
-    ends = {space.parameter: space.arguments for space in spaces}
-    most = max(map(len, ends.values()))
-    return [
-        Variant(
-            f"{base.name}{_OF_CORNERS}",
-            base.gin_files,
-            (
-                *base.bindings,
-                *(
-                    f"{parameter} = {values[min(index, len(values) - 1)]}"
-                    for parameter, values in ends.items()
-                ),
-            ),
-        )
-        for index in range(most)
-    ]
-
-
-def common(corner: Examined, spaces: Sequence[Space], seeds: Sequence[int]) -> Base:
-    """What all suggestions have in common, from the examination of one of the `corners`."""
-    searched = {space.parameter for space in spaces}
-    variant = corner.variant
-    return Base(
-        replace(
-            corner,
-            variant=Variant(
-                variant.name.removesuffix(_OF_CORNERS),
-                variant.gin_files,
-                tuple(
-                    each
-                    for each in variant.bindings
-                    if each.partition("=")[0].strip() not in searched
-                ),
-            ),
-        ),
-        tuple(seeds),
-        tuple(spaces),
-    )
 
 
 class Search:
@@ -197,10 +122,10 @@ class Search:
         search.set_user_attr("search", now)
         return search
 
-    def _suggestion(self, told: Any) -> _Suggestion:
+    def _suggestion(self, told: Any) -> Suggestion:
         """What Optuna suggests in `told`, or has suggested there before."""
-        values = {space.parameter: _value(told, space) for space in self._base.spaces}
-        readable = naming.values({name: _short(text) for name, text in values.items()})
+        values = {space.parameter: value_text(told, space) for space in self._base.spaces}
+        readable = naming.values({name: short(text) for name, text in values.items()})
         common = self._base.examined.variant
         variant = Variant(
             f"{common.name}/suggestion={told.number},{readable}",
@@ -208,7 +133,7 @@ class Search:
             (
                 *common.bindings,
                 *(f"{name} = {text}" for name, text in values.items()),
-                *_with_pruning(self._base.examined),
+                *with_pruning(self._base.examined),
             ),
         )
         trials = [
@@ -216,9 +141,9 @@ class Search:
             for seed in self._base.seeds
         ]
         self._record(trials)
-        return _Suggestion(told, trials, list(trials))
+        return Suggestion(told, trials, list(trials))
 
-    def _take_in(self, suggestion: _Suggestion) -> None:
+    def _take_in(self, suggestion: Suggestion) -> None:
         """Takes note of the seeds that were finished before."""
         for trial in suggestion.trials:
             run = look(trial.directory(self._study))
@@ -263,7 +188,7 @@ class Search:
                     self._report(suggestion, iteration, value)
                 self._answer(directory, iteration, suggestion.pruned)
 
-    def _report(self, suggestion: _Suggestion, step: int, value: float) -> None:
+    def _report(self, suggestion: Suggestion, step: int, value: float) -> None:
         known = self._search.get_trials(deepcopy=False)[suggestion.told.number]
         if step not in known.intermediate_values:  # else a kill came before the answer
             suggestion.told.report(value, step)
@@ -283,7 +208,7 @@ class Search:
                 self._finished(suggestion, result)
                 self._close(suggestion)
 
-    def _finished(self, suggestion: _Suggestion, result: Result) -> None:
+    def _finished(self, suggestion: Suggestion, result: Result) -> None:
         value = last_return(result.progress)
         if result.interrupted:
             suggestion.stopped = True
@@ -299,7 +224,7 @@ class Search:
                 suggestion_score(suggestion.scores),
             )
 
-    def _close(self, suggestion: _Suggestion) -> None:
+    def _close(self, suggestion: Suggestion) -> None:
         """Tells Optuna how a suggestion ended, if it has."""
         if suggestion.running or suggestion.stopped:
             return
@@ -333,9 +258,9 @@ class Search:
         others = self._search.get_trials(deepcopy=False, states=complete)
         return all((score, -number) > (each.value, -each.number) for each in others)
 
-    def _write_best(self, suggestion: _Suggestion, score: float) -> None:
+    def _write_best(self, suggestion: Suggestion, score: float) -> None:
         """Writes the best suggestion as a gin file, which `train` takes."""
-        variant, own = suggestion.first.variant, _with_pruning(self._base.examined)
+        variant, own = suggestion.first.variant, with_pruning(self._base.examined)
         seeds = ", ".join(map(str, self._base.seeds))
         lines = [
             f"# Suggestion {suggestion.told.number} of a search: return {score:,.2f}, the mean of seeds "
@@ -369,11 +294,6 @@ class Search:
         return f"{told} with a return of {best.value:,.2f}."
 
 
-def suggestion_score(scores: dict[int, float]) -> float:
-    """The mean over seeds."""
-    return sum(scores.values()) / len(scores)
-
-
 def _optuna() -> Any:
     optuna = importlib.import_module("optuna")
     importlib.import_module("optuna.storages.journal")
@@ -395,30 +315,6 @@ def _mend(journal: Path) -> None:
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(journal, whole)
-
-
-def _value(told: Any, space: Space) -> str:
-    """What Optuna suggests for a parameter, as gin text."""
-    if space.kind == "choice":
-        chosen = str(told.suggest_categorical(space.parameter, list(space.arguments)))
-        if chosen not in space.arguments:
-            raise UserError(
-                f"{JOURNAL} holds {chosen!r} for {space}, which is none of its choices: restore it "
-                "from a copy."
-            )
-        return chosen
-    if space.kind == "int":
-        return repr(told.suggest_int(space.parameter, *map(int, space.arguments)))
-    low, high = map(float, space.arguments)
-    return repr(told.suggest_float(space.parameter, low, high, log=space.kind == "loguniform"))
-
-
-def _short(text: str) -> str:
-    """A value for a name that a number makes unique."""
-    try:
-        return repr(float(f"{float(text):.4g}")) if "." in text or "e" in text else text
-    except ValueError:
-        return text
 
 
 def _told(path: Path) -> tuple[int, float | None]:
@@ -444,13 +340,3 @@ def _to_include(name: str) -> str:
     if path.is_file():
         return str(path.absolute())
     return configuration.find_config(name).relative_to(configuration.packaged_configs()).as_posix()
-
-
-def _with_pruning(examined: Examined) -> list[str]:
-    """Bindings by which a run tells of its iterations and may be ended after one."""
-    phase = "eval" if examined.evaluates else "train"
-    return [
-        f"Runner.callbacks = [{', '.join([*examined.callbacks, '@Prune'])}]",
-        f"Prune.metric = '{phase}/average_return'",
-        f"Prune.wait_seconds = {_WAIT_SECONDS}",
-    ]

@@ -70,7 +70,7 @@ def test_layers_are_traced_as_they_stand(name, monkeypatch):
     monkeypatch.setattr(api, "_convert_actual", converted)
     step(AGENTS[name][0](spec(), Seeds(0), torso=SMALL))
     assert any(module.startswith("dopamine_lite.learning.") for module in rewritten)  # loops are
-    parts = ("heads", "layers", "torsos")
+    parts = ("heads", "layers", "streams", "torsos")
     assert not rewritten & {f"dopamine_lite.networks.{part}" for part in parts}
 
 

@@ -19,7 +19,7 @@ from dopamine_lite.agents.switching_agent import SwitchingAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.factory import create_environment
-from dopamine_lite.reporting.logbook import read_iterations
+from dopamine_lite.reporting.log_reader import read_iterations
 from dopamine_lite.runner.runner import Runner
 from tests.agents.tiny import Identity, spec
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 
 from dopamine_lite.agents.explanation import Explanation
+from dopamine_lite.analysis.canvas import Range
 from dopamine_lite.analysis.explained import (
     HEIGHT,
     WIDTH,
     Explainer,
     Moment,
-    _Range,
     quantile_masses,
 )
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -150,7 +150,7 @@ def test_axes_grow_and_never_shrink_and_an_episode_begins_its_own_curve():
     ],
 )
 def test_an_axis_shows_zero_where_it_is_near_and_is_never_empty(shown, ends):
-    axis = _Range()
+    axis = Range()
     axis.include(np.array(shown, float))
     assert axis.ends == pytest.approx(ends)
     low, high = axis.ends
@@ -168,7 +168,7 @@ def test_an_axis_shows_zero_where_it_is_near_and_is_never_empty(shown, ends):
     ],
 )
 def test_numbers_have_the_digits_that_tell_them_apart(ends, value, text):
-    assert _Range(*ends).readable(value).startswith(text)
+    assert Range(*ends).readable(value).startswith(text)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dopamine_lite import configuration
-from dopamine_lite.checkpointing import checkpointer
+from dopamine_lite.checkpointing import reader
 from dopamine_lite.checkpointing.storage import Damaged
 from tests.cli.test_main import _modules_imported_by
 
@@ -216,7 +216,7 @@ def test_the_newest_checkpoint_is_looked_for_again_when_it_is_removed(
     runs, cli, tmp_path, monkeypatch
 ):
     run = shutil.copytree(runs["dqn"], tmp_path / "run")
-    verify_checkpoint, verified = checkpointer.verify_checkpoint, []
+    verify_checkpoint, verified = reader.verify_checkpoint, []
 
     def verify(directory, number, replay):
         verified.append(number)
@@ -225,7 +225,7 @@ def test_the_newest_checkpoint_is_looked_for_again_when_it_is_removed(
             raise Damaged("state.npz is missing")
         return verify_checkpoint(directory, number, replay)
 
-    monkeypatch.setattr(checkpointer, "verify_checkpoint", verify)
+    monkeypatch.setattr(reader, "verify_checkpoint", verify)
     shown = cli("inspect", "--base_dir", run, "--json")
     report = json.loads(shown.out)["checkpoints"]
     assert report == {"numbers": [200], "newest": 200, "state": "intact"}

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from dopamine_lite.reporting.logbook import read_episodes
+from dopamine_lite.reporting.log_reader import read_episodes
 from tests.cli.conftest import finish, start
 from tests.core import core
 

@@ -15,7 +15,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.environments.contract import CheckedEnvironment, Contract, introduced
+from dopamine_lite.environments.checked import CheckedEnvironment, introduced
+from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.environments.vector_environment import VectorEnvironment

@@ -11,7 +11,7 @@ import pytest
 from gymnasium import wrappers
 
 from dopamine_lite.agents.random_agent import RandomAgent
-from dopamine_lite.environments.contract import limit_not_held
+from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.environments.inner_wrappers import notes_on_memory
 from dopamine_lite.reporting.console import LineConsole

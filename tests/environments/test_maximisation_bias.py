@@ -8,7 +8,7 @@ from gymnasium.utils.env_checker import check_env
 from dopamine_lite.cli.main import main
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.maximisation_bias import LEFT, RIGHT, A, B, MaximisationBias
-from dopamine_lite.reporting.logbook import read_episodes
+from dopamine_lite.reporting.log_reader import read_episodes
 
 
 def test_follows_gymnasium():

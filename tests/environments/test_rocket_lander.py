@@ -15,10 +15,10 @@ import pytest
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.utils.env_checker import check_env
 
-from dopamine_lite.environments import rocket_lander
+from dopamine_lite.environments import rocket_flight
+from dopamine_lite.environments.rocket_flight import Motion
 from dopamine_lite.environments.rocket_lander import (
     DISCRETE_ACTIONS,
-    Motion,
     RocketLander,
     heuristic,
     potential,
@@ -43,11 +43,11 @@ def registered(monkeypatch):
 def fly(lander: RocketLander, policy, seed: int, steps: int = 800) -> tuple[list, dict]:
     """Every (observation, reward, motion, fuel) from the reset on, and the last step's info."""
     observation, info = lander.reset(seed=seed)
-    seen = [(observation, 0.0, lander.motion, lander.fuel)]
+    seen = [(observation, 0.0, lander.flight.motion, lander.flight.fuel)]
     for _ in range(steps):
         observation, reward, terminated, truncated, info = lander.step(policy(observation))
         assert not truncated
-        seen.append((observation, reward, lander.motion, lander.fuel))
+        seen.append((observation, reward, lander.flight.motion, lander.flight.fuel))
         if terminated:
             break
     return seen, info
@@ -66,10 +66,10 @@ def place(
     velocity: tuple[float, float] = (0.0, 0.0),
 ) -> None:
     """Puts the stage somewhere, not turning, with velocities relative to the heaving barge."""
-    barge = lander._barge
-    deck = barge.position.y + rocket_lander.BARGE_HALF_HEIGHT
-    for body in (lander._stage, *(joint.bodyB for joint in lander._legs)):
-        body.position = (x, deck + rocket_lander.STANDING_HEIGHT + height)
+    barge = lander.flight._barge
+    deck = barge.position.y + rocket_flight.BARGE_HALF_HEIGHT
+    for body in (lander.flight._stage, *(joint.bodyB for joint in lander.flight._legs)):
+        body.position = (x, deck + rocket_flight.STANDING_HEIGHT + height)
         body.angle, body.angularVelocity = angle, 0.0
         body.linearVelocity = (velocity[0], velocity[1] + barge.linearVelocity.y)
 
@@ -101,7 +101,7 @@ def test_a_seed_and_actions_repeat_bit_for_bit(continuous, wind_speed):
         play = random_policy(lander)
 
         def policy(observation):  # random play alone never stands on the deck
-            if continuous and lander._steps >= 30:
+            if continuous and lander.flight.steps >= 30:
                 return heuristic(observation)
             return play(observation)
 
@@ -125,7 +125,7 @@ def test_drawing_changes_nothing():
     drawn = RocketLander(render_mode="rgb_array")
 
     def look_and_choose(observation):
-        if drawn._steps % 40 == 0:
+        if drawn.flight.steps % 40 == 0:
             drawn.render()
         return heuristic(observation)
 
@@ -151,7 +151,7 @@ def test_an_observation_beyond_its_bounds_is_clipped():
     lander = RocketLander()
     lander.reset(seed=0)
     place(lander, 400, 700, velocity=(90, 0))
-    lander._stage.angularVelocity = 9
+    lander.flight._stage.angularVelocity = 9
     observation, _, terminated, _, _ = lander.step(OFF)
     np.testing.assert_array_equal(observation[[0, 1, 6]], lander.observation_space.high[[0, 1, 6]])
     assert terminated
@@ -160,9 +160,9 @@ def test_an_observation_beyond_its_bounds_is_clipped():
 def test_an_observation_is_what_the_table_says():
     lander = RocketLander()
     lander.reset(seed=0)
-    lander._throttle, lander._gimbal, lander.fuel = 0.5, math.radians(6), 1000.0
+    lander.flight.throttle, lander.flight.gimbal, lander.flight.fuel = 0.5, math.radians(6), 1000.0
     place(lander, -40, 120, angle=0.3, velocity=(8, -20))
-    lander.motion = lander._measure()
+    lander.flight.motion = lander.flight._measure()
     expected = [-0.4, 1.2, 0.2, -0.5, math.sin(0.3), math.cos(0.3), 0, 0, 0, 0.5, 0.5, 0.5]
     np.testing.assert_allclose(lander._observation(), expected, atol=1e-5)
 
@@ -175,7 +175,7 @@ def test_an_episode_begins_as_documented():
     high = np.array([60, 200.5, 8, -19.6, 0.25, 0.1])
     assert (motions >= low).all() and (motions <= high).all()
     assert (motions.max(0) - motions.min(0) > 0.9 * (high - low)).all()
-    assert lander.fuel == 2000
+    assert lander.flight.fuel == 2000
 
 
 @pytest.mark.parametrize(
@@ -225,11 +225,11 @@ def test_shaping_adds_up_to_a_difference_of_potentials(policy):
 def test_the_fuel_of_a_step_by_hand(action, running, kilograms):
     lander = RocketLander()
     lander.reset(seed=0)
-    lander._throttle = running
-    before = lander.motion
+    lander.flight.throttle = running
+    before = lander.flight.motion
     _, reward, _, _, _ = lander.step(np.array(action, np.float32))
-    assert 2000 - lander.fuel == pytest.approx(kilograms)
-    shaping = potential(lander.motion, 0) - potential(before, 0)
+    assert 2000 - lander.flight.fuel == pytest.approx(kilograms)
+    shaping = potential(lander.flight.motion, 0) - potential(before, 0)
     assert reward == pytest.approx(shaping - 0.02 * kilograms)
 
 
@@ -239,10 +239,10 @@ def test_thrust_gravity_and_mass_by_hand():
     lander.reset(seed=0)
     place(lander, 0, 100)
     for running, acceleration in ((0.0, -9.81), (1.0, 600_000 / FULL_MASS - 9.81)):
-        lander._throttle = running
-        before = lander._stage.linearVelocity.y
+        lander.flight.throttle = running
+        before = lander.flight._stage.linearVelocity.y
         lander.step(FULL if running else OFF)
-        assert lander._stage.linearVelocity.y - before == pytest.approx(
+        assert lander.flight._stage.linearVelocity.y - before == pytest.approx(
             acceleration * 0.02, rel=1e-3
         )
 
@@ -252,19 +252,19 @@ def test_fuel_runs_out_and_the_mass_falls_with_it():
     lander.reset(seed=0)
     place(lander, 0, 100)
     masses, fuels = [], []
-    lander.fuel = 20.0
+    lander.flight.fuel = 20.0
     for step in range(60):
         observation, _, terminated, _, _ = lander.step(np.array([1, 0, 1], np.float32))
-        masses.append(lander._stage.mass)
-        fuels.append(lander.fuel)
+        masses.append(lander.flight._stage.mass)
+        fuels.append(lander.flight.fuel)
         assert not terminated, step
     np.testing.assert_allclose(masses, np.array(fuels) + 24_000, rtol=1e-6)
     assert all(later < earlier for earlier, later in itertools.pairwise(fuels) if earlier)
     assert min(fuels) == 0 and fuels[-1] == 0
     assert observation[9] == 0 and observation[11] == 0  # neither throttle nor fuel
-    before = lander.motion.velocity_y + lander._barge.linearVelocity.y
+    before = lander.flight.motion.velocity_y + lander.flight._barge.linearVelocity.y
     lander.step(FULL)
-    after = lander.motion.velocity_y + lander._barge.linearVelocity.y
+    after = lander.flight.motion.velocity_y + lander.flight._barge.linearVelocity.y
     assert after - before == pytest.approx(-9.81 * 0.02, rel=1e-3)  # it falls
 
 
@@ -278,7 +278,7 @@ def test_positive_gimbal_and_side_thrust_lean_to_the_right(action, direction):
     place(lander, 0, 100)
     for _ in range(25):
         lander.step(np.array(action, np.float32))
-    turned = -lander.motion.angle  # the angle itself grows to the left
+    turned = -lander.flight.motion.angle  # the angle itself grows to the left
     assert turned == pytest.approx(0, abs=1e-3) if direction == 0 else direction * turned > 0.01
 
 
@@ -338,7 +338,7 @@ def test_a_landing_is_25_steps_on_both_legs_in_a_row():
     standing = 0
     for _ in range(100):
         observation, _, terminated, _, info = lander.step(OFF)
-        slow = math.hypot(lander.motion.velocity_x, lander.motion.velocity_y) < 1
+        slow = math.hypot(lander.flight.motion.velocity_x, lander.flight.motion.velocity_y) < 1
         standing = standing + 1 if observation[7] and observation[8] and slow else 0
         assert terminated == (standing == 25)
         if terminated:
@@ -353,9 +353,9 @@ def test_the_barge_heaves_and_rolls_with_the_sea():
     for step in range(1, 601):
         place(lander, 0, 100)
         lander.step(OFF)
-        heave, roll = lander._sea(step)
-        assert lander._barge.position.y == pytest.approx(heave, abs=1e-4)
-        assert lander._barge.angle == pytest.approx(roll, abs=1e-5)
+        heave, roll = lander.flight._sea(step)
+        assert lander.flight._barge.position.y == pytest.approx(heave, abs=1e-4)
+        assert lander.flight._barge.angle == pytest.approx(roll, abs=1e-5)
         heights.append(heave)
         angles.append(roll)
     assert max(heights) - min(heights) == pytest.approx(1.0, rel=0.01)  # 12 s: a whole period
@@ -370,7 +370,7 @@ def test_wind_pushes_to_either_side():
         place(lander, 0, 200)
         for _ in range(100):
             lander.step(OFF)
-        drifts.append(lander.motion.x)
+        drifts.append(lander.flight.motion.x)
     assert min(drifts) < -1 and max(drifts) > 1
 
 
@@ -382,14 +382,14 @@ def test_wind_comes_in_gusts():
         linearVelocity = types.SimpleNamespace(x=0.0)
 
         def ApplyForceToCenter(self, force, _wake):
-            speeds.append(math.sqrt(abs(force[0]) / rocket_lander.AIR_DRAG))
+            speeds.append(math.sqrt(abs(force[0]) / rocket_flight.AIR_DRAG))
 
     lander = RocketLander(wind_speed=15.0)
     lander.reset(seed=0)
-    lander._stage, lander._mean_wind = Still(), 10.0
+    lander.flight._stage, lander.flight._mean_wind = Still(), 10.0
     for step in range(600):
-        lander._steps = step
-        lander._blow()
+        lander.flight.steps = step
+        lander.flight._blow()
     assert min(speeds) == pytest.approx(5.0, abs=0.5) and max(speeds) == pytest.approx(
         15.0, abs=0.5
     )
@@ -469,7 +469,7 @@ def test_rendering_without_a_mode_says_what_to_do():
 
 def test_without_box2d_the_error_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "Box2D", None)
-    spec = importlib.util.spec_from_file_location("without_box2d", rocket_lander.__file__)
+    spec = importlib.util.spec_from_file_location("without_box2d", rocket_flight.__file__)
     assert spec is not None and spec.loader is not None
     with pytest.raises(DependencyNotInstalled, match=r"pip install .*gymnasium\[box2d\]"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -17,7 +17,7 @@ from dopamine_lite import Experiment, Run, UserError
 from dopamine_lite.checkpointing import Checkpointer
 from dopamine_lite.reporting import provenance
 from dopamine_lite.reporting.console import LineConsole
-from dopamine_lite.reporting.logbook import read_iterations
+from dopamine_lite.reporting.log_reader import read_iterations
 from dopamine_lite.runner.runner import Stopped
 from tests.cli.conftest import cli, files_below, gin_files, runs
 

@@ -13,7 +13,7 @@ import pytest
 
 from dopamine_lite.cli.main import main
 from dopamine_lite.configuration import all_configs, packaged_configs
-from dopamine_lite.reporting.logbook import read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from tests.core import core
 from tests.integration.shrink import shrunk
 

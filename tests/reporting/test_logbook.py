@@ -22,7 +22,8 @@ from tensorboard.util import tensor_util
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.reporting import logbook as module
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord
-from dopamine_lite.reporting.logbook import Logbook, read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
+from dopamine_lite.reporting.logbook import Logbook
 
 ROOT = Path(__file__).parents[2]
 LINES = ("iterations.jsonl", "episodes.jsonl")

@@ -14,7 +14,7 @@ import pytest
 from dopamine_lite.callbacks import Callback, EarlyStopping, KeepBest, Prune, RunContext
 from dopamine_lite.checkpointing import Checkpointer, digest
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.reporting.logbook import read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from tests.cli.conftest import files_below
 from tests.processes import start
 from tests.runner.test_same_experiment import CLIFF, runner

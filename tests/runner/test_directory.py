@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dopamine_lite.checkpointing import Checkpointer
-from dopamine_lite.reporting.logbook import newest_steps
+from dopamine_lite.reporting.log_reader import newest_steps
 from dopamine_lite.runner.directory import is_in_use, progress
 
 FINISHED = Path(__file__).parents[1] / "data" / "schema_0" / "q_learning"  # of two iterations

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dopamine_lite.configuration import history
-from dopamine_lite.reporting.logbook import read_iterations
+from dopamine_lite.reporting.log_reader import read_iterations
 from tests.core import core
 
 DATA = Path(__file__).parents[1] / "data"

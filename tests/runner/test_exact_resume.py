@@ -16,7 +16,7 @@ import pytest
 
 from dopamine_lite.checkpointing import Checkpointer, digest
 from dopamine_lite.reporting import provenance
-from dopamine_lite.reporting.logbook import read_iterations
+from dopamine_lite.reporting.log_reader import read_iterations
 from tests.processes import start
 
 pytestmark = pytest.mark.exhaustive

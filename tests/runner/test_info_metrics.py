@@ -23,7 +23,7 @@ from dopamine_lite.reporting.iteration_statistics import (
     IterationStatistics,
     summarise,
 )
-from dopamine_lite.reporting.logbook import read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from tests.runner.test_runner_logs import points
 
 ENVIRONMENT = """

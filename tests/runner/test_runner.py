@@ -19,7 +19,7 @@ from dopamine_lite.agents.random_agent import RandomAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment, Step
 from dopamine_lite.environments.factory import create_environment
-from dopamine_lite.reporting.logbook import read_episodes, read_iterations
+from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.runner.runner import Runner
 from tests.agents.tiny import spec
 

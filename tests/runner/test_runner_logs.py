@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG, SESSION_S
 from tensorboard.util.tensor_util import make_ndarray
 
 from dopamine_lite.cli.main import main
-from dopamine_lite.reporting.logbook import read_iterations
+from dopamine_lite.reporting.log_reader import read_iterations
 from tests.cli.conftest import RANDOM
 
 BINDINGS = [

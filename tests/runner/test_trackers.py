@@ -16,7 +16,8 @@ import pytest
 from dopamine_lite.callbacks import wandb_callback
 from dopamine_lite.callbacks.tracking import Tracker, row_of
 from dopamine_lite.callbacks.wandb_file import history
-from dopamine_lite.reporting.logbook import Logbook, read_iterations
+from dopamine_lite.reporting.log_reader import read_iterations
+from dopamine_lite.reporting.logbook import Logbook
 from tests.processes import start
 from tests.runner.test_callbacks import context, record
 from tests.runner.test_runner_logs import points

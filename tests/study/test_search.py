@@ -14,8 +14,9 @@ from dopamine_lite.runner.directory import Progress, progress
 from dopamine_lite.study.conduct import Result
 from dopamine_lite.study.examination import Examined, Needs
 from dopamine_lite.study.grid import Space
-from dopamine_lite.study.search import BEST, JOURNAL, Search, common, corners
+from dopamine_lite.study.search import BEST, Search
 from dopamine_lite.study.study import Trial, Variant
+from dopamine_lite.study.suggestions import JOURNAL, common, corners
 from tests.study.conftest import SMALL, bindings, start
 from tests.study.test_sweep import CLIFF, NAME, finish, sweep
 

@@ -7,34 +7,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dopamine_lite.analysis.comparison import aggregate, scores
-from dopamine_lite.analysis.groups import differing_settings
+from dopamine_lite.analysis.report.environment import Environment, only
 from dopamine_lite.analysis.report.learning import (
     NAMES,
-    Say,
-    frames_per_step,
-    group_curves,
     logged_metrics,
     metric_label,
-    seed_curves,
     thinned,
 )
-from dopamine_lite.analysis.report.numbers import count, numbers
+from dopamine_lite.analysis.report.numbers import count
 from dopamine_lite.analysis.report.suites import Suite, suites
-from dopamine_lite.analysis.runs import Runs
-from dopamine_lite.analysis.selection import UNFINISHED, grouped, remarks
+from dopamine_lite.analysis.run_tables import Runs
+from dopamine_lite.analysis.selection import grouped
 from dopamine_lite.common.printable import printable
-from dopamine_lite.reporting import provenance
 
 _MOST_VALUES = 5_000_000  # in iterations.csv, which is left out where there are more
 _COLORS = 10  # in report.css
-_VERSIONS = ("dopamine_lite", "python", "tensorflow", "keras", "numpy", "gymnasium", "ale-py")
 _AXES = (
     {"key": "steps", "label": "Agent steps", "short": "Steps"},
     {"key": "frames", "label": "Frames", "short": "Frames"},
@@ -101,7 +94,7 @@ def build(runs: Runs, title: str, by: Sequence[str] = (), told: Sequence[str] = 
     drawn, every = thinned(chosen, len(metrics))
     notes += _how_it_was_made(chosen, every)
     environments = [
-        _Environment(str(name), _of(chosen, rows), _of(drawn, rows), metrics, paths)
+        Environment(str(name), only(chosen, rows), only(drawn, rows), metrics, paths)
         for name, rows in chosen.runs.groupby("environment", sort=False)
     ]
     groups = [
@@ -150,101 +143,8 @@ def _how_it_was_made(chosen: Runs, every: int) -> Iterator[str]:
         )
 
 
-class _Environment:
-    """What the page says about one environment.
-
-    Args:
-      name: the environment's name.
-      runs: its runs, with a column `group`.
-      drawn: the same runs, with only those iterations that are drawn.
-      metrics: the columns of iterations that are drawn.
-      paths: each run's directory, by the run's name.
-    """
-
-    def __init__(
-        self, name: str, runs: Runs, drawn: Runs, metrics: list[str], paths: dict[str, str]
-    ):
-        self.name = name
-        self.warnings: list[str] = []  # before the figures
-        self._runs, self._drawn, self._metrics, self._paths = runs, drawn, metrics, paths
-        self.phase, self.scores = _final_scores(runs, self.warnings.append)
-        self.aggregates = pd.concat(
-            [
-                aggregate(self.scores, column).assign(of=column)
-                for column in ("score", "area")
-                if self.scores[column].notna().any()
-            ]
-            or [pd.DataFrame()],
-            ignore_index=True,
-        )
-        self.remarks = list(remarks(runs.runs[runs.runs["finished"]]))
-
-    def groups(self) -> list[dict[str, Any]]:
-        """The groups of this environment."""
-        return [
-            self._group(str(name), rows)
-            for name, rows in self._runs.runs.groupby("group", sort=False)
-        ]
-
-    def _group(self, name: str, rows: pd.DataFrame) -> dict[str, Any]:
-        label, _, protocol = name.partition(" [") if name.endswith("]") else (name, "", "")
-        label = label.removesuffix(UNFINISHED)
-        finished = bool(rows["finished"].all())
-        drawn = _of(self._drawn, rows[rows["iterations"] > 0])
-        differing = set(differing_settings(self._runs.runs)) - {"agent", "config"}
-        settings = _settings(rows)
-        return {
-            "name": name,
-            "label": label,
-            "detail": protocol.removesuffix("]"),
-            "finished": finished,
-            "facts": count(len(rows), "seed") + ("" if finished else ", unfinished"),
-            "notes": list(remarks(rows)) if finished else [_unfinished(rows)],
-            "protocol": _protocol(rows),
-            "differing": [(key, value) for key, value in settings if key in differing],
-            "common": [(key, value) for key, value in settings if key not in differing],
-            "provenance": _provenance(rows, self._paths),
-            "runs": [_run(row) for row in rows.to_dict("records")],
-            "score": self._score(name),
-            "frames": frames_per_step(drawn.iterations),
-            "curves": group_curves(drawn, self._metrics, self.warnings.append),
-            "seeds": seed_curves(drawn),
-        }
-
-    def _score(self, group: str) -> dict[str, Any]:
-        """The final scores of a group by seed, and their aggregates: value, low, high."""
-        rows = self.scores[self.scores["group"] == group]
-        found: dict[str, Any] = {
-            "seeds": rows["seed"].tolist(),
-            "values": numbers(rows["score"]),
-            "note": None,
-            **dict.fromkeys(("iqm", "mean", "median", "area")),
-        }
-        if rows.empty:
-            return found
-        own = self.aggregates[self.aggregates["group"] == group]
-        for row in own.to_dict("records"):
-            key = row["statistic"] if row["of"] == "score" else "area"
-            if row["of"] == "score" or row["statistic"] == "mean":
-                found[key] = numbers([row["value"], row["low"], row["high"]])
-            found["note"] = f"no interval: {row['why']}" if row["why"] else None
-        return found
-
-
-def _final_scores(runs: Runs, say: Say) -> tuple[str | None, pd.DataFrame]:
-    """The phase that finished runs are scored by, "eval" where one has it; and their `scores`."""
-    finished = _of(runs, runs.runs[runs.runs["finished"]])
-    last = finished.iterations.groupby("run").tail(1)
-    for phase in ("eval", "train"):
-        column = f"{phase}_average_return"
-        if column in last and last[column].notna().any():
-            return phase, scores(finished, phase, report=say).assign(metric=column)
-    columns = ("group", "environment", "seed", "run", "agent_steps", "score", "area", "metric")
-    return None, pd.DataFrame(columns=columns)
-
-
 def _data(
-    environments: Sequence[_Environment],
+    environments: Sequence[Environment],
     groups: Sequence[dict[str, Any]],
     metrics: list[str],
     across: Sequence[Suite],
@@ -264,7 +164,7 @@ def _data(
 
 
 def _drawn_environment(
-    environment: _Environment, number: int, groups: Sequence[dict[str, Any]]
+    environment: Environment, number: int, groups: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     own = [place for place, group in enumerate(groups) if group["environment"] == number]
     of = [groups[place] for place in own]
@@ -299,80 +199,7 @@ def _number(groups: Sequence[dict[str, Any]]) -> None:
         group["style"] = names.index(group["name"]) if len(names) <= _COLORS else within
 
 
-def _settings(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Each setting of a group's runs and its value, or its values."""
-    names = {name for settings in rows["settings"] for name in settings}
-    found = []
-    for name in sorted(name for name in names if not name.startswith("import ")):
-        values = dict.fromkeys(str(own.get(name, "not set")) for own in rows["settings"])
-        found.append((printable(name), printable("; ".join(values))))
-    return found
-
-
-def _protocol(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """The parts of a group's protocol; nothing where it is not known."""
-    texts = rows["protocol"].dropna().unique()
-    parts = [part.partition(" ") for text in texts for part in text.split("; ")]
-    return [(printable(name.replace("_", " ")), printable(value)) for name, _, value in parts]
-
-
-def _provenance(rows: pd.DataFrame, paths: dict[str, str]) -> list[tuple[str, str]]:
-    starts = [
-        start
-        for run in rows[rows["started"].notna()]["run"]  # a row of a table has no directory
-        if (known := provenance.read(Path(paths[run]))) is not None
-        for start in (known["started"], *known["resumed"])
-    ]
-    versions: dict[str, dict[str, None]] = {name: {} for name in _VERSIONS}
-    for start in starts:
-        for name, found in versions.items():
-            if version := start.get("versions", {}).get(name):
-                found[str(version)] = None
-    known = {
-        "config": _joined(rows["config"]),
-        "agent": _joined(rows["agent"]),
-        "commit": _joined(rows["commit"]),
-        "processor": _joined(rows["processor"]),
-        "started": _joined([_span(rows["started"])]),
-        "versions": ", ".join(
-            f"{name} {' and '.join(found)}" for name, found in versions.items() if found
-        ),
-    }
-    return [(name, printable(text)) for name, text in known.items() if text]
-
-
-def _joined(values: Iterable[Any]) -> str:
-    return ", ".join(dict.fromkeys(str(value) for value in values if value and value == value))
-
-
-def _span(times: pd.Series) -> str:
-    """From the first to the last day."""
-    days = sorted(str(time)[:10] for time in times.dropna())
-    return " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
-
-
-def _run(row: dict[Hashable, Any]) -> dict[str, Any]:
-    planned = row["planned_iterations"]
-    progress = f"{row['iterations']:,} of {planned:,} iterations" if planned == planned else ""
-    return {
-        "name": printable(row["run"]),
-        "seed": int(row["seed"]),
-        "agent_steps": f"{row['agent_steps']:,}",
-        "state": row["stopped"] or ("finished" if row["finished"] else progress or "unfinished"),
-        "commit": printable(row["commit"] or ""),
-    }
-
-
-def _unfinished(rows: pd.DataFrame) -> str:
-    done = rows["iterations"]
-    span = " to ".join(dict.fromkeys(f"{number:,}" for number in (done.min(), done.max())))
-    return (
-        f"Not finished ({span} iterations so far): the curve goes as far as all of these runs have "
-        "come, and there is no final score."
-    )
-
-
-def _at_their_places(notes: Iterable[str], environments: Sequence[_Environment]) -> list[str]:
+def _at_their_places(notes: Iterable[str], environments: Sequence[Environment]) -> list[str]:
     """Gives what is said of an environment to it; returns the rest."""
     rest = []
     for note in notes:
@@ -386,7 +213,7 @@ def _at_their_places(notes: Iterable[str], environments: Sequence[_Environment])
 
 def _tables(
     chosen: Runs,
-    environments: Sequence[_Environment],
+    environments: Sequence[Environment],
     groups: Sequence[dict[str, Any]],
     across: Sequence[Suite],
 ) -> dict[str, pd.DataFrame]:
@@ -406,7 +233,7 @@ def _tables(
 
 
 def _curve_table(
-    environments: Sequence[_Environment], groups: Sequence[dict[str, Any]]
+    environments: Sequence[Environment], groups: Sequence[dict[str, Any]]
 ) -> pd.DataFrame:
     """A row a point that is drawn along agent steps."""
     parts = [
@@ -441,12 +268,6 @@ def _shortly_named(runs: Runs) -> tuple[Runs, dict[str, str]]:
     by_path = dict(zip(paths, names, strict=True))
     renamed = Runs(*(frame.assign(run=frame["run"].map(by_path)) for frame in runs))
     return renamed, dict(zip(names, paths, strict=True))
-
-
-def _of(runs: Runs, rows: pd.DataFrame) -> Runs:
-    """Only the runs in `rows`."""
-    kept = set(rows["run"])
-    return Runs(rows, *(frame[frame["run"].isin(kept)] for frame in runs[1:]))
 
 
 def _summary(environments: int, groups: int, runs: int) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dopamine_lite.analysis.comparison import curves
 from dopamine_lite.analysis.report.numbers import numbers
-from dopamine_lite.analysis.runs import Runs
+from dopamine_lite.analysis.run_tables import Runs
 from dopamine_lite.common.printable import printable
 
 MOST_POINTS, FEWEST_POINTS = 1_000, 100  # of a curve on the page
