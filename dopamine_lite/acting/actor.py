@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from dopamine_lite.common.types import State
 
+Parameters = TypeVar("Parameters", contravariant=True)
+Decisions = TypeVar("Decisions", covariant=True)  # a named tuple of arrays [N, ...], or None
 
-class Acted(NamedTuple):
+
+class Acted(NamedTuple, Generic[Decisions]):
     """What an actor chose for N environments."""
 
     actions: np.ndarray  # [N, ...] as the environment takes them
-    # What learning needs to know of the decisions: a named tuple of arrays [N, ...], or None.
-    decisions: Any = None
+    decisions: Decisions  # what learning needs to know of them
 
 
-class Actor(Protocol):
+class Actor(Protocol[Parameters, Decisions]):
     """Chooses actions by the parameters that it was last given, and by exploration.
 
     An actor knows no environment and no replay. With `evaluate=True` it acts by the evaluation policy
@@ -29,13 +31,13 @@ class Actor(Protocol):
         observations: np.ndarray,
         evaluate: bool = False,
         action_masks: np.ndarray | None = None,
-    ) -> Acted:
+    ) -> Acted[Decisions]:
         """Chooses actions for observations [N, ...].
 
         `action_masks` [N, A] bool marks the legal actions; None: all actions are legal.
         """
 
-    def load(self, parameters: Any) -> None:
+    def load(self, parameters: Parameters) -> None:
         """Takes the parameters that a learner has returned."""
 
     def metrics(self) -> dict[str, float | np.ndarray]:

@@ -56,11 +56,11 @@ class PolicyActor:
         observations: np.ndarray,
         evaluate: bool = False,
         action_masks: np.ndarray | None = None,
-    ) -> Acted:
+    ) -> Acted[Decisions | None]:
         outputs, values = self.policy_and_values(observations, action_masks)
         generator = self._generators[evaluate]
         if evaluate and not self._sample_in_evaluation:
-            return Acted(self._policy.to_environment(self._policy.mode(outputs, generator)))
+            return Acted(self._policy.to_environment(self._policy.mode(outputs, generator)), None)
         actions = self._policy.sample(outputs, generator)
         return Acted(self._policy.to_environment(actions), Decisions(outputs, values, actions))
 

@@ -45,7 +45,7 @@ class ValueActor:
         observations: np.ndarray,
         evaluate: bool = False,
         action_masks: np.ndarray | None = None,
-    ) -> Acted:
+    ) -> Acted[None]:
         def values() -> np.ndarray:
             computed = self.inference(observations, self._noise[evaluate])
             if not evaluate:
@@ -57,7 +57,7 @@ class ValueActor:
         )
         if not evaluate:
             self.steps += len(observations)
-        return Acted(actions + self.first_action if self.first_action else actions)
+        return Acted(actions + self.first_action if self.first_action else actions, None)
 
     def load(self, parameters: tf.Tensor) -> None:
         self.inference.load(parameters)

@@ -11,12 +11,12 @@ from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import categorical, td
-from dopamine_lite.networks.heads import CategoricalHead, Head
+from dopamine_lite.networks.heads import CategoricalHead
 from dopamine_lite.networks.network import Network
 
 
 @configurable
-class C51Agent(ValueAgent):
+class C51Agent(ValueAgent[CategoricalHead]):
     """C51 (Bellemare et al. 2017): moves Z(s, a) toward the projection of R + gamma^n Z_target(s', a*).
 
     Z(s, a) is the distribution of the return after action a in state s, and a* is the best action in s'.
@@ -36,12 +36,14 @@ class C51Agent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        head: Callable[[Seeds, int], Head] = CategoricalHead,
+        head: Callable[[Seeds, int], CategoricalHead] = CategoricalHead,
         **settings: Any,
     ):
         super().__init__(spec, seeds, head=head, **settings)
 
-    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+    def loss(
+        self, online: Network[CategoricalHead], target: Network[CategoricalHead], batch: Batch
+    ) -> Loss:
         head = online.head
         next_logits = target(batch.next_states, batch.seeds.target)
         next_actions = self._next_actions(online, batch, next_logits)

@@ -15,14 +15,14 @@ from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import td
-from dopamine_lite.networks.heads import Head, QHead
+from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.network import Network
 
 _LOSSES = {"huber": td.huber, "squared": td.squared}
 
 
 @configurable
-class DQNAgent(ValueAgent):
+class DQNAgent(ValueAgent[QHead]):
     """DQN (Mnih et al. 2015): regresses Q(s, a) on R + gamma^n max_a' Q_target(s', a').
 
     Args:
@@ -43,7 +43,7 @@ class DQNAgent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        head: Callable[[Seeds, int], Head] = QHead,
+        head: Callable[[Seeds, int], QHead] = QHead,
         loss: str = "huber",
         munchausen: Callable[[], Munchausen] | None = None,
         **settings: Any,
@@ -57,7 +57,7 @@ class DQNAgent(ValueAgent):
         if self._munchausen:
             self._munchausen.check("DQNAgent", self._update_horizon, self._double)
 
-    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+    def loss(self, online: Network[QHead], target: Network[QHead], batch: Batch) -> Loss:
         seeds = batch.seeds
         next_q = batch.next_legal(target(batch.next_states, seeds.target))
         returns = batch.returns

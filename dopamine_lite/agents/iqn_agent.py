@@ -16,14 +16,14 @@ from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import quantile
-from dopamine_lite.networks.heads import Head, ImplicitQuantileHead
+from dopamine_lite.networks.heads import ImplicitQuantileHead
 from dopamine_lite.networks.layers import normal, uniform
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.twins import agree, telling_parameters
 
 
 @configurable
-class IQNAgent(ValueAgent):
+class IQNAgent(ValueAgent[ImplicitQuantileHead]):
     """IQN (Dabney et al. 2018b, algorithm 1): regresses Z_tau(s, a) on R + gamma^n Z_tau'(s', a*).
 
     Z_tau(s, a) is the quantile, at the fraction tau, of the return after action a in state s; tau and
@@ -51,7 +51,7 @@ class IQNAgent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        head: Callable[[Seeds, int], Head] = ImplicitQuantileHead,
+        head: Callable[[Seeds, int], ImplicitQuantileHead] = ImplicitQuantileHead,
         kappa: float = 1.0,
         num_tau_samples: int = 64,
         num_tau_prime_samples: int = 64,
@@ -95,7 +95,12 @@ class IQNAgent(ValueAgent):
                 "`quantiles`, `chosen_quantiles` and `mean_quantiles` compute the same."
             )
 
-    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+    def loss(
+        self,
+        online: Network[ImplicitQuantileHead],
+        target: Network[ImplicitQuantileHead],
+        batch: Batch,
+    ) -> Loss:
         num_taus, num_target_taus, num_choice_taus = self._samples
         next_features = target.features(batch.next_states)
 

@@ -14,12 +14,12 @@ from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import quantile, td
-from dopamine_lite.networks.heads import Head, QuantileHead
+from dopamine_lite.networks.heads import QuantileHead
 from dopamine_lite.networks.network import Network
 
 
 @configurable
-class QRDQNAgent(ValueAgent):
+class QRDQNAgent(ValueAgent[QuantileHead]):
     """QR-DQN (Dabney et al. 2018a): regresses the quantiles of Z(s, a) on R + gamma^n Z_target(s', a*).
 
     Z(s, a) is the distribution of the return after action a in state s, and a* is the best action in s'.
@@ -41,7 +41,7 @@ class QRDQNAgent(ValueAgent):
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        head: Callable[[Seeds, int], Head] = QuantileHead,
+        head: Callable[[Seeds, int], QuantileHead] = QuantileHead,
         kappa: float = 1.0,
         **settings: Any,
     ):
@@ -49,7 +49,9 @@ class QRDQNAgent(ValueAgent):
         self._kappa = kappa
         super().__init__(spec, seeds, head=head, **settings)
 
-    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+    def loss(
+        self, online: Network[QuantileHead], target: Network[QuantileHead], batch: Batch
+    ) -> Loss:
         head = online.head
         next_quantiles = target(batch.next_states, batch.seeds.target)
         next_actions = self._next_actions(online, batch, next_quantiles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -33,8 +33,10 @@ from dopamine_lite.networks.value_policy import ValuePolicy
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
 
+H = TypeVar("H", bound=Head)
 
-class ValueAgent(BlockAgent):
+
+class ValueAgent(BlockAgent, Generic[H]):
     """Learns action values from replayed transitions. A subclass gives the loss and the head.
 
     All periods are in agent steps, over all streams together. Nothing is learned during the first
@@ -70,7 +72,7 @@ class ValueAgent(BlockAgent):
         seeds: Seeds,
         *,
         torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], Head],
+        head: Callable[[Seeds, int], H],
         replay: Callable[[ReplaySpec, np.random.Generator], Replay] = CircularReplay,
         exploration: Callable[[int, int, Seeds], Exploration] = EpsilonGreedy,
         optimizer: Callable[[], Optimizer] = Adam,
@@ -145,8 +147,8 @@ class ValueAgent(BlockAgent):
         self._means = RecentMeans(self.learner.metric_names)
 
     def _network(
-        self, torso: Callable[[Seeds], Torso], head: Callable[[Seeds, int], Head], seeds: Seeds
-    ) -> Network:
+        self, torso: Callable[[Seeds], Torso], head: Callable[[Seeds, int], H], seeds: Seeds
+    ) -> Network[H]:
         name, own = type(self).__name__, seeds.child("network")
         network = Network(
             checked_part(name, "torso", torso(own.child("torso")), Torso),
@@ -161,7 +163,7 @@ class ValueAgent(BlockAgent):
             )
         return network
 
-    def _require_update_fits(self, network: Network) -> None:
+    def _require_update_fits(self, network: Network[H]) -> None:
         """Raises UserError if there is not enough memory for what one update samples."""
         name, spec = type(self).__name__, self.replay.sample_spec(self._batch_size)
         due = -(-self._spec.num_envs // self._update_period)  # at most, in a step of the streams
@@ -173,7 +175,7 @@ class ValueAgent(BlockAgent):
         )
 
     def _augmentation(
-        self, augmentation: Callable[[], Augmentation] | None, network: Network
+        self, augmentation: Callable[[], Augmentation] | None, network: Network[H]
     ) -> Augmentation | None:
         if augmentation is None:
             return None
@@ -187,10 +189,10 @@ class ValueAgent(BlockAgent):
         return made
 
     @abc.abstractmethod
-    def loss(self, online: Network, target: Network, batch: Batch) -> Loss:
+    def loss(self, online: Network[H], target: Network[H], batch: Batch) -> Loss:
         """The loss of a batch, in a graph under a gradient tape."""
 
-    def _next_actions(self, online: Network, batch: Batch, next_outputs: tf.Tensor) -> tf.Tensor:
+    def _next_actions(self, online: Network[H], batch: Batch, next_outputs: tf.Tensor) -> tf.Tensor:
         """a* [B]: the best legal actions in s'.
 
         By the target network's `next_outputs` or, with `double`, by the online network (van Hasselt

@@ -205,7 +205,7 @@ def _kind_of(node: _Definition, module: str) -> Kind:
     bases = node.bases if isinstance(node, ast.ClassDef) else [node.returns]
     for base in filter(None, bases):
         for name, kind in _BY_BASE.items():
-            if ast.unparse(base).endswith(name):
+            if ast.unparse(base).partition("[")[0].endswith(name):  # without what it is generic in
                 return kind
     for place, kind in _BY_MODULE.items():
         if f"{module}.".startswith(f"dopamine_lite.{place}."):

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.types import State
 
+Parameters = TypeVar("Parameters", covariant=True)
+Sample = TypeVar("Sample", contravariant=True)
 
-class Learned(NamedTuple):
+
+class Learned(NamedTuple, Generic[Parameters]):
     """What came of a sample."""
 
-    parameters: Any  # for the actor's `load`
+    parameters: Parameters  # for the actor's `load`
     metrics: tf.Tensor  # what the learner's `metric_names` name
     priorities: tf.Tensor | None = None  # [K, B] of the sample's transitions; None: it has none
 
 
-class Learner(Protocol):
+class Learner(Protocol[Sample, Parameters]):
     """Learns from samples, each in one compiled call; knows no replay, no environment and no loop."""
 
     metric_names: Sequence[str]
 
-    def learn(self, sample: Any) -> Learned:
+    def learn(self, sample: Sample) -> Learned[Parameters]:
         """Takes the gradient steps for a sample, whose kind is the learner's own."""
 
     def get_state(self) -> State:

@@ -154,7 +154,7 @@ class PPOLearner:
     def num_minibatches(self) -> int:
         return self._num_minibatches
 
-    def learn(self, rollout: Rollout, step: int) -> Learned:
+    def learn(self, rollout: Rollout, step: int) -> Learned[PolicyParameters]:
         """Learns from T x N steps, before the first of which `step` agent steps had been taken."""
         self.compile()
         assert self._update is not None

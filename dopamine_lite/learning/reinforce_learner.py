@@ -98,7 +98,7 @@ class ReinforceLearner:
         parts.optimizer.build(parts.network.variables)
         self._baseline_optimizer.build(self._baseline_variables)
 
-    def learn(self, episodes: Sequence[Episode]) -> Learned:
+    def learn(self, episodes: Sequence[Episode]) -> Learned[PolicyParameters]:
         """Learns from whole episodes."""
         self.compile()
         assert self._update is not None

@@ -100,7 +100,7 @@ class ValueLearner:
         self._synchronise: Callable[[], Any] | None = None
         optimizer.build(online.variables)
 
-    def learn(self, sample: Sample) -> Learned:
+    def learn(self, sample: Sample) -> Learned[tf.Tensor]:
         """Takes K gradient steps, one for each batch of the sample; means over them are reported."""
         num_updates = len(sample.actions)
         columns = [sample.actions, sample.returns, sample.discounts]

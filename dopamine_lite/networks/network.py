@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import gymnasium
 import keras
@@ -15,8 +15,10 @@ from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.observations import reader_of
 from dopamine_lite.networks.torsos import Torso, prepared_shape
 
+H = TypeVar("H", bound=Head)
 
-class Network:
+
+class Network(Generic[H]):
     """A head on a torso, built for the observations of one space.
 
     Names, of a `Discrete` or `MultiDiscrete` space, reach the torso as one-hot vectors, and bytes as
@@ -32,12 +34,12 @@ class Network:
     def __init__(
         self,
         torso: Torso,
-        head: Head,
+        head: H,
         observation_space: gymnasium.Space,
         stack_size: int = 1,
     ):
         self.torso = torso
-        self.head: Any = head
+        self.head = head
         self.observation_space = space = observation_space
         assert space.shape is not None and space.dtype is not None
         self.reader = reader_of(space)

@@ -7,13 +7,13 @@ import numpy as np
 
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.replay.n_step import NStepTransitions
-from dopamine_lite.replay.replay import ReplaySpec
+from dopamine_lite.replay.replay import ReplaySpec, Sample
 from dopamine_lite.replay.ring_replay import RingReplay, checked_ring
 from dopamine_lite.replay.selectors import Uniform
 
 
 @gin.configurable
-class CircularReplay(RingReplay):
+class CircularReplay(RingReplay[Sample]):
     """The last `replay_capacity` frames of N streams, sampled uniformly over whole transitions.
 
     Args:

@@ -7,13 +7,13 @@ import numpy as np
 
 from dopamine_lite.common.checks import check_fraction, check_whole
 from dopamine_lite.replay.n_step import NStepTransitions
-from dopamine_lite.replay.replay import ReplaySpec
+from dopamine_lite.replay.replay import ReplaySpec, Sample
 from dopamine_lite.replay.ring_replay import RingReplay, checked_ring
 from dopamine_lite.replay.selectors import Proportional
 
 
 @gin.configurable
-class PrioritizedReplay(RingReplay):
+class PrioritizedReplay(RingReplay[Sample]):
     """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
 
     Once a transition can be drawn, it enters with the greatest priority so far; `feedback` gives it a

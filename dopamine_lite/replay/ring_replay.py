@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from dopamine_lite.common.types import State
 from dopamine_lite.replay.replay import ReplaySpec, SampleSpec
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.selectors import Selector
-from dopamine_lite.replay.view import Drawn, View
+from dopamine_lite.replay.view import Drawn, Sampled, View
 
 _EXAMINED_SLOTS = 4096  # at a time
 _MAX_REDRAWS = 100  # until all that can be drawn is listed
 
 
-class RingReplay:
+Sample = TypeVar("Sample", bound=Sampled)
+
+
+class RingReplay(Generic[Sample]):
     """The last frames of N environments, sampled as what a view of them makes.
 
     Args:
@@ -33,7 +36,7 @@ class RingReplay:
         self,
         ring: Ring,
         selector: Selector,
-        view: View,
+        view: View[Sample],
         generator: np.random.Generator,
     ):
         self.ring = ring
@@ -63,7 +66,7 @@ class RingReplay:
         self.ring.add(block)
         self.selector.added(block.agent_steps)
 
-    def sample(self, num_batches: int, batch_size: int) -> Any:
+    def sample(self, num_batches: int, batch_size: int) -> Sample:
         """Draws K batches of B of what the view makes, with replacement."""
         self.selector.prepare()
         drawn = self._draw(num_batches, batch_size)
@@ -71,7 +74,7 @@ class RingReplay:
         weights = self.selector.weights(sample.columns, sample.slots)
         return sample if weights is None else sample._replace(weights=weights)
 
-    def feedback(self, sample: Any, priorities: np.ndarray) -> None:
+    def feedback(self, sample: Sample, priorities: np.ndarray) -> None:
         self.selector.feedback(sample.columns, sample.slots, priorities)
 
     def metrics(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ from dopamine_lite.common.schedules import linearly_decaying
 from dopamine_lite.common.types import State
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.sum_tree import SumTree
-from dopamine_lite.replay.view import View
+from dopamine_lite.replay.view import Sampled, View
 
 
 class Selector(Protocol):
@@ -121,7 +121,7 @@ class Proportional:
         self,
         ring: Ring,
         generator: np.random.Generator,
-        view: View,
+        view: View[Sampled],
         *,
         alpha: float,
         beta: float,

@@ -10,10 +10,10 @@ from dopamine_lite.replay.replay import ReplaySpec
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.ring_replay import RingReplay
 from dopamine_lite.replay.selectors import Proportional, Selector, Uniform
-from dopamine_lite.replay.sequences import Sequences
+from dopamine_lite.replay.sequences import Sequences, SequenceSample
 
 
-class SequenceReplay(RingReplay):
+class SequenceReplay(RingReplay[SequenceSample]):
     """The last frames of N environments, sampled as overlapping sequences of steps.
 
     As in R2D2 (Kapturowski et al. 2019, section 2.3), with the recurrent state that the actor was in at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,25 @@ class Drawn(NamedTuple):
     ages: np.ndarray  # [M] the frames before it in its episode, counted up to the stack
 
 
-class View(Protocol):
+class Sampled(Protocol):
+    """What every view's samples have, as named tuples: where they came from, and weights."""
+
+    @property
+    def columns(self) -> np.ndarray:
+        """[K, B] int64: the environments."""
+
+    @property
+    def slots(self) -> np.ndarray:
+        """[K, B] int64: the first slots in these environments' columns."""
+
+    def _replace(self, *, weights: np.ndarray) -> Self:
+        """The same with importance weights [K, B]."""
+
+
+Sample = TypeVar("Sample", bound=Sampled, covariant=True)
+
+
+class View(Protocol[Sample]):
     """Says what begins at a slot, and assembles it. What is not whole cannot be drawn."""
 
     noun: str  # what it makes, for messages
@@ -33,6 +51,5 @@ class View(Protocol):
     def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:
         """What begins at slots [M] of columns [M]."""
 
-    def sample(self, drawn: Drawn, num_batches: int) -> Any:
-        """K batches of what has been drawn, which is whole: a named tuple with at least `columns`,
-        `slots` and `weights`."""
+    def sample(self, drawn: Drawn, num_batches: int) -> Sample:
+        """K batches of what has been drawn, which is whole."""
