@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from dopamine_lite.agents.agent import State
@@ -16,7 +15,6 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.ppo_learner import PPOLearner
-from dopamine_lite.networks.policies import Policy
 from dopamine_lite.replay.rollout import Rollout, RolloutBuffer
 
 
@@ -47,7 +45,7 @@ class PPOAgent(PolicyAgent):
         minibatch = rollout_length * spec.num_envs // self.learner.num_minibatches
         self.rollout = RolloutBuffer(
             *grid,
-            _step_of(spec.observation_space, self._parts.policy),
+            Rollout.example(spec.observation_space, self._parts.policy),
             name,
             update_bytes=self._parts.network.batch_bytes(minibatch),
         )
@@ -124,19 +122,3 @@ class PPOAgent(PolicyAgent):
             "stop_at_kl": self.learner.stop_at_kl,
             "memory_bytes": self.rollout.memory_bytes,
         }
-
-
-def _step_of(space: gymnasium.Space, policy: Policy) -> Rollout:
-    """An example of a step, for the `RolloutBuffer`."""
-    assert space.shape is not None
-    number, flag = np.zeros((), np.float32), np.zeros((), bool)
-    return Rollout(
-        observations=np.zeros(space.shape, space.dtype),
-        actions=np.zeros(policy.action_size, policy.action_dtype),
-        outputs=np.zeros(policy.size, np.float32),
-        values=number,
-        cut_values=number,
-        rewards=number,
-        terminated=flag,
-        truncated=flag,
-    )

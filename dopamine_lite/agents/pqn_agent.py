@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from dopamine_lite.agents.action_value_agent import ActionValueAgent
@@ -69,7 +68,7 @@ class PQNAgent(ActionValueAgent):
         self._size = rollout_length * spec.num_envs  # agent steps in a rollout
         self.rollout = RolloutBuffer(
             *grid,
-            _step_of(spec.observation_space),
+            ValueRollout.example(spec.observation_space),
             name,
             update_bytes=self._network.batch_bytes(self._size // self.learner.num_minibatches),
         )
@@ -141,18 +140,3 @@ class PQNAgent(ActionValueAgent):
             "layer_norm": getattr(self._network.torso, "layer_norm", False),
             "memory_bytes": self.rollout.memory_bytes,
         }
-
-
-def _step_of(space: gymnasium.Space) -> ValueRollout:
-    """An example of a step, for the `RolloutBuffer`."""
-    assert space.shape is not None
-    number, flag = np.zeros((), np.float32), np.zeros((), bool)
-    return ValueRollout(
-        observations=np.zeros(space.shape, space.dtype),
-        actions=np.zeros((), np.int32),
-        values=number,
-        cut_values=number,
-        rewards=number,
-        terminated=flag,
-        truncated=flag,
-    )

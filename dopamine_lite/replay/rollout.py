@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, TypeVar
 
+import gymnasium
 import numpy as np
 
 from dopamine_lite.common.memory import require_memory
+from dopamine_lite.networks.policies import Policy
 
 
 class Rollout(NamedTuple):
@@ -20,6 +22,17 @@ class Rollout(NamedTuple):
     rewards: np.ndarray  # [T, N] float32
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool
+
+    @classmethod
+    def example(cls, space: gymnasium.Space, policy: Policy) -> Rollout:
+        """One step of one environment, for the `RolloutBuffer`."""
+        return cls(
+            np.zeros(_shape(space), space.dtype),
+            np.zeros(policy.action_size, policy.action_dtype),
+            np.zeros(policy.size, np.float32),
+            *[np.zeros((), np.float32)] * 3,
+            *[np.zeros((), bool)] * 2,
+        )
 
     def next_values(self) -> np.ndarray:
         """[T, N] V(s') of the true successors, where the episode did not terminate."""
@@ -37,9 +50,24 @@ class ValueRollout(NamedTuple):
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool
 
+    @classmethod
+    def example(cls, space: gymnasium.Space) -> ValueRollout:
+        """One step of one environment, for the `RolloutBuffer`."""
+        return cls(
+            np.zeros(_shape(space), space.dtype),
+            np.zeros((), np.int32),
+            *[np.zeros((), np.float32)] * 3,
+            *[np.zeros((), bool)] * 2,
+        )
+
     def next_values(self) -> np.ndarray:
         """[T, N] max_a Q(s', a) of the true successors, where the episode did not terminate."""
         return _next_values(self.values, self.cut_values, self.truncated)
+
+
+def _shape(space: gymnasium.Space) -> tuple[int, ...]:
+    assert space.shape is not None
+    return space.shape
 
 
 def _next_values(values: np.ndarray, cut_values: np.ndarray, truncated: np.ndarray) -> np.ndarray:
@@ -48,7 +76,7 @@ def _next_values(values: np.ndarray, cut_values: np.ndarray, truncated: np.ndarr
     return np.where(cut, cut_values, np.roll(values, -1, axis=0))
 
 
-_Steps = TypeVar("_Steps", Rollout, ValueRollout)
+_Steps = TypeVar("_Steps", bound=Rollout | ValueRollout)
 
 
 class RolloutBuffer(Generic[_Steps]):
@@ -70,8 +98,7 @@ class RolloutBuffer(Generic[_Steps]):
             f"{owner}'s rollout",
             f"lower {owner}.rollout_length",
         )
-        grid = (length, num_envs)
-        columns = (np.empty((*grid, *column.shape), column.dtype) for column in example)
+        columns = [np.empty((length, num_envs, *column.shape), column.dtype) for column in example]
         self._rollout: _Steps = type(example)(*columns)
         self._length = length
         self._position = 0  # steps of each environment that are there
