@@ -43,8 +43,8 @@ _CARRIED_OUT = (0, 1)  # exit statuses of `sweep`; 1: a trial failed
 
 SUITES: dict[str, list[str]] = {  # by name: the flags of `sweep`
     "classic": [
-        *_files(*(f"{agent}/cartpole" for agent in _AGENTS)),
-        *_files(*(f"{agent}/acrobot" for agent in _AGENTS)),
+        *_files(*(f"{agent}/cartpole" for agent in (*_AGENTS, "pqn"))),
+        *_files(*(f"{agent}/acrobot" for agent in (*_AGENTS, "pqn"))),
         *_files("dqn/mountain_car", "ppo/pendulum"),
         "--seeds=0:10",
     ],
@@ -53,7 +53,7 @@ SUITES: dict[str, list[str]] = {  # by name: the flags of `sweep`
         "--seeds=0:10",
     ],
     "minatar": [
-        *_files(*(f"{agent}/minatar" for agent in _AGENTS)),
+        *_files(*(f"{agent}/minatar" for agent in (*_AGENTS, "pqn"))),
         _games("MinAtarEnvironment.game", _MINATAR),
         "--seeds=0:5",
     ],

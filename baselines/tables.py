@@ -28,6 +28,7 @@ _AGENTS = {  # by the directory of their configs
     "qr_dqn": "QR-DQN",
     "iqn": "IQN",
     "rainbow": "Rainbow",
+    "pqn": "PQN",
     "ppo": "PPO",
 }
 _EARLIER_VERSIONS = {  # of environments, which published results are of

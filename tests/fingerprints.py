@@ -79,6 +79,16 @@ _VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what no packaged experi
             "Runner.log_every_steps = 5",
         ),
     ),
+    "uneven pqn": (
+        "pqn/cartpole.gin",
+        (
+            "PQNAgent.rollout_length = 7",
+            "PQNAgent.num_minibatches = 2",
+            "Runner.num_envs = 2",
+            "Runner.checkpoint_every_steps = 37",
+            "Runner.log_every_steps = 5",
+        ),
+    ),
     "4 streams, table": ("classics/q_learning_grid_world.gin", ("Runner.num_envs = 4",)),
     "one stream, reinforce": ("classics/reinforce_lunar_lander.gin", ("Runner.num_envs = 1",)),
     "kl": ("ppo/cartpole.gin", ("PPOAgent.surrogate = 'kl'",)),
@@ -95,7 +105,7 @@ def cases() -> dict[str, tuple[str, tuple[str, ...]]]:
     plain = {name: (name, ()) for name in names if not name.startswith(("atari/", "minatar/"))}
     masked = {
         f"masks, {agent}": (f"{agent}/cartpole.gin", (f"create_environment.id = {_DOORS}",))
-        for agent in ("dqn", "c51", "qr_dqn", "iqn", "rainbow", "ppo")
+        for agent in ("dqn", "c51", "qr_dqn", "iqn", "rainbow", "pqn", "ppo")
     }
     return plain | _VARIANTS | masked
 

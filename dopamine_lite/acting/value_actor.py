@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,12 @@ from dopamine_lite.common.types import State
 _RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
 
 
+class ValueDecisions(NamedTuple):
+    """What a value actor says of its decisions in N environments."""
+
+    values: np.ndarray  # [N] max_a Q(s, a), of the legal actions
+
+
 class ValueActor:
     """The actor of the agents that learn action values.
 
@@ -24,15 +31,23 @@ class ValueActor:
       exploration: chooses actions by these values.
       seeds: the agent's node in the tree of seeds, for heads whose outputs are drawn.
       first_action: the number of the environment's first action, which is 0 inside the agent.
+      tells_values: whether learning needs `ValueDecisions`. Otherwise, values are computed only if an
+        action depends on them.
     """
 
     def __init__(
-        self, inference: Inference, exploration: Exploration, seeds: Seeds, first_action: int = 0
+        self,
+        inference: Inference,
+        exploration: Exploration,
+        seeds: Seeds,
+        first_action: int = 0,
+        tells_values: bool = False,
     ):
         self.inference = inference
         self.exploration = exploration
         self.steps = 0  # agent steps acted in training
         self.first_action = first_action
+        self._tells_values = tells_values
         head = inference.network.head
         self._noise = {  # what the head draws, by whether it is in evaluation
             False: seeds.generator("noise", "train") if head.random_in_training else None,
@@ -45,19 +60,29 @@ class ValueActor:
         observations: np.ndarray,
         evaluate: bool = False,
         action_masks: np.ndarray | None = None,
-    ) -> Acted[None]:
+    ) -> Acted[ValueDecisions | None]:
         def values() -> np.ndarray:
             computed = self.inference(observations, self._noise[evaluate])
             if not evaluate:
                 self._recent_values.append(computed)
-            return computed if action_masks is None else np.where(action_masks, computed, -np.inf)
+            return _of_legal(computed, action_masks)
 
+        asked, decisions = values, None
+        if self._tells_values and not evaluate:
+            known = values()
+            asked, decisions = lambda: known, ValueDecisions(known.max(axis=1))
         actions = self.exploration.choose(
-            len(observations), values, self.steps, evaluate, action_masks
+            len(observations), asked, self.steps, evaluate, action_masks
         )
         if not evaluate:
             self.steps += len(observations)
-        return Acted(actions + self.first_action if self.first_action else actions, None)
+        return Acted(actions + self.first_action if self.first_action else actions, decisions)
+
+    def greatest_values(
+        self, observations: np.ndarray, action_masks: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[N] max_a Q(s, a) of observations [N, ...], of the legal actions and without noise."""
+        return _of_legal(self.inference(observations), action_masks).max(axis=1)
 
     def load(self, parameters: tf.Tensor) -> None:
         self.inference.load(parameters)
@@ -84,3 +109,8 @@ class ValueActor:
 
     def _generators(self) -> list[np.random.Generator]:
         return [generator for generator in self._noise.values() if generator]
+
+
+def _of_legal(values: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+    """Action values [N, A], those of illegal actions minus infinity."""
+    return values if masks is None else np.where(masks, values, -np.inf)

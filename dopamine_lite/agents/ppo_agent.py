@@ -15,7 +15,7 @@ from dopamine_lite.configuration.configurable import configurable, divided
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.ppo_learner import PPOLearner
-from dopamine_lite.replay.rollout import RolloutBuffer
+from dopamine_lite.replay.rollout import Rollout, RolloutBuffer
 
 
 @configurable(passes_to=[PolicyAgent, PPOLearner])
@@ -45,8 +45,7 @@ class PPOAgent(PolicyAgent):
         minibatch = rollout_length * spec.num_envs // self.learner.num_minibatches
         self.rollout = RolloutBuffer(
             *grid,
-            spec.observation_space,
-            self._parts.policy,
+            Rollout.example(spec.observation_space, self._parts.policy),
             name,
             update_bytes=self._parts.network.batch_bytes(minibatch),
         )
@@ -63,12 +62,24 @@ class PPOAgent(PolicyAgent):
         while block.num_steps:
             room = self.rollout.room
             part, block = block.rows(0, room), block.rows(room, block.num_steps)
-            self.rollout.add(part, self._cut_values(part))
+            self.rollout.add(self._steps_of(part))
             self._steps += part.agent_steps
             if not self.rollout.room:
                 learned = self.learner.learn(self.rollout.take(), self._steps - self._size)
                 self.actor.load(learned.parameters)
                 self._means.add(learned.metrics)
+
+    def _steps_of(self, block: Block) -> Rollout:
+        return Rollout(
+            block.observations[:-1],
+            block.decisions.actions,
+            block.decisions.outputs,
+            block.decisions.values,
+            self._cut_values(block),
+            block.rewards,
+            block.terminated,
+            block.truncated,
+        )
 
     def _cut_values(self, block: Block) -> np.ndarray:
         """[T, N] V(s') where a stream was cut, and in the rollout's last row."""

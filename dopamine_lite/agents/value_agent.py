@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration
-from dopamine_lite.acting.inference import Inference
-from dopamine_lite.acting.value_actor import ValueActor
-from dopamine_lite.agents.agent import Explanation, State, discrete_actions
-from dopamine_lite.agents.block_agent import BlockAgent
+from dopamine_lite.agents.action_value_agent import ActionValueAgent
+from dopamine_lite.agents.agent import State
 from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.contracts import checked_part
@@ -27,16 +23,13 @@ from dopamine_lite.learning.value_learner import Batch, Loss, ValueLearner
 from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.network import Network, require_equal
-from dopamine_lite.networks.optimizers import Adam, Optimizer
-from dopamine_lite.networks.torsos import NatureCNN, Torso
-from dopamine_lite.networks.value_policy import ValuePolicy
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
 
 H = TypeVar("H", bound=Head)
 
 
-class ValueAgent(BlockAgent, Generic[H]):
+class ValueAgent(ActionValueAgent[H], Generic[H]):
     """Learns action values from replayed transitions. A subclass gives the loss and the head.
 
     All periods are in agent steps, over all streams together. Nothing is learned during the first
@@ -45,11 +38,7 @@ class ValueAgent(BlockAgent, Generic[H]):
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      torso: the network's body, such as `@NatureCNN` or `@MLP`.
-      head: the network's output layers.
       replay: the replay buffer.
-      exploration: the strategy that chooses actions by their values.
-      optimizer: the optimizer that takes the gradient steps.
       gamma: discount per agent step.
       update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
@@ -63,19 +52,14 @@ class ValueAgent(BlockAgent, Generic[H]):
         None: no augmentation.
     """
 
-    actor: ValueActor
-    _head_kind: type[Any] = object  # what `loss` can read
+    learner: ValueLearner
 
     def __init__(
         self,
         spec: EnvironmentSpec,
         seeds: Seeds,
         *,
-        torso: Callable[[Seeds], Torso] = NatureCNN,
-        head: Callable[[Seeds, int], H],
         replay: Callable[[ReplaySpec, np.random.Generator], Replay] = CircularReplay,
-        exploration: Callable[[int, int, Seeds], Exploration] = EpsilonGreedy,
-        optimizer: Callable[[], Optimizer] = Adam,
         gamma: float = 0.99,
         update_horizon: int = 1,
         min_replay_history: int = 20_000,
@@ -86,6 +70,7 @@ class ValueAgent(BlockAgent, Generic[H]):
         double: bool = False,
         max_gradient_norm: float | None = None,
         augmentation: Callable[[], Augmentation] | None = None,
+        **settings: Any,
     ):
         name = type(self).__name__
         check_fraction(name, gamma=gamma)
@@ -103,9 +88,7 @@ class ValueAgent(BlockAgent, Generic[H]):
         )
         check_positive(name, optional=True, max_gradient_norm=max_gradient_norm)
         check_flag(name, double=double)
-        self._spec = spec
-        actions = discrete_actions(spec, name)
-        self._num_actions = int(actions.n)
+        super().__init__(spec, seeds, min_replay_history, **settings)
         self._min_replay_history = min_replay_history
         self._update_period = update_period
         self._updates_per_period = updates_per_period
@@ -123,45 +106,23 @@ class ValueAgent(BlockAgent, Generic[H]):
             ),
             Replay,
         )
-        explore = exploration(self._num_actions, min_replay_history, seeds.child("exploration"))
-        checked_part(name, "exploration", explore, Exploration)
-        online, target = (self._network(torso, head, seeds) for _ in range(2))
+        online, target = self._network, self._new_network()
         require_equal(online, target)  # the same seeds made them
         self._require_update_fits(online)
-        inference = Inference(online)
-        self.actor = ValueActor(inference, explore, seeds, int(actions.start))
         self.learner = ValueLearner(
             online,
             target,
             self.loss,
-            checked_part(name, "optimizer", optimizer(), Optimizer),
+            self._optimizer,
             self.replay.sample_spec(batch_size),
             seeds,
-            parameters=inference.parameters,
+            parameters=self.actor.inference.parameters,
             max_gradient_norm=max_gradient_norm,
             augmentation=self._augmentation(augmentation, online),
         )
-        self._policy = ValuePolicy(online, spec.observation_space, int(actions.start))
         self._steps = 0  # agent steps learned from
         self._is_compiled = False
         self._means = RecentMeans(self.learner.metric_names)
-
-    def _network(
-        self, torso: Callable[[Seeds], Torso], head: Callable[[Seeds, int], H], seeds: Seeds
-    ) -> Network[H]:
-        name, own = type(self).__name__, seeds.child("network")
-        network = Network(
-            checked_part(name, "torso", torso(own.child("torso")), Torso),
-            checked_part(name, "head", head(own.child("head"), self._num_actions), Head),
-            self._spec.observation_space,
-            self._spec.stack_size,
-        )
-        if not isinstance(network.head, self._head_kind):
-            raise UserError(
-                f"{name}.head makes a {type(network.head).__name__}, but {name} learns the outputs of "
-                f"a {self._head_kind.__name__}: bind @{self._head_kind.__name__}."
-            )
-        return network
 
     def _require_update_fits(self, network: Network[H]) -> None:
         """Raises UserError if there is not enough memory for what one update samples."""
@@ -269,33 +230,14 @@ class ValueAgent(BlockAgent, Generic[H]):
         self.learner.set_state(state | {"generator": generator})
         if state["replay"]["slots"] is not None:
             self.replay.set_state(state["replay"])
-        self.actor.load(self.actor.inference.parameters())
-
-    def start_from(self, state: State) -> None:
-        self.learner.start_from(state["online"])
-        self.actor.load(self.actor.inference.parameters())
-
-    def export(self, path: Path, format: str = "savedmodel") -> None:
-        self._policy.export(path, format)
-
-    def explain(
-        self, observations: np.ndarray, action_masks: np.ndarray | None = None
-    ) -> Explanation:
-        """As `Agent.explain`, without noise; the fractions of IQN's quantiles are even, not drawn."""
-        return Explanation(**self._policy.explain(observations))
+        self._load()
 
     def describe(self) -> dict[str, Any]:
-        network, augmentation = self.learner.online, self.learner.augmentation
+        augmentation = self.learner.augmentation
         return {
-            "agent": type(self).__name__,
-            "torso": type(network.torso).__name__,
-            **network.head.describe(),
+            **super().describe(),
             **self.replay.describe(),
-            "exploration": type(self.actor.exploration).__name__,
-            "optimizer": type(self.learner.optimizer).__name__,
-            "acting": self.actor.inference.kind,
             "augmentation": type(augmentation).__name__ if augmentation else None,
-            "parameters": network.num_parameters,
             "double": self._double,
             "update_horizon": self._update_horizon,
         }

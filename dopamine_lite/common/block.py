@@ -95,6 +95,12 @@ class Block(NamedTuple):
         """[N, ...] the true successors of row `step`, counted from 0."""
         return self._successors(step, self.observations, self.final_observations)
 
+    def successor_masks(self, step: int) -> np.ndarray | None:
+        """[N, A] bool, which actions are legal in these successors; None: all always are."""
+        if self.action_masks is None or self.final_action_masks is None:
+            return None
+        return self._successors(step, self.action_masks, self.final_action_masks)
+
     def _successors(self, step: int, values: np.ndarray, final: np.ndarray) -> np.ndarray:
         ended = self.ended
         if not ended[step].any():
@@ -106,10 +112,6 @@ class Block(NamedTuple):
     def transitions(self) -> Iterator[Transitions]:
         """The T steps, one after the other."""
         for step in range(self.num_steps):
-            masks = next_masks = None
-            if self.action_masks is not None and self.final_action_masks is not None:
-                masks = self.action_masks[step]
-                next_masks = self._successors(step, self.action_masks, self.final_action_masks)
             yield Transitions(
                 self.observations[step],
                 self.actions[step],
@@ -117,8 +119,8 @@ class Block(NamedTuple):
                 self.terminated[step],
                 self.truncated[step],
                 self.successors(step),
-                masks,
-                next_masks,
+                None if self.action_masks is None else self.action_masks[step],
+                self.successor_masks(step),
             )
 
     def rows(self, start: int, stop: int) -> Block:

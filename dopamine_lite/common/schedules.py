@@ -17,6 +17,11 @@ def exponentially_decaying(step: int, start: float, end: float, warmup: int, per
     return start * (end / start) ** _fraction(step, warmup, period)
 
 
+def share_left(step: int, decay_period: int | None) -> float:
+    """The share of a number that falls linearly to zero in `decay_period` steps; None: all of it."""
+    return 1.0 if decay_period is None else linearly_decaying(step, 1.0, 0.0, 0, decay_period)
+
+
 def _fraction(step: int, warmup: int, period: int) -> float:
     """How much of a period that begins after the warm-up is over; all of an empty one at once."""
     if period <= 0:

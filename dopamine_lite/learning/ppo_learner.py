@@ -16,10 +16,11 @@ from dopamine_lite.common.checks import (
     check_whole,
 )
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.schedules import linearly_decaying
+from dopamine_lite.common.schedules import share_left
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
 from dopamine_lite.learning.learner import Learned
+from dopamine_lite.learning.minibatches import drawn_minibatches, require_even_minibatches
 from dopamine_lite.learning.policy_parts import PolicyParts
 from dopamine_lite.losses import policy_gradient
 from dopamine_lite.networks.actor_critic import PolicyParameters
@@ -129,7 +130,12 @@ class PPOLearner:
         check_not_negative(
             owner, value_coefficient=value_coefficient, entropy_coefficient=entropy_coefficient
         )
-        _check_minibatches(owner, grid, num_minibatches, normalise_advantages)
+        require_even_minibatches(owner, grid, num_minibatches)
+        if normalise_advantages and grid[0] * grid[1] == num_minibatches:
+            raise UserError(
+                "Advantages cannot be normalized in minibatches of one step: lower "
+                f"{owner}.num_minibatches or set {owner}.normalise_advantages = False."
+            )
         self.parts = parts
         self.surrogate = surrogate
         self.stop_at_kl = stop_at_kl
@@ -161,21 +167,17 @@ class PPOLearner:
         rewards, ended = rollout.rewards, rollout.terminated | rollout.truncated
         if self.reward_normaliser:
             rewards = self.reward_normaliser(rewards, ended)
-        cut = rollout.truncated.copy()
-        cut[-1] = True
-        next_values = np.where(cut, rollout.cut_values, np.roll(rollout.values, -1, axis=0))
         size = int(np.prod(self._grid))
-        orders = np.stack([self._order.permutation(size) for _ in range(self._num_epochs)])
         observations = rollout.observations.reshape(size, *rollout.observations.shape[2:])
         inputs = (
             self.parts.normalised(observations),
             rollout.actions.reshape(size, -1),
             rollout.outputs.reshape(size, -1),
-            np.stack([rewards, rollout.values, next_values]),
+            np.stack([rewards, rollout.values, rollout.next_values()]),
             np.stack([rollout.terminated, rollout.truncated]),
-            orders.reshape(self._num_epochs, self._num_minibatches, -1).astype(np.int32),
-            np.float32(self._clip * _left(step, self._clip_decay_period)),
-            np.float32(_left(step, self._learning_rate_decay_period)),
+            drawn_minibatches(self._order, size, self._num_epochs, self._num_minibatches),
+            np.float32(self._clip * share_left(step, self._clip_decay_period)),
+            np.float32(share_left(step, self._learning_rate_decay_period)),
         )
         parameters, metrics = self._update(*map(tf.constant, inputs))
         if self.parts.normaliser:
@@ -184,10 +186,15 @@ class PPOLearner:
 
     def rates(self, step: int) -> dict[str, float]:
         """What falls with the agent steps or is adapted, after `step` of them, for the log."""
-        rate = self.parts.optimizer.learning_rate() * _left(step, self._learning_rate_decay_period)
+        rate = self.parts.optimizer.learning_rate() * share_left(
+            step, self._learning_rate_decay_period
+        )
         if self.surrogate == "kl":
             return {"learning_rate": rate, "kl_coefficient": float(self._kl_coefficient)}
-        return {"learning_rate": rate, "clip": self._clip * _left(step, self._clip_decay_period)}
+        return {
+            "learning_rate": rate,
+            "clip": self._clip * share_left(step, self._clip_decay_period),
+        }
 
     def get_state(self) -> State:
         return self.parts.get_state() | {
@@ -319,27 +326,3 @@ class PPOLearner:
         return tf.stack(
             [policy_loss, value_loss, entropy, tf.reduce_mean(divergences), clip_fraction]
         )
-
-
-def _check_minibatches(
-    owner: str, grid: tuple[int, int], num_minibatches: int, normalise_advantages: bool
-) -> None:
-    """Raises UserError if the steps of a rollout cannot be shared out among the minibatches."""
-    length, num_envs = grid
-    size = length * num_envs
-    if size % num_minibatches:
-        raise UserError(
-            f"A rollout with {length} steps of each of {num_envs} streams has {size} steps, which "
-            f"{num_minibatches} minibatches cannot share evenly: change {owner}.rollout_length, "
-            f"{owner}.num_minibatches or Runner.num_envs."
-        )
-    if normalise_advantages and size == num_minibatches:
-        raise UserError(
-            "Advantages cannot be normalized in minibatches of one step: lower "
-            f"{owner}.num_minibatches or set {owner}.normalise_advantages = False."
-        )
-
-
-def _left(step: int, decay_period: int | None) -> float:
-    """The share of a number that is left after `step` agent steps; all of it without a period."""
-    return 1.0 if decay_period is None else linearly_decaying(step, 1.0, 0.0, 0, decay_period)

@@ -159,6 +159,86 @@ class Adam(Optimizer):
             power.assign(value)
 
 
+@gin.configurable
+class RAdam(Optimizer):
+    """Rectified Adam (Liu et al. 2020, algorithm 2): Adam without the step size that few gradients give.
+
+    With rho_inf = 2 / (1 - beta2) - 1 and rho_t = rho_inf - 2 t beta2^t / (1 - beta2^t), step t is
+    theta -= lr r_t sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon) if rho_t > 5, where
+    r_t^2 = (rho_t - 4) (rho_t - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho_t). Otherwise, v does not
+    tell enough, and the step is theta -= lr m / (1 - beta1^t). The limit of 5 is that of the authors'
+    code, of PyTorch and of Optax; the algorithm has 4. Epsilon is "epsilon hat", as in `Adam`.
+
+    Args:
+      learning_rate: lr, the learning rate before any schedule.
+      beta1: decay rate of m, the running mean of the gradients.
+      beta2: decay rate of v, the running mean of the squared gradients.
+      epsilon: added to the square root of v.
+    """
+
+    _slot_names = ("m", "v")
+
+    def __init__(
+        self,
+        learning_rate: float = 2.5e-4,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        decay_updates: int | None = None,
+        schedule: Callable[[], Schedule] | None = None,
+    ):
+        super().__init__(learning_rate, decay_updates, schedule)
+        check_fraction("RAdam", beta1=beta1, beta2=beta2)
+        check_not_negative("RAdam", epsilon=epsilon)
+        if 1 in (beta1, beta2):
+            raise UserError(
+                "RAdam.beta1 and RAdam.beta2 must be below 1, or nothing is ever learned."
+            )
+        self._betas = (beta1, beta2)
+        self._epsilon = epsilon
+
+    def apply(self, gradients: Sequence[tf.Tensor], scale: float | tf.Tensor = 1.0) -> None:
+        rate = self._learning_rate(scale)
+        adaptive, plain = self._factors()
+        for variable, (m, v), gradient in zip(self._variables, self._slots, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=0.0,  # the corrections are in the factors
+                beta2_power=0.0,
+                lr=rate * adaptive,
+                beta1=self._betas[0],
+                beta2=self._betas[1],
+                epsilon=self._epsilon,
+                grad=gradient,
+            )
+            variable.assign_sub(rate * plain * m)
+        self._updates.assign_add(1)
+
+    def _factors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """What multiplies lr m / (sqrt(v) + epsilon) and lr m in this step; one of the two is zero.
+
+        In float64, for rho_t is a small difference of large numbers.
+        """
+        step = tf.cast(self._updates.value() + 1, tf.float64)
+        power1, power2 = (tf.pow(tf.constant(beta, tf.float64), step) for beta in self._betas)
+        longest = 2.0 / (1.0 - self._betas[1]) - 1.0
+        length = longest - 2.0 * step * power2 / (1.0 - power2)
+        rectified = length > 5.0
+        known = tf.where(rectified, length, 5.0)  # where it is not used, a number with a root
+        rectification = tf.sqrt(
+            (known - 4.0) * (known - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * known)
+        )
+        corrected = 1.0 / (1.0 - power1)
+        adaptive = rectification * tf.sqrt(1.0 - power2) * corrected
+        zero = tf.zeros_like(corrected)
+        return (
+            tf.cast(tf.where(rectified, adaptive, zero), tf.float32),
+            tf.cast(tf.where(rectified, zero, corrected), tf.float32),
+        )
+
+
 # What the kernels call the slots.
 _RMSPROP_SLOTS = {"mean_gradient": "mg", "mean_square": "ms", "momentum": "mom"}
 

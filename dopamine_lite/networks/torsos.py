@@ -24,7 +24,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import MOST_UNITS
@@ -33,6 +33,8 @@ from dopamine_lite.networks.observations import reader_of
 from dopamine_lite.networks.twins import brings_twin
 from dopamine_lite.spaces.packed_space import PackedSpace
 from dopamine_lite.spaces.pictures import MOST_CHANNELS, channel_axis
+
+_LAYER_NORM_EPSILON = 1e-6  # added to the variance
 
 
 class Torso(Protocol):
@@ -81,6 +83,30 @@ def _convolution(
         kernel_initializer=_initializer(kind, seeds, name),
         name=name,
     )
+
+
+def _normalised(
+    layer: keras.layers.Dense | keras.layers.Conv2D, layer_norm: bool
+) -> list[keras.layers.Layer]:
+    """A layer with an activation; with `layer_norm`, its outputs are normalized before the activation.
+
+    Over the units or, for convolutions, over the filters at each place (Ba et al. 2016).
+    """
+    if not layer_norm:
+        return [layer]
+    activation, layer.activation = layer.activation, keras.activations.linear
+    return [
+        layer,
+        keras.layers.LayerNormalization(epsilon=_LAYER_NORM_EPSILON, name=f"{layer.name}_norm"),
+        keras.layers.Activation(activation, name=f"{layer.name}_activation"),
+    ]
+
+
+def _normalised_numpy(outputs: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """The normalization of `_normalised` in NumPy."""
+    centred = outputs - outputs.mean(axis=-1, keepdims=True)
+    variances = np.square(centred).mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(variances + np.float32(_LAYER_NORM_EPSILON)) * scale + offset
 
 
 class PictureTorso:
@@ -185,6 +211,8 @@ class ConvolutionalTorso(PictureTorso):
       initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
         "orthogonal".
       channels: see `PictureTorso`.
+      layer_norm: normalize the outputs of each layer before its ReLU, of convolutions over the filters
+        at each place (Ba et al. 2016).
     """
 
     compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
@@ -196,21 +224,24 @@ class ConvolutionalTorso(PictureTorso):
         convolutions: Sequence[tuple[int, int, int]],
         initializer: str,
         channels: str | None,
+        layer_norm: bool,
     ):
         check_whole(type(self).__name__, least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        check_flag(type(self).__name__, layer_norm=layer_norm)
         for size in convolutions:
             for number in size:
                 check_whole(type(self).__name__, most=MOST_UNITS, convolutions=number)
         super().__init__(channels)
         for _, kernel, stride in reversed(convolutions):
             self.least_size = (self.least_size - 1) * stride + kernel
-        layers = [
-            _convolution(seeds, index, *size, initializer)
-            for index, size in enumerate(convolutions)
-        ]
+        self.layer_norm = layer_norm
+        layers: list[keras.layers.Layer] = []
+        for index, size in enumerate(convolutions):
+            convolution = _convolution(seeds, index, *size, initializer)
+            layers += _normalised(convolution, layer_norm)
         layers.append(keras.layers.Flatten())
         if hidden_units:
-            layers.append(_dense(seeds, "dense", hidden_units, initializer))
+            layers += _normalised(_dense(seeds, "dense", hidden_units, initializer), layer_norm)
         self.layers = keras.Sequential(layers)
 
 
@@ -222,7 +253,8 @@ class NatureCNN(ConvolutionalTorso):
     are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
 
     Args:
-      seeds, hidden_units, convolutions, initializer, channels: see `ConvolutionalTorso`.
+      seeds, hidden_units, convolutions, initializer, channels, layer_norm: see
+        `ConvolutionalTorso`.
     """
 
     def __init__(
@@ -232,8 +264,9 @@ class NatureCNN(ConvolutionalTorso):
         convolutions: Sequence[tuple[int, int, int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
         initializer: str = "glorot_uniform",
         channels: str | None = None,
+        layer_norm: bool = False,
     ):
-        super().__init__(seeds, hidden_units, convolutions, initializer, channels)
+        super().__init__(seeds, hidden_units, convolutions, initializer, channels, layer_norm)
 
 
 @gin.configurable
@@ -244,7 +277,8 @@ class SmallCNN(ConvolutionalTorso):
     are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
 
     Args:
-      seeds, hidden_units, convolutions, initializer, channels: see `ConvolutionalTorso`.
+      seeds, hidden_units, convolutions, initializer, channels, layer_norm: see
+        `ConvolutionalTorso`.
     """
 
     def __init__(
@@ -254,8 +288,9 @@ class SmallCNN(ConvolutionalTorso):
         convolutions: Sequence[tuple[int, int, int]] = ((32, 3, 1), (64, 3, 2)),
         initializer: str = "glorot_uniform",
         channels: str | None = None,
+        layer_norm: bool = False,
     ):
-        super().__init__(seeds, hidden_units, convolutions, initializer, channels)
+        super().__init__(seeds, hidden_units, convolutions, initializer, channels, layer_norm)
 
 
 class _Residual(keras.layers.Layer):
@@ -367,33 +402,47 @@ class MinAtarCNN(PictureTorso):
       hidden_units: units of the layer after the convolution; 0: no such layer.
       initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
         "orthogonal".
+      layer_norm: normalize the outputs of each layer before its ReLU, of the convolution over the
+        filters at each place (Ba et al. 2016).
     """
 
     compile_update = True
     least_size = 3
 
-    def __init__(self, seeds: Seeds, hidden_units: int = 128, initializer: str = "glorot_uniform"):
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int = 128,
+        initializer: str = "glorot_uniform",
+        layer_norm: bool = False,
+    ):
         check_whole("MinAtarCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        check_flag("MinAtarCNN", layer_norm=layer_norm)
         super().__init__()
+        self.layer_norm = layer_norm
         name = "convolution_0"
         kernel = _initializer(initializer, seeds, name)
-        layers: list[keras.layers.Layer] = [
-            PatchConvolution(16, 3, activation="relu", kernel_initializer=kernel, name=name),
-            keras.layers.Flatten(),
-        ]
+        convolution = PatchConvolution(
+            16, 3, activation="relu", kernel_initializer=kernel, name=name
+        )
+        layers = [*_normalised(convolution, layer_norm), keras.layers.Flatten()]
         if hidden_units:
-            layers.append(_dense(seeds, "dense", hidden_units, initializer))
+            layers += _normalised(_dense(seeds, "dense", hidden_units, initializer), layer_norm)
         self.layers = keras.Sequential(layers)
 
     def call_numpy(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
         """`prepare` and `layers` in NumPy."""
-        kernel, bias, *dense = weights
+        own = 4 if self.layer_norm else 2
+        kernel, bias, *norm = weights[:own]
         pictures = self._prepare_numpy(observations)
         patches = np.lib.stride_tricks.sliding_window_view(pictures, (3, 3), axis=(1, 2))
         patches = patches.transpose(0, 1, 2, 4, 5, 3)  # [B, height - 2, width - 2, 3, 3, channels]
         rows = patches.reshape(-1, kernel.size // kernel.shape[-1])
-        outputs = np.maximum(rows @ kernel.reshape(-1, kernel.shape[-1]) + bias, 0)
-        return _dense_numpy(outputs.reshape(len(observations), -1), dense)
+        outputs = rows @ kernel.reshape(-1, kernel.shape[-1]) + bias
+        if self.layer_norm:
+            outputs = _normalised_numpy(outputs, *norm)
+        outputs = np.maximum(outputs, 0).reshape(len(observations), -1)
+        return _dense_numpy(outputs, weights[own:], layer_norm=self.layer_norm)
 
     def _channels_come_first(self, shape: tuple[int, ...]) -> bool:
         if channel_axis(shape) == 0:  # as many as in MinAtar are last, whatever the shape
@@ -415,9 +464,13 @@ def _dense_numpy(
     outputs: np.ndarray,
     weights: Sequence[np.ndarray],
     activation: Callable[[np.ndarray], np.ndarray] = _relu,
+    layer_norm: bool = False,
 ) -> np.ndarray:
-    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        outputs = activation(outputs @ kernel + bias)
+    own = 4 if layer_norm else 2  # arrays of a layer
+    for start in range(0, len(weights), own):
+        kernel, bias, *norm = weights[start : start + own]
+        outputs = outputs @ kernel + bias
+        outputs = activation(_normalised_numpy(outputs, *norm) if layer_norm else outputs)
     return outputs
 
 
@@ -434,6 +487,7 @@ class MLP:
       initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
         "orthogonal".
       activation: activation function of each layer, "relu" or "tanh".
+      layer_norm: normalize the outputs of each layer before its activation function (Ba et al. 2016).
     """
 
     compile_update = True
@@ -444,7 +498,9 @@ class MLP:
         hidden_units: Sequence[int] = (64, 64),
         initializer: str = "glorot_uniform",
         activation: str = "relu",
+        layer_norm: bool = False,
     ):
+        check_flag("MLP", layer_norm=layer_norm)
         if activation not in _ACTIVATIONS:
             raise UserError(
                 f"MLP.activation is {activation!r}: choose one of {', '.join(_ACTIVATIONS)}."
@@ -452,12 +508,12 @@ class MLP:
         for units in hidden_units:
             check_whole("MLP", most=MOST_UNITS, hidden_units=units)
         self._activation = _ACTIVATIONS[activation]
-        self.layers = keras.Sequential(
-            [
-                _dense(seeds, f"dense_{index}", units, initializer, activation)
-                for index, units in enumerate(hidden_units)
-            ]
-        )
+        self.layer_norm = layer_norm
+        layers: list[keras.layers.Layer] = []
+        for index, units in enumerate(hidden_units):
+            dense = _dense(seeds, f"dense_{index}", units, initializer, activation)
+            layers += _normalised(dense, layer_norm)
+        self.layers = keras.Sequential(layers)
 
     @staticmethod
     def preparation_layers() -> list[keras.layers.Layer]:
@@ -473,7 +529,8 @@ class MLP:
 
     def call_numpy(self, observations: Any, weights: Sequence[np.ndarray]) -> np.ndarray:
         """`prepare` and `layers` in NumPy, ten times faster for a handful of observations."""
-        return _dense_numpy(_flat_numpy(observations), weights, self._activation)
+        flat = _flat_numpy(observations)
+        return _dense_numpy(flat, weights, self._activation, self.layer_norm)
 
 
 def _flat_numpy(observations: np.ndarray | Mapping[str, np.ndarray]) -> np.ndarray:

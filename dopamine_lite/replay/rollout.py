@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import gymnasium
 import numpy as np
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.networks.policies import Policy
 
 
 class Rollout(NamedTuple):
-    """T steps of N environments, time-major."""
+    """T steps of N environments, time-major, of an agent that learns a policy."""
 
     observations: np.ndarray  # [T, N, ...]
     actions: np.ndarray  # [T, N, D] as drawn
@@ -24,46 +23,83 @@ class Rollout(NamedTuple):
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool
 
+    @classmethod
+    def example(cls, space: gymnasium.Space, policy: Policy) -> Rollout:
+        """One step of one environment, for the `RolloutBuffer`."""
+        return cls(
+            np.zeros(_shape(space), space.dtype),
+            np.zeros(policy.action_size, policy.action_dtype),
+            np.zeros(policy.size, np.float32),
+            *[np.zeros((), np.float32)] * 3,
+            *[np.zeros((), bool)] * 2,
+        )
 
-class RolloutBuffer:
-    """Collects blocks until T steps of every environment are there.
+    def next_values(self) -> np.ndarray:
+        """[T, N] V(s') of the true successors, where the episode did not terminate."""
+        return _next_values(self.values, self.cut_values, self.truncated)
+
+
+class ValueRollout(NamedTuple):
+    """T steps of N environments, time-major, of an agent that learns action values."""
+
+    observations: np.ndarray  # [T, N, ...]
+    actions: np.ndarray  # [T, N] int32, counted from 0
+    values: np.ndarray  # [T, N] max_a Q(s, a), of the legal actions
+    cut_values: np.ndarray  # [T, N] max_a Q(s', a) where a stream was cut, and in the last row
+    rewards: np.ndarray  # [T, N] float32
+    terminated: np.ndarray  # [T, N] bool
+    truncated: np.ndarray  # [T, N] bool
+
+    @classmethod
+    def example(cls, space: gymnasium.Space) -> ValueRollout:
+        """One step of one environment, for the `RolloutBuffer`."""
+        return cls(
+            np.zeros(_shape(space), space.dtype),
+            np.zeros((), np.int32),
+            *[np.zeros((), np.float32)] * 3,
+            *[np.zeros((), bool)] * 2,
+        )
+
+    def next_values(self) -> np.ndarray:
+        """[T, N] max_a Q(s', a) of the true successors, where the episode did not terminate."""
+        return _next_values(self.values, self.cut_values, self.truncated)
+
+
+def _shape(space: gymnasium.Space) -> tuple[int, ...]:
+    assert space.shape is not None
+    return space.shape
+
+
+def _next_values(values: np.ndarray, cut_values: np.ndarray, truncated: np.ndarray) -> np.ndarray:
+    cut = truncated.copy()
+    cut[-1] = True
+    return np.where(cut, cut_values, np.roll(values, -1, axis=0))
+
+
+_Steps = TypeVar("_Steps", bound=Rollout | ValueRollout)
+
+
+class RolloutBuffer(Generic[_Steps]):
+    """Collects steps until T of every environment are there.
 
     Args:
       length: T, steps of each environment.
       num_envs: N, the number of environments.
-      space: the space of observations.
-      policy: the policy that acts, which says what its decisions are made of.
+      example: one step of one environment: arrays of the shapes and dtypes that the columns have
+        without the axes [T, N].
       owner: the agent's name, for messages.
       update_bytes: what an update holds besides.
     """
 
-    def __init__(
-        self,
-        length: int,
-        num_envs: int,
-        space: gymnasium.Space,
-        policy: Policy,
-        owner: str,
-        update_bytes: int,
-    ):
-        assert space.shape is not None and space.dtype is not None
-        grid, size = (length, num_envs), length * num_envs
-        of_decisions = 4 * (policy.action_size + policy.size + 4)
+    def __init__(self, length: int, num_envs: int, example: _Steps, owner: str, update_bytes: int):
+        of_step = sum(column.nbytes for column in example)
         require_memory(
-            size * (int(np.prod(space.shape)) * space.dtype.itemsize + of_decisions) + update_bytes,
+            length * num_envs * of_step + update_bytes,
             f"{owner}'s rollout",
             f"lower {owner}.rollout_length",
         )
-        self._rollout = Rollout(
-            observations=np.empty((*grid, *space.shape), space.dtype),
-            actions=np.empty((*grid, policy.action_size), policy.action_dtype),
-            outputs=np.empty((*grid, policy.size), np.float32),
-            values=np.empty(grid, np.float32),
-            cut_values=np.empty(grid, np.float32),
-            rewards=np.empty(grid, np.float32),
-            terminated=np.empty(grid, bool),
-            truncated=np.empty(grid, bool),
-        )
+        columns = [np.empty((length, num_envs, *column.shape), column.dtype) for column in example]
+        self._rollout: _Steps = type(example)(*columns)
         self._length = length
         self._position = 0  # steps of each environment that are there
 
@@ -76,30 +112,14 @@ class RolloutBuffer:
         """Steps of each environment that are still to come."""
         return self._length - self._position
 
-    def add(self, block: Block, cut_values: np.ndarray) -> None:
-        """Takes the steps of a block, of which there may be no more than there is room for.
-
-        Args:
-          block: the steps, with the policy's `Decisions`.
-          cut_values: [T, N] V(s') where a stream was cut, and in the rollout's last row.
-        """
-        decisions = block.decisions
-        columns = Rollout(
-            block.observations[:-1],
-            decisions.actions,
-            decisions.outputs,
-            decisions.values,
-            cut_values,
-            block.rewards,
-            block.terminated,
-            block.truncated,
-        )
-        rows = slice(self._position, self._position + block.num_steps)
-        for own, column in zip(self._rollout, columns, strict=True):
+    def add(self, steps: _Steps) -> None:
+        """Takes the next steps, of which there may be no more than there is room for."""
+        rows = slice(self._position, self._position + len(steps.rewards))
+        for own, column in zip(self._rollout, steps, strict=True):
             own[rows] = column
-        self._position += block.num_steps
+        self._position += len(steps.rewards)
 
-    def take(self) -> Rollout:
+    def take(self) -> _Steps:
         """The whole rollout, which the next `add` begins to overwrite."""
         assert not self.room
         self._position = 0

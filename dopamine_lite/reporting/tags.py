@@ -26,6 +26,7 @@ _OF_METRICS = {
     "epsilon": "Probability of a random action in training.",
     "explained_variance": "1 - Var[return - value] / Var[return]: 1 for a perfect critic, 0 for a "
     "critic that knows only the mean.",
+    "gradient_norm": "Global norm of the gradients before it is limited, over the gradient steps.",
     "kl": "Kullback-Leibler divergence KL(pi_old, pi), in nats; pi_old is the policy that acted.",
     "kl_coefficient": "Weight of the divergence in PPO's adaptive penalty.",
     "learning_rate": "The optimizer's learning rate at the next update.",

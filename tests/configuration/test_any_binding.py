@@ -77,6 +77,10 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
         "rainbow/cartpole.gin",
         [f"RainbowAgent.{each}" for each in VALUE],
     ),
+    "PQNAgent RAdam": (
+        "pqn/cartpole.gin",
+        ["PQNAgent.rollout_length = 8", "PQNAgent.num_minibatches = 4"],
+    ),
     "PPOAgent": ("ppo/cartpole.gin", ["PPOAgent.rollout_length = 8"]),
     "GaussianPolicy": (
         "ppo/pendulum.gin",

@@ -17,6 +17,7 @@ _AGENTS: dict[str, dict[str, object]] = {
     **dict.fromkeys(
         ("DQNAgent", "C51Agent", "QRDQNAgent", "IQNAgent", "RainbowAgent"), _VALUE_AGENT
     ),
+    "PQNAgent": {"rollout_length": 8, "num_epochs": 2, "num_minibatches": 2},
     "PPOAgent": {"rollout_length": 8, "num_epochs": 2, "num_minibatches": 2},
     "ReinforceAgent": {"batch_episodes": 1},
 }

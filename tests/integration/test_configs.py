@@ -39,6 +39,7 @@ def test_the_experiments_are_all_there():
             for agent in ("c51", "qr_dqn", "iqn", "rainbow")
             for environment in ("cartpole", "acrobot", "lunar_lander", "minatar", "atari")
         ),
+        *(f"pqn/{environment}.gin" for environment in ("cartpole", "acrobot", "minatar", "atari")),
         *(
             f"ppo/{environment}.gin"
             for environment in (

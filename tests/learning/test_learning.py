@@ -17,6 +17,7 @@ FAMILY = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
     ("config", "least"),
     [
         *((f"{agent}/cartpole.gin", 475) for agent in FAMILY),
+        ("pqn/cartpole.gin", 475),
         ("ppo/cartpole.gin", 475),
         ("ppo/acrobot.gin", -90),
         ("ppo/pendulum.gin", -220),

@@ -25,9 +25,17 @@ from dopamine_lite.networks.heads import (
 )
 from dopamine_lite.networks.layers import CosineEmbedding, NoisyDense, initializer
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.optimizers import Adam, RMSProp
+from dopamine_lite.networks.optimizers import Adam, RAdam, RMSProp
 from dopamine_lite.networks.policies import policy_for
-from dopamine_lite.networks.torsos import MLP, ImpalaCNN, MinAtarCNN, NatureCNN, PatchConvolution
+from dopamine_lite.networks.torsos import (
+    MLP,
+    ImpalaCNN,
+    MinAtarCNN,
+    NatureCNN,
+    PatchConvolution,
+    SmallCNN,
+)
+from dopamine_lite.networks.twins import example_observations
 from tests.core import core
 
 
@@ -37,6 +45,7 @@ def space(shape: tuple[int, ...], dtype: Any) -> gymnasium.spaces.Box:
 
 
 ATARI = space((4, 84, 84), np.uint8)
+PICTURES = space((10, 10, 3), np.uint8)
 
 
 def nature(seed: int = 0) -> Network:
@@ -418,6 +427,21 @@ def adam_by_hand(parameters, gradients, rates, beta1, beta2, epsilon):
     return parameters
 
 
+def radam_by_hand(parameters, gradients, rates, beta1, beta2, epsilon):
+    """Algorithm 2 of Liu et al. (2020), with 5 for its 4."""
+    m, v = 0.0, 0.0
+    rho_inf = 2 / (1 - beta2) - 1
+    for t, (g, lr) in enumerate(zip(gradients, rates, strict=True), start=1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        step = m / (1 - beta1**t)
+        rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
+        if rho > 5:
+            of_paper = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
+            step *= np.sqrt(of_paper) * np.sqrt(1 - beta2**t) / (np.sqrt(v) + epsilon)
+        parameters = parameters - lr * step
+    return parameters
+
+
 def rmsprop_by_hand(parameters, gradients, rates, decay, epsilon, centred, momentum=0.0):
     mean, square, moved = 0.0, 0.0, 0.0
     for g, lr in zip(gradients, rates, strict=True):
@@ -429,12 +453,18 @@ def rmsprop_by_hand(parameters, gradients, rates, decay, epsilon, centred, momen
 
 
 ADAM = functools.partial(Adam, learning_rate=0.1, beta1=0.8, beta2=0.9, epsilon=0.01)
+RADAM = functools.partial(RAdam, learning_rate=0.1, beta1=0.8, beta2=0.9, epsilon=0.01)
 RMSPROP = functools.partial(RMSProp, learning_rate=0.1, decay=0.9, epsilon=0.01)
 OPTIMIZERS = {
     "adam": (ADAM, lambda p, g: adam_by_hand(p, g, CONSTANT, 0.8, 0.9, 0.01)),
     "adam falling": (
         functools.partial(ADAM, decay_updates=4),
         lambda p, g: adam_by_hand(p, g, FALLING, 0.8, 0.9, 0.01),
+    ),
+    "radam": (RADAM, lambda p, g: radam_by_hand(p, g, CONSTANT, 0.8, 0.9, 0.01)),
+    "radam falling": (
+        functools.partial(RADAM, decay_updates=4),
+        lambda p, g: radam_by_hand(p, g, FALLING, 0.8, 0.9, 0.01),
     ),
     "rmsprop": (RMSPROP, lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centred=True)),
     "rmsprop falling": (
@@ -468,7 +498,7 @@ def test_optimizers_follow_their_papers(name, compiled):
 
 
 @pytest.mark.parametrize("decay_updates", [None, 100])
-@pytest.mark.parametrize("optimizer", [ADAM, RMSPROP])
+@pytest.mark.parametrize("optimizer", [ADAM, RADAM, RMSPROP])
 def test_a_step_at_a_share_of_the_learning_rate(optimizer, decay_updates):
     variable = tf.Variable([1.0, 2.0])
     moved = []
@@ -479,6 +509,125 @@ def test_a_step_at_a_share_of_the_learning_rate(optimizer, decay_updates):
         built.apply([tf.constant([0.5, -3.0])], scale)
         moved.append(variable.numpy() - [1.0, 2.0])
     np.testing.assert_allclose(moved[1], 0.25 * moved[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("beta2", [0.9, 0.99, 0.999, 0.9999])
+def test_radam_is_rectified_from_the_step_on_that_the_paper_says(beta2):
+    """Often wrong: rho in float32, of which at 0.999 little is left, so the first steps are huge."""
+    start, gradients = np.ones(2), np.random.default_rng(0).normal(size=(30, 2))
+    variable = tf.Variable(start, dtype=tf.float32)
+    optimizer = RAdam(learning_rate=0.01, beta2=beta2)
+    optimizer.build([variable])
+    step = tf.function(lambda gradient: optimizer.apply([gradient]), jit_compile=True)
+    for number, gradient in enumerate(gradients, start=1):
+        step(tf.constant(gradient, tf.float32))
+        by_hand = radam_by_hand(start, gradients[:number], [0.01] * number, 0.9, beta2, 1e-8)
+        np.testing.assert_allclose(variable.numpy(), by_hand, rtol=1e-5)
+
+
+@pytest.mark.parametrize("beta2", [0.0, 0.5, 0.6])
+def test_radam_of_a_short_memory_is_never_rectified(beta2):
+    """rho_inf is 4 at a beta2 of 0.6, and below it, the rectification has no root."""
+    variable = tf.Variable([1.0, 2.0])
+    optimizer = RAdam(learning_rate=0.1, beta1=0.0, beta2=beta2)
+    optimizer.build([variable])
+    for _ in range(10):
+        optimizer.apply([tf.constant([1.0, -2.0])])
+    np.testing.assert_allclose(variable.numpy(), [0.0, 4.0], atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"beta1": 1}, {"beta2": 1.0}], ids=str)
+def test_an_optimizer_that_never_learns_is_refused(settings):
+    with pytest.raises(UserError, match="must be below 1"):
+        RAdam(**settings)
+
+
+NORMALISED = {
+    "mlp": (functools.partial(MLP, hidden_units=(16, 8)), space((4,), np.float32)),
+    "tanh": (functools.partial(MLP, hidden_units=(8,), activation="tanh"), space((4,), np.uint8)),
+    "minatar": (functools.partial(MinAtarCNN, hidden_units=8), space((10, 10, 3), bool)),
+    "minatar without a layer": (functools.partial(MinAtarCNN, hidden_units=0), PICTURES),
+    "nature": (functools.partial(NatureCNN, hidden_units=8), space((36, 36, 2), np.uint8)),
+    "small": (functools.partial(SmallCNN, hidden_units=8), PICTURES),
+}
+
+
+def with_layer_norm(name: str) -> Network:
+    """A network whose scales and offsets are not those with which they begin."""
+    torso, observations = NORMALISED[name]
+    network = Network(torso(Seeds(0), layer_norm=True), QHead(Seeds(1), 3), observations)
+    generator = np.random.default_rng(0)
+    for variable in network.variables:
+        variable.assign_add(0.3 * generator.normal(size=variable.shape))
+    return network
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_layer_norm_comes_before_each_activation(name):
+    """Over the units, and of convolutions over the filters of each place; by hand, from the weights."""
+    network = with_layer_norm(name)
+    prepared = network.prepare(tf.constant(example_observations(network.observation_space, 5)))
+    outputs, layers = prepared, list(network.torso.layers.layers)
+    activation = np.tanh if name == "tanh" else lambda numbers: np.maximum(numbers, 0)
+    for layer in layers:
+        if isinstance(layer, keras.layers.LayerNormalization):
+            scale, offset = (variable.numpy() for variable in layer.trainable_variables)
+            numbers = outputs.numpy()
+            mean = numbers.mean(axis=-1, keepdims=True)
+            deviation = np.sqrt(numbers.var(axis=-1, keepdims=True) + 1e-6)
+            outputs = tf.constant(activation((numbers - mean) / deviation * scale + offset))
+        elif not isinstance(layer, keras.layers.Activation):
+            outputs = layer(outputs)
+    np.testing.assert_allclose(network.features(prepared), outputs, rtol=1e-3, atol=1e-4)
+    kinds = [type(layer).__name__ for layer in layers]
+    normalised = [
+        kinds[index + 1 : index + 3]
+        for index, layer in enumerate(layers)
+        if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)
+    ]
+    assert all(following == ["LayerNormalization", "Activation"] for following in normalised)
+    assert kinds.count("LayerNormalization") == len(normalised) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NORMALISED if name not in ("nature", "small")])
+def test_layer_norm_is_the_same_in_numpy(name):
+    network = with_layer_norm(name)
+    observations = example_observations(network.observation_space, 5)
+    in_numpy = NumpyNetwork(network)
+    in_numpy.load(network.flat_parameters().numpy())
+    found = network(network.prepare(tf.constant(observations)))
+    np.testing.assert_allclose(in_numpy(observations), found, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_a_keras_model_has_the_layer_norm(name):
+    network = with_layer_norm(name)
+    observations = example_observations(network.observation_space, 5)
+    found = network(network.prepare(tf.constant(observations)))
+    np.testing.assert_allclose(keras_model(network)(observations), found, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_without_layer_norm_nothing_is_added(name):
+    torso, observations = NORMALISED[name]
+    plain, said = (
+        Network(torso(Seeds(0), **arguments), QHead(Seeds(1), 3), observations)
+        for arguments in ({}, {"layer_norm": False})
+    )
+    assert [variable.shape for variable in plain.variables] == [
+        variable.shape for variable in said.variables
+    ]
+    np.testing.assert_array_equal(plain.flat_parameters(), said.flat_parameters())
+    assert (
+        len(plain.variables)
+        == 2 * len([layer for layer in plain.torso.layers.layers if layer.weights]) + 2
+    )
+
+
+@pytest.mark.parametrize("torso", [MLP, MinAtarCNN, NatureCNN, SmallCNN])
+def test_layer_norm_is_a_flag(torso):
+    with pytest.raises(UserError, match=rf"{torso.__name__}\.layer_norm is 1: give True or False"):
+        torso(Seeds(0), layer_norm=1)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -35,6 +35,7 @@ VALUE_AGENTS = {
 CONFIGS = {
     **{agent: f"{agent}/cartpole.gin" for agent in VALUE_AGENTS},
     "minatar": "dqn/minatar.gin",
+    "pqn": "pqn/cartpole.gin",
     "ppo": "ppo/acrobot.gin",  # with both normalisers
     "reinforce": "classics/reinforce_lunar_lander.gin",
     "q_learning": "classics/q_learning_cliff.gin",
@@ -44,6 +45,7 @@ CONFIGS = {
 }
 STEPS = {  # of an iteration: enough for a run to be killed on its way
     **dict.fromkeys(VALUE_AGENTS, 1_200),
+    "pqn": 4_000,
     "ppo": 4_000,
     "reinforce": 4_000,
     "dopamine_style": 1_200,

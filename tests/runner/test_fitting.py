@@ -12,7 +12,15 @@ from dopamine_lite.runner import fitting
 from dopamine_lite.spaces.packed_space import PackedSpace
 
 ROW = spaces.Box(-1, 1, (3,), np.float32)
-VALUES = {"C51Agent", "DQNAgent", "DopamineAdapter", "IQNAgent", "QRDQNAgent", "RainbowAgent"}
+VALUES = {
+    "C51Agent",
+    "DQNAgent",
+    "DopamineAdapter",
+    "IQNAgent",
+    "PQNAgent",
+    "QRDQNAgent",
+    "RainbowAgent",
+}
 POLICIES = {"PPOAgent", "ReinforceAgent"}
 TABLES = {"DoubleQLearningAgent", "QLearningAgent", "SarsaAgent"}
 
