@@ -20,8 +20,8 @@ from dopamine_lite.networks.torsos.convolutional import (
     PatchConvolution,
     SmallCNN,
 )
-from dopamine_lite.networks.torsos.entries import DictTorso
 from dopamine_lite.networks.torsos.mlp import MLP
+from dopamine_lite.networks.torsos.per_entry import DictTorso
 from dopamine_lite.networks.torsos.pictures import PictureTorso
 from dopamine_lite.networks.torsos.torso import Torso, prepared_shape
 
