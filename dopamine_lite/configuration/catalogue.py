@@ -65,7 +65,7 @@ TORSO = Kind(
     "Torsos",
     "a torso",
     "DQNAgent.torso = @...",
-    "dopamine_lite.networks.torsos.Torso",
+    "dopamine_lite.networks.torsos.torso.Torso",
     ("seeds",),
 )
 HEAD = Kind(

@@ -104,7 +104,7 @@ def _lacks_for_keras(network: Network) -> str | None:
         return (
             f"A {torso_name} has no `preparation_layers`, which a Keras model needs: add this method, "
             "which returns a list of Keras's own layers that do what `prepare` does; see MLP in "
-            "dopamine_lite/networks/torsos.py."
+            "dopamine_lite/networks/torsos/mlp.py."
         )
     for layer in _single_layers(torso.layers):
         if _keras_class(layer) is keras.layers.Layer:

@@ -1,8 +1,8 @@
 """Environments whose observations are changed: smaller pictures, stacks of frames, bins, flat rows."""
 
 from dopamine_lite.environments.wrappers.discretise import Discretise
-from dopamine_lite.environments.wrappers.flatten import Flatten
 from dopamine_lite.environments.wrappers.frames import DifferenceFrame, StackFrames
+from dopamine_lite.environments.wrappers.one_row import Flatten
 from dopamine_lite.environments.wrappers.pictures import Binarise, Crop, Grey, Resize
 from dopamine_lite.environments.wrappers.wrapper import EnvironmentWrapper, wrapped_environment
 

@@ -1,0 +1,40 @@
+"""Torsos: from observations to features. Each is chosen by gin, never by the agent.
+
+A torso holds its Keras `layers`, and two more things: `prepare`, pure TensorFlow from observations to
+what the layers read (compiled by XLA, which is ten times faster here than TensorFlow's own kernels), and
+`compile_update`, which says whether XLA is faster for the whole update too. Observations come as numbers
+in float32: bytes as fractions, names as one-hot vectors (see `observations`).
+
+Two methods are optional. A torso that is small enough to be computed in NumPy has `call_numpy` (see
+`twins`; a subclass defines its own or acts with TensorFlow). A torso that needs to know more about
+observations than their shape has `built_for(space, stack_size)`, which the network calls first.
+
+Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
+"""
+
+from dopamine_lite.networks.torsos.convolutional import (
+    ConvolutionalTorso,
+    ImpalaCNN,
+    MinAtarCNN,
+    NatureCNN,
+    PatchConvolution,
+    SmallCNN,
+)
+from dopamine_lite.networks.torsos.mlp import MLP
+from dopamine_lite.networks.torsos.per_entry import DictTorso
+from dopamine_lite.networks.torsos.pictures import PictureTorso
+from dopamine_lite.networks.torsos.torso import Torso, prepared_shape
+
+__all__ = [
+    "MLP",
+    "ConvolutionalTorso",
+    "DictTorso",
+    "ImpalaCNN",
+    "MinAtarCNN",
+    "NatureCNN",
+    "PatchConvolution",
+    "PictureTorso",
+    "SmallCNN",
+    "Torso",
+    "prepared_shape",
+]

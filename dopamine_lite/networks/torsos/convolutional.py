@@ -1,0 +1,289 @@
+"""Convolutional torsos for pictures, from MinAtar's to the residual one of IMPALA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.checks import check_flag, check_whole
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.networks.layers import MOST_UNITS
+from dopamine_lite.networks.layers import initializer as _initializer
+from dopamine_lite.networks.torsos.mlp import dense, dense_numpy, normalised, normalised_numpy
+from dopamine_lite.networks.torsos.pictures import PictureTorso
+from dopamine_lite.spaces.pictures import channel_axis
+
+
+def _convolution(
+    seeds: Seeds, index: int, filters: int, kernel: int, strides: int, kind: str
+) -> keras.layers.Layer:
+    name = f"convolution_{index}"
+    return keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides,
+        padding="valid",
+        activation="relu",
+        kernel_initializer=_initializer(kind, seeds, name),
+        name=name,
+    )
+
+
+class ConvolutionalTorso(PictureTorso):
+    """Convolutions with ReLUs and 'valid' padding, then a fully connected layer.
+
+    Args:
+      seeds: seeds of the initial parameters.
+      hidden_units: units of the layer after the convolutions; 0: no such layer, for a head that has its
+        own.
+      convolutions: filters, kernel size and stride of each convolution.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
+      channels: see `PictureTorso`.
+      layer_norm: normalize the outputs of each layer before its ReLU, of convolutions over the filters
+        at each place (Ba et al. 2016).
+    """
+
+    compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int,
+        convolutions: Sequence[tuple[int, int, int]],
+        initializer: str,
+        channels: str | None,
+        layer_norm: bool,
+    ):
+        check_whole(type(self).__name__, least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        check_flag(type(self).__name__, layer_norm=layer_norm)
+        for size in convolutions:
+            for number in size:
+                check_whole(type(self).__name__, most=MOST_UNITS, convolutions=number)
+        super().__init__(channels)
+        for _, kernel, stride in reversed(convolutions):
+            self.least_size = (self.least_size - 1) * stride + kernel
+        self.layer_norm = layer_norm
+        layers: list[keras.layers.Layer] = []
+        for index, size in enumerate(convolutions):
+            convolution = _convolution(seeds, index, *size, initializer)
+            layers += normalised(convolution, layer_norm)
+        layers.append(keras.layers.Flatten())
+        if hidden_units:
+            layers += normalised(dense(seeds, "dense", hidden_units, initializer), layer_norm)
+        self.layers = keras.Sequential(layers)
+
+
+@gin.configurable(module=__package__)
+class NatureCNN(ConvolutionalTorso):
+    """The convolutional torso of Mnih et al. (2015): 3 convolutions, 512 units, 'valid' padding.
+
+    With the default convolutions, it reads pictures of at least 36 x 36, in stacks or not. Its features
+    are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
+
+    Args:
+      seeds, hidden_units, convolutions, initializer, channels, layer_norm: see
+        `ConvolutionalTorso`.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int = 512,
+        convolutions: Sequence[tuple[int, int, int]] = ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
+        initializer: str = "glorot_uniform",
+        channels: str | None = None,
+        layer_norm: bool = False,
+    ):
+        super().__init__(seeds, hidden_units, convolutions, initializer, channels, layer_norm)
+
+
+@gin.configurable(module=__package__)
+class SmallCNN(ConvolutionalTorso):
+    """A torso for small pictures: two 3 x 3 convolutions, the second with stride 2, and a layer.
+
+    With the default convolutions, it reads pictures of at least 5 x 5, in stacks or not. Its features
+    are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
+
+    Args:
+      seeds, hidden_units, convolutions, initializer, channels, layer_norm: see
+        `ConvolutionalTorso`.
+    """
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int = 128,
+        convolutions: Sequence[tuple[int, int, int]] = ((32, 3, 1), (64, 3, 2)),
+        initializer: str = "glorot_uniform",
+        channels: str | None = None,
+        layer_norm: bool = False,
+    ):
+        super().__init__(seeds, hidden_units, convolutions, initializer, channels, layer_norm)
+
+
+class _Residual(keras.layers.Layer):
+    """x + convolution(relu(convolution(relu(x)))), twice in each section of the IMPALA torso."""
+
+    def __init__(self, seeds: Seeds, filters: int, kind: str, name: str):
+        super().__init__(name=name)
+        self.convolutions = [
+            keras.layers.Conv2D(
+                filters,
+                3,
+                padding="same",
+                kernel_initializer=_initializer(kind, seeds, f"{name}_{index}"),
+                name=f"convolution_{index}",
+            )
+            for index in range(2)
+        ]
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        outputs = inputs
+        for convolution in self.convolutions:
+            outputs = convolution(tf.nn.relu(outputs))
+        return inputs + outputs
+
+
+@gin.configurable(module=__package__)
+class ImpalaCNN(PictureTorso):
+    """The residual torso of Espeholt et al. (2018), figure 3, right: 15 convolutions.
+
+    It reads pictures of any size, in stacks or not. Its features are [B, hidden_units] or, with 0 hidden
+    units, the flattened outputs of the convolutions.
+
+    Args:
+      seeds: seeds of the initial parameters.
+      nn_scale: multiplies the number of filters in the three sections, 16, 32 and 32.
+      hidden_units: units of the layer after the convolutions; 0: no such layer.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
+      channels: see `PictureTorso`.
+      layer_norm: normalize the outputs of each layer before its ReLU, of convolutions over the filters
+        at each place (Ba et al. 2016).
+    """
+
+    compile_update = False
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        nn_scale: int = 1,
+        hidden_units: int = 512,
+        initializer: str = "glorot_uniform",
+        channels: str | None = None,
+    ):
+        check_whole("ImpalaCNN", most=1_000, nn_scale=nn_scale)
+        check_whole("ImpalaCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        super().__init__(channels)
+        layers: list[keras.layers.Layer] = []
+        for section, width in enumerate((16, 32, 32)):
+            filters = width * nn_scale
+            layers += [
+                keras.layers.Conv2D(
+                    filters,
+                    3,
+                    padding="same",
+                    kernel_initializer=_initializer(initializer, seeds, f"section_{section}"),
+                    name=f"section_{section}",
+                ),
+                keras.layers.MaxPooling2D(3, 2, padding="same"),
+            ]
+            layers += [
+                _Residual(seeds, filters, initializer, f"residual_{section}_{block}")
+                for block in range(2)
+            ]
+        layers += [keras.layers.ReLU(), keras.layers.Flatten()]
+        if hidden_units:
+            layers.append(dense(seeds, "dense", hidden_units, initializer))
+        self.layers = keras.Sequential(layers)
+
+
+class PatchConvolution(keras.layers.Conv2D):
+    """A convolution with stride 1 and 'valid' padding, as one product of the patches and the kernel.
+
+    XLA on the CPU computes small ones four times faster than `Conv2D`, and then the rest of an
+    update, which it fuses, is faster than TensorFlow's too.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, height, width, channels] -> [B, height - rows + 1, width - columns + 1, filters]."""
+        rows, columns, channels, filters = self.kernel.shape
+        height, width = inputs.shape[1] - rows + 1, inputs.shape[2] - columns + 1
+        shifted = [
+            inputs[:, row : row + height, column : column + width]
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        patches = tf.reshape(tf.concat(shifted, axis=-1), [-1, rows * columns * channels])
+        outputs = patches @ tf.reshape(self.kernel, [-1, filters]) + self.bias
+        return self.activation(tf.reshape(outputs, [-1, height, width, filters]))
+
+
+@gin.configurable(module=__package__)
+class MinAtarCNN(PictureTorso):
+    """The torso of Young and Tian (2019) for MinAtar: one 3x3 convolution of 16 filters, 128 units.
+
+    It reads pictures [height, width, channels] of at least 3 x 3, such as MinAtar's 10 x 10, in stacks
+    or not. Its features are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the
+    convolution.
+
+    Args:
+      seeds: seeds of the initial parameters.
+      hidden_units: units of the layer after the convolution; 0: no such layer.
+      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
+        "orthogonal".
+      layer_norm: normalize the outputs of each layer before its ReLU, of the convolution over the
+        filters at each place (Ba et al. 2016).
+    """
+
+    compile_update = True
+    least_size = 3
+
+    def __init__(
+        self,
+        seeds: Seeds,
+        hidden_units: int = 128,
+        initializer: str = "glorot_uniform",
+        layer_norm: bool = False,
+    ):
+        check_whole("MinAtarCNN", least=0, most=MOST_UNITS, hidden_units=hidden_units)
+        check_flag("MinAtarCNN", layer_norm=layer_norm)
+        super().__init__()
+        self.layer_norm = layer_norm
+        name = "convolution_0"
+        kernel = _initializer(initializer, seeds, name)
+        convolution = PatchConvolution(
+            16, 3, activation="relu", kernel_initializer=kernel, name=name
+        )
+        layers = [*normalised(convolution, layer_norm), keras.layers.Flatten()]
+        if hidden_units:
+            layers += normalised(dense(seeds, "dense", hidden_units, initializer), layer_norm)
+        self.layers = keras.Sequential(layers)
+
+    def call_numpy(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        """`prepare` and `layers` in NumPy."""
+        own = 4 if self.layer_norm else 2
+        kernel, bias, *norm = weights[:own]
+        pictures = self._prepare_numpy(observations)
+        patches = np.lib.stride_tricks.sliding_window_view(pictures, (3, 3), axis=(1, 2))
+        patches = patches.transpose(0, 1, 2, 4, 5, 3)  # [B, height - 2, width - 2, 3, 3, channels]
+        rows = patches.reshape(-1, kernel.size // kernel.shape[-1])
+        outputs = rows @ kernel.reshape(-1, kernel.shape[-1]) + bias
+        if self.layer_norm:
+            outputs = normalised_numpy(outputs, *norm)
+        outputs = np.maximum(outputs, 0).reshape(len(observations), -1)
+        return dense_numpy(outputs, weights[own:], layer_norm=self.layer_norm)
+
+    def _channels_come_first(self, shape: tuple[int, ...]) -> bool:
+        if channel_axis(shape) == 0:  # as many as in MinAtar are last, whatever the shape
+            raise UserError(
+                f"MinAtarCNN reads pictures [height, width, channels], but observations are {shape}: "
+                "bind @SmallCNN."
+            )
+        return False
