@@ -25,7 +25,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.sac_learner import SACLearner, SACParts
 from dopamine_lite.networks.export import save_savedmodel
-from dopamine_lite.networks.network import Network, require_equal
+from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.squashed_policy import SquashedGaussianPolicy
 from dopamine_lite.networks.torsos import MLP, Torso
 from dopamine_lite.networks.twin_critics import TwinCritics

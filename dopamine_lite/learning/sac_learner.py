@@ -1,4 +1,4 @@
-"""SAC's learner (Haarnoja et al. 2018b): K gradient steps of actor, critics and temperature in one call."""
+"""SAC's learner (Haarnoja et al. 2018b): K steps of actor, critics and temperature in one call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy of SAC: normal distributions that depend on the state, squashed into the actions' bounds."""
+"""The policy of SAC: normal distributions that depend on the state, squashed into bounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from dopamine_lite.losses import sac
 from dopamine_lite.networks.layers import Dense, initializer, normal
 from dopamine_lite.networks.policies import float32_towards
 
-_FRACTIONS = 256  # of the normal distribution, by which the moments of squashed actions are computed
+_FRACTIONS = (
+    256  # of the normal distribution, by which the moments of squashed actions are computed
+)
 
 
 class SquashedGaussianPolicy:
@@ -98,7 +100,7 @@ class SquashedGaussianPolicy:
         return tf.cast(tf.round(inside) if self._whole else inside, self._dtype)
 
     def explain(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        """The fields of an `Explanation`: means and deviations of the actions, as squashed and scaled."""
+        """The fields of an `Explanation`: moments of the actions as the environment takes them."""
         means, stds = self._moments(outputs.astype(np.float64))
         fractions = (np.arange(_FRACTIONS) + 0.5) / _FRACTIONS
         drawn = np.tanh(means[..., None] + stds[..., None] * ndtri(fractions))  # [N, D, fractions]
