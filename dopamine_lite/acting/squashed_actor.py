@@ -28,6 +28,7 @@ class SquashedActor:
       policy: draws actions from the outputs.
       seeds: the agent's node in the tree of seeds.
       warmup: agent steps of uniformly random actions at the start of training.
+      hold: steps of each environment for which such an action is held.
       sample_in_evaluation: draw actions in evaluation too; False: take tanh of the mean.
     """
 
@@ -37,12 +38,14 @@ class SquashedActor:
         policy: SquashedGaussianPolicy,
         seeds: Seeds,
         warmup: int,
+        hold: int,
         sample_in_evaluation: bool,
     ):
         self.inference = inference
         self.steps = 0  # agent steps acted in training
         self._policy = policy
-        self._warmup = warmup
+        self._warmup, self._hold = warmup, hold
+        self._held: np.ndarray | None = None  # [N, D] the random actions of the warm-up
         self._sample_in_evaluation = sample_in_evaluation
         self._generators = {  # by whether it is in evaluation
             False: seeds.generator("actions", "train"),
@@ -64,7 +67,9 @@ class SquashedActor:
         """[N, D] within [-1, 1]."""
         generator = self._generators[evaluate]
         if not evaluate and self.steps < self._warmup:
-            return self._policy.uniform(len(observations), generator)
+            if self._held is None or self.steps // len(observations) % self._hold == 0:
+                self._held = self._policy.uniform(len(observations), generator)
+            return self._held
         outputs = self.inference(observations)
         if evaluate and not self._sample_in_evaluation:
             return self._policy.mode(outputs)
@@ -79,10 +84,11 @@ class SquashedActor:
     def get_state(self) -> State:
         return {
             "steps": self.steps,
+            "held": self._held,
             "generators": [generator_state(own) for own in self._generators.values()],
         }
 
     def set_state(self, state: State) -> None:
-        self.steps = state["steps"]
+        self.steps, self._held = state["steps"], state["held"]
         for own, saved in zip(self._generators.values(), state["generators"], strict=True):
             restore_generator(own, saved)

@@ -49,6 +49,8 @@ class SACAgent(BlockAgent):
       gamma: discount per agent step.
       update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
+      warmup_hold: steps of each stream for which a random action of these is held. Where independent
+        actions cancel out and lead nowhere, held ones explore farther.
       update_period: agent steps between updates.
       updates_per_period: gradient steps taken every `update_period` agent steps.
       batch_size: transitions in a gradient step.
@@ -67,6 +69,7 @@ class SACAgent(BlockAgent):
         gamma: float = 0.99,
         update_horizon: int = 1,
         min_replay_history: int = 10_000,
+        warmup_hold: int = 1,
         update_period: int = 1,
         updates_per_period: int = 1,
         batch_size: int = 256,
@@ -79,6 +82,7 @@ class SACAgent(BlockAgent):
         check_whole(
             name,
             update_horizon=update_horizon,
+            warmup_hold=warmup_hold,
             update_period=update_period,
             updates_per_period=updates_per_period,
             batch_size=batch_size,
@@ -124,7 +128,7 @@ class SACAgent(BlockAgent):
         self._require_update_fits(network, critics, batch_size)
         inference = Inference(network)
         self.actor = SquashedActor(
-            inference, self._policy, seeds, min_replay_history, sample_in_evaluation
+            inference, self._policy, seeds, min_replay_history, warmup_hold, sample_in_evaluation
         )
         self.learner = SACLearner(
             name,

@@ -285,6 +285,22 @@ def test_the_warm_up_is_uniform_within_the_bounds_and_learns_nothing():
     assert agent.learner.updates == 0
 
 
+def test_actions_of_the_warm_up_can_be_held():
+    """For so many steps of each stream, over a resume too, and drawn anew for the next ones."""
+    agent, environment = build(min_replay_history=60, warmup_hold=5), Reach()
+    acted = []
+    for step in range(30):
+        acted.append(agent.act(environment.observations))
+        agent.observe(environment.step(acted[-1]))
+        if step == 11:
+            resumed = build(seed=1, min_replay_history=60, warmup_hold=5)
+            resumed.set_state(agent.get_state())
+            agent = resumed
+    rows = np.array(acted).reshape(6, 5, 4)
+    assert (rows == rows[:, :1]).all()
+    assert len(np.unique(rows)) == 6 * 4
+
+
 def test_what_is_stored_is_within_one_and_what_is_played_within_the_bounds():
     """Often wrong: the environment's units in the replay, or the agent's in the environment."""
     agent, environment = build(num_envs=1), Reach(num_envs=1)
@@ -477,6 +493,7 @@ def test_what_it_cannot_play_is_refused(changes, sentence):
         ("target_entropy", "auto", "SACAgent.target_entropy is 'auto': give a number"),
         ("max_gradient_norm", 0, "SACAgent.max_gradient_norm is 0"),
         ("min_replay_history", 1, "SACAgent.min_replay_history is 1: give a whole number, 2 or"),
+        ("warmup_hold", 0, "SACAgent.warmup_hold is 0"),
         ("update_period", 0, "SACAgent.update_period is 0"),
         ("batch_size", 10**10, "An update of SACAgent needs .* lower SACAgent.batch_size"),
         ("sample_in_evaluation", 1, "SACAgent.sample_in_evaluation is 1: give True or False"),
