@@ -535,7 +535,8 @@ def test_the_update_is_compiled_in_the_first_step_of_training(monkeypatch):
 
 def test_it_learns_to_reach():
     """At random a step costs 1/3 + 0.64 / 3 for each of two numbers, 1.09 in all."""
-    agent, environment = build(batch_size=64, torso=functools.partial(small, units=32)), Reach()
+    wider = functools.partial(small, units=32)
+    agent, environment = build(batch_size=64, torso=wider), Reach()
     environment.play(agent, 600)
     assert np.mean(environment.rewards[:10]) < -0.7
     others = Reach(seed=7)
