@@ -45,11 +45,12 @@ SUITES: dict[str, list[str]] = {  # by name: the flags of `sweep`
     "classic": [
         *_files(*(f"{agent}/cartpole" for agent in (*_AGENTS, "pqn"))),
         *_files(*(f"{agent}/acrobot" for agent in (*_AGENTS, "pqn"))),
-        *_files("dqn/mountain_car", "ppo/pendulum"),
+        *_files("dqn/mountain_car", "ppo/pendulum", "sac/pendulum", "sac/mountain_car_continuous"),
         "--seeds=0:10",
     ],
     "box2d": [
         *_files(*(f"{agent}/lunar_lander" for agent in _AGENTS), "ppo/lunar_lander_continuous"),
+        *_files("sac/lunar_lander_continuous", "sac/bipedal_walker"),
         "--seeds=0:10",
     ],
     "minatar": [

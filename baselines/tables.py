@@ -30,6 +30,7 @@ _AGENTS = {  # by the directory of their configs
     "rainbow": "Rainbow",
     "pqn": "PQN",
     "ppo": "PPO",
+    "sac": "SAC",
 }
 _EARLIER_VERSIONS = {  # of environments, which published results are of
     "LunarLander-v3": "LunarLander-v2",
@@ -38,7 +39,9 @@ _EARLIER_VERSIONS = {  # of environments, which published results are of
 _PUBLISHED = ("rl_zoo", "cleanrl", "minatar")  # the first that has a value is quoted
 _BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 _HEADINGS = {  # of sections, by what environments' names begin with; the last takes the rest
-    "Classic control and Box2D": ("CartPole", "Acrobot", "MountainCar", "Pendulum", "LunarLander"),
+    "Classic control and Box2D": (
+        *("CartPole", "Acrobot", "MountainCar", "Pendulum", "LunarLander", "BipedalWalker"),
+    ),
     "MinAtar": ("MinAtar/",),
     "Small worlds": ("GridWorld", "CliffWalking", "RocketLander", "MaximisationBias"),
     "Atari": ("",),

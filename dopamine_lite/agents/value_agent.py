@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.action_value_agent import ActionValueAgent
 from dopamine_lite.agents.agent import State
+from dopamine_lite.agents.update_schedule import UpdateSchedule
 from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.contracts import checked_part
@@ -74,24 +75,18 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
     ):
         name = type(self).__name__
         check_fraction(name, gamma=gamma)
-        check_whole(
+        check_whole(name, target_update_period=target_update_period, batch_size=batch_size)
+        self._schedule = UpdateSchedule.checked(
             name,
-            update_horizon=update_horizon,
-            update_period=update_period,
-            updates_per_period=updates_per_period,
-            target_update_period=target_update_period,
-            batch_size=batch_size,
-        )
-        # So many steps are stored before the first can be drawn with its n-step successor.
-        check_whole(
-            name, least=update_horizon * spec.num_envs, min_replay_history=min_replay_history
+            spec.num_envs,
+            update_horizon,
+            min_replay_history,
+            update_period,
+            updates_per_period,
         )
         check_positive(name, optional=True, max_gradient_norm=max_gradient_norm)
         check_flag(name, double=double)
         super().__init__(spec, seeds, min_replay_history, **settings)
-        self._min_replay_history = min_replay_history
-        self._update_period = update_period
-        self._updates_per_period = updates_per_period
         self._target_update_period = target_update_period
         self._batch_size = batch_size
         self._double = double
@@ -127,8 +122,8 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
     def _require_update_fits(self, network: Network[H]) -> None:
         """Raises UserError if there is not enough memory for what one update samples."""
         name, spec = type(self).__name__, self.replay.sample_spec(self._batch_size)
-        due = -(-self._spec.num_envs // self._update_period)  # at most, in a step of the streams
-        frames = due * self._updates_per_period * self._batch_size * int(np.prod(spec.frames_shape))
+        transitions = max(self._schedule.numbers) * self._batch_size
+        frames = transitions * int(np.prod(spec.frames_shape))
         require_memory(
             frames * spec.frame_dtype.itemsize + network.batch_bytes(self._batch_size),
             f"An update of {name}",
@@ -166,9 +161,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
 
     @property
     def block_length(self) -> int:
-        periods = self._update_period, self._target_update_period
-        left = min(period - self._steps % period for period in periods)
-        return -(-left // self._spec.num_envs)
+        return self._schedule.block_length(self._steps, self._target_update_period)
 
     def learn(self, block: Block) -> None:
         self._compile()
@@ -176,11 +169,10 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
             block = block._replace(actions=block.actions - self.actor.first_action)
         self.replay.add(block)
         before, self._steps = self._steps, self._steps + block.agent_steps
-        if self._steps <= self._min_replay_history:
+        if self._steps <= self._schedule.min_replay_history:
             return
-        due = self._steps // self._update_period - before // self._update_period
-        if due:
-            self._update(due * self._updates_per_period)
+        if due := self._schedule.due(before, self._steps):
+            self._update(due)
         if self._steps // self._target_update_period > before // self._target_update_period:
             self.learner.synchronise()
 
@@ -195,23 +187,16 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
     def _compile(self) -> None:
         """Compiles, in the first step, all that training calls: from the source that was started, which
         may be edited before the first of `min_replay_history` steps learns or acts by values.
-
-        A step of the streams can have as many updates due as the period fits into it.
         """
         if self._is_compiled:
             return
         self._is_compiled = True
         self.actor.inference.compile()
-        fewest, rest = divmod(self._spec.num_envs, self._update_period)
-        due = {fewest, fewest + bool(rest)} - {0}
-        self.learner.compile(*(number * self._updates_per_period for number in due))
+        self.learner.compile(*self._schedule.numbers)
 
     @property
     def first_update(self) -> int | None:
-        num_envs, period = self._spec.num_envs, self._update_period
-        before = self._min_replay_history // num_envs * num_envs  # the last step that may not learn
-        due = (before // period + 1) * period
-        return -(-due // num_envs) * num_envs
+        return self._schedule.first_update
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         rate = {"learning_rate": self.learner.optimizer.learning_rate()}

@@ -210,8 +210,8 @@ class GaussianPolicy:
         self._whole = self._dtype.kind in "iu"
         self._low, self._high = action_space.low, action_space.high
         if self._whole:
-            self._low = _float32_towards(np.inf, self._low)
-            self._high = _float32_towards(-np.inf, self._high)
+            self._low = float32_towards(np.inf, self._low)
+            self._high = float32_towards(-np.inf, self._high)
         self.action_size = int(np.prod(self._shape))
         self.size = 2 * self.action_size
         kernel = orthogonal(_GAIN, seeds, "means")
@@ -277,12 +277,12 @@ class GaussianPolicy:
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
         means = tf.reshape(outputs[:, : self.action_size], [-1, *self._shape])
-        low, high = _float32_towards(np.inf, self._low), _float32_towards(-np.inf, self._high)
+        low, high = float32_towards(np.inf, self._low), float32_towards(-np.inf, self._high)
         inside = tf.clip_by_value(means, low, high)
         return tf.cast(tf.round(inside) if self._whole else inside, self._dtype)
 
 
-def _float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
+def float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
     """Bounds in float32; those that it lacks become the next towards `end`, inside the box.
 
     Else the highest of int32 would be 2^31, and that the lowest after a cast.

@@ -82,6 +82,10 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
         ["PQNAgent.rollout_length = 8", "PQNAgent.num_minibatches = 4"],
     ),
     "PPOAgent": ("ppo/cartpole.gin", ["PPOAgent.rollout_length = 8"]),
+    "SACAgent": (
+        "sac/pendulum.gin",
+        ["SACAgent.min_replay_history = 20", "SACAgent.update_period = 16"],
+    ),
     "GaussianPolicy": (
         "ppo/pendulum.gin",
         ["PPOAgent.rollout_length = 8", "PPOAgent.num_minibatches = 4"],

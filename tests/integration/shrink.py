@@ -18,6 +18,7 @@ _AGENTS: dict[str, dict[str, object]] = {
         ("DQNAgent", "C51Agent", "QRDQNAgent", "IQNAgent", "RainbowAgent"), _VALUE_AGENT
     ),
     "PQNAgent": {"rollout_length": 8, "num_epochs": 2, "num_minibatches": 2},
+    "SACAgent": {"min_replay_history": 40, "update_period": 80, "updates_per_period": 2},
     "PPOAgent": {"rollout_length": 8, "num_epochs": 2, "num_minibatches": 2},
     "ReinforceAgent": {"batch_episodes": 1},
 }

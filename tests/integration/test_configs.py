@@ -53,6 +53,15 @@ def test_the_experiments_are_all_there():
                 "atari_ppo2",
             )
         ),
+        *(
+            f"sac/{environment}.gin"
+            for environment in (
+                "pendulum",
+                "mountain_car_continuous",
+                "lunar_lander_continuous",
+                "bipedal_walker",
+            )
+        ),
         *(f"classics/{agent}_cartpole.gin" for agent in ("q_learning", "sarsa", "double_q")),
         *(f"classics/reinforce_{game}.gin" for game in ("lunar_lander", "space_invaders", "pong")),
         *(f"classics/dqn_{game}.gin" for game in ("breakout", "space_invaders")),

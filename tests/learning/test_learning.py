@@ -23,6 +23,8 @@ FAMILY = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
         ("ppo/pendulum.gin", -220),
         ("ppo/lunar_lander.gin", 200),
         ("ppo/lunar_lander_continuous.gin", 200),
+        ("sac/pendulum.gin", -220),
+        ("sac/lunar_lander_continuous.gin", 200),
         ("ppo/rocket_lander.gin", 200),
         ("classics/ppo_kl_rocket_lander.gin", 200),
         *((f"{agent}/lunar_lander.gin", 200) for agent in FAMILY),

@@ -31,11 +31,13 @@ VALUE_AGENTS = {
     "iqn": "IQNAgent",
     "rainbow": "RainbowAgent",
     "minatar": "DQNAgent",
+    "sac": "SACAgent",
 }
 CONFIGS = {
     **{agent: f"{agent}/cartpole.gin" for agent in VALUE_AGENTS},
     "minatar": "dqn/minatar.gin",
     "pqn": "pqn/cartpole.gin",
+    "sac": "sac/pendulum.gin",
     "ppo": "ppo/acrobot.gin",  # with both normalisers
     "reinforce": "classics/reinforce_lunar_lander.gin",
     "q_learning": "classics/q_learning_cliff.gin",

@@ -1,0 +1,71 @@
+"""When an agent with a replay takes its gradient steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dopamine_lite.common.checks import check_whole
+
+
+class UpdateSchedule(NamedTuple):
+    """Every `update_period` agent steps, over all environments, `updates_per_period` gradient steps.
+
+    None is taken during the first `min_replay_history` agent steps.
+    """
+
+    num_envs: int
+    min_replay_history: int
+    update_period: int
+    updates_per_period: int
+
+    @classmethod
+    def checked(
+        cls,
+        owner: str,
+        num_envs: int,
+        update_horizon: int,
+        min_replay_history: int,
+        update_period: int,
+        updates_per_period: int,
+    ) -> UpdateSchedule:
+        """The schedule of the agent that is called `owner`; raises UserError if there can be none."""
+        check_whole(
+            owner,
+            update_horizon=update_horizon,
+            update_period=update_period,
+            updates_per_period=updates_per_period,
+        )
+        # So many steps are stored before the first can be drawn with its n-step successor.
+        least = update_horizon * num_envs
+        check_whole(owner, least=least, min_replay_history=min_replay_history)
+        return cls(num_envs, min_replay_history, update_period, updates_per_period)
+
+    def due(self, before: int, after: int) -> int:
+        """The gradient steps that become due between so many agent steps and so many."""
+        if after <= self.min_replay_history:
+            return 0
+        periods = after // self.update_period - before // self.update_period
+        return periods * self.updates_per_period
+
+    def block_length(self, steps: int, *periods: int) -> int:
+        """Steps of each environment, after `steps` of all, until this period or one of others ends."""
+        left = min(period - steps % period for period in (self.update_period, *periods))
+        return -(-left // self.num_envs)
+
+    @property
+    def first_update(self) -> int:
+        """The agent steps after which the first gradient step is taken."""
+        # The last step that may not learn.
+        before = self.min_replay_history // self.num_envs * self.num_envs
+        due = (before // self.update_period + 1) * self.update_period
+        return -(-due // self.num_envs) * self.num_envs
+
+    @property
+    def numbers(self) -> set[int]:
+        """How many gradient steps a step of the environments can have due, apart from none.
+
+        These are as many periods as fit into it.
+        """
+        fewest, rest = divmod(self.num_envs, self.update_period)
+        periods = {fewest, fewest + bool(rest)} - {0}
+        return {number * self.updates_per_period for number in periods}

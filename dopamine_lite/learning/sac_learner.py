@@ -1,0 +1,279 @@
+"""SAC's learner (Haarnoja et al. 2018b): K steps of actor, critics and temperature in one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from dopamine_lite.common.checks import check_fraction, check_number, check_positive, check_whole
+from dopamine_lite.common.contracts import checked_part
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
+from dopamine_lite.common.types import State
+from dopamine_lite.learning.learner import Learned
+from dopamine_lite.losses import sac, td
+from dopamine_lite.networks.network import Network
+from dopamine_lite.networks.optimizers import Adam, Optimizer, clipped_by_norm
+from dopamine_lite.networks.twin_critics import TwinCritics
+from dopamine_lite.replay.replay import Sample, SampleSpec
+
+
+class SACParts(NamedTuple):
+    """What the learner is given to learn with."""
+
+    actor: Network  # [B, 2 D], with a `SquashedGaussianPolicy` as its head
+    critics: TwinCritics
+    targets: TwinCritics  # with the same parameters
+    parameters: Callable[[], tf.Tensor]  # makes, in a graph, what the actor's inference loads
+
+
+class SACLearner:
+    """Minimises the losses of SAC (Haarnoja et al. 2018b, algorithm 1).
+
+    Args:
+      owner: the agent's name, for messages.
+      parts: what it learns with.
+      sample: what the samples are made of.
+      seeds: the agent's node in the tree of seeds, for the actions that are drawn while learning.
+      actor_optimizer: the optimizer of the policy.
+      critic_optimizer: the optimizer of both critics.
+      temperature_optimizer: the optimizer of log(alpha).
+      tau: share of the critics that the target critics take over whenever they move; 1: they become
+        copies.
+      target_update_period: gradient steps, not agent steps, between moves of the target critics.
+      initial_temperature: alpha at the start, in units of reward per nat.
+      fixed_temperature: alpha, if it is not to be learned; None: it is learned.
+      target_entropy: the mean entropy of the policy that alpha is learned to bring about, in nats of
+        actions within [-1, 1]; None: minus the number of an action's numbers.
+      max_gradient_norm: if the global norm of the policy's gradients, or of both critics' gradients, is
+        larger, they are scaled down to this norm; None: never.
+    """
+
+    metric_names: Sequence[str] = (
+        "critic_loss",
+        "policy_loss",
+        "q_mean",
+        "entropy",
+        "temperature",
+    )
+
+    def __init__(
+        self,
+        owner: str,
+        parts: SACParts,
+        sample: SampleSpec,
+        seeds: Seeds,
+        *,
+        actor_optimizer: Callable[[], Optimizer] = Adam,
+        critic_optimizer: Callable[[], Optimizer] = Adam,
+        temperature_optimizer: Callable[[], Optimizer] = Adam,
+        tau: float = 0.005,
+        target_update_period: int = 1,
+        initial_temperature: float = 1.0,
+        fixed_temperature: float | None = None,
+        target_entropy: float | None = None,
+        max_gradient_norm: float | None = None,
+    ):
+        check_fraction(owner, tau=tau)
+        if not tau:
+            raise UserError(f"{owner}.tau is 0, so the target critics would never move: raise it.")
+        check_whole(owner, target_update_period=target_update_period)
+        check_positive(owner, initial_temperature=initial_temperature)
+        check_positive(
+            owner,
+            optional=True,
+            fixed_temperature=fixed_temperature,
+            max_gradient_norm=max_gradient_norm,
+        )
+        self.parts = parts
+        self.learns_temperature = fixed_temperature is None
+        self.target_entropy = -float(parts.actor.head.action_size)
+        if target_entropy is not None:
+            check_number(owner, target_entropy=target_entropy)
+            self.target_entropy = float(target_entropy)
+        self.updates = 0  # gradient steps taken
+        self._sample = sample
+        self._tau, self._target_update_period = tau, target_update_period
+        self._max_gradient_norm = max_gradient_norm
+        start = initial_temperature if fixed_temperature is None else fixed_temperature
+        self._log_temperature = tf.Variable(math.log(start), dtype=tf.float32)
+        self._generator = seeds.generator("noise", "update")  # of seeds for the graph
+        self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by K
+        self.optimizers: dict[str, Optimizer] = {}
+        for name, make, variables in (
+            ("actor", actor_optimizer, parts.actor.variables),
+            ("critic", critic_optimizer, parts.critics.variables),
+            ("temperature", temperature_optimizer, [self._log_temperature]),
+        ):
+            if name != "temperature" or self.learns_temperature:
+                optimizer = checked_part(owner, f"{name}_optimizer", make(), Optimizer)
+                optimizer.build(variables)
+                self.optimizers[name] = optimizer
+
+    def learn(self, sample: Sample) -> Learned[tf.Tensor]:
+        """Takes K gradient steps, one for each batch of the sample; means over them are reported."""
+        num_updates = len(sample.actions)
+        columns = [sample.returns, sample.discounts]
+        if sample.weights is not None:
+            columns.append(sample.weights)
+        size = (num_updates, 2, 2)
+        steps = self.updates + 1 + np.arange(num_updates)
+        shares = np.where(steps % self._target_update_period, 0.0, self._tau).astype(np.float32)
+        inputs = (
+            sample.frames,
+            sample.actions,
+            np.stack(columns, axis=-1, dtype=np.float32),
+            self._generator.integers(2**31, size=size, dtype=np.int32),
+            shares,
+        )
+        metrics, parameters, priorities = self._function(num_updates)(*map(tf.constant, inputs))
+        self.updates += num_updates
+        return Learned(parameters, metrics, priorities if sample.weights is not None else None)
+
+    def compile(self, *numbers: int) -> None:
+        """Compiles `learn` for samples of so many batches."""
+        for num_updates in numbers:
+            self._function(num_updates)
+
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rates of the next gradient step, for the log."""
+        return {
+            f"{name}_learning_rate": optimizer.learning_rate()
+            for name, optimizer in self.optimizers.items()
+        }
+
+    def get_state(self) -> State:
+        return {
+            "updates": self.updates,
+            "actor": self.parts.actor.get_state(),
+            "critics": self.parts.critics.get_state(),
+            "targets": self.parts.targets.get_state(),
+            "log_temperature": float(self._log_temperature),
+            "optimizers": {name: each.get_state() for name, each in self.optimizers.items()},
+            "generator": generator_state(self._generator),
+        }
+
+    def set_state(self, state: State) -> None:
+        self.updates = state["updates"]
+        self.parts.actor.set_state(state["actor"])
+        self.parts.critics.set_state(state["critics"])
+        self.parts.targets.set_state(state["targets"])
+        self._log_temperature.assign(state["log_temperature"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.set_state(state["optimizers"][name])
+        restore_generator(self._generator, state["generator"])
+
+    def start_from(self, state: State) -> None:
+        """Takes the weights of another agent; a temperature that is learned counts as a weight."""
+        self.parts.actor.set_state(state["actor"])
+        for critics in (self.parts.critics, self.parts.targets):
+            critics.set_state(state["critics"])
+        if self.learns_temperature:
+            self._log_temperature.assign(state["log_temperature"])
+
+    def _function(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+        if num_updates not in self._functions:
+            self._functions[num_updates] = self._compile(num_updates)
+        return self._functions[num_updates]
+
+    def _compile(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
+        """K gradient steps in one call."""
+        spec, batch = self._sample, [num_updates, self._sample.batch_size]
+        weighted, actor = spec.weighted, self.parts.actor
+
+        def update(
+            frames: tf.Tensor,
+            actions: tf.Tensor,
+            scalars: tf.Tensor,
+            seeds: tf.Tensor,
+            shares: tf.Tensor,
+        ) -> tuple[tf.Tensor, ...]:
+            total = tf.zeros([len(self.metric_names)])
+            priorities = tf.TensorArray(tf.float32, num_updates if weighted else 0)
+            # Written out, more than two would take as many times as long to compile.
+            for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
+                means, errors = self._gradient_step(
+                    frames[index], actions[index], scalars[index], seeds[index], shares[index]
+                )
+                total += means
+                if weighted:
+                    priorities = priorities.write(index, errors)
+            stacked = priorities.stack() if weighted else tf.zeros([0])
+            return total / num_updates, self.parts.parameters(), stacked
+
+        return tf.function(
+            update,
+            jit_compile=actor.torso.compile_update,
+            input_signature=[
+                tf.TensorSpec([*batch, *spec.frames_shape], tf.as_dtype(spec.frame_dtype)),
+                tf.TensorSpec([*batch, actor.head.action_size], tf.float32),
+                tf.TensorSpec([*batch, 3 if weighted else 2], tf.float32),
+                tf.TensorSpec([num_updates, 2, 2], tf.int32),
+                tf.TensorSpec([num_updates], tf.float32),
+            ],
+        ).get_concrete_function()
+
+    @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
+    def _gradient_step(
+        self,
+        frames: tf.Tensor,
+        actions: tf.Tensor,
+        scalars: tf.Tensor,
+        seeds: tf.Tensor,
+        share: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step of each on one batch: what `metric_names` names, and priorities [B].
+
+        Frames [B, 2, O] are s and s', scalars [B, 2 or 3] returns, discounts and importance weights,
+        seeds [2, 2] those of the actions in s and s'; `share` [] is how far the targets move.
+        """
+        actor, critics, targets, _ = self.parts
+        states, next_states = frames[:, 0], frames[:, 1]
+        returns, discounts, *weights = tf.unstack(scalars, axis=1)
+        temperature = tf.exp(self._log_temperature)
+
+        next_actions, next_logs = self._draw(next_states, seeds[1])
+        next_values = sac.soft_values(targets(next_states, next_actions), next_logs, temperature)
+        goals = td.td_targets(returns, discounts, next_values)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(critics.variables)
+            values = critics(states, actions)
+            losses = sac.critic_losses(values, goals)
+            # Importance weights belong inside the gradient (Schaul et al. 2016, algorithm 1).
+            weighted = tf.reduce_mean(weights[0] * losses if weights else losses)
+        self._apply("critic", tape.gradient(weighted, critics.variables))
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(actor.variables)
+            drawn, logs = self._draw(states, seeds[0])
+            policy_losses = sac.policy_losses(critics(states, drawn), logs, temperature)
+            policy_loss = tf.reduce_mean(policy_losses)
+        self._apply("actor", tape.gradient(policy_loss, actor.variables))
+
+        if self.learns_temperature:
+            with tf.GradientTape() as tape:
+                temperature_loss = tf.reduce_mean(
+                    sac.temperature_losses(self._log_temperature, logs, self.target_entropy)
+                )
+            gradient = tape.gradient(temperature_loss, self._log_temperature)
+            self.optimizers["temperature"].apply([gradient])
+
+        for target, online in zip(targets.variables, critics.variables, strict=True):
+            target.assign(sac.averaged(target, online, share))
+        means = [
+            *(tf.reduce_mean(losses), policy_loss, tf.reduce_mean(values)),
+            *(-tf.reduce_mean(logs), temperature),
+        ]
+        return tf.stack(means), tf.reduce_mean(tf.abs(values - goals[:, None]), axis=1)
+
+    def _draw(self, states: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Actions [B, D] of the policy and log pi(a|s) [B]."""
+        actor = self.parts.actor
+        return actor.head.draw(actor(actor.prepare(states)), seed)
+
+    def _apply(self, name: str, gradients: Sequence[tf.Tensor]) -> None:
+        self.optimizers[name].apply(clipped_by_norm(gradients, self._max_gradient_norm))
