@@ -92,9 +92,9 @@ _VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what no packaged experi
     "4 streams, table": ("classics/q_learning_grid_world.gin", ("Runner.num_envs = 4",)),
     "one stream, reinforce": ("classics/reinforce_lunar_lander.gin", ("Runner.num_envs = 1",)),
     "kl": ("ppo/cartpole.gin", ("PPOAgent.surrogate = 'kl'",)),
-    "normalised": (
+    "normalized": (
         "ppo/cartpole.gin",
-        ("PPOAgent.normalise_observations = True", "PPOAgent.normalise_rewards = True"),
+        ("PPOAgent.normalize_observations = True", "PPOAgent.normalize_rewards = True"),
     ),
 }
 

@@ -11,7 +11,7 @@ from dopamine_lite.acting.inference import Inference
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
 from dopamine_lite.networks.actor_critic import PolicyParameters
-from dopamine_lite.networks.normalisation import ObservationNormaliser
+from dopamine_lite.networks.normalization import ObservationNormalizer
 from dopamine_lite.networks.policies import Policy
 
 
@@ -30,7 +30,7 @@ class PolicyActor:
       inference: computes the policy's outputs and the value of observations, [N, P + 1].
       policy: draws actions from the outputs.
       seeds: the agent's node in the tree of seeds.
-      normaliser: scales the observations; None: they are used as they are.
+      normalizer: scales the observations; None: they are used as they are.
       sample_in_evaluation: draw actions in evaluation too; False: take the most likely actions.
     """
 
@@ -39,12 +39,12 @@ class PolicyActor:
         inference: Inference,
         policy: Policy,
         seeds: Seeds,
-        normaliser: ObservationNormaliser | None,
+        normalizer: ObservationNormalizer | None,
         sample_in_evaluation: bool,
     ):
         self.inference = inference
         self._policy = policy
-        self._normaliser = normaliser
+        self._normalizer = normalizer
         self._sample_in_evaluation = sample_in_evaluation
         self._generators = {  # by whether it is in evaluation
             False: seeds.generator("actions", "train"),
@@ -68,8 +68,8 @@ class PolicyActor:
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The policy's outputs [N, P] and values [N] for observations [N, ...]."""
-        if self._normaliser:
-            observations = self._normaliser(observations)
+        if self._normalizer:
+            observations = self._normalizer(observations)
         outputs = self.inference(observations)
         policy_outputs = outputs[:, :-1]
         if action_masks is not None:
@@ -78,8 +78,8 @@ class PolicyActor:
 
     def load(self, parameters: PolicyParameters) -> None:
         self.inference.load(parameters.network)
-        if self._normaliser and parameters.moments is not None:
-            self._normaliser.moments.set_state(parameters.moments)
+        if self._normalizer and parameters.moments is not None:
+            self._normalizer.moments.set_state(parameters.moments)
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         return {}

@@ -24,7 +24,7 @@ from dopamine_lite.learning.policy_parts import PolicyParts
 from dopamine_lite.networks.actor_critic import ActorCriticHead, PolicyParameters, TwinTorso
 from dopamine_lite.networks.export import save_savedmodel
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.normalisation import LIMIT, ObservationNormaliser
+from dopamine_lite.networks.normalization import LIMIT, ObservationNormalizer
 from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.policies import policy_for
 from dopamine_lite.networks.torsos import MLP, Torso
@@ -39,7 +39,7 @@ class PolicyAgent(BlockAgent):
       torso: the network's body, such as `@MLP` or `@NatureCNN`.
       shared_torso: policy and value share one torso; False: each has a torso of its own.
       optimizer: the optimizer that takes the gradient steps.
-      normalise_observations: scale observations by their running mean and standard deviation.
+      normalize_observations: scale observations by their running mean and standard deviation.
       sample_in_evaluation: draw actions from the policy in evaluation too; False: take the most likely
         actions.
     """
@@ -55,20 +55,20 @@ class PolicyAgent(BlockAgent):
         torso: Callable[[Seeds], Torso] = MLP,
         shared_torso: bool = False,
         optimizer: Callable[[], Optimizer] = Adam,
-        normalise_observations: bool = False,
+        normalize_observations: bool = False,
         sample_in_evaluation: bool = False,
     ):
         name = type(self).__name__
         check_flag(
             name,
             shared_torso=shared_torso,
-            normalise_observations=normalise_observations,
+            normalize_observations=normalize_observations,
             sample_in_evaluation=sample_in_evaluation,
         )
         self._spec = spec
-        space, normaliser = spec.observation_space, None
-        if normalise_observations:
-            normaliser = _normaliser(spec, name)
+        space, normalizer = spec.observation_space, None
+        if normalize_observations:
+            normalizer = _normalizer(spec, name)
             space = gymnasium.spaces.Box(-LIMIT, LIMIT, space.shape, np.float32)
         own = seeds.child("network")
         policy = policy_for(own.child("policy"), spec.action_space, name)
@@ -88,19 +88,19 @@ class PolicyAgent(BlockAgent):
             network,
             policy,
             checked_part(name, "optimizer", optimizer(), Optimizer),
-            normaliser,
+            normalizer,
             inference.parameters,
             spec.action_masks,
         )
         self.actor = PolicyActor(
-            inference, policy, seeds, copy.deepcopy(normaliser), sample_in_evaluation
+            inference, policy, seeds, copy.deepcopy(normalizer), sample_in_evaluation
         )
 
     def _load(self) -> None:
         """Gives the actor the parameters that are now in force."""
         parts = self._parts
         network = self.actor.inference.parameters()
-        self.actor.load(PolicyParameters.of(network, parts.normaliser))
+        self.actor.load(PolicyParameters.of(network, parts.normalizer))
 
     def start_from(self, state: State) -> None:
         """As `Agent.start_from`. The running statistics of observations count as weights."""
@@ -114,15 +114,15 @@ class PolicyAgent(BlockAgent):
                 f"A {type(self).__name__} has two heads, which a sequential Keras model cannot have: "
                 "export it with `format` savedmodel."
             )
-        network, policy, normaliser = (
+        network, policy, normalizer = (
             self._parts.network,
             self._parts.policy,
-            self._parts.normaliser,
+            self._parts.normalizer,
         )
 
         def greedy(observations: tf.Tensor) -> dict[str, tf.Tensor]:
-            if normaliser:
-                observations = normaliser.in_graph(observations)
+            if normalizer:
+                observations = normalizer.in_graph(observations)
             outputs = network(network.prepare(observations))
             return {
                 "actions": policy.exported_mode(outputs[:, :-1]),
@@ -150,18 +150,18 @@ class PolicyAgent(BlockAgent):
             **network.head.describe(),
             "optimizer": type(self._parts.optimizer).__name__,
             "acting": self.actor.inference.kind,
-            "normalise_observations": self._parts.normaliser is not None,
+            "normalize_observations": self._parts.normalizer is not None,
             "parameters": network.num_parameters,
         }
 
 
-def _normaliser(spec: EnvironmentSpec, agent: str) -> ObservationNormaliser:
-    """A normaliser of observations; raises UserError where they are not numbers."""
+def _normalizer(spec: EnvironmentSpec, agent: str) -> ObservationNormalizer:
+    """A normalizer of observations; raises UserError where they are not numbers."""
     space = spec.observation_space
     if not isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.MultiBinary):
         raise UserError(
-            f"{agent}.normalise_observations needs observations in a Box or MultiBinary space, but "
-            f"{spec.id} has {space}: bind {agent}.normalise_observations = False."
+            f"{agent}.normalize_observations needs observations in a Box or MultiBinary space, but "
+            f"{spec.id} has {space}: bind {agent}.normalize_observations = False."
         )
     assert space.shape is not None
-    return ObservationNormaliser(space.shape)
+    return ObservationNormalizer(space.shape)

@@ -117,9 +117,9 @@ class PPOAgent(PolicyAgent):
         return super().describe() | {
             "surrogate": self.learner.surrogate,
             "value_clip": self.learner.value_clip,
-            "normalise_advantages": self.learner.normalises_advantages,
-            "normalise_rewards": self.learner.reward_normaliser is not None,
-            "stop_at_kl": self.learner.stop_at_kl,
+            "normalize_advantages": self.learner.normalizes_advantages,
+            "normalize_rewards": self.learner.reward_normalizer is not None,
+            "target_kl": self.learner.target_kl,
         }
 
     @property

@@ -125,6 +125,6 @@ class ReinforceAgent(PolicyAgent):
         return super().describe() | {
             "learned_baseline": self._learned_baseline,
             "baseline_updates": self.learner.baseline_updates,
-            "normalise_advantages": self.learner.normalises_advantages,
+            "normalize_advantages": self.learner.normalizes_advantages,
             "reset_return_at_reward": self._reset_return_at_reward,
         }

@@ -174,7 +174,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         if due := self._schedule.due(before, self._steps):
             self._update(due)
         if self._steps // self._target_update_period > before // self._target_update_period:
-            self.learner.synchronise()
+            self.learner.synchronize()
 
     def _update(self, num_updates: int) -> None:
         sample = self.replay.sample(num_updates, self._batch_size)

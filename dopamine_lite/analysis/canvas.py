@@ -22,7 +22,7 @@ LINE: Color = (70, 77, 94)
 FAINT: Color = (145, 152, 170)
 TEXT: Color = (232, 235, 241)
 OTHER: Color = (86, 130, 199)  # actions that are not taken
-TAKEN: Color = (255, 181, 71)  # told apart from the others by colour-blind eyes too
+TAKEN: Color = (255, 181, 71)  # told apart from the others by color-blind eyes too
 
 
 class Range:

@@ -29,7 +29,7 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What a manifest keeps of a file in order to recognise it."""
+    """What a manifest keeps of a file in order to recognize it."""
 
     size: int
     sha256: str

@@ -138,7 +138,7 @@ def _declared(spec: EnvironmentSpec) -> Iterator[str]:
 
 
 def _seen(played: Played) -> Iterator[str]:
-    from dopamine_lite.reporting.iteration_statistics import summarise
+    from dopamine_lite.reporting.iteration_statistics import summarize
 
     if played.spec.action_masks:
         yield f"- {played.legal:.0%} of the actions were legal, on average."
@@ -149,7 +149,7 @@ def _seen(played: Played) -> Iterator[str]:
     if not played.episodes:
         yield f"- No episode ended; {rewards}."
         return
-    found = summarise(played.episodes)
+    found = summarize(played.episodes)
     lengths = [episode.length for episode in played.episodes]
     count = f"{found['episodes']:,} episodes" if found["episodes"] > 1 else "1 episode"
     returns = f"returns of {_range(found['min_return'], found['max_return'])}"

@@ -14,9 +14,19 @@ from dopamine_lite.common.errors import UserError
 SCHEMA = 2
 _HEADER = "# The configuration in force, every value. Schema "
 
-# (schema since, name before, name now) of a part, "Discretise", of a parameter, "DQNAgent.n_step", with
+# (schema since, name before, name now) of a part, "Discretize", of a parameter, "DQNAgent.n_step", with
 # the part's name of now, or of an imported module.
 RENAMED: tuple[tuple[int, str, str], ...] = (
+    (2, "Binarise", "Binarize"),
+    (2, "Discretise", "Discretize"),
+    (2, "Grey", "Gray"),
+    (2, "PPOAgent.kl_target", "PPOAgent.adaptive_kl_target"),
+    (2, "PPOAgent.normalise_advantages", "PPOAgent.normalize_advantages"),
+    (2, "PPOAgent.normalise_observations", "PPOAgent.normalize_observations"),
+    (2, "PPOAgent.normalise_rewards", "PPOAgent.normalize_rewards"),
+    (2, "PPOAgent.stop_at_kl", "PPOAgent.target_kl"),
+    (2, "ReinforceAgent.normalise_advantages", "ReinforceAgent.normalize_advantages"),
+    (2, "ReinforceAgent.normalise_observations", "ReinforceAgent.normalize_observations"),
     (2, "dopamine_lite.agents.exploration", "dopamine_lite.acting.exploration"),
     (
         2,

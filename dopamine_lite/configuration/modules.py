@@ -117,7 +117,7 @@ def admit(name: str, importer: str) -> None:
     if not specs:
         return  # Python's own error tells that there is none
     if not elsewhere:
-        sys.path.append(str(here))  # for good: the module may import its neighbours later
+        sys.path.append(str(here))  # for good: the module may import its neighbors later
     _rule.announce(name, file)
     _imported[name] = True
 

@@ -20,7 +20,7 @@ _LARGEST_CELL, _LARGEST_SIDE = 64, 768  # pixels, of a cell and of the picture w
 _SMOOTHING = 4  # the picture is drawn this much larger and then shrunk
 _PAPER, _LINE, _INK = (250, 249, 245), (205, 208, 212), (38, 50, 66)
 _START, _GOAL = (223, 230, 238), (46, 139, 87)
-_COLOURS = (  # of magic squares, one for each destination; told apart by colour-blind eyes too
+_COLOURS = (  # of magic squares, one for each destination; told apart by color-blind eyes too
     (230, 159, 0),
     (0, 114, 178),
     (204, 121, 167),
@@ -288,16 +288,16 @@ def draw_grid(rows: int, columns: int, magic_squares: Mapping[int, int]) -> Imag
     corners = {
         cell: (cell % columns * size, cell // columns * size) for cell in (*magic_squares, *numbers)
     }
-    colours = {cell: _COLOURS[number % len(_COLOURS)] for cell, number in numbers.items()}
+    colors = {cell: _COLOURS[number % len(_COLOURS)] for cell, number in numbers.items()}
     frame, round_off = size // 14, size // 6
     for source, destination in magic_squares.items():
-        colour = colours[destination]
-        brush.rounded_rectangle(_inner_box(corners[source], size), round_off, colour)
+        color = colors[destination]
+        brush.rounded_rectangle(_inner_box(corners[source], size), round_off, color)
         brush.rounded_rectangle(
-            _inner_box(corners[destination], size), round_off, None, colour, frame
+            _inner_box(corners[destination], size), round_off, None, color, frame
         )
     for source, destination in magic_squares.items():
-        _arrow(brush, corners[source], corners[destination], size, colours[destination])
+        _arrow(brush, corners[source], corners[destination], size, colors[destination])
     return image.resize((columns * pixels, rows * pixels), Image.Resampling.BOX)
 
 
@@ -372,7 +372,7 @@ def _arrow(
     source: tuple[int, int],
     destination: tuple[int, int],
     size: int,
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
 ) -> None:
     """From the middle of one cell to the middle of another, its head within the frame there."""
     begin, end = np.array(source) + size / 2, np.array(destination) + size / 2
@@ -380,7 +380,7 @@ def _arrow(
     across = np.array([-along[1], along[0]])
     neck = end - 0.26 * size * along
     head = [end, neck + 0.14 * size * across, neck - 0.14 * size * across]
-    for ink, width in ((_PAPER, 0.12), (colour, 0.07)):  # a pale edge keeps it apart from the rest
+    for ink, width in ((_PAPER, 0.12), (color, 0.07)):  # a pale edge keeps it apart from the rest
         brush.line([*begin, *neck], ink, round(width * size))
     brush.circle(tuple(begin), 0.09 * size, _PAPER)
-    brush.polygon([tuple(corner) for corner in head], colour)
+    brush.polygon([tuple(corner) for corner in head], color)

@@ -10,8 +10,8 @@ import gymnasium
 _ENVIRONMENTS = gymnasium.Env | gymnasium.vector.VectorEnv
 _MOMENTS = {"mean", "var", "count"}
 _SETTINGS = {  # of the agents, that do what such statistics are for
-    "observations": "PPOAgent.normalise_observations (or ReinforceAgent's) = True",
-    "rewards": "PPOAgent.normalise_rewards = True",
+    "observations": "PPOAgent.normalize_observations (or ReinforceAgent's) = True",
+    "rewards": "PPOAgent.normalize_rewards = True",
 }
 
 
@@ -73,8 +73,8 @@ def _is_data(value: Any, name: str) -> bool:
 
 
 def _setting(layer: Any) -> str:
-    normalises_rewards = isinstance(
+    normalizes_rewards = isinstance(
         layer, gymnasium.wrappers.NormalizeReward | gymnasium.wrappers.vector.NormalizeReward
     )
-    of_rewards = normalises_rewards or "reward" in type(layer).__name__.lower()
+    of_rewards = normalizes_rewards or "reward" in type(layer).__name__.lower()
     return _SETTINGS["rewards" if of_rewards else "observations"]

@@ -18,12 +18,12 @@ except ImportError as error:
         '`pip install "gymnasium[box2d]"`.'
     ) from error
 
-# Everything is in metres, seconds, kilograms, newtons and radians unless a comment says otherwise.
+# Everything is in meters, seconds, kilograms, newtons and radians unless a comment says otherwise.
 # Angles grow counter-clockwise: a positive one leans to the left.
 STEPS_PER_SECOND = 50
 GRAVITY = 9.81  # m/s^2
 
-# The stage. Its points are relative to the hull's centre of mass, the second number along its axis.
+# The stage. Its points are relative to the hull's center of mass, the second number along its axis.
 HULL_MASS = 24_000.0  # kg, without legs and fuel
 FULL_FUEL = 2_000.0  # kg, what is left for the landing
 GYRATION_RADIUS = 11.0  # m: moment of inertia = mass * GYRATION_RADIUS^2
@@ -31,7 +31,7 @@ HULL_HALF_WIDTH = 1.85  # m
 HULL_BOTTOM, HULL_TOP = -11.5, 28.0  # m; the main engine pushes at the bottom
 SIDE_THRUSTER_HEIGHT = 24.0  # m
 FEET = ((-9.0, -15.0), (9.0, -15.0))  # m, left and right
-STANDING_HEIGHT = 15.0  # m from the deck to that centre when the stage stands on it
+STANDING_HEIGHT = 15.0  # m from the deck to that center when the stage stands on it
 
 # Legs slide along the stage against a force, as crush cores do, and are pushed out again slowly.
 LEG_MASS = 1_000.0  # kg each
@@ -69,7 +69,7 @@ START_ANGULAR_VELOCITY = (-0.1, 0.1)  # rad/s
 
 
 class Motion(NamedTuple):
-    """Of the hull's centre of mass beside the barge, in SI units."""
+    """Of the hull's center of mass beside the barge, in SI units."""
 
     x: float  # from the middle of the barge
     height: float  # above where it is when the stage stands on the deck

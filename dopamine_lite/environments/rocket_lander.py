@@ -89,7 +89,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
 
     ## Observation
 
-    `Box` of 12 float32, clipped to its bounds. Positions and velocities are of the hull's centre of
+    `Box` of 12 float32, clipped to its bounds. Positions and velocities are of the hull's center of
     mass, relative to the barge.
 
     | index | quantity | unit | least | greatest |

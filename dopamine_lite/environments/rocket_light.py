@@ -20,7 +20,7 @@ CLOUDS = (  # (y, x, half height, half width, light added)
 
 
 def dusk() -> np.ndarray:
-    """Sky, sun and stars, and the sea's colour below: [2 HEIGHT, 2 WIDTH, 3] uint8."""
+    """Sky, sun and stars, and the sea's color below: [2 HEIGHT, 2 WIDTH, 3] uint8."""
     rows, columns = np.mgrid[0 : HEIGHT : 2j * HEIGHT, 0 : WIDTH : 2j * WIDTH]
     stops = [0, 0.3, 0.55, 0.75, 0.92, 1, 1.001, HEIGHT / HORIZON]
     colors = np.array(

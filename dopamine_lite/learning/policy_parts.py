@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dopamine_lite.common.types import State
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.normalisation import ObservationNormaliser
+from dopamine_lite.networks.normalization import ObservationNormalizer
 from dopamine_lite.networks.optimizers import Optimizer
 from dopamine_lite.networks.policies import Policy
 
@@ -21,13 +21,13 @@ class PolicyParts(NamedTuple):
     network: Network  # [B, P + 1] the policy's outputs and, last, the value
     policy: Policy
     optimizer: Optimizer
-    normaliser: ObservationNormaliser | None  # of observations; the learner updates it
+    normalizer: ObservationNormalizer | None  # of observations; the learner updates it
     parameters: Callable[[], tf.Tensor]  # makes, in a graph, what the actor's inference loads
     has_masks: bool  # whether some actions are illegal at times
 
-    def normalised(self, observations: np.ndarray) -> np.ndarray:
+    def normalized(self, observations: np.ndarray) -> np.ndarray:
         """Observations as the network gets them."""
-        return self.normaliser(observations) if self.normaliser else observations
+        return self.normalizer(observations) if self.normalizer else observations
 
     def outputs(self, prepared: tf.Tensor, masked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The policy's outputs [B, P], less the actions that `masked` [B, P] lacks, and values [B]."""
@@ -39,29 +39,29 @@ class PolicyParts(NamedTuple):
 
     @property
     def input_dtype(self) -> tf.DType:
-        """The dtype of what `normalised` returns."""
+        """The dtype of what `normalized` returns."""
         space = self.network.observation_space
-        return tf.float32 if self.normaliser else tf.as_dtype(space.dtype)
+        return tf.float32 if self.normalizer else tf.as_dtype(space.dtype)
 
     def get_state(self) -> State:
         return {
             "network": self.network.get_state(),
             "optimizer": self.optimizer.get_state(),
-            "normaliser": self.normaliser.moments.get_state() if self.normaliser else None,
+            "normaliser": self.normalizer.moments.get_state() if self.normalizer else None,
         }
 
     def set_state(self, state: State) -> None:
         self.network.set_state(state["network"])
         self.optimizer.set_state(state["optimizer"])
-        if self.normaliser:
-            self.normaliser.moments.set_state(state["normaliser"])
+        if self.normalizer:
+            self.normalizer.moments.set_state(state["normaliser"])
 
     def start_from(self, state: State) -> None:
         """Takes the weights of another agent; running statistics of observations count as weights."""
-        if (self.normaliser is None) != (state["normaliser"] is None):
+        if (self.normalizer is None) != (state["normaliser"] is None):
             raise ValueError(
                 "one of the two agents normalizes observations, and the other does not"
             )
         self.network.set_state(state["network"])
-        if self.normaliser:
-            self.normaliser.moments.set_state(state["normaliser"])
+        if self.normalizer:
+            self.normalizer.moments.set_state(state["normaliser"])

@@ -24,7 +24,7 @@ from dopamine_lite.learning.minibatches import drawn_minibatches, require_even_m
 from dopamine_lite.learning.policy_parts import PolicyParts
 from dopamine_lite.losses import policy_gradient
 from dopamine_lite.networks.actor_critic import PolicyParameters
-from dopamine_lite.networks.normalisation import RewardNormaliser
+from dopamine_lite.networks.normalization import RewardNormalizer
 from dopamine_lite.networks.optimizers import clipped_by_norm
 from dopamine_lite.replay.rollout import Rollout
 
@@ -62,16 +62,16 @@ class PPOLearner:
       clip_decay_period: agent steps in which `clip` falls linearly to zero; None: it is constant.
       learning_rate_decay_period: agent steps in which the learning rate falls linearly to zero, rollout
         by rollout; None: no such decay.
-      kl_target: the KL divergence, in nats, that the surrogate "kl" aims at.
+      adaptive_kl_target: the KL divergence, in nats, that the surrogate "kl" aims at.
       initial_kl_coefficient: beta of eq. 8, the weight of the KL penalty, at the start.
-      stop_at_kl: no further pass over a rollout after one whose mean KL divergence, in nats, is above
+      target_kl: no further pass over a rollout after one whose mean KL divergence, in nats, is above
         this; None: all passes are made.
       value_clip: how far, in units of return, the value may move from the old value before the value
         loss is clipped; None: no clipping.
       value_coefficient: c1 of eq. 9, the weight of the value loss.
       entropy_coefficient: c2 of eq. 9, the weight of the policy's entropy.
-      normalise_advantages: scale advantages to mean 0 and standard deviation 1 in each minibatch.
-      normalise_rewards: divide rewards by the running standard deviation of discounted returns.
+      normalize_advantages: scale advantages to mean 0 and standard deviation 1 in each minibatch.
+      normalize_rewards: divide rewards by the running standard deviation of discounted returns.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 
@@ -92,14 +92,14 @@ class PPOLearner:
         clip: float = 0.2,
         clip_decay_period: int | None = None,
         learning_rate_decay_period: int | None = None,
-        kl_target: float = 0.01,
+        adaptive_kl_target: float = 0.01,
         initial_kl_coefficient: float = 1.0,
-        stop_at_kl: float | None = None,
+        target_kl: float | None = None,
         value_clip: float | None = None,
         value_coefficient: float = 0.5,
         entropy_coefficient: float = 0.0,
-        normalise_advantages: bool = True,
-        normalise_rewards: bool = False,
+        normalize_advantages: bool = True,
+        normalize_rewards: bool = False,
         max_gradient_norm: float | None = 0.5,
     ):
         if surrogate not in _SURROGATES:
@@ -107,7 +107,7 @@ class PPOLearner:
                 f"{owner}.surrogate is {surrogate!r}: choose one of {', '.join(_SURROGATES)}."
             )
         check_flag(
-            owner, normalise_advantages=normalise_advantages, normalise_rewards=normalise_rewards
+            owner, normalize_advantages=normalize_advantages, normalize_rewards=normalize_rewards
         )
         check_fraction(owner, gamma=gamma, gae_lambda=gae_lambda)
         check_whole(owner, num_epochs=num_epochs, num_minibatches=num_minibatches)
@@ -118,12 +118,15 @@ class PPOLearner:
             learning_rate_decay_period=learning_rate_decay_period,
         )
         check_positive(
-            owner, clip=clip, kl_target=kl_target, initial_kl_coefficient=initial_kl_coefficient
+            owner,
+            clip=clip,
+            adaptive_kl_target=adaptive_kl_target,
+            initial_kl_coefficient=initial_kl_coefficient,
         )
         check_positive(
             owner,
             optional=True,
-            stop_at_kl=stop_at_kl,
+            target_kl=target_kl,
             value_clip=value_clip,
             max_gradient_norm=max_gradient_norm,
         )
@@ -131,23 +134,23 @@ class PPOLearner:
             owner, value_coefficient=value_coefficient, entropy_coefficient=entropy_coefficient
         )
         require_even_minibatches(owner, grid, num_minibatches)
-        if normalise_advantages and grid[0] * grid[1] == num_minibatches:
+        if normalize_advantages and grid[0] * grid[1] == num_minibatches:
             raise UserError(
                 "Advantages cannot be normalized in minibatches of one step: lower "
-                f"{owner}.num_minibatches or set {owner}.normalise_advantages = False."
+                f"{owner}.num_minibatches or set {owner}.normalize_advantages = False."
             )
         self.parts = parts
         self.surrogate = surrogate
-        self.stop_at_kl = stop_at_kl
+        self.target_kl = target_kl
         self.value_clip = value_clip
-        self.normalises_advantages = normalise_advantages
-        self.reward_normaliser = RewardNormaliser(grid[1], gamma) if normalise_rewards else None
+        self.normalizes_advantages = normalize_advantages
+        self.reward_normalizer = RewardNormalizer(grid[1], gamma) if normalize_rewards else None
         self._grid = grid
         self._gamma, self._gae_lambda = gamma, gae_lambda
         self._num_epochs, self._num_minibatches = num_epochs, num_minibatches
         self._clip, self._clip_decay_period = clip, clip_decay_period
         self._learning_rate_decay_period = learning_rate_decay_period
-        self._kl_target = kl_target
+        self._adaptive_kl_target = adaptive_kl_target
         self._kl_coefficient = tf.Variable(initial_kl_coefficient, dtype=tf.float32)
         self._value_coefficient = value_coefficient
         self._entropy_coefficient = entropy_coefficient
@@ -165,12 +168,12 @@ class PPOLearner:
         self.compile()
         assert self._update is not None
         rewards, ended = rollout.rewards, rollout.terminated | rollout.truncated
-        if self.reward_normaliser:
-            rewards = self.reward_normaliser(rewards, ended)
+        if self.reward_normalizer:
+            rewards = self.reward_normalizer(rewards, ended)
         size = int(np.prod(self._grid))
         observations = rollout.observations.reshape(size, *rollout.observations.shape[2:])
         inputs = (
-            self.parts.normalised(observations),
+            self.parts.normalized(observations),
             rollout.actions.reshape(size, -1),
             rollout.outputs.reshape(size, -1),
             np.stack([rewards, rollout.values, rollout.next_values()]),
@@ -180,9 +183,9 @@ class PPOLearner:
             np.float32(share_left(step, self._learning_rate_decay_period)),
         )
         parameters, metrics = self._update(*map(tf.constant, inputs))
-        if self.parts.normaliser:
-            self.parts.normaliser.moments.update(observations)
-        return Learned(PolicyParameters.of(parameters, self.parts.normaliser), metrics)
+        if self.parts.normalizer:
+            self.parts.normalizer.moments.update(observations)
+        return Learned(PolicyParameters.of(parameters, self.parts.normalizer), metrics)
 
     def rates(self, step: int) -> dict[str, float]:
         """What falls with the agent steps or is adapted, after `step` of them, for the log."""
@@ -200,15 +203,15 @@ class PPOLearner:
         return self.parts.get_state() | {
             "order": generator_state(self._order),
             "kl_coefficient": float(self._kl_coefficient),
-            "rewards": self.reward_normaliser.get_state() if self.reward_normaliser else None,
+            "rewards": self.reward_normalizer.get_state() if self.reward_normalizer else None,
         }
 
     def set_state(self, state: State) -> None:
         self.parts.set_state(state)
         restore_generator(self._order, state["order"])
         self._kl_coefficient.assign(state["kl_coefficient"])
-        if self.reward_normaliser:
-            self.reward_normaliser.set_state(state["rewards"])
+        if self.reward_normalizer:
+            self.reward_normalizer.set_state(state["rewards"])
 
     def compile(self) -> None:
         """Compiles what `learn` calls, unless that is done."""
@@ -249,8 +252,8 @@ class PPOLearner:
                     samples = samples._replace(observations=prepare(samples.observations))
                     sums += self._gradient_step(samples, clip, rate_left)
                 means = sums / self._num_minibatches
-                if self.stop_at_kl is not None:
-                    going_on = means[kl] <= self.stop_at_kl
+                if self.target_kl is not None:
+                    going_on = means[kl] <= self.target_kl
                 passes += 1
             if self.surrogate == "kl":
                 divergence = tf.constant(0.0)  # of the policy after the last gradient step
@@ -263,7 +266,7 @@ class PPOLearner:
                 means = tf.tensor_scatter_nd_update(means, [[kl]], [divergence])
                 self._kl_coefficient.assign(
                     policy_gradient.adapted_kl_coefficient(
-                        self._kl_coefficient, divergence, self._kl_target
+                        self._kl_coefficient, divergence, self._adaptive_kl_target
                     )
                 )
             explained = 1.0 - tf.math.reduce_variance(advantages) / (
@@ -295,8 +298,8 @@ class PPOLearner:
         """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
         policy, variables = self.parts.policy, self.parts.network.variables
         advantages = samples.advantages
-        if self.normalises_advantages:
-            advantages = policy_gradient.normalised(advantages)
+        if self.normalizes_advantages:
+            advantages = policy_gradient.normalized(advantages)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             outputs, values = self.parts.outputs(samples.observations, masked=samples.old_outputs)
@@ -305,7 +308,7 @@ class PPOLearner:
             if self.surrogate == "clip":
                 policy_losses = policy_gradient.clipped_surrogate(log_ratios, advantages, clip)
             else:
-                policy_losses = policy_gradient.kl_penalised_surrogate(
+                policy_losses = policy_gradient.kl_penalized_surrogate(
                     log_ratios, advantages, divergences, self._kl_coefficient
                 )
             value_losses = policy_gradient.value_loss(

@@ -48,7 +48,7 @@ class ReinforceLearner:
         they need `learned_baseline = True` and `shared_torso = False`.
       baseline_optimizer: the optimizer that takes the steps of `baseline_updates`.
       entropy_coefficient: weight of the policy's entropy.
-      normalise_advantages: scale A to mean 0 and standard deviation 1 over the batch.
+      normalize_advantages: scale A to mean 0 and standard deviation 1 over the batch.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
       chunk_size: steps that go through the network at a time; it affects memory and speed, and results
         only by rounding.
@@ -66,11 +66,11 @@ class ReinforceLearner:
         baseline_updates: int = 0,
         baseline_optimizer: Callable[[], Optimizer] = Adam,
         entropy_coefficient: float = 0.0,
-        normalise_advantages: bool = True,
+        normalize_advantages: bool = True,
         max_gradient_norm: float | None = None,
         chunk_size: int = 512,
     ):
-        check_flag(owner, normalise_advantages=normalise_advantages)
+        check_flag(owner, normalize_advantages=normalize_advantages)
         check_whole(owner, chunk_size=chunk_size)
         check_whole(owner, least=0, baseline_updates=baseline_updates)
         check_not_negative(
@@ -84,7 +84,7 @@ class ReinforceLearner:
         )
         self.parts = parts
         self.baseline_updates = baseline_updates
-        self.normalises_advantages = normalise_advantages
+        self.normalizes_advantages = normalize_advantages
         self._learned_baseline = learned_baseline
         self._value_coefficient = value_coefficient if learned_baseline else 0.0
         self._entropy_coefficient = entropy_coefficient
@@ -104,11 +104,11 @@ class ReinforceLearner:
         assert self._update is not None
         whole = Episode(*(np.concatenate(column) for column in zip(*episodes, strict=True)))
         advantages = whole.returns - whole.values if self._learned_baseline else whole.returns
-        if self.normalises_advantages:
+        if self.normalizes_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         size = len(advantages)
         steps = Steps(
-            observations=self.parts.normalised(whole.observations),
+            observations=self.parts.normalized(whole.observations),
             actions=whole.actions,
             outputs=whole.outputs,
             advantages=advantages,
@@ -118,9 +118,9 @@ class ReinforceLearner:
         chunks = -(-size // self._chunk_size)
         inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
         parameters, metrics = self._update(*map(tf.constant, inputs))
-        if self.parts.normaliser:
-            self.parts.normaliser.moments.update(whole.observations)
-        return Learned(PolicyParameters.of(parameters, self.parts.normaliser), metrics)
+        if self.parts.normalizer:
+            self.parts.normalizer.moments.update(whole.observations)
+        return Learned(PolicyParameters.of(parameters, self.parts.normalizer), metrics)
 
     def get_state(self) -> State:
         return self.parts.get_state() | {"baseline_optimizer": self._baseline_optimizer.get_state()}

@@ -32,7 +32,7 @@ class SACParts(NamedTuple):
 
 
 class SACLearner:
-    """Minimises the losses of SAC (Haarnoja et al. 2018b, algorithm 1).
+    """Minimizes the losses of SAC (Haarnoja et al. 2018b, algorithm 1).
 
     Args:
       owner: the agent's name, for messages.

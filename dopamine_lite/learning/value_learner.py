@@ -51,17 +51,17 @@ class Batch(NamedTuple):
 class Loss(NamedTuple):
     """What a loss says of each transition, [B] each."""
 
-    losses: tf.Tensor  # to be minimised, before importance weights
+    losses: tf.Tensor  # to be minimized, before importance weights
     values: tf.Tensor  # of the actions taken, for the log
     priorities: tf.Tensor  # not negative; how often prioritized replay should come back to it
 
 
 class ValueLearner:
-    """Minimises a loss of an online network, which a target network follows.
+    """Minimizes a loss of an online network, which a target network follows.
 
     Args:
       online: the network that learns.
-      target: another with the same parameters, which `synchronise` keeps in step.
+      target: another with the same parameters, which `synchronize` keeps in step.
       loss: the loss of a batch, called with (online, target, batch) in a graph, under a gradient tape.
       optimizer: the optimizer that takes the gradient steps.
       sample: what the samples are made of.
@@ -97,7 +97,7 @@ class ValueLearner:
         self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
         self._generator = seeds.generator("noise", "update")  # of seeds for the graph
         self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by K
-        self._synchronise: Callable[[], Any] | None = None
+        self._synchronize: Callable[[], Any] | None = None
         optimizer.build(online.variables)
 
     def learn(self, sample: Sample) -> Learned[tf.Tensor]:
@@ -116,16 +116,16 @@ class ValueLearner:
         self.updates += num_updates
         return Learned(parameters, metrics, priorities if sample.weights is not None else None)
 
-    def synchronise(self) -> None:
+    def synchronize(self) -> None:
         """Copies the online network's parameters to the target network."""
         self.compile()
-        assert self._synchronise is not None
-        self._synchronise()
+        assert self._synchronize is not None
+        self._synchronize()
 
     def compile(self, *numbers: int) -> None:
-        """Compiles `synchronise`, and `learn` for samples of so many batches."""
-        if self._synchronise is None:
-            self._synchronise = tf.function(
+        """Compiles `synchronize`, and `learn` for samples of so many batches."""
+        if self._synchronize is None:
+            self._synchronize = tf.function(
                 self._assign_target, autograph=False
             ).get_concrete_function()
         for num_updates in numbers:

@@ -65,7 +65,7 @@ def policy_gradient(log_probabilities: tf.Tensor, advantages: tf.Tensor) -> tf.T
     return -tf.stop_gradient(advantages) * log_probabilities
 
 
-def normalised(advantages: tf.Tensor) -> tf.Tensor:
+def normalized(advantages: tf.Tensor) -> tf.Tensor:
     """(A - mean A) / (std A + 1e-8), [B] -> [B], with no gradient.
 
     If all advantages are equal, the differences A - mean A are nothing but rounding errors. The standard
@@ -107,7 +107,7 @@ def clipped_surrogate(
     return -tf.minimum(rho * advantages, tf.clip_by_value(rho, 1.0 - clip, 1.0 + clip) * advantages)
 
 
-def kl_penalised_surrogate(
+def kl_penalized_surrogate(
     log_ratios: tf.Tensor,
     advantages: tf.Tensor,
     divergences: tf.Tensor,

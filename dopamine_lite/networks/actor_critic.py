@@ -14,7 +14,7 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.types import State
 from dopamine_lite.networks.layers import Dense, orthogonal
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.normalisation import ObservationNormaliser
+from dopamine_lite.networks.normalization import ObservationNormalizer
 from dopamine_lite.networks.policies import Policy
 from dopamine_lite.networks.torsos import Torso
 from dopamine_lite.networks.twins import brings_twin
@@ -76,9 +76,9 @@ class PolicyParameters(NamedTuple):
     moments: State | None  # of the observations that it normalizes; None: it does not
 
     @classmethod
-    def of(cls, network: tf.Tensor, normaliser: ObservationNormaliser | None) -> PolicyParameters:
-        """The parameters of a network, and of the normaliser before it, if there is one."""
-        return cls(network, normaliser.moments.get_state() if normaliser else None)
+    def of(cls, network: tf.Tensor, normalizer: ObservationNormalizer | None) -> PolicyParameters:
+        """The parameters of a network, and of the normalizer before it, if there is one."""
+        return cls(network, normalizer.moments.get_state() if normalizer else None)
 
 
 class TwinTorso:

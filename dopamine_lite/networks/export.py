@@ -128,10 +128,10 @@ def _single_layers(layers: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def _of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A fresh layer of the Keras class that `layer` is, or that its class specialises."""
+    """A fresh layer of the Keras class that `layer` is, or that its class specializes."""
     return _keras_class(layer).from_config(layer.get_config())
 
 
 def _keras_class(layer: keras.layers.Layer) -> Any:
-    """The class of Keras that a layer is of, or that its class specialises."""
+    """The class of Keras that a layer is of, or that its class specializes."""
     return next(parent for parent in type(layer).__mro__ if parent.__module__.startswith("keras."))

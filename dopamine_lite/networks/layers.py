@@ -20,7 +20,7 @@ _SCALES = {  # (scale, mode) of keras.initializers.VarianceScaling, uniform
     # U(+-sqrt(sqrt(3) / fan_in)): Dopamine's C51, Rainbow, QR-DQN and IQN.
     "dopamine_uniform": (1.0 / np.sqrt(3.0), "fan_in"),
     # U(+-1 / sqrt(fan_in)): Torch's default, with which Mnih et al. (2015) and after them DeepMind's
-    # dqn_zoo initialise; biases, drawn alike there, are zero here.
+    # dqn_zoo initialize; biases, drawn alike there, are zero here.
     "torch_uniform": (1.0 / 3.0, "fan_in"),
 }
 
@@ -71,7 +71,7 @@ class Dense(keras.layers.Dense):
 
 
 class NoisyDense(keras.layers.Layer):
-    """A dense layer with factorised Gaussian noise on its parameters (Fortunato et al. 2018, eq. 9-11).
+    """A dense layer with factorized Gaussian noise on its parameters (Fortunato et al. 2018, eq. 9-11).
 
     y = x (mu_w + sigma_w * f(e_in) f(e_out)^T) + mu_b + sigma_b * f(e_out), f(e) = sign(e) sqrt(|e|);
     without a seed or generator the noise is off: y = x mu_w + mu_b. One draw serves the whole batch.

@@ -256,7 +256,7 @@ class RMSProp(Optimizer):
       decay: decay rate of the running means: the share of the old mean that is kept in each step.
       momentum: momentum of the steps; 0: no momentum.
       epsilon: added to V.
-      centred: whether the square of the running mean of g is subtracted from the running mean of g^2.
+      centered: whether the square of the running mean of g is subtracted from the running mean of g^2.
     """
 
     def __init__(
@@ -265,18 +265,18 @@ class RMSProp(Optimizer):
         decay: float = 0.95,
         momentum: float = 0.0,
         epsilon: float = 0.01 / 32**2,
-        centred: bool = True,
+        centered: bool = True,
         decay_updates: int | None = None,
         schedule: Callable[[], Schedule] | None = None,
     ):
         super().__init__(learning_rate, decay_updates, schedule)
         check_fraction("RMSProp", decay=decay, momentum=momentum)
         check_not_negative("RMSProp", epsilon=epsilon)
-        check_flag("RMSProp", centred=centred)
+        check_flag("RMSProp", centered=centered)
         self._decay = decay
         self._momentum = momentum
         self._epsilon = epsilon
-        if centred:
+        if centered:
             self._kernel = tf.raw_ops.ResourceApplyCenteredRMSProp
             self._slot_names = ("mean_gradient", "mean_square", "momentum")
         else:

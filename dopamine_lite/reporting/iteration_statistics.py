@@ -120,8 +120,8 @@ class IterationStatistics:
         return sum(record.episode_return for record in last) / len(last) if last else None
 
     def summary(self) -> dict[str, Any]:
-        """The phase in a few numbers: `summarise`, cut episodes, agent steps, means by name."""
-        return summarise(self._episodes, self._info_names) | {
+        """The phase in a few numbers: `summarize`, cut episodes, agent steps, means by name."""
+        return summarize(self._episodes, self._info_names) | {
             "cut_episodes": self._cut_episodes,
             "steps": self._steps,
             **{name: total / points for name, (total, points) in sorted(self._logged.items())},
@@ -162,7 +162,7 @@ class IterationStatistics:
         self._logged = {name: (total, points) for name, (total, points) in state["logged"].items()}
 
 
-def summarise(episodes: Sequence[EpisodeRecord], info_names: Sequence[str] = ()) -> dict[str, Any]:
+def summarize(episodes: Sequence[EpisodeRecord], info_names: Sequence[str] = ()) -> dict[str, Any]:
     """Number, returns and lengths of whole episodes, and the means of the named numbers of their infos.
 
     None, not NaN, where there are none.

@@ -27,7 +27,7 @@ from dopamine_lite.environments.declared import described
 from dopamine_lite.files.strict_json import expect, whole
 from dopamine_lite.reporting import provenance
 from dopamine_lite.reporting.console import Console
-from dopamine_lite.reporting.iteration_statistics import IterationStatistics, summarise
+from dopamine_lite.reporting.iteration_statistics import IterationStatistics, summarize
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.reporting.logbook import Logbook
 from dopamine_lite.reporting.tags import hyperparameters
@@ -333,7 +333,7 @@ class Training:
             assert steps is not None
             records = self._stage.evaluate_steps(steps, seed, self._show_evaluation)
         self._journal.episodes(self._iteration, "eval", self.agent_steps, records)
-        return summarise(records, self._stage.info_metrics.names)
+        return summarize(records, self._stage.info_metrics.names)
 
     def _show_evaluation(self) -> None:
         self._console.progress("eval", self._iteration, self.agent_steps, {})

@@ -67,7 +67,7 @@ def test_learns_the_identity(arguments):
 
 
 def test_learns_from_states_that_are_numbers():
-    """Often wrong: the number of a state read as a quantity. Here the neighbours differ most."""
+    """Often wrong: the number of a state read as a quantity. Here the neighbors differ most."""
     states = gymnasium.spaces.Discrete(6, start=-2)
     tiny = dataclasses.replace(spec(num_actions=2, num_envs=2), observation_space=states)
     agent = build(spec=tiny, num_envs=2)
@@ -111,7 +111,7 @@ def test_the_first_update_comes_when_it_is_said(num_envs, history, period, monke
         return Learned(agent.actor.inference.parameters(), tf.zeros([2]))
 
     monkeypatch.setattr(agent.learner, "compile", lambda *_: None)
-    monkeypatch.setattr(agent.learner, "synchronise", lambda: None)
+    monkeypatch.setattr(agent.learner, "synchronize", lambda: None)
     monkeypatch.setattr(agent.learner, "learn", learn)
     Identity(num_envs).play(agent, 70 // num_envs)
     assert agent.first_update == updates_at[0]

@@ -140,9 +140,9 @@ def test_several_actions_are_learned_from_states_that_are_numbers(name, tmp_path
     )
 
 
-def test_states_that_are_numbers_are_not_normalised():
+def test_states_that_are_numbers_are_not_normalized():
     with pytest.raises(UserError, match=r"MultiBinary space, but \S+ has Discrete\(6, start=-3\)"):
-        build("ppo", spec=TwoLamps.spec, normalise_observations=True)
+        build("ppo", spec=TwoLamps.spec, normalize_observations=True)
 
 
 @pytest.mark.parametrize("name", core(["ppo", "reinforce"], "reinforce"))

@@ -14,7 +14,7 @@ import tensorflow as tf
 from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.learning.ppo_learner import Samples
-from dopamine_lite.networks.normalisation import RewardNormaliser
+from dopamine_lite.networks.normalization import RewardNormalizer
 from dopamine_lite.networks.optimizers import Adam
 from dopamine_lite.replay.rollout import Rollout
 from tests.agents import policies
@@ -49,7 +49,7 @@ def test_an_update_is_given_the_rollout_with_the_values_of_true_successors():
 
 def test_advantages_and_returns_of_a_rollout():
     """At the old policy, before the first step: V - R = -A, rho = 1, KL = 0."""
-    arguments = {"gamma": 0.9, "gae_lambda": 0.5, "normalise_advantages": False}
+    arguments = {"gamma": 0.9, "gae_lambda": 0.5, "normalize_advantages": False}
     agent = build(rollout_length=4, num_epochs=1, num_minibatches=1, **arguments)
     updates, steps = updates_of(agent), script()
     steps.play(agent)
@@ -130,7 +130,7 @@ def entropies_by_hand(space: str, outputs: tf.Tensor) -> tf.Tensor:
         {"surrogate": "clip"},
         {"surrogate": "kl", "initial_kl_coefficient": 1.5},
         {"surrogate": "clip", "value_clip": 0.1},
-        {"surrogate": "clip", "normalise_advantages": True},
+        {"surrogate": "clip", "normalize_advantages": True},
         {"surrogate": "clip", "max_gradient_norm": 0.01},
     ],
     ids=str,
@@ -140,7 +140,7 @@ def test_the_gradient_is_that_of_equation_9(arguments, space):
     settings: dict[str, Any] = {
         "value_coefficient": 0.7,
         "entropy_coefficient": 0.3,
-        "normalise_advantages": False,
+        "normalize_advantages": False,
         "max_gradient_norm": None,
     } | arguments
     tiny = dataclasses.replace(spec(num_envs=2), action_space=SPACES[space])
@@ -160,7 +160,7 @@ def test_the_gradient_is_that_of_equation_9(arguments, space):
         outputs, values = both[:, :size], both[:, size]
         ratios = tf.exp(logs_by_hand(space, outputs, actions) - chosen)
         weights = advantages
-        if settings["normalise_advantages"]:
+        if settings["normalize_advantages"]:
             weights = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         if settings["surrogate"] == "kl":
             divergences = divergences_by_hand(space, old_outputs, outputs)
@@ -190,7 +190,7 @@ def test_the_gradient_is_that_of_equation_9(arguments, space):
 
 def test_clip_and_learning_rate_fall_to_zero_and_stay():
     """Both by agent steps. Often wrong: the rate by gradient steps, fewer where passes are skipped."""
-    agent = build(clip_decay_period=64, learning_rate_decay_period=128, stop_at_kl=1e-9)
+    agent = build(clip_decay_period=64, learning_rate_decay_period=128, target_kl=1e-9)
     updates = updates_of(agent)
     Identity(2).play(agent, 80)
     np.testing.assert_allclose([inputs[-2] for inputs in updates], [0.2, 0.1, 0.0, 0.0, 0.0])
@@ -202,16 +202,16 @@ def test_clip_and_learning_rate_fall_to_zero_and_stay():
         np.testing.assert_array_equal(then, now)
 
 
-def test_updates_are_given_normalised_observations_and_rewards():
+def test_updates_are_given_normalized_observations_and_rewards():
     """By the moments before the rollout, which then counts itself; rewards by their ends."""
     agent = build(
         rollout_length=4,
         num_minibatches=1,
         gamma=0.9,
-        normalise_observations=True,
-        normalise_rewards=True,
+        normalize_observations=True,
+        normalize_rewards=True,
     )
-    updates, rewards = updates_of(agent), RewardNormaliser(2, 0.9)
+    updates, rewards = updates_of(agent), RewardNormalizer(2, 0.9)
     mean, deviation = 0.0, 1.0
     for seed in range(2):
         steps = script(seed=seed)
@@ -228,7 +228,7 @@ def test_updates_are_given_normalised_observations_and_rewards():
 
 
 def test_minibatches_share_every_step_of_a_pass_and_differ_between_passes():
-    """Often wrong: blocks of neighbouring steps shuffled as such, one order for all passes."""
+    """Often wrong: blocks of neighboring steps shuffled as such, one order for all passes."""
     agent = build()
     updates = updates_of(agent)
     Identity(2).play(agent, 16)
@@ -252,7 +252,7 @@ def test_passes_stop_after_the_one_that_moved_the_policy_too_far():
     limits = [1e-9, np.mean(divergences[:2]), 2 * divergences[-1]]
     for expected, limit in zip((1, 2, 3), limits, strict=True):
         agent = build(
-            num_epochs=3, stop_at_kl=limit, optimizer=functools.partial(Adam, learning_rate=0.01)
+            num_epochs=3, target_kl=limit, optimizer=functools.partial(Adam, learning_rate=0.01)
         )
         Identity(2).play(agent, 16)
         assert agent.metrics()["passes"] == expected
@@ -260,7 +260,9 @@ def test_passes_stop_after_the_one_that_moved_the_policy_too_far():
 
 @pytest.mark.exhaustive
 def test_the_kl_coefficient_adapts():
-    far = build("ppo_kl", optimizer=functools.partial(Adam, learning_rate=0.1), kl_target=1e-6)
+    far = build(
+        "ppo_kl", optimizer=functools.partial(Adam, learning_rate=0.1), adaptive_kl_target=1e-6
+    )
     Identity(2).play(far, 16)
     assert far.metrics()["kl_coefficient"] == 2.0
     near = build("ppo_kl", optimizer=functools.partial(Adam, learning_rate=1e-9))
@@ -293,9 +295,9 @@ def test_the_divergence_that_adapts_the_coefficient_is_of_the_policy_after_the_u
         "clip",
         "clip_decay_period",
         "learning_rate_decay_period",
-        "kl_target",
+        "adaptive_kl_target",
         "initial_kl_coefficient",
-        "stop_at_kl",
+        "target_kl",
         "value_clip",
         "max_gradient_norm",
         "rollout_length",
@@ -324,7 +326,7 @@ def test_minibatches_of_one_step_are_refused():
         UserError, match="Advantages cannot be normalized in minibatches of one step"
     ):
         build(num_minibatches=32)
-    build(num_minibatches=32, normalise_advantages=False)
+    build(num_minibatches=32, normalize_advantages=False)
 
 
 def test_uneven_minibatches_are_refused():

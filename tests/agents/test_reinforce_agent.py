@@ -38,7 +38,7 @@ def build(name: str, **arguments: Any) -> ReinforceAgent:
 @pytest.mark.parametrize("name", ["reinforce", "reinforce_baseline"])
 def test_an_update_is_given_returns_and_what_they_are_above_the_baseline(name):
     """A terminated episode ends with its reward; a cut one, with a baseline, with a value."""
-    agent = build(name, gamma=0.5, batch_episodes=2, normalise_advantages=False)
+    agent = build(name, gamma=0.5, batch_episodes=2, normalize_advantages=False)
     updates, steps = updates_of(agent), script(steps=3)
     baseline = name == "reinforce_baseline"
 
@@ -65,8 +65,8 @@ def test_an_update_is_given_returns_and_what_they_are_above_the_baseline(name):
     np.testing.assert_allclose(weights[0], 0.2)
 
 
-def test_advantages_are_normalised_over_the_batch_where_they_should():
-    plain = build("reinforce", batch_episodes=2, normalise_advantages=False)
+def test_advantages_are_normalized_over_the_batch_where_they_should():
+    plain = build("reinforce", batch_episodes=2, normalize_advantages=False)
     normal = build("reinforce", batch_episodes=2)
     given = []
     for agent in (plain, normal):
@@ -130,7 +130,7 @@ def test_the_baselines_own_steps_are_clipped_too():
 
 def test_returns_begin_anew_at_each_reward_where_they_should():
     agent = build(
-        "reinforce", batch_episodes=2, reset_return_at_reward=True, normalise_advantages=False
+        "reinforce", batch_episodes=2, reset_return_at_reward=True, normalize_advantages=False
     )
     updates, steps = updates_of(agent), script(steps=3)
     steps.rewards[:] = [[0, 0], [1, 1], [0, -1]]
@@ -150,7 +150,7 @@ def test_the_size_of_a_chunk_changes_no_update(name):
 
 
 def test_what_an_older_policy_drew_counts_by_how_much_likelier_it_is_now():
-    agent = build("reinforce", optimizer=Recorder, normalise_advantages=False)
+    agent = build("reinforce", optimizer=Recorder, normalize_advantages=False)
     observations = np.eye(3, dtype=np.float32)
     outputs, _ = agent.actor.policy_and_values(observations)
     logs = tf.nn.log_softmax(outputs).numpy()

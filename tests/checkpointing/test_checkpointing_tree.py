@@ -155,7 +155,7 @@ def test_128_bit_generator_state_is_exact():
     assert same(through_json(state), state)
 
 
-class Colour(IntEnum):
+class Color(IntEnum):
     RED = 1
 
 
@@ -176,7 +176,7 @@ class Pair(NamedTuple):
         ({1, 2}, "builtins.set"),
         (b"bytes", "builtins.bytes"),
         (1j, "builtins.complex"),
-        (Colour.RED, "Colour"),  # would come back as a plain int
+        (Color.RED, "Color"),  # would come back as a plain int
         (Pair(1, 2), "Pair"),
         (len, "builtin_function_or_method"),
     ],

@@ -38,7 +38,7 @@ def test_check(check, good, bad, remedy):
 
 
 def test_bounds_of_whole_numbers():
-    checks.check_whole("Painter", least=0, most=1_000, strokes=0, colours=1_000)
+    checks.check_whole("Painter", least=0, most=1_000, strokes=0, colors=1_000)
     with pytest.raises(UserError, match=r"strokes is 1001: give a whole number, from 0 to 1,000\."):
         checks.check_whole("Painter", least=0, most=1_000, strokes=1_001)
 

@@ -21,7 +21,7 @@ MODULE = "tests.configuration.test_configuration"
 class Painter:
     """Something that is told its parts by reference."""
 
-    def __init__(self, canvas, *, brush, strokes=3, colours=("red", "blue"), hurry=None):
+    def __init__(self, canvas, *, brush, strokes=3, colors=("red", "blue"), hurry=None):
         self.canvas = canvas
         self.brush = brush()
         self.hurry = hurry
@@ -92,8 +92,8 @@ def _paint(bindings: list[str]) -> Painter:
         ("Painter.brush =", "Syntax error in the binding 'Painter.brush ='"),
         ("Painter.brush", "Syntax error"),
         ("Painter..brush = 1", "Malformatted scope or selector"),
-        ("Painter.colours = ('red', ", "A bracket or string is opened but never closed in the "
-         "binding 'Painter.colours = ('red','."),
+        ("Painter.colors = ('red', ", "A bracket or string is opened but never closed in the "
+         "binding 'Painter.colors = ('red','."),
         ("Painter:\n    strokes = 3\n  hurry = 4", "The indentation is uneven"),
         ("Twin.size = 3", f"The name Twin is ambiguous in the binding 'Twin.size = 3': write "
          f"{MODULE}."),
@@ -120,7 +120,7 @@ def test_mistake_in_a_binding_is_a_sentence(binding, sentence):
         ("Painter.strokes = 1\nPainter.strokes == 2", "Syntax error in {file}, line 2 at "),
         ("Painter.strokse = 1", "in {file}, line 1 (did you mean strokes?)"),
         ("Painter.strokes = 1\nPaintr.strokes = 1", "Nothing is called Paintr in {file}, line 2"),
-        ("Painter.colours = [1,\n 2", "never closed in {file}."),
+        ("Painter.colors = [1,\n 2", "never closed in {file}."),
         ("\nPainter:\n    strokes = 3\n  hurry = 4", "uneven in {file}, line 4"),
         ("Painter:\n    strokes = 3\n    hury = 4", "in {file}, line 3 (did you mean hurry?)"),
         ("import nowhere", "There is no module nowhere to import in {file}, line 1"),
@@ -341,7 +341,7 @@ def test_a_replaced_part_is_not_in_force(tmp_path):
 
 
 def test_operative_is_one_binding_a_line_and_loads_again(tmp_path):
-    long = "Painter.colours = " + repr([f"colour {number}" for number in range(100)])
+    long = "Painter.colors = " + repr([f"color {number}" for number in range(100)])
     bindings = [*GOOD, long, "Painter.hurry = @late/hurry", "late/hurry.speed = %fast", "fast = 2"]
     imports = ["import xml.dom.minidom", "import xml.sax", "import json"]
     _paint([*imports, *bindings])

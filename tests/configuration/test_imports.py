@@ -31,9 +31,9 @@ def load(*bindings: str, **rule) -> None:
     configuration.load([], bindings, ImportRule(**rule))
 
 
-def test_modules_of_the_current_directory_come_last_and_bring_their_neighbours(here):
-    (here / "own_module.py").write_text("def later():\n    import own_neighbour\n")
-    (here / "own_neighbour.py").write_text("")
+def test_modules_of_the_current_directory_come_last_and_bring_their_neighbors(here):
+    (here / "own_module.py").write_text("def later():\n    import own_neighbor\n")
+    (here / "own_neighbor.py").write_text("")
     (here / "json.py").write_text("raise AssertionError\n")
     (here / "this.py").write_text("raise AssertionError\n")  # Python's own prints a poem
     path = list(sys.path)

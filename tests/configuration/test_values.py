@@ -22,7 +22,7 @@ MODULE = "tests.configuration.test_values"
 
 
 class Sky(Protocol):
-    colour: str
+    color: str
 
     def light(self) -> float: ...
 

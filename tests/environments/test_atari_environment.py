@@ -1,4 +1,4 @@
-"""Atari games: the protocol reaches the emulator, and stacks, lives and colours are right."""
+"""Atari games: the protocol reaches the emulator, and stacks, lives and colors are right."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_limits_of_episodes_are_those_of_the_protocols():
 
 def test_frames_are_what_the_emulator_shows():
     """Against ale_py's single-game interface: 4 frames an action, the last two max-pooled, resized
-    by area to 84 x 84, with the same sticky actions; the drawn game shows the same in colour."""
+    by area to 84 x 84, with the same sticky actions; the drawn game shows the same in color."""
     environment = AtariEnvironment(game="SpaceInvaders", seed=7, render=True)
     assert environment._twin is not None
     ale = ale_py.ALEInterface()

@@ -250,7 +250,7 @@ def test_text():
 
 
 def test_pictures():
-    """An array of its own each; the agent's cell alone changes; pairs share a colour."""
+    """An array of its own each; the agent's cell alone changes; pairs share a color."""
     env = gymnasium.make("GridWorld-v0", magic_squares=MAGIC, render_mode="rgb_array")
     env.reset()
     first = env.render()
@@ -266,10 +266,10 @@ def test_pictures():
         row, column = divmod(number, 9)
         return second[64 * row : 64 * (row + 1), 64 * column : 64 * (column + 1)]
 
-    colours = [cell(source)[12, 32] for source in MAGIC]  # filled
-    assert np.abs(colours[0].astype(int) - colours[1]).sum() > 100
-    for colour, destination in zip(colours, MAGIC.values(), strict=True):  # framed
-        assert (cell(destination) == colour).all(-1).sum() > 200
+    colors = [cell(source)[12, 32] for source in MAGIC]  # filled
+    assert np.abs(colors[0].astype(int) - colors[1]).sum() > 100
+    for color, destination in zip(colors, MAGIC.values(), strict=True):  # framed
+        assert (cell(destination) == color).all(-1).sum() > 200
     assert (
         (cell(18) != cell(2)).any() and (cell(0) != cell(2)).any() and (cell(80) != cell(2)).any()
     )

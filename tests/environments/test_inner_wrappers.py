@@ -19,7 +19,7 @@ from dopamine_lite.runner.runner import Runner
 from tests.environments.peculiar import Plain, registered
 
 
-class OwnNormalisation(wrappers.NormalizeObservation):
+class OwnNormalization(wrappers.NormalizeObservation):
     """A user's."""
 
 
@@ -31,7 +31,7 @@ class Holder(Plain):
 
 
 class OwnMoments(Plain):
-    """Normalises itself, by moments of its own making."""
+    """Normalizes itself, by moments of its own making."""
 
     def __init__(self):
         self.moments = SimpleNamespace(mean=0.0, var=1.0, count=0)
@@ -47,7 +47,7 @@ def vector() -> gymnasium.vector.VectorEnv:
     return wrappers.vector.NormalizeReward(gymnasium.vector.SyncVectorEnv([Plain]))
 
 
-OBSERVATIONS, REWARDS = "PPOAgent.normalise_observations", "PPOAgent.normalise_rewards"
+OBSERVATIONS, REWARDS = "PPOAgent.normalize_observations", "PPOAgent.normalize_rewards"
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ OBSERVATIONS, REWARDS = "PPOAgent.normalise_observations", "PPOAgent.normalise_r
     [
         (lambda: wrappers.NormalizeObservation(Plain()), "NormalizeObservation", OBSERVATIONS),
         (lambda: wrappers.NormalizeReward(Plain()), "NormalizeReward", REWARDS),
-        (lambda: OwnNormalisation(Plain()), "OwnNormalisation", OBSERVATIONS),
+        (lambda: OwnNormalization(Plain()), "OwnNormalization", OBSERVATIONS),
         (
             lambda: wrappers.TimeLimit(wrappers.NormalizeReward(Plain()), 3),
             "NormalizeReward",
             REWARDS,
         ),
         (lambda: Holder(fixed().env), None, None),
-        (lambda: Holder(OwnNormalisation(Plain())), "OwnNormalisation", OBSERVATIONS),
+        (lambda: Holder(OwnNormalization(Plain())), "OwnNormalization", OBSERVATIONS),
         (OwnMoments, "OwnMoments", OBSERVATIONS),
         (vector, "NormalizeReward", REWARDS),
         (
@@ -85,20 +85,20 @@ def test_running_statistics_are_told_of(make, name, setting):
 
 
 def test_a_run_says_it_once(tmp_path, capfd):
-    normalised = functools.partial(OwnNormalisation, Plain())
-    with registered(Normalised=normalised):
+    normalized = functools.partial(OwnNormalization, Plain())
+    with registered(Normalized=normalized):
         import sys
 
         Runner(
             tmp_path,
             agent=RandomAgent,
-            environment=functools.partial(create_environment, "Normalised-v0"),
+            environment=functools.partial(create_environment, "Normalized-v0"),
             num_iterations=2,
             training_steps=20,
             evaluation_episodes=1,
             console=LineConsole(sys.stderr),
         ).run()
-    assert capfd.readouterr().err.count("has OwnNormalisation inside") == 1
+    assert capfd.readouterr().err.count("has OwnNormalization inside") == 1
 
 
 @pytest.mark.parametrize("asked", [501, 500, 20, None])
@@ -121,7 +121,7 @@ def test_a_limit_inside_an_environment_is_a_limit():
 
 
 def test_a_wrapper_with_moments_of_its_own_is_named():
-    class Centred(gymnasium.ObservationWrapper):
+    class Centered(gymnasium.ObservationWrapper):
         mean, var, count = 0.0, 1.0, 0
 
         def __init__(self, env):
@@ -132,6 +132,6 @@ def test_a_wrapper_with_moments_of_its_own_is_named():
             return observation
 
     (note,) = notes_on_memory(
-        "Own-v0", gymnasium.wrappers.OrderEnforcing(Centred(gymnasium.make("CartPole-v1")))
+        "Own-v0", gymnasium.wrappers.OrderEnforcing(Centered(gymnasium.make("CartPole-v1")))
     )
-    assert note.startswith("Own-v0 has Centred inside")
+    assert note.startswith("Own-v0 has Centered inside")

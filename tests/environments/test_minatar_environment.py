@@ -230,18 +230,18 @@ def test_pictures(minatar, game):
         state = environment.step(np.full(2, 2)).observations[0]
 
 
-def test_every_channel_has_a_colour_of_its_own():
+def test_every_channel_has_a_color_of_its_own():
     state = np.zeros((10, 10, 10), np.uint8)
     for channel in range(10):
         state[0, channel, channel] = 1
     state[1, 0, [2, 7]] = 1
     picture = draw(state)
-    colours = [picture[0, 24 * channel] for channel in range(10)] + [picture[-1, -1]]
-    for index, colour in enumerate(colours):
-        for other in colours[:index]:
-            assert np.abs(colour.astype(int) - other).sum() > 60
-    np.testing.assert_array_equal(picture[24 + 12, 12], colours[2])  # in the middle: the first
-    np.testing.assert_array_equal(picture[24, 0], colours[7])  # around it: the last
+    colors = [picture[0, 24 * channel] for channel in range(10)] + [picture[-1, -1]]
+    for index, color in enumerate(colors):
+        for other in colors[:index]:
+            assert np.abs(color.astype(int) - other).sum() > 60
+    np.testing.assert_array_equal(picture[24 + 12, 12], colors[2])  # in the middle: the first
+    np.testing.assert_array_equal(picture[24, 0], colors[7])  # around it: the last
 
 
 def test_it_only_draws_where_that_was_asked_for(minatar):

@@ -43,8 +43,8 @@ DRAWN = np.array([[0.0, 0.0], [1e6, -1e6], [3.0, 0.0]])
 
 CASES: dict[str, tuple[Callable[..., tf.Tensor], tuple[Any, ...]]] = {
     "clipped surrogate": (lambda x, a: policy_gradient.clipped_surrogate(x, a, 0.2), RATIOS),
-    "penalised surrogate": (
-        lambda x, a: policy_gradient.kl_penalised_surrogate(x, a, 0.0 * a, 1.0),
+    "penalized surrogate": (
+        lambda x, a: policy_gradient.kl_penalized_surrogate(x, a, 0.0 * a, 1.0),
         RATIOS,
     ),
     "ratios": (policy_gradient.ratios, (LOG_RATIOS,)),
@@ -59,7 +59,7 @@ CASES: dict[str, tuple[Callable[..., tf.Tensor], tuple[Any, ...]]] = {
         (np.ones((1, 3)), np.array([[0.0, 1.0, -1.0]])),
     ),
     **{
-        f"normalised {name}": (policy_gradient.normalised, (np.array(values),))
+        f"normalized {name}": (policy_gradient.normalized, (np.array(values),))
         for name, values in {
             "zeros": [0.0] * 8,
             "tiny": [1e-30, 2e-30],
@@ -185,18 +185,18 @@ WAYS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_equal_advantages_are_normalised_to_rounding_of_one_at_most(way):
+def test_equal_advantages_are_normalized_to_rounding_of_one_at_most(way):
     """Often wrong: rounding over 1e-8, as two expressions made it of (A - mean) / (std + 1e-8)."""
-    normalised = WAYS[way](policy_gradient.normalised)
+    normalized = WAYS[way](policy_gradient.normalized)
     for value in (0.1, -33.3, 99.7, 12345.6):
         for size in (2, 24, 64, 100):
-            found = normalised(tf.fill([size], value)).numpy()
+            found = normalized(tf.fill([size], value)).numpy()
             assert np.abs(found).max() <= 1, (value, size, found)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_advantages_are_normalised(way):
+def test_advantages_are_normalized(way):
     advantages = np.random.default_rng(0).normal(3.0, 2.0, 64).astype(np.float32)
     expected = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-    found = WAYS[way](policy_gradient.normalised)(tf.constant(advantages))
+    found = WAYS[way](policy_gradient.normalized)(tf.constant(advantages))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -69,8 +69,8 @@ def test_clipped_surrogate(ratio, advantage, loss, slope):
     assert float(tape.gradient(found, log_ratios)[0]) == pytest.approx(slope)
 
 
-def test_kl_penalised_surrogate():
-    found = policy_gradient.kl_penalised_surrogate(
+def test_kl_penalized_surrogate():
+    found = policy_gradient.kl_penalized_surrogate(
         tf.math.log([1.5, 0.5]), tf.constant([2.0, -1.0]), tf.constant([0.1, 0.3]), 4.0
     )
     np.testing.assert_allclose(found, [0.4 - 3.0, 1.2 + 0.5], rtol=1e-6)
@@ -136,14 +136,14 @@ def test_policy_gradient():
     assert gradients[1] is None
 
 
-@pytest.mark.parametrize("name", ["clipped_surrogate", "kl_penalised_surrogate", "value_loss"])
+@pytest.mark.parametrize("name", ["clipped_surrogate", "kl_penalized_surrogate", "value_loss"])
 def test_gradients_match_finite_differences(name):
     generator = np.random.default_rng(0)
     first = generator.normal(scale=0.5, size=5)
     second, third = generator.normal(size=5), generator.normal(size=5)
     arguments = {
         "clipped_surrogate": (second, 0.2),
-        "kl_penalised_surrogate": (second, np.abs(third), 2.0),
+        "kl_penalized_surrogate": (second, np.abs(third), 2.0),
         "value_loss": (second, third, 0.3),
     }[name]
     others = [tf.constant(value) if np.ndim(value) else value for value in arguments]

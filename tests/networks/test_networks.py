@@ -1,4 +1,4 @@
-"""Torsos, heads and optimisers: shapes, padding, equal outputs by every way of computing them."""
+"""Torsos, heads and optimizers: shapes, padding, equal outputs by every way of computing them."""
 
 import functools
 import subprocess
@@ -90,7 +90,7 @@ Network(NatureCNN(Seeds(0)), QHead(Seeds(0), 6), frames)
 
 @pytest.mark.parametrize("torso", [NatureCNN, ImpalaCNN])
 def test_pictures_of_real_numbers_are_read_as_they_are(torso):
-    """Often wrong: pixels that were normalised already divided by 255 once more."""
+    """Often wrong: pixels that were normalized already divided by 255 once more."""
     frames = np.random.default_rng(0).normal(size=(2, 4, 84, 84)).astype(np.float32)
     network = Network(torso(Seeds(0)), QHead(Seeds(0), 6), space((4, 84, 84), np.float32))
     prepared = network.prepare(tf.constant(frames))
@@ -207,7 +207,7 @@ def test_networks_of_one_seed_are_equal_and_of_two_are_not(build):
     assert (first != other).mean() > 0.8  # biases are zeros
 
 
-def test_initialisation_draws_from_no_global_generator():
+def test_initialization_draws_from_no_global_generator():
     keras.utils.set_random_seed(5)
     first = nature().flat_parameters().numpy()
     keras.utils.set_random_seed(6)
@@ -310,7 +310,7 @@ def test_noise_is_off_without_a_seed_and_repeats_with_one():
 
 
 @pytest.mark.parametrize("way", core(["tensorflow", "numpy"], "numpy"))
-def test_noise_has_the_moments_of_the_factorised_gaussian(way):
+def test_noise_has_the_moments_of_the_factorized_gaussian(way):
     """y - x mu_w - mu_b = (sum_i x_i f(e_i) sigma + sigma) f(e'): Var f = E|e| = sqrt(2 / pi)."""
     layer = NoisyDense(2, Seeds(0), 0.5, "noisy")
     inputs = np.array([[1.0, -2.0, 3.0, 0.5]], np.float32)
@@ -359,7 +359,7 @@ def test_every_noisy_layer_has_noise_of_its_own(way):
         ("torch_uniform", 1 / np.sqrt(100)),
     ],
 )
-def test_initialisers_have_their_bounds(kind, bound):
+def test_initializers_have_their_bounds(kind, bound):
     drawn = np.abs(initializer(kind, Seeds(0), "kernel")((100, 50)))
     assert 0.99 * bound < drawn.max() <= bound
 
@@ -442,11 +442,11 @@ def radam_by_hand(parameters, gradients, rates, beta1, beta2, epsilon):
     return parameters
 
 
-def rmsprop_by_hand(parameters, gradients, rates, decay, epsilon, centred, momentum=0.0):
+def rmsprop_by_hand(parameters, gradients, rates, decay, epsilon, centered, momentum=0.0):
     mean, square, moved = 0.0, 0.0, 0.0
     for g, lr in zip(gradients, rates, strict=True):
         mean, square = decay * mean + (1 - decay) * g, decay * square + (1 - decay) * g * g
-        variance = square - mean * mean if centred else square
+        variance = square - mean * mean if centered else square
         moved = momentum * moved + lr * g / np.sqrt(variance + epsilon)
         parameters = parameters - moved
     return parameters
@@ -466,18 +466,18 @@ OPTIMIZERS = {
         functools.partial(RADAM, decay_updates=4),
         lambda p, g: radam_by_hand(p, g, FALLING, 0.8, 0.9, 0.01),
     ),
-    "rmsprop": (RMSPROP, lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centred=True)),
+    "rmsprop": (RMSPROP, lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centered=True)),
     "rmsprop falling": (
         functools.partial(RMSPROP, decay_updates=4),
-        lambda p, g: rmsprop_by_hand(p, g, FALLING, 0.9, 0.01, centred=True),
+        lambda p, g: rmsprop_by_hand(p, g, FALLING, 0.9, 0.01, centered=True),
     ),
-    "rmsprop not centred": (
-        functools.partial(RMSPROP, centred=False),
-        lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centred=False),
+    "rmsprop not centered": (
+        functools.partial(RMSPROP, centered=False),
+        lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centered=False),
     ),
     "rmsprop with momentum": (
         functools.partial(RMSPROP, momentum=0.5),
-        lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centred=True, momentum=0.5),
+        lambda p, g: rmsprop_by_hand(p, g, CONSTANT, 0.9, 0.01, centered=True, momentum=0.5),
     ),
 }
 
@@ -580,13 +580,13 @@ def test_layer_norm_comes_before_each_activation(name):
             outputs = layer(outputs)
     np.testing.assert_allclose(network.features(prepared), outputs, rtol=1e-3, atol=1e-4)
     kinds = [type(layer).__name__ for layer in layers]
-    normalised = [
+    normalized = [
         kinds[index + 1 : index + 3]
         for index, layer in enumerate(layers)
         if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)
     ]
-    assert all(following == ["LayerNormalization", "Activation"] for following in normalised)
-    assert kinds.count("LayerNormalization") == len(normalised) > 0
+    assert all(following == ["LayerNormalization", "Activation"] for following in normalized)
+    assert kinds.count("LayerNormalization") == len(normalized) > 0
 
 
 @pytest.mark.parametrize("name", [name for name in NORMALISED if name not in ("nature", "small")])

@@ -126,7 +126,7 @@ def test_the_smallest_pictures_that_are_read():
     ],
 )
 def test_every_torso_reads_bytes_as_fractions(torso, way):
-    """Often wrong: 0 to 255 into layers that are initialised for numbers around 1."""
+    """Often wrong: 0 to 255 into layers that are initialized for numbers around 1."""
     shape = (36, 36, 1)
     as_bytes, as_numbers = (
         network(torso, pictures(*shape, dtype=d)) for d in (np.uint8, np.float32)
@@ -148,7 +148,7 @@ def test_every_torso_reads_bytes_as_fractions(torso, way):
 @pytest.mark.parametrize(
     ("space", "divisor"),
     [
-        (pictures(6, 6, 1, high=1), 1),  # MinAtar's, or Binarise's
+        (pictures(6, 6, 1, high=1), 1),  # MinAtar's, or Binarize's
         (pictures(6, 6, 1, high=100), 1),
         (spaces.Box(-255, 255, (6, 6, 1), np.int16), 255),  # DifferenceFrame's, of bytes
         (spaces.Box(-1, 1, (6, 6, 1), np.int16), 1),

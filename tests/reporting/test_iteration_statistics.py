@@ -14,7 +14,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.reporting.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
-    summarise,
+    summarize,
 )
 
 
@@ -84,7 +84,7 @@ def test_without_a_whole_episode_there_are_nulls_and_no_nan():
         "steps": 1,
     }
     assert list(summary) == list(IterationStatistics().summary())
-    assert list(summary)[:-2] == list(summarise([EpisodeRecord(1.0, 1, 0)]))  # one order of keys
+    assert list(summary)[:-2] == list(summarize([EpisodeRecord(1.0, 1, 0)]))  # one order of keys
     assert statistics.recent_return() is None
 
 
@@ -168,7 +168,7 @@ def test_any_segments_equal_a_reference_and_survive_a_checkpoint_between_any_two
             play(statistics, rewards, ends)
             statistics.log({"loss": logged})
     records = [EpisodeRecord(*values) for values in expected]
-    assert whole.summary() == summarise(records) | {
+    assert whole.summary() == summarize(records) | {
         "cut_episodes": cut,
         "steps": sum(rewards.size for rewards, _, _ in drawn),
         "loss": sum(logged for _, _, logged in drawn) / len(drawn),

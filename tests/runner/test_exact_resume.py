@@ -38,7 +38,7 @@ CONFIGS = {
     "minatar": "dqn/minatar.gin",
     "pqn": "pqn/cartpole.gin",
     "sac": "sac/pendulum.gin",
-    "ppo": "ppo/acrobot.gin",  # with both normalisers
+    "ppo": "ppo/acrobot.gin",  # with both normalizers
     "reinforce": "classics/reinforce_lunar_lander.gin",
     "q_learning": "classics/q_learning_cliff.gin",
     "sarsa": "classics/sarsa_cliff.gin",

@@ -21,7 +21,7 @@ from dopamine_lite.reporting.info_metrics import InfoMetrics
 from dopamine_lite.reporting.iteration_statistics import (
     EpisodeRecord,
     IterationStatistics,
-    summarise,
+    summarize,
 )
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from tests.runner.test_runner_logs import points
@@ -209,8 +209,8 @@ def test_means_by_hand_and_through_a_state():
     again.set_state(statistics.get_state())
     assert again.summary() == statistics.summary()
     assert digest(again.get_state()) == digest(statistics.get_state())
-    assert summarise([], ["x"])["info_x"] is None
-    assert summarise([EpisodeRecord(1.0, 1, 0, {"x": None})], ["x"])["info_x"] is None
+    assert summarize([], ["x"])["info_x"] is None
+    assert summarize([EpisodeRecord(1.0, 1, 0, {"x": None})], ["x"])["info_x"] is None
     with pytest.raises(UserError, match="is called 'info_x'"):
         statistics.log({"info_x": 1.0})
 

@@ -1,4 +1,4 @@
-"""How long an episode may be: a limit is honoured or refused, and a run keeps the one it was begun with.
+"""How long an episode may be: a limit is honored or refused, and a run keeps the one it was begun with.
 
 tests/data/raised_limit/ holds a run of a version that could not raise an environment's own limit: a
 random agent on MountainCar-v0, whose episodes end after 200 steps, with

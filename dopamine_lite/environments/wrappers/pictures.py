@@ -57,7 +57,7 @@ class Crop(EnvironmentWrapper):
 
 
 @gin.configurable(module=__package__)
-class Grey(EnvironmentWrapper):
+class Gray(EnvironmentWrapper):
     """Turns pictures of red, green and blue into gray, [height, width]: 0.299 R + 0.587 G + 0.114 B.
 
     This is the luma of ITU-R BT.601. Bytes are rounded as Pillow rounds them, and other numbers become
@@ -71,17 +71,17 @@ class Grey(EnvironmentWrapper):
     """
 
     def __init__(self, environment: Environment):
-        space = box(environment, "Grey")
-        _, _, channels = _picture_axes(environment, "Grey")
+        space = box(environment, "Gray")
+        _, _, channels = _picture_axes(environment, "Gray")
         if channels is None or space.shape[channels] != 3:
             raise UserError(
-                f"Grey needs pictures of red, green and blue, but {environment.spec.id} has "
-                f"observations of {space}: leave Grey out of wrapped_environment.wrappers."
+                f"Gray needs pictures of red, green and blue, but {environment.spec.id} has "
+                f"observations of {space}: leave Gray out of wrapped_environment.wrappers."
             )
         self._channels = channels
         low, high = self._convert(space.low), self._convert(space.high)
-        grey = gymnasium.spaces.Box(low, high, dtype=low.dtype.type)
-        super().__init__(environment, grey, environment.spec.stack_size)
+        gray = gymnasium.spaces.Box(low, high, dtype=low.dtype.type)
+        super().__init__(environment, gray, environment.spec.stack_size)
 
     def _convert(self, observations: np.ndarray) -> np.ndarray:
         colors = np.moveaxis(observations, self._channels, 0)
@@ -136,7 +136,7 @@ class Resize(EnvironmentWrapper):
 
 
 @gin.configurable(module=__package__)
-class Binarise(EnvironmentWrapper):
+class Binarize(EnvironmentWrapper):
     """Turns gray pictures into two levels: 0 for black and the background, 1 for everything else.
 
     Args:
@@ -149,12 +149,12 @@ class Binarise(EnvironmentWrapper):
 
     def __init__(self, environment: Environment, background: Sequence[int] = (87,)):
         for level in background:
-            check_whole("Binarise", least=0, most=255, background=level)
-        space = box(environment, "Binarise")
+            check_whole("Binarize", least=0, most=255, background=level)
+        space = box(environment, "Binarize")
         if space.dtype != np.uint8:
             raise UserError(
-                f"Binarise needs gray pictures of bytes, but {environment.spec.id} has observations "
-                f"of {space}: leave Binarise out of wrapped_environment.wrappers."
+                f"Binarize needs gray pictures of bytes, but {environment.spec.id} has observations "
+                f"of {space}: leave Binarize out of wrapped_environment.wrappers."
             )
         levels = gymnasium.spaces.Box(0, 1, space.shape, np.uint8)
         stack_size = environment.spec.stack_size

@@ -14,7 +14,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.layers import MOST_UNITS
 from dopamine_lite.networks.layers import initializer as _initializer
-from dopamine_lite.networks.torsos.mlp import dense, dense_numpy, normalised, normalised_numpy
+from dopamine_lite.networks.torsos.mlp import dense, dense_numpy, normalized, normalized_numpy
 from dopamine_lite.networks.torsos.pictures import PictureTorso
 from dopamine_lite.spaces.pictures import channel_axis
 
@@ -72,10 +72,10 @@ class ConvolutionalTorso(PictureTorso):
         layers: list[keras.layers.Layer] = []
         for index, size in enumerate(convolutions):
             convolution = _convolution(seeds, index, *size, initializer)
-            layers += normalised(convolution, layer_norm)
+            layers += normalized(convolution, layer_norm)
         layers.append(keras.layers.Flatten())
         if hidden_units:
-            layers += normalised(dense(seeds, "dense", hidden_units, initializer), layer_norm)
+            layers += normalized(dense(seeds, "dense", hidden_units, initializer), layer_norm)
         self.layers = keras.Sequential(layers)
 
 
@@ -261,9 +261,9 @@ class MinAtarCNN(PictureTorso):
         convolution = PatchConvolution(
             16, 3, activation="relu", kernel_initializer=kernel, name=name
         )
-        layers = [*normalised(convolution, layer_norm), keras.layers.Flatten()]
+        layers = [*normalized(convolution, layer_norm), keras.layers.Flatten()]
         if hidden_units:
-            layers += normalised(dense(seeds, "dense", hidden_units, initializer), layer_norm)
+            layers += normalized(dense(seeds, "dense", hidden_units, initializer), layer_norm)
         self.layers = keras.Sequential(layers)
 
     def call_numpy(self, observations: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
@@ -276,7 +276,7 @@ class MinAtarCNN(PictureTorso):
         rows = patches.reshape(-1, kernel.size // kernel.shape[-1])
         outputs = rows @ kernel.reshape(-1, kernel.shape[-1]) + bias
         if self.layer_norm:
-            outputs = normalised_numpy(outputs, *norm)
+            outputs = normalized_numpy(outputs, *norm)
         outputs = np.maximum(outputs, 0).reshape(len(observations), -1)
         return dense_numpy(outputs, weights[own:], layer_norm=self.layer_norm)
 

@@ -28,7 +28,7 @@ def dense(
     )
 
 
-def normalised(
+def normalized(
     layer: keras.layers.Dense | keras.layers.Conv2D, layer_norm: bool
 ) -> list[keras.layers.Layer]:
     """A layer with an activation; with `layer_norm`, its outputs are normalized before the activation.
@@ -45,11 +45,11 @@ def normalised(
     ]
 
 
-def normalised_numpy(outputs: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """The normalization of `normalised` in NumPy."""
-    centred = outputs - outputs.mean(axis=-1, keepdims=True)
-    variances = np.square(centred).mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(variances + np.float32(_LAYER_NORM_EPSILON)) * scale + offset
+def normalized_numpy(outputs: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """The normalization of `normalized` in NumPy."""
+    centered = outputs - outputs.mean(axis=-1, keepdims=True)
+    variances = np.square(centered).mean(axis=-1, keepdims=True)
+    return centered / np.sqrt(variances + np.float32(_LAYER_NORM_EPSILON)) * scale + offset
 
 
 def _relu(outputs: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ def dense_numpy(
     for start in range(0, len(weights), own):
         kernel, bias, *norm = weights[start : start + own]
         outputs = outputs @ kernel + bias
-        outputs = activation(normalised_numpy(outputs, *norm) if layer_norm else outputs)
+        outputs = activation(normalized_numpy(outputs, *norm) if layer_norm else outputs)
     return outputs
 
 
@@ -111,7 +111,7 @@ class MLP:
         layers: list[keras.layers.Layer] = []
         for index, units in enumerate(hidden_units):
             own = dense(seeds, f"dense_{index}", units, initializer, activation)
-            layers += normalised(own, layer_norm)
+            layers += normalized(own, layer_norm)
         self.layers = keras.Sequential(layers)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Running statistics of what an agent sees, and normalisation by them."""
+"""Running statistics of what an agent sees, and normalization by them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from dopamine_lite.common.types import State
 
 _EPSILON = 1e-8
-LIMIT = 10.0  # standard deviations beyond which a normalised number is cut
+LIMIT = 10.0  # standard deviations beyond which a normalized number is cut
 
 
 class RunningMoments:
@@ -42,7 +42,7 @@ class RunningMoments:
         self.count = state["count"]
 
 
-class ObservationNormaliser:
+class ObservationNormalizer:
     """Observations minus their running mean, over their running deviation, clipped to +-10."""
 
     def __init__(self, shape: tuple[int, ...]):
@@ -50,7 +50,7 @@ class ObservationNormaliser:
 
     @property
     def deviation(self) -> np.ndarray:
-        """What centred observations are divided by."""
+        """What centered observations are divided by."""
         return np.sqrt(self.moments.variance + _EPSILON)
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
@@ -63,11 +63,11 @@ class ObservationNormaliser:
         # Whole numbers may have more digits than float32 holds.
         wide = observations.dtype.is_integer and observations.dtype.size > 2
         numbers = tf.cast(observations, tf.float64 if wide else tf.float32)
-        centred = tf.cast(numbers - self.moments.mean, tf.float32)
-        return tf.clip_by_value(centred / self.deviation, -LIMIT, LIMIT)
+        centered = tf.cast(numbers - self.moments.mean, tf.float32)
+        return tf.clip_by_value(centered / self.deviation, -LIMIT, LIMIT)
 
 
-class RewardNormaliser:
+class RewardNormalizer:
     """Rewards over the running deviation of discounted returns, clipped to +-10; their mean stays.
 
     The scaling of OpenAI's baselines (VecNormalize), which Engstrom et al. (2020) list among what PPO

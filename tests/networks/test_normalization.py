@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dopamine_lite.networks.normalisation import (
-    ObservationNormaliser,
-    RewardNormaliser,
+from dopamine_lite.networks.normalization import (
+    ObservationNormalizer,
+    RewardNormalizer,
     RunningMoments,
 )
 
@@ -41,29 +41,29 @@ def test_moments_go_on_from_their_state():
     np.testing.assert_array_equal(first.variance, second.variance)
 
 
-def test_observations_are_normalised_and_cut():
-    normaliser = ObservationNormaliser((2,))
-    np.testing.assert_allclose(normaliser(np.array([[3.0, -40.0]])), [[3.0, -10.0]])
-    normaliser.moments.update(np.array([[0.0, 10.0], [4.0, 30.0]]))
-    scaled = normaliser(np.array([[4.0, 10.0]]))
+def test_observations_are_normalized_and_cut():
+    normalizer = ObservationNormalizer((2,))
+    np.testing.assert_allclose(normalizer(np.array([[3.0, -40.0]])), [[3.0, -10.0]])
+    normalizer.moments.update(np.array([[0.0, 10.0], [4.0, 30.0]]))
+    scaled = normalizer(np.array([[4.0, 10.0]]))
     np.testing.assert_allclose(scaled, [[1.0, -1.0]], rtol=1e-6)
     assert scaled.dtype == np.float32
 
 
 def test_rewards_are_divided_by_the_deviation_of_discounted_returns():
-    normaliser = RewardNormaliser(num_envs=2, gamma=0.5)
+    normalizer = RewardNormalizer(num_envs=2, gamma=0.5)
     rewards = np.array([[1.0, 0.0], [2.0, 4.0], [8.0, 0.0]])
     ended = np.array([[False, False], [True, False], [False, False]])
     returns = [1.0, 0.0, 2.5, 4.0, 8.0, 2.0]  # the first stream begins anew after its second step
-    scaled = normaliser(rewards, ended)
+    scaled = normalizer(rewards, ended)
     np.testing.assert_allclose(scaled, rewards / np.std(returns), rtol=1e-6)
-    again = normaliser(np.array([[0.0, 1.0]]), np.zeros((1, 2), bool))
+    again = normalizer(np.array([[0.0, 1.0]]), np.zeros((1, 2), bool))
     np.testing.assert_allclose(again[0, 1], 1 / np.std([*returns, 4.0, 2.0]), rtol=1e-6)
 
 
 def test_rewards_go_on_from_their_state():
     generator = np.random.default_rng(0)
-    first, second = (RewardNormaliser(2, 0.9) for _ in range(2))
+    first, second = (RewardNormalizer(2, 0.9) for _ in range(2))
     first(generator.normal(size=(5, 2)), np.zeros((5, 2), bool))
     second.set_state(first.get_state())
     rewards, ended = generator.normal(size=(3, 2)), generator.random((3, 2)) < 0.5
@@ -73,15 +73,15 @@ def test_rewards_go_on_from_their_state():
 def test_what_is_far_out_is_cut():
     rewards = np.zeros((1000, 1))
     rewards[-1] = 1e6  # 32 deviations
-    assert RewardNormaliser(1, 0.0)(rewards, np.ones((1000, 1), bool)).max() == 10
-    np.testing.assert_array_equal(ObservationNormaliser((1,))(np.array([[40.0]])), [[10.0]])
+    assert RewardNormalizer(1, 0.0)(rewards, np.ones((1000, 1), bool)).max() == 10
+    np.testing.assert_array_equal(ObservationNormalizer((1,))(np.array([[40.0]])), [[10.0]])
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-30, 0.1, -33.3, 1e6, 3e38])
 def test_a_number_that_never_changes_is_zero(value):
     """Often wrong: rounding over a deviation of nothing."""
-    normaliser = ObservationNormaliser((2,))
+    normalizer = ObservationNormalizer((2,))
     for size in (1, 7, 128, 1000):
         batch = np.full((size, 2), value, np.float32)
-        normaliser.moments.update(batch)
-        np.testing.assert_array_equal(normaliser(batch), 0.0)
+        normalizer.moments.update(batch)
+        np.testing.assert_array_equal(normalizer(batch), 0.0)
