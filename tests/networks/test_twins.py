@@ -298,7 +298,7 @@ class OfAnOwnLayer(OfOneLayer):
 def test_what_a_keras_model_lacks_is_named(torso, head, sentence):
     with pytest.raises(UserError, match=sentence) as refused:
         keras_model(network(torso, head))
-    assert str(refused.value).endswith("Or export it with --format savedmodel.")
+    assert str(refused.value).endswith("Or export it with `format` savedmodel.")
 
 
 def test_a_torso_of_one_layer_is_a_keras_model():

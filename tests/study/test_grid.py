@@ -1,4 +1,4 @@
-"""--grid and --seeds: what they say, and a sentence for each way to say nothing."""
+"""A study's `grid` and `seeds`: what they say, and a sentence for each way to say nothing."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_spaces(text, space):
         (["A.b=[1e-3,0.001]"], "names 0.001 more than once"),
         (["A.b=[(1,2]"], "opens a bracket or text and never closes it"),
         (["A.b=[1),(2]"], "closes a bracket that it does not open"),
-        (["A.b=[1]", "A.b=[2]"], "--grid names A.b 2 times"),
-        (["Runner.seed=[1]"], "name seeds with --seeds"),
+        (["A.b=[1]", "A.b=[2]"], "`grid` names A.b 2 times"),
+        (["Runner.seed=[1]"], "name seeds with `seeds`"),
         (["A.b=normal(0,1)"], "there is no search space normal"),
         (["A.b=uniform(1)"], "give uniform the least and the greatest value, two numbers"),
         (["A.b=int(1,2.5)"], "give int the least and the greatest value, two whole numbers"),

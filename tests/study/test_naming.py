@@ -90,7 +90,7 @@ def test_variants_that_would_share_a_directory_get_a_digest():
     ("gin_files", "sentence"),
     [
         (["dqn/cartpol.gin"], "There is no gin file 'dqn/cartpol.gin'"),
-        ([","], "--gin_files names no file"),
+        ([","], "`gin_files` names no file"),
         (["dqn/cartpole.gin", "dqn/cartpole.gin"], "is given more than once"),
     ],
 )
