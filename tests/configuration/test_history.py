@@ -10,7 +10,7 @@ import pytest
 
 from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration import history
+from dopamine_lite.configuration import catalogue, history
 
 MODULE = "tests.configuration.test_history"
 
@@ -139,6 +139,9 @@ def test_what_is_listed_is_what_there_is():
         assert since <= history.SCHEMA
         if old.startswith("dopamine_lite."):
             assert _is_module(new) and not _is_module(old)
+        elif "." not in old:
+            known = {part.name for part in catalogue.parts()}
+            assert new in known and old not in known
         else:
             assert "." in new and not _exists(old)
     for since, name, _ in history.REMOVED:
