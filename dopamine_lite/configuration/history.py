@@ -30,7 +30,7 @@ RENAMED: tuple[tuple[int, str, str], ...] = (
     (2, "dopamine_lite.agents.exploration", "dopamine_lite.acting.exploration"),
     (
         2,
-        "dopamine_lite.configuration.tensorflow_setup",
+        "dopamine_lite.common.tensorflow_setup",
         "dopamine_lite.configuration.tensorflow_setup",
     ),
     (2, "dopamine_lite.common.replay.circular_replay", "dopamine_lite.replay.circular_replay"),
