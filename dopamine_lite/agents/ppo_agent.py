@@ -59,35 +59,28 @@ class PPOAgent(PolicyAgent):
 
     def learn(self, block: Block) -> None:
         self.learner.compile()
-        while block.num_steps:
-            room = self.rollout.room
-            part, block = block.rows(0, room), block.rows(room, block.num_steps)
-            self.rollout.add(self._steps_of(part))
-            self._steps += part.agent_steps
-            if not self.rollout.room:
-                learned = self.learner.learn(self.rollout.take(), self._steps - self._size)
-                self.actor.load(learned.parameters)
-                self._means.add(learned.metrics)
+        step = self._steps - self.rollout.agent_steps  # at which the rollout began
+        self._steps += block.agent_steps
+        for rollout in self.rollout.completed(block, self._steps_of, self._values_after):
+            learned = self.learner.learn(rollout, step)
+            self.actor.load(learned.parameters)
+            self._means.add(learned.metrics)
+            step += self._size
 
-    def _steps_of(self, block: Block) -> Rollout:
+    def _steps_of(self, block: Block, cut_values: np.ndarray) -> Rollout:
         return Rollout(
             block.observations[:-1],
             block.decisions.actions,
             block.decisions.outputs,
             block.decisions.values,
-            self._cut_values(block),
+            cut_values,
             block.rewards,
             block.terminated,
             block.truncated,
         )
 
-    def _cut_values(self, block: Block) -> np.ndarray:
-        """[T, N] V(s') where a stream was cut, and in the rollout's last row."""
-        values = np.zeros(block.rewards.shape, np.float32)
-        needed = np.any(block.truncated, axis=1)
-        needed[-1] |= block.num_steps == self.rollout.room
-        for step in needed.nonzero()[0].tolist():
-            _, values[step] = self.actor.policy_and_values(block.successors(step))
+    def _values_after(self, block: Block, step: int) -> np.ndarray:
+        _, values = self.actor.policy_and_values(block.successors(step))
         return values
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 import gymnasium
 import numpy as np
 
+from dopamine_lite.common.block import Block
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.networks.policies import Policy
 
@@ -112,18 +114,46 @@ class RolloutBuffer(Generic[_Steps]):
         """Steps of each environment that are still to come."""
         return self._length - self._position
 
-    def add(self, steps: _Steps) -> None:
-        """Takes the next steps, of which there may be no more than there is room for."""
-        rows = slice(self._position, self._position + len(steps.rewards))
-        for own, column in zip(self._rollout, steps, strict=True):
-            own[rows] = column
-        self._position += len(steps.rewards)
+    @property
+    def agent_steps(self) -> int:
+        """The agent steps that are there."""
+        return self._position * self._rollout.rewards.shape[1]
 
-    def take(self) -> _Steps:
-        """The whole rollout, which the next `add` begins to overwrite."""
-        assert not self.room
-        self._position = 0
-        return self._rollout
+    def completed(
+        self,
+        block: Block,
+        steps_of: Callable[[Block, np.ndarray], _Steps],
+        values_after: Callable[[Block, int], np.ndarray],
+    ) -> Iterator[_Steps]:
+        """Takes the steps of a block; yields each rollout that is whole, before it is overwritten.
+
+        Args:
+          block: the steps.
+          steps_of: what is kept of a block, given the values [T, N] of the successors where an episode
+            was cut, and in a rollout's last row.
+          values_after: the values [N] of the true successors of a row of a block.
+        """
+        while block.num_steps:
+            part, block = block.rows(0, self.room), block.rows(self.room, block.num_steps)
+            steps = steps_of(part, self._cut_values(part, values_after))
+            rows = slice(self._position, self._position + part.num_steps)
+            for own, column in zip(self._rollout, steps, strict=True):
+                own[rows] = column
+            self._position += part.num_steps
+            if not self.room:
+                self._position = 0
+                yield self._rollout
+
+    def _cut_values(
+        self, block: Block, values_after: Callable[[Block, int], np.ndarray]
+    ) -> np.ndarray:
+        """[T, N] the values after the rows that need one, and elsewhere 0."""
+        values = np.zeros(block.rewards.shape, np.float32)
+        needed = np.any(block.truncated, axis=1)
+        needed[-1] |= block.num_steps == self.room
+        for step in needed.nonzero()[0].tolist():
+            values[step] = values_after(block, step)
+        return values
 
     def get_state(self) -> list[np.ndarray]:
         """The steps that are there."""
