@@ -160,21 +160,20 @@ def _lines(groups: Sequence[Group]) -> Iterator[list[str]]:
 
 
 def _overview(groups: list[Group]) -> Iterator[list[str]]:
-    """Mean evaluation of every agent on the environments that all have been run on."""
+    """Mean evaluation of the agents on the environments that most have been run on."""
     environments = ("CartPole-v1", "Acrobot-v1", "LunarLander-v3")
     yield ["", *environments]
     for agent in _AGENTS.values():
         cells = []
         for environment in environments:
-            [group] = [
-                each
-                for each in groups
-                if (each.agent, each.environment, each.bindings) == (agent, environment, "")
-            ]
-            seeds, steps = len(group.rows), int(group.rows[0]["agent_steps"])
-            mean = _mean(group.values("evaluation_return"))
-            cells.append(f"{mean}, {seeds} seeds, {steps:,} steps")
-        yield [agent, *cells]
+            cells.append("")
+            for group in groups:
+                if (group.agent, group.environment, group.bindings) == (agent, environment, ""):
+                    seeds, steps = len(group.rows), int(group.rows[0]["agent_steps"])
+                    mean = _mean(group.values("evaluation_return"))
+                    cells[-1] = f"{mean}, {seeds} seeds, {steps:,} steps"
+        if any(cells):
+            yield [agent, *cells]
 
 
 _TABLES = {"overview": _overview}

@@ -16,7 +16,7 @@ class Acted(NamedTuple, Generic[Decisions]):
     """What an actor chose for N environments."""
 
     actions: np.ndarray  # [N, ...] as the environment takes them
-    decisions: Decisions  # what learning needs to know of them
+    decisions: Decisions | None = None  # what learning needs to know of them
 
 
 class Actor(Protocol[Parameters, Decisions]):

@@ -423,7 +423,7 @@ def test_an_exported_policy_takes_the_actions_of_evaluation(tmp_path):
     exported = policy(observations=tf.constant(THREE))
     np.testing.assert_allclose(exported["actions"], agent.act(THREE, True), atol=1e-6)
     assert exported["outputs"].shape == (3, 4)
-    with pytest.raises(UserError, match="export it with --format savedmodel"):
+    with pytest.raises(UserError, match="export it with `format` savedmodel"):
         agent.export(tmp_path / "policy.keras", format="keras")
 
 

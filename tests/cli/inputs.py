@@ -454,11 +454,11 @@ BINDINGS = [
     ("dqn", "DQNAgent.torso='MLP'", "DQNAgent.torso is 'MLP': give a reference to"),
     ("dqn", "DQNAgent.torso=@MLP()", "calls MLP too early: write @MLP, without the parentheses."),
     ("dqn", "DQNAgent.torso=[@MLP]", "DQNAgent.torso is [@MLP]: give a reference to a class or"),
-    ("dqn", "DQNAgent.head=@EpsilonGreedy", "that makes a Head, such as @QHead"),
+    ("dqn", "DQNAgent.head=@EpsilonGreedy", "that makes a QHead, such as @QHead"),
     (
         "dqn",
         "DQNAgent.head=@MLP",
-        "DQNAgent.head is @MLP: give a reference to a class or function that makes a Head",
+        "DQNAgent.head is @MLP: give a reference to a class or function that makes a QHead",
     ),
     ("dqn", "DQNAgent.exploration=@Adam", "that makes an Exploration, such as @EpsilonGreedy"),
     ("dqn", "DQNAgent.exploration=None", "that makes an Exploration, such as @EpsilonGreedy"),

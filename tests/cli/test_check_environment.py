@@ -60,7 +60,7 @@ def test_continuous_actions_are_for_policies(checked):
     shown = checked(Continuous)
     assert shown.status == 0
     said = unfilled(shown.out)
-    assert "\n- Agents that fit: PPOAgent, RandomAgent, ReinforceAgent.\n" in said
+    assert "\n- Agents that fit: PPOAgent, RandomAgent, ReinforceAgent, SACAgent.\n" in said
     assert "QRDQNAgent, RainbowAgent do not fit: C51Agent needs a discrete action space" in said
 
 

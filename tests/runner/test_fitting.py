@@ -22,6 +22,7 @@ VALUES = {
     "RainbowAgent",
 }
 POLICIES = {"PPOAgent", "ReinforceAgent"}
+BOUNDED = {"SACAgent"}  # boxes of actions with bounds
 TABLES = {"DoubleQLearningAgent", "QLearningAgent", "SarsaAgent"}
 
 
@@ -39,7 +40,7 @@ def spec(
             *(ROW, spaces.Discrete(2, start=5), VALUES | POLICIES), marks=pytest.mark.exhaustive
         ),
         (spaces.Discrete(4), spaces.Discrete(2), VALUES | POLICIES | TABLES),
-        (ROW, spaces.Box(-1, 1, (2,)), POLICIES),
+        (ROW, spaces.Box(-1, 1, (2,)), POLICIES | BOUNDED),
         (spaces.Discrete(4), spaces.MultiDiscrete([2, 3]), POLICIES),
         (ROW, spaces.MultiBinary(3), set()),
     ],
@@ -47,7 +48,7 @@ def spec(
 def test_agents(observations, actions, fits):
     found = fitting.agents_for(spec(observations, actions))
     assert set(found.fits) == fits | {"RandomAgent"}
-    assert set(found.refusals) == (VALUES | POLICIES | TABLES) - fits
+    assert set(found.refusals) == (VALUES | POLICIES | BOUNDED | TABLES) - fits
     for sentence in found.refusals.values():
         assert "X-v0" in sentence or "action space" in sentence
         assert "\n" not in sentence
