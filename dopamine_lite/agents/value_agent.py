@@ -74,6 +74,11 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         **settings: Any,
     ):
         name = type(self).__name__
+        if hasattr(self, "_loss"):  # of a subclass for an earlier version
+            raise UserError(
+                f"{name}._loss would never be called: redefine `loss(online, target, batch)` instead "
+                "(docs/your_own_agent.md)."
+            )
         check_fraction(name, gamma=gamma)
         check_whole(name, target_update_period=target_update_period, batch_size=batch_size)
         self._schedule = UpdateSchedule.checked(

@@ -14,6 +14,8 @@ from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.value_agent import replay_spec
 from dopamine_lite.checkpointing import Checkpointer
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.learning.learner import Learned, RecentMeans
 from dopamine_lite.networks.torsos import MLP
@@ -224,3 +226,14 @@ def test_a_signal_stops_between_two_steps(tmp_path):
         )
         runner.training.signals.arrived = 15
         runner.run()
+
+
+class OfBefore(DQNAgent):
+    def _loss(self, batch):
+        raise AssertionError
+
+
+def test_a_loss_that_would_never_be_called_is_refused():
+    spec = create_environment("CartPole-v1").spec
+    with pytest.raises(UserError, match=r"OfBefore._loss would never be called: redefine `loss"):
+        OfBefore(spec, Seeds(0), torso=lambda seeds: MLP(seeds, (8,)))
