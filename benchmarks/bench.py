@@ -25,6 +25,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.types import Transitions
+
 HERE = Path(__file__).parent
 VALUE_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
 CONFIGS = {"cartpole": "cartpole.gin", "pong": "atari.gin"}
@@ -136,32 +139,21 @@ def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]
     # ruff: isort: split
     import tensorflow as tf
 
-    from dopamine_lite.common.types import Transitions
     from dopamine_lite.replay.circular_replay import CircularReplay
 
     configuration.load([config], ["Runner.num_envs = 8"])
     with tempfile.TemporaryDirectory() as directory:
         agent = Runner(directory).agent
     observations, rewards, ends = pong_frames(1_000)
-    never = np.zeros(8, bool)
     generator = np.random.default_rng(0)
-    plain = CircularReplay(
-        frame_shape=(84, 84),
-        frame_dtype=np.dtype(np.uint8),
-        stack_size=4,
-        num_envs=8,
-        generator=generator,
-        update_horizon=agent._replay._horizon,
-        replay_capacity=10_000,
-    )
+    plain = CircularReplay(agent.replay.ring.spec, generator, replay_capacity=10_000)
     for at in range(len(rewards) - 1):
         actions = generator.integers(6, size=8)
-        step = Transitions(
-            observations[at], actions, rewards[at], ends[at], never, observations[at + 1]
-        )
-        agent._replay.add(step)
+        step = one_step(observations, at, actions, rewards, ends)
+        agent.replay.add(step)
         plain.add(step)
-    network, target, optimizer = agent._online, agent._target, agent._optimizer
+    learner = agent.learner
+    network, target, optimizer = learner.online, learner.target, learner.optimizer
     frames, seed = tf.constant(observations[:4].reshape(32, 4, 84, 84)), tf.constant([1, 2])
     prepare = tf.function(network.prepare, jit_compile=True)
 
@@ -175,13 +167,17 @@ def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]
         return loss + tf.reduce_mean(outputs)
 
     def replay() -> None:
-        batch = agent._replay.sample(1, 32)
+        batch = agent.replay.sample(1, 32)
         if batch.weights is not None:
-            agent._replay.set_priorities(batch, np.ones((1, 32)))
+            agent.replay.feedback(batch, np.ones((1, 32)))
 
     def update() -> None:
-        agent._update(1)
-        agent._recent_losses.pop().numpy()  # waits for it
+        sample = agent.replay.sample(1, 32)
+        learned = learner.learn(sample)
+        agent.actor.load(learned.parameters)
+        if learned.priorities is not None:
+            agent.replay.feedback(sample, learned.priorities.numpy())
+        learned.metrics.numpy()  # waits for it
 
     def seconds(call) -> float:
         start = time.perf_counter()
@@ -216,34 +212,32 @@ def pong_frames(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(observations[:-1]), np.array(rewards), np.array(ends)
 
 
+def one_step(
+    observations: np.ndarray, at: int, actions: np.ndarray, rewards: np.ndarray, ends: np.ndarray
+) -> Block:
+    """The block of the step at `at` of real play."""
+    after, never = observations[at + 1], np.zeros(8, bool)
+    step = Transitions(observations[at], actions, rewards[at], ends[at], never, after)
+    return Block.of([step], (after, None), [None])
+
+
 def replay(frames: int) -> None:
     """Fills a replay, saves it whole and after another 50,000 frames; prints sizes and seconds."""
     from dopamine_lite.checkpointing import Checkpointer
-    from dopamine_lite.common.types import Transitions
     from dopamine_lite.replay.circular_replay import CircularReplay
+    from dopamine_lite.replay.replay import ReplaySpec
 
     process = psutil.Process()
     observations, rewards, ends = pong_frames(1_500)
     before = process.memory_info().rss
-    buffer = CircularReplay(
-        frame_shape=(84, 84),
-        frame_dtype=np.dtype(np.uint8),
-        stack_size=4,
-        num_envs=8,
-        generator=np.random.default_rng(0),
-        replay_capacity=frames,
-    )
-    never = np.zeros(8, bool)
+    spec = ReplaySpec((84, 84), np.dtype(np.uint8), num_envs=8, stack_size=4)
+    buffer = CircularReplay(spec, np.random.default_rng(0), replay_capacity=frames)
     actions = np.zeros(8, np.int64)
 
     def fill(count: int) -> None:
         for step in range(count // 8):
-            at = step % len(rewards)
-            buffer.add(
-                Transitions(
-                    observations[at], actions, rewards[at], ends[at], never, observations[at]
-                )
-            )
+            at = step % (len(rewards) - 1)
+            buffer.add(one_step(observations, at, actions, rewards, ends))
 
     fill(frames)
     print(f"{len(buffer):,} frames of Pong in {process.memory_info().rss / 1e9:.2f} GB resident")
