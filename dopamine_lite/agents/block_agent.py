@@ -17,7 +17,8 @@ class BlockAgent(Agent):
     """Wires an actor, a memory and a learner.
 
     In training, the Runner lets the actor act for `block_length` steps and gives the block to `learn`.
-    A block can end sooner, because a segment of the run ends or the log asks for metrics.
+    A block can end sooner: after 64 steps of each environment, and where a segment of the run ends or
+    the log asks for metrics.
     """
 
     actor: Actor

@@ -28,7 +28,7 @@ class TabularAgent(Agent):
     however many streams update it.
 
     Args:
-      spec: the environment's specification, with discrete observations. @Discretize makes other
+      spec: the environment's specification, with discrete observations. @Discretise makes other
         observations discrete.
       seeds: the agent's node in the tree of seeds.
       gamma: discount per agent step.
@@ -223,6 +223,6 @@ def _discrete_spaces(
     if not isinstance(states, gymnasium.spaces.Discrete):
         raise UserError(
             f"{agent} needs discrete observations, but {spec.id} has {states}: make them discrete "
-            "with `Runner.environment = @wrapped_environment` and its wrapper @Discretize."
+            "with `Runner.environment = @wrapped_environment` and its wrapper @Discretise."
         )
     return states, discrete_actions(spec, agent)

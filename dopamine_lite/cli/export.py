@@ -44,7 +44,7 @@ def run(flag_values: flags.FlagValues) -> None:
         output = _new_directory(flag_values.output)
     opened = run_directory.open_run(flag_values, directory)
     with run_directory.written_aside(output) as aside:
-        opened.agent.export(aside, flag_values.format)
+        opened.agent.export(aside, format=flag_values.format)
     print(f"{opened.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
 
 

@@ -201,7 +201,8 @@ class _Camera:
             if said is None:
                 raise UserError(
                     f"A {name} has nothing to explain: only agents that learn action values or a "
-                    "policy have. Record it without --explain, or give it a method `explain` (see "
+                    "policy have. Record it without --explain, or give it a method "
+                    "`explain(observations, action_masks)` (see "
                     "docs/watching.md)."
                 )
             self._explainer = Explainer(spec, f"{name}, {self._explained}")

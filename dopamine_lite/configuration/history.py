@@ -14,18 +14,16 @@ from dopamine_lite.common.errors import UserError
 SCHEMA = 2
 _HEADER = "# The configuration in force, every value. Schema "
 
-# (schema since, name before, name now) of a part, "Discretize", of a parameter, "DQNAgent.n_step", with
-# the part's name of now, or of an imported module.
+# (schema since, name before, name now) of a part, "CircularReplay", of a parameter with its part's name
+# of now, "DQNAgent.n_step", or of an imported module.
 RENAMED: tuple[tuple[int, str, str], ...] = (
-    (2, "Binarise", "Binarize"),
-    (2, "Discretise", "Discretize"),
-    (2, "Grey", "Gray"),
     (2, "PPOAgent.kl_target", "PPOAgent.adaptive_kl_target"),
     (2, "PPOAgent.normalise_advantages", "PPOAgent.normalize_advantages"),
     (2, "PPOAgent.normalise_observations", "PPOAgent.normalize_observations"),
     (2, "PPOAgent.normalise_rewards", "PPOAgent.normalize_rewards"),
     (2, "PPOAgent.stop_at_kl", "PPOAgent.target_kl"),
     (2, "ReinforceAgent.normalise_advantages", "ReinforceAgent.normalize_advantages"),
+    (2, "RMSProp.centred", "RMSProp.centered"),
     (2, "ReinforceAgent.normalise_observations", "ReinforceAgent.normalize_observations"),
     (2, "dopamine_lite.agents.exploration", "dopamine_lite.acting.exploration"),
     (
@@ -111,6 +109,13 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
 def name_now(name: str) -> str | None:
     """What the part, parameter or module `name` is now called, if it was renamed."""
     return next((new for _, old, new in RENAMED if old == name), None)
+
+
+def argument_now(name: str) -> str:
+    """What a keyword argument of a part's constructor is now called."""
+    settings = (entry for entry in RENAMED if entry[1].count(".") == 1)
+    by_name = {old.rpartition(".")[2]: new.rpartition(".")[2] for _, old, new in settings}
+    return by_name.get(name, name)
 
 
 def _schema(text: str, source: str) -> int:

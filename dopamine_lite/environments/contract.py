@@ -240,7 +240,7 @@ class Contract:
             f"{self._spec.id}: bounds",
             f"{self._spec.id} returned an observation with {value:g}{_at(place)}, outside of "
             f"{self._space}, which it declares. The run goes on; correct the space if something "
-            "relies on its bounds, as Discretize does.",
+            "relies on its bounds, as Discretise does.",
         )
 
     def _with_masks(self, step: Step) -> Step:

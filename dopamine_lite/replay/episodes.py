@@ -60,7 +60,7 @@ class EpisodeBuffer:
             block.rewards,
         )
         for environment, parts in enumerate(self._in_flight):
-            parts.append([column[:, environment] for column in columns])
+            parts.append([column[:, environment].copy() for column in columns])
         ended = block.ended[-1].nonzero()[0]
         return [
             self._finished(environment, float(last_values[environment])) for environment in ended

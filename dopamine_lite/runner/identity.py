@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from dopamine_lite import configuration
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
+from dopamine_lite.configuration.history import argument_now
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.reporting import provenance
 from dopamine_lite.runner.directory import CONFIG, is_run
@@ -119,10 +121,14 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
     present, _ = configuration.translated(now["config"], "the configuration")
     different = _other_settings(checkpoint, saved, present)
     remedy = (
-        _PUT_BACK if different else "build the same agent and environment, or give another base_dir"
+        _PUT_BACK
+        if different
+        else "build the same agent and environment, or give another `base_dir`"
     )
     for part in ("agent", "environment", "callbacks"):
         before, after = saved.get(part, {}), now.get(part, {})
+        if part == "agent":  # its arguments, where Python and not gin gave them
+            before = {argument_now(name): _in_names_of_now(before[name]) for name in before}
         # A later version may say more of a protocol; what else is given is the maker's affair.
         of_protocol = part == "environment"
         names = before.keys() & after.keys() if of_protocol else before.keys() | after.keys()
@@ -133,6 +139,11 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
             if before.get(name) != after.get(name)
         ]
     _refuse(different, _OF_ANOTHER.format(checkpoint), remedy)
+
+
+def _in_names_of_now(made: str) -> str:
+    """What made an agent, such as "PPOAgent(clip=0.1)", or an argument, in today's names."""
+    return re.sub(r"\b\w+(?==)", lambda name: argument_now(name[0]), made)
 
 
 def check_trained_by(checkpoint: Path, saved: State | None, config: str) -> None:

@@ -67,6 +67,9 @@ class StepByStep:
         pass
 
 
+_MOST_STEPS = 64  # of a block, so that it never takes much memory beside what the agent remembers
+
+
 class BlockByBlock:
     """Collects what an agent's actor does, and gives it to the agent block by block, to learn from.
 
@@ -79,7 +82,11 @@ class BlockByBlock:
         self._actor = agent.actor
         self._steps: list[Transitions] = []
         self._decisions: list[Any] = []
-        self._length = agent.block_length
+        self._length = self._next_length()
+
+    def _next_length(self) -> int:
+        wanted = self._agent.block_length
+        return _MOST_STEPS if wanted is None else min(wanted, _MOST_STEPS)
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
         acted = self._actor.act(observations, False, masks)
@@ -89,6 +96,12 @@ class BlockByBlock:
     def add(
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
+        # An environment may use these arrays again; what it must not write to are observations.
+        transitions = transitions._replace(
+            rewards=transitions.rewards.copy(),
+            terminated=transitions.terminated.copy(),
+            truncated=transitions.truncated.copy(),
+        )
         self._steps.append(transitions)
         self._after = observations, masks
         if len(self._steps) == self._length or (
@@ -102,7 +115,7 @@ class BlockByBlock:
             return
         self._agent.learn(Block.of(self._steps, self._after, self._decisions))
         self._steps, self._decisions = [], []
-        self._length = self._agent.block_length
+        self._length = self._next_length()
 
 
 def player_for(agent: Agent, evaluate: bool = False) -> Player:

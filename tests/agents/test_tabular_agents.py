@@ -480,7 +480,7 @@ DISCRETE = gymnasium.spaces.Discrete(2)
 @pytest.mark.parametrize(
     ("spaces", "arguments", "sentence"),
     [
-        ((BOX, DISCRETE), {}, "needs discrete observations, but Tiny-v0 .*with .*@Discretize"),
+        ((BOX, DISCRETE), {}, "needs discrete observations, but Tiny-v0 .*with .*@Discretise"),
         ((DISCRETE, BOX), {}, "needs a discrete action space, but Tiny-v0 has Box"),
         ((DISCRETE, DISCRETE), {"gamma": 1.5}, "gamma is 1.5: give a number from 0 to 1"),
         ((DISCRETE, DISCRETE), {"learning_rate": 0}, "learning_rate is 0: give a number above 0"),

@@ -137,7 +137,7 @@ def test_a_wrapper_is_no_environment_of_its_own(cli):
     about = json.loads(cli("describe", "wrapped_environment", "--json").out)
     fits = {each["name"]: each["fits"] for each in about["parameters"]}
     assert {"@create_environment", "@AtariEnvironment"} <= set(fits["environment"])
-    assert "@Discretize" in fits["wrappers"] and not set(fits["wrappers"]) & set(
+    assert "@Discretise" in fits["wrappers"] and not set(fits["wrappers"]) & set(
         fits["environment"]
     )
     assert [each["default"] for each in about["parameters"]] == [None, "()"]

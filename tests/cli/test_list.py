@@ -31,7 +31,7 @@ def test_every_part_and_every_config(cli):
         ("Optimizers", "Adam RMSProp"),
         ("Augmentations", "RandomShift"),
         ("Environments", "create_environment wrapped_environment"),
-        ("Wrappers", "Discretize StackFrames"),
+        ("Wrappers", "Discretise StackFrames"),
         ("Other parts", "Runner Munchausen tensorflow_threads"),
     ):
         for name in names.split():

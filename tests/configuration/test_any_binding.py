@@ -94,18 +94,18 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
         "classics/reinforce_lunar_lander.gin",
         ['create_environment.id = "CartPole-v1"', "ReinforceAgent.batch_episodes = 1"],
     ),
-    "QLearningAgent wrapped_environment Discretize": ("classics/q_learning_cartpole.gin", []),
+    "QLearningAgent wrapped_environment Discretise": ("classics/q_learning_cartpole.gin", []),
     "SarsaAgent": ("classics/sarsa_cartpole.gin", []),
     "DoubleQLearningAgent": ("classics/double_q_cartpole.gin", []),
     "RandomAgent AtariEnvironment": ("random/atari.gin", []),
     "DopamineAdapter SwitchingAgent": ("classics/switching_asterix.gin", []),
-    "Crop Binarize DifferenceFrame": (
+    "Crop Binarise DifferenceFrame": (
         "classics/reinforce_pong.gin",
         ["Runner.num_envs = 2"],
     ),
     "RandomShift NatureCNN": ("rainbow/atari_100k_drq.gin", []),
     "ImpalaCNN": ("rainbow/atari_100k_drq.gin", ["RainbowAgent.torso = @ImpalaCNN"]),
-    "Gray Resize StackFrames": (
+    "Grey Resize StackFrames": (
         "dqn/car_racing.gin",
         ["Runner.num_envs = 1", "DQNAgent.min_replay_history = 20", "DQNAgent.update_period = 16"],
     ),

@@ -20,7 +20,7 @@ from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.environments.vector_environment import VectorEnvironment
-from dopamine_lite.environments.wrappers import Discretize, EnvironmentWrapper, wrapped_environment
+from dopamine_lite.environments.wrappers import Discretise, EnvironmentWrapper, wrapped_environment
 from dopamine_lite.runner.runner import Runner
 from tests.environments import peculiar
 from tests.environments.peculiar import (
@@ -451,13 +451,13 @@ def test_a_wrapper_hides_nothing_of_the_environment_inside():
     bad = np.array([0, np.nan, 0], np.float32)
     with registered(Peculiar=seen(bad, None, 2)):
         inner = functools.partial(create_environment, "Peculiar-v0")
-        environment = wrapped_environment(inner, [Discretize])
+        environment = wrapped_environment(inner, [Discretise])
         environment.reset()
         environment.step(np.zeros(1, int))
         with pytest.raises(UserError, match=r"an observation with nan at \[1\] in step 2"):
             environment.step(np.zeros(1, int))
     wrapped = wrapped_environment(
-        functools.partial(Own, first=np.full((1, 3), np.nan, np.float32)), [Discretize], num_envs=1
+        functools.partial(Own, first=np.full((1, 3), np.nan, np.float32)), [Discretise], num_envs=1
     )
     with pytest.raises(UserError, match=r"an observation with nan at \[0\] at the start"):
         wrapped.reset()

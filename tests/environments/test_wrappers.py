@@ -18,12 +18,12 @@ from dopamine_lite.environments.atari_environment import AtariEnvironment
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.environments.wrappers import (
-    Binarize,
+    Binarise,
     Crop,
     DifferenceFrame,
-    Discretize,
+    Discretise,
     Flatten,
-    Gray,
+    Grey,
     Resize,
     StackFrames,
     wrapped_environment,
@@ -128,14 +128,14 @@ def test_bins_by_hand(observation, expected):
     """Four bins of width 0.5 from -1, and three of width 2 from 0: the last dimension counts fastest."""
     space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
     told = Told(space, [[observation, (-1, 0)]])
-    found = Discretize(told, bins=(4, 3), low=(-1, 0), high=(1, 6)).reset()
+    found = Discretise(told, bins=(4, 3), low=(-1, 0), high=(1, 6)).reset()
     assert found.tolist() == [expected[0] * 3 + expected[1], 0] and found.dtype == np.int64
 
 
 def test_bins_are_those_of_digitize():
     generator = np.random.default_rng(0)
     values = generator.normal(size=(40, 2, 2)).astype(np.float32)
-    environment = Discretize(Told(LINE, values), bins=7)
+    environment = Discretise(Told(LINE, values), bins=7)
     edges = np.linspace(-1, 1, 8)[1:-1]
     expected = np.digitize(values, edges) @ [7, 1]
     found = [environment.reset(), *(environment.step(actions()).observations for _ in range(39))]
@@ -144,12 +144,12 @@ def test_bins_are_those_of_digitize():
 
 def test_ranges_are_those_of_the_space_where_it_has_them():
     cart_pole = functools.partial(create_environment, "CartPole-v1", num_envs=2)
-    environment = Discretize(
+    environment = Discretise(
         cart_pole(), bins=10, low=(None, -3, None, -3.5), high=(2.4, 3, None, 3.5)
     )
     assert environment.spec.observation_space == gymnasium.spaces.Discrete(10**4)
     (written,) = environment.spec.protocol["wrappers"]
-    assert written.startswith("Discretize(bins=[10, 10, 10, 10], low=[-4.8")
+    assert written.startswith("Discretise(bins=[10, 10, 10, 10], low=[-4.8")
     observations = environment.reset()
     for _ in range(100):
         assert observations.shape == (2,) and (observations >= 0).all()
@@ -158,25 +158,25 @@ def test_ranges_are_those_of_the_space_where_it_has_them():
         assert same == (not result.terminated.any())
         observations = result.observations
     with pytest.raises(UserError, match="CartPole-v1's .* no finite low in dimension 1 of 4"):
-        Discretize(cart_pole(), high=2.0)
+        Discretise(cart_pole(), high=2.0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"bins": (3, 3, 3)}, "Discretize.bins has 3 numbers, but Told-v0's observations have 2"),
-        ({"bins": 0}, "Discretize.bins is 0: give whole numbers, 1 or more"),
-        ({"bins": 2.5}, "Discretize.bins is 2.5: give whole numbers"),
-        ({"low": 1.0}, r"low is \[1.0, 1.0\] and Discretize.high \[1.0, 1.0\]: give .* low below"),
+        ({"bins": (3, 3, 3)}, "Discretise.bins has 3 numbers, but Told-v0's observations have 2"),
+        ({"bins": 0}, "Discretise.bins is 0: give whole numbers, 1 or more"),
+        ({"bins": 2.5}, "Discretise.bins is 2.5: give whole numbers"),
+        ({"low": 1.0}, r"low is \[1.0, 1.0\] and Discretise.high \[1.0, 1.0\]: give .* low below"),
         ({"bins": 10**10}, r"makes 1.0e\+20 states of Told-v0's 2 dimensions, .*: use fewer bins"),
     ],
 )
 def test_bins_that_are_none_are_refused(arguments, sentence):
     with pytest.raises(UserError, match=sentence):
-        Discretize(Told(LINE), **arguments)
+        Discretise(Told(LINE), **arguments)
 
 
-@pytest.mark.parametrize("wrapper", [Discretize, DifferenceFrame, Crop, Binarize, Gray, Resize])
+@pytest.mark.parametrize("wrapper", [Discretise, DifferenceFrame, Crop, Binarise, Grey, Resize])
 def test_observations_that_are_no_numbers_in_a_box_are_refused(wrapper):
     told = Told(gymnasium.spaces.Discrete(3))
     with pytest.raises(UserError, match=f"{wrapper.__name__} needs observations in a Box"):
@@ -295,16 +295,16 @@ def test_grey_is_pillows():
     generator = np.random.default_rng(0)
     space = gymnasium.spaces.Box(0, 255, (50, 40, 3), np.uint8)
     told = generator.integers(0, 256, (2, 50, 40, 3), dtype=np.uint8)
-    gray = Gray(told_once(space, *told))
+    gray = Grey(told_once(space, *told))
     assert gray.spec.observation_space == gymnasium.spaces.Box(0, 255, (50, 40), np.uint8)
     found = gray.reset()
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, [pillow(picture) for picture in told])
     first = np.moveaxis(told, -1, 1)
     channels_first = gymnasium.spaces.Box(0, 255, (3, 50, 40), np.uint8)
-    np.testing.assert_array_equal(Gray(told_once(channels_first, *first)).reset(), found)
+    np.testing.assert_array_equal(Grey(told_once(channels_first, *first)).reset(), found)
     stacks = gymnasium.spaces.Box(0, 255, (2, 50, 40, 3), np.uint8)
-    both = Gray(told_once(stacks, told, told, stack_size=2)).reset()
+    both = Grey(told_once(stacks, told, told, stack_size=2)).reset()
     np.testing.assert_array_equal(both, [found, found])
 
 
@@ -312,7 +312,7 @@ def test_grey_of_real_numbers():
     space = gymnasium.spaces.Box(0, 1, (5, 5, 3), np.float32)
     picture = np.zeros((5, 5, 3), np.float32)
     picture[0, :4] = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
-    found = Gray(told_once(space, picture, picture)).reset()
+    found = Grey(told_once(space, picture, picture)).reset()
     np.testing.assert_allclose(found[0, 0], [0.299, 0.587, 0.114, 1, 0], rtol=1e-6)
     assert found.dtype == np.float32
 
@@ -360,9 +360,9 @@ def test_every_plane_of_a_picture_is_resized_alone(shape, stack_size, expected, 
 @pytest.mark.parametrize(
     ("wrapper", "space", "sentence"),
     [
-        (Gray, PICTURE, "Gray needs pictures of red, green and blue, but Told-v0"),
-        (Gray, gymnasium.spaces.Box(0, 1, (9, 9, 4)), "Gray needs pictures of red"),
-        (Gray, LINE, "Gray needs pictures, but Told-v0 .* leave Gray out"),
+        (Grey, PICTURE, "Grey needs pictures of red, green and blue, but Told-v0"),
+        (Grey, gymnasium.spaces.Box(0, 1, (9, 9, 4)), "Grey needs pictures of red"),
+        (Grey, LINE, "Grey needs pictures, but Told-v0 .* leave Grey out"),
         (Resize, LINE, "Resize needs pictures, but Told-v0"),
         (
             Crop,
@@ -518,11 +518,11 @@ def test_the_frames_of_stacks_are_flattened_each():
 
 def test_binarize_by_hand():
     picture = [[0, 87, 86], [88, 255, 144]]
-    environment = Binarize(Told(PICTURE, [[picture, picture]]), background=(87, 144))
+    environment = Binarise(Told(PICTURE, [[picture, picture]]), background=(87, 144))
     assert environment.reset().tolist() == [[[0, 0, 1], [1, 1, 0]]] * 2
     assert environment.spec.observation_space == gymnasium.spaces.Box(0, 1, (2, 3), np.uint8)
-    with pytest.raises(UserError, match="Binarize needs gray pictures of bytes, but Told-v0"):
-        Binarize(Told(LINE))
+    with pytest.raises(UserError, match="Binarise needs gray pictures of bytes, but Told-v0"):
+        Binarise(Told(LINE))
 
 
 def test_pong_from_pixels():
@@ -530,7 +530,7 @@ def test_pong_from_pixels():
     gin.parse_config(
         """
         wrapped_environment.environment = @AtariEnvironment
-        wrapped_environment.wrappers = [@Crop, @Binarize, @DifferenceFrame]
+        wrapped_environment.wrappers = [@Crop, @Binarise, @DifferenceFrame]
         AtariEnvironment.game = "Pong"
         AtariEnvironment.stack_size = 1
         Crop.bottom = 4
@@ -543,7 +543,7 @@ def test_pong_from_pixels():
     assert environment.spec.max_steps_per_episode == 60
     assert environment.spec.protocol["wrappers"] == [
         "Crop(top=0, bottom=4, left=2, right=2)",
-        "Binarize(background=[87])",
+        "Binarise(background=[87])",
         "DifferenceFrame()",
     ]
     seen = [environment.reset()]
@@ -563,9 +563,9 @@ def test_pong_from_pixels():
     "wrapper",
     [
         Crop,
-        Binarize,
+        Binarise,
         DifferenceFrame,
-        functools.partial(Discretize, bins=2),
+        functools.partial(Discretise, bins=2),
         functools.partial(Resize, height=1, width=1),
         StackFrames,
         Flatten,
@@ -591,7 +591,7 @@ def test_everything_else_passes_through(wrapper):
 
 
 @pytest.mark.parametrize(
-    "wrapper", [DifferenceFrame, functools.partial(Discretize, low=-3, high=3), StackFrames]
+    "wrapper", [DifferenceFrame, functools.partial(Discretise, low=-3, high=3), StackFrames]
 )
 def test_what_was_returned_is_not_written_to_later(wrapper):
     environment = wrapper(create_environment("CartPole-v1", num_envs=2))
@@ -613,9 +613,9 @@ def test_the_arguments_of_a_run_go_to_the_environment():
         return Told(LINE)
 
     run = {"num_envs": 2, "seed": 3, "max_steps_per_episode": 4, "render": True, "evaluate": True}
-    wrapped = wrapped_environment(environment, [Discretize], **run)
+    wrapped = wrapped_environment(environment, [Discretise], **run)
     assert asked == run
-    assert isinstance(wrapped, Discretize)
+    assert isinstance(wrapped, Discretise)
 
 
 def test_bounds_that_are_none_are_not_taken_for_bins():
@@ -632,9 +632,9 @@ def test_bounds_that_are_none_are_not_taken_for_bins():
 
     gymnasium.register("Wide-v0", Wide)
     with pytest.raises(UserError, match="have no finite low in dimension 0"):
-        Discretize(create_environment("Wide-v0"))
-    with pytest.raises(UserError, match=r"Discretize.low is -inf"):
-        Discretize(create_environment("Wide-v0"), low=-np.inf, high=1.0)
+        Discretise(create_environment("Wide-v0"))
+    with pytest.raises(UserError, match=r"Discretise.low is -inf"):
+        Discretise(create_environment("Wide-v0"), low=-np.inf, high=1.0)
     del gymnasium.registry["Wide-v0"]
 
 

@@ -148,7 +148,7 @@ def test_every_torso_reads_bytes_as_fractions(torso, way):
 @pytest.mark.parametrize(
     ("space", "divisor"),
     [
-        (pictures(6, 6, 1, high=1), 1),  # MinAtar's, or Binarize's
+        (pictures(6, 6, 1, high=1), 1),  # MinAtar's, or Binarise's
         (pictures(6, 6, 1, high=100), 1),
         (spaces.Box(-255, 255, (6, 6, 1), np.int16), 255),  # DifferenceFrame's, of bytes
         (spaces.Box(-1, 1, (6, 6, 1), np.int16), 1),

@@ -17,6 +17,7 @@ from dopamine_lite.agents.q_learning_agent import QLearningAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
 from dopamine_lite.environments.factory import create_environment
+from dopamine_lite.runner import identity
 from dopamine_lite.runner.runner import Runner
 from tests.cli.conftest import files_below
 
@@ -260,3 +261,13 @@ def test_the_order_of_a_dictionary_is_no_difference(tmp_path):
         kwargs = {name: options[name] for name in names}
         lake = functools.partial(create_environment, id="FrozenLake-v1", kwargs=kwargs)
         runner(tmp_path, num_iterations=iterations, environment=lake).run()
+
+
+def test_arguments_of_an_earlier_version_are_read_in_todays_names():
+    now = {"config": "", "environment": {}}
+    then = {"made by": "PPOAgent(normalise_rewards=True, clip=0.1)", "stop_at_kl": "0.02"}
+    present = {"made by": "PPOAgent(normalize_rewards=True, clip=0.1)", "target_kl": "0.02"}
+    identity.check_same_experiment(Path("x"), now | {"agent": then}, now | {"agent": present})
+    with pytest.raises(UserError, match="agent target_kl: this run 0.02, now 0.03"):
+        other = present | {"target_kl": "0.03"}
+        identity.check_same_experiment(Path("x"), now | {"agent": then}, now | {"agent": other})

@@ -1,19 +1,19 @@
 """Environments whose observations are changed: smaller pictures, stacks of frames, bins, flat rows."""
 
-from dopamine_lite.environments.wrappers.discretize import Discretize
+from dopamine_lite.environments.wrappers.discretise import Discretise
 from dopamine_lite.environments.wrappers.frames import DifferenceFrame, StackFrames
 from dopamine_lite.environments.wrappers.one_row import Flatten
-from dopamine_lite.environments.wrappers.pictures import Binarize, Crop, Gray, Resize
+from dopamine_lite.environments.wrappers.pictures import Binarise, Crop, Grey, Resize
 from dopamine_lite.environments.wrappers.wrapper import EnvironmentWrapper, wrapped_environment
 
 __all__ = [
-    "Binarize",
+    "Binarise",
     "Crop",
     "DifferenceFrame",
-    "Discretize",
+    "Discretise",
     "EnvironmentWrapper",
     "Flatten",
-    "Gray",
+    "Grey",
     "Resize",
     "StackFrames",
     "wrapped_environment",

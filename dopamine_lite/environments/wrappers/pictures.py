@@ -57,7 +57,7 @@ class Crop(EnvironmentWrapper):
 
 
 @gin.configurable(module=__package__)
-class Gray(EnvironmentWrapper):
+class Grey(EnvironmentWrapper):
     """Turns pictures of red, green and blue into gray, [height, width]: 0.299 R + 0.587 G + 0.114 B.
 
     This is the luma of ITU-R BT.601. Bytes are rounded as Pillow rounds them, and other numbers become
@@ -71,12 +71,12 @@ class Gray(EnvironmentWrapper):
     """
 
     def __init__(self, environment: Environment):
-        space = box(environment, "Gray")
-        _, _, channels = _picture_axes(environment, "Gray")
+        space = box(environment, "Grey")
+        _, _, channels = _picture_axes(environment, "Grey")
         if channels is None or space.shape[channels] != 3:
             raise UserError(
-                f"Gray needs pictures of red, green and blue, but {environment.spec.id} has "
-                f"observations of {space}: leave Gray out of wrapped_environment.wrappers."
+                f"Grey needs pictures of red, green and blue, but {environment.spec.id} has "
+                f"observations of {space}: leave Grey out of wrapped_environment.wrappers."
             )
         self._channels = channels
         low, high = self._convert(space.low), self._convert(space.high)
@@ -136,7 +136,7 @@ class Resize(EnvironmentWrapper):
 
 
 @gin.configurable(module=__package__)
-class Binarize(EnvironmentWrapper):
+class Binarise(EnvironmentWrapper):
     """Turns gray pictures into two levels: 0 for black and the background, 1 for everything else.
 
     Args:
@@ -149,12 +149,12 @@ class Binarize(EnvironmentWrapper):
 
     def __init__(self, environment: Environment, background: Sequence[int] = (87,)):
         for level in background:
-            check_whole("Binarize", least=0, most=255, background=level)
-        space = box(environment, "Binarize")
+            check_whole("Binarise", least=0, most=255, background=level)
+        space = box(environment, "Binarise")
         if space.dtype != np.uint8:
             raise UserError(
-                f"Binarize needs gray pictures of bytes, but {environment.spec.id} has observations "
-                f"of {space}: leave Binarize out of wrapped_environment.wrappers."
+                f"Binarise needs gray pictures of bytes, but {environment.spec.id} has observations "
+                f"of {space}: leave Binarise out of wrapped_environment.wrappers."
             )
         levels = gymnasium.spaces.Box(0, 1, space.shape, np.uint8)
         stack_size = environment.spec.stack_size

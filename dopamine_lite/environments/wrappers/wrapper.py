@@ -26,13 +26,13 @@ def wrapped_environment(
     render: bool = False,
     evaluate: bool = False,
 ) -> Environment:
-    """An environment with wrappers around it, such as `@create_environment` with `[@Crop, @Gray]`.
+    """An environment with wrappers around it, such as `@create_environment` with `[@Crop, @Grey]`.
 
     All other arguments are passed on to the environment.
 
     Args:
       environment: the environment that is wrapped, such as `@create_environment`.
-      wrappers: the wrappers in order, beginning with the innermost, such as `[@Crop, @Gray]`.
+      wrappers: the wrappers in order, beginning with the innermost, such as `[@Crop, @Grey]`.
     """
     wrapped = checked(  # here too, for a wrapper can hide what is not as declared
         environment(

@@ -164,8 +164,6 @@ class ImpalaCNN(PictureTorso):
       initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
         "orthogonal".
       channels: see `PictureTorso`.
-      layer_norm: normalize the outputs of each layer before its ReLU, of convolutions over the filters
-        at each place (Ba et al. 2016).
     """
 
     compile_update = False

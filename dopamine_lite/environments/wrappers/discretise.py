@@ -1,4 +1,4 @@
-"""Discretize, the wrapper that turns observations of numbers into the numbers of their bins."""
+"""Discretise, the wrapper that turns observations of numbers into the numbers of their bins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AS_GOOD_AS_INFINITE = float(np.finfo(np.float32).max)  # what spaces name that 
 
 
 @gin.configurable(module=__package__)
-class Discretize(EnvironmentWrapper):
+class Discretise(EnvironmentWrapper):
     """Replaces observations of D numbers by the number of their bin, in Discrete(product of the bins).
 
     All bins of a dimension have the same width. The first and the last also hold what lies outside.
@@ -43,19 +43,19 @@ class Discretize(EnvironmentWrapper):
         low: float | Sequence[float | None] | None = None,
         high: float | Sequence[float | None] | None = None,
     ):
-        space = box(environment, "Discretize")
+        space = box(environment, "Discretise")
         counts = _numbers_of_bins(bins, environment)
         lowest = _bounds("low", low, space.low, environment)
         highest = _bounds("high", high, space.high, environment)
         if not (lowest < highest).all():
             raise UserError(
-                f"Discretize.low is {lowest.tolist()} and Discretize.high {highest.tolist()}: give "
+                f"Discretise.low is {lowest.tolist()} and Discretise.high {highest.tolist()}: give "
                 "every dimension a low below its high."
             )
         states = math.prod(counts)
         if states > np.iinfo(np.int64).max:
             raise UserError(
-                f"Discretize.bins makes {states:.1e} states of {environment.spec.id}'s "
+                f"Discretise.bins makes {states:.1e} states of {environment.spec.id}'s "
                 f"{len(counts)} dimensions, which is more than can be numbered: use fewer bins."
             )
         super().__init__(
@@ -81,7 +81,7 @@ def _numbers_of_bins(bins: int | Sequence[int], environment: Environment) -> lis
     """One number for each dimension."""
     counts = _for_each_dimension("bins", bins, environment)
     if not all(isinstance(count, int) and count > 0 for count in counts):
-        raise UserError(f"Discretize.bins is {bins!r}: give whole numbers, 1 or more.")
+        raise UserError(f"Discretise.bins is {bins!r}: give whole numbers, 1 or more.")
     return counts
 
 
@@ -96,11 +96,11 @@ def _bounds(
     for index, bound in enumerate(_for_each_dimension(name, given, environment)):
         if bound is not None:
             bounds[index] = bound
-            check_number("Discretize", **{name: bound})
+            check_number("Discretise", **{name: bound})
         elif not abs(bounds[index]) < _AS_GOOD_AS_INFINITE:
             raise UserError(
                 f"{environment.spec.id}'s observations have no finite {name} in dimension {index} of "
-                f"{len(bounds)}, counted from 0: give Discretize.{name} a number for it."
+                f"{len(bounds)}, counted from 0: give Discretise.{name} a number for it."
             )
     return bounds
 
@@ -112,7 +112,7 @@ def _for_each_dimension(name: str, value: Any, environment: Environment) -> list
         return [value] * size
     if len(value) != size:
         raise UserError(
-            f"Discretize.{name} has {len(value)} numbers, but {environment.spec.id}'s observations "
+            f"Discretise.{name} has {len(value)} numbers, but {environment.spec.id}'s observations "
             f"have {size}: give as many, or one for all."
         )
     return list(value)
