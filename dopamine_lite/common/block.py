@@ -41,16 +41,19 @@ class Block(NamedTuple):
           decisions: T named tuples of arrays [N, ...], or T times None.
         """
         observations, masks = after
-        ends = [step.terminated | step.truncated for step in steps]
-        ending = [(step, ended) for step, ended in zip(steps, ends, strict=True) if ended.any()]
+        terminated = np.array([step.terminated for step in steps])
+        truncated = np.array([step.truncated for step in steps])
+        ends = terminated | truncated
+        rows = ends.any(axis=1).nonzero()[0].tolist() if ends.any() else []
+        ending = [(steps[row], ends[row]) for row in rows]
         final = [step.next_observations[ended] for step, ended in ending]
         first = steps[0].observations
         block = cls(
             observations=np.stack([*(step.observations for step in steps), observations]),
-            actions=np.stack([step.actions for step in steps]),
-            rewards=np.stack([step.rewards for step in steps]),
-            terminated=np.stack([step.terminated for step in steps]),
-            truncated=np.stack([step.truncated for step in steps]),
+            actions=np.array([step.actions for step in steps]),
+            rewards=np.array([step.rewards for step in steps]),
+            terminated=terminated,
+            truncated=truncated,
             final_observations=(
                 np.concatenate(final) if final else np.empty((0, *first.shape[1:]), first.dtype)
             ),

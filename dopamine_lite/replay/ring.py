@@ -100,10 +100,11 @@ class Ring:
             self._add(part)
 
     def _add(self, block: Block) -> None:
+        slots = self.stop + np.arange(block.num_steps)[:, None]  # [T, N]
         ended = block.ended
-        # Every episode that ended before, in the same column, has taken a slot more.
-        before = ended.cumsum(axis=0) - ended
-        slots = self.stop + np.arange(block.num_steps)[:, None] + before  # [T, N]
+        any_ended = len(block.final_observations) > 0
+        if any_ended:  # each has taken a slot more, in its column
+            slots += ended.cumsum(axis=0) - ended
         at = self.at(self._columns, slots)
         arrays = self._arrays
         stacked = self.spec.stack_size > 1  # then only the newest frame is new
@@ -118,8 +119,9 @@ class Ring:
             arrays["states"][at] = block.decisions.state
         if "ages" in arrays:
             arrays["ages"][at] = self._ages(ended)
-        self.stop += block.num_steps + ended.sum(axis=0)
-        if len(block.final_observations):
+        self.stop += block.num_steps
+        if any_ended:
+            self.stop += ended.sum(axis=0)
             _, columns = ended.nonzero()
             final = self.at(columns, slots[ended] + 1)
             arrays["frames"][final] = (
