@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
 
 import numpy as np
 
-from dopamine_lite.acting.actor import Actor
+from dopamine_lite.acting.actor import Acted, Actor
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.common.block import Block
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
 
 
@@ -23,7 +23,8 @@ class BlockAgent(Agent):
 
     actor: Actor
     blocks_end_with_episodes = False  # whether a block also ends where an episode does
-    _decisions: Any = None  # of the last `act` in training
+    learns_other_actions = True  # whether it can learn from actions that its actor did not choose
+    _acted: Acted | None = None  # in the last `act` in training
 
     @property
     @abc.abstractmethod
@@ -42,11 +43,26 @@ class BlockAgent(Agent):
     ) -> np.ndarray:
         acted = self.actor.act(observations, evaluate, action_masks)
         if not evaluate:
-            self._decisions = acted.decisions
+            self._acted = acted
         return acted.actions
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
-        """As `Agent.observe`, for a loop that knows no blocks: learns from a block of one step."""
-        if not evaluate:
-            after = transitions.next_observations, transitions.next_action_masks
-            self.learn(Block.of([transitions], after, [self._decisions]))
+        """As `Agent.observe`, for a loop that knows no blocks: learns from a block of one step.
+
+        Raises:
+          UserError: `act` of a subclass returned other actions than the actor chose, and the agent
+            cannot learn from those.
+        """
+        if evaluate:
+            return
+        acted, self._acted = self._acted, None
+        if not self.learns_other_actions and (
+            acted is None or not np.array_equal(acted.actions, transitions.actions)
+        ):
+            name = type(self).__name__
+            raise UserError(
+                f"{name}.act returned other actions than its actor chose, but {name} can only learn "
+                "from the actor's: alter them in an actor of your own (docs/your_own_agent.md)."
+            )
+        after = transitions.next_observations, transitions.next_action_masks
+        self.learn(Block.of([transitions], after, [acted.decisions if acted else None]))

@@ -45,6 +45,7 @@ class PolicyAgent(BlockAgent):
     """
 
     actor: PolicyActor
+    learns_other_actions = False
     _has_state_values = True  # whether V(s) is learned
 
     def __init__(

@@ -59,6 +59,7 @@ class SACAgent(BlockAgent):
     """
 
     actor: SquashedActor
+    learns_other_actions = False
 
     def __init__(
         self,
@@ -121,7 +122,9 @@ class SACAgent(BlockAgent):
             TwinCritics(own.child("critics"), one_torso, observations, size) for _ in range(2)
         )
         critics.require_equal(targets)  # the same seeds made them
-        self._require_update_fits(network, critics, batch_size)
+        sample = self.replay.sample_spec(batch_size)
+        networks = network.batch_bytes(batch_size) + critics.batch_bytes(batch_size)
+        self._schedule.require_memory(name, sample, networks)
         inference = Inference(network)
         self.actor = SquashedActor(
             inference, self._policy, seeds, min_replay_history, warmup_hold, sample_in_evaluation
@@ -129,7 +132,7 @@ class SACAgent(BlockAgent):
         self.learner = SACLearner(
             name,
             SACParts(network, critics, targets, inference.parameters),
-            self.replay.sample_spec(batch_size),
+            sample,
             seeds,
             **settings,
         )
@@ -161,18 +164,6 @@ class SACAgent(BlockAgent):
         self._is_compiled = True
         self.actor.inference.compile()
         self.learner.compile(*self._schedule.numbers)
-
-    def _require_update_fits(self, actor: Network, critics: TwinCritics, batch_size: int) -> None:
-        """Raises UserError if there is not enough memory for what one update samples."""
-        name, spec = type(self).__name__, self.replay.sample_spec(batch_size)
-        transitions = max(self._schedule.numbers) * batch_size
-        frames = transitions * int(np.prod(spec.frames_shape))
-        networks = actor.batch_bytes(batch_size) + critics.batch_bytes(batch_size)
-        require_memory(
-            frames * spec.frame_dtype.itemsize + networks,
-            f"An update of {name}",
-            f"lower {name}.batch_size or {name}.updates_per_period",
-        )
 
     @property
     def first_update(self) -> int | None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.memory import require_memory
+from dopamine_lite.replay.replay import SampleSpec
 
 
 class UpdateSchedule(NamedTuple):
@@ -39,6 +43,22 @@ class UpdateSchedule(NamedTuple):
         least = update_horizon * num_envs
         check_whole(owner, least=least, min_replay_history=min_replay_history)
         return cls(num_envs, min_replay_history, update_period, updates_per_period)
+
+    def require_memory(self, owner: str, sample: SampleSpec, network_bytes: int) -> None:
+        """Raises UserError if there is not enough memory for what one update samples and computes.
+
+        Args:
+          owner: the agent's name, for the message.
+          sample: what the replay says of its samples.
+          network_bytes: what a batch takes in the networks.
+        """
+        transitions = max(self.numbers) * sample.batch_size
+        frames = transitions * int(np.prod(sample.frames_shape))
+        require_memory(
+            frames * sample.frame_dtype.itemsize + network_bytes,
+            f"An update of {owner}",
+            f"lower {owner}.batch_size or {owner}.updates_per_period",
+        )
 
     def due(self, before: int, after: int) -> int:
         """The gradient steps that become due between so many agent steps and so many."""

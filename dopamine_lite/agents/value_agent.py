@@ -108,13 +108,14 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         )
         online, target = self._network, self._new_network()
         require_equal(online, target)  # the same seeds made them
-        self._require_update_fits(online)
+        sample = self.replay.sample_spec(batch_size)
+        self._schedule.require_memory(name, sample, online.batch_bytes(batch_size))
         self.learner = ValueLearner(
             online,
             target,
             self.loss,
             self._optimizer,
-            self.replay.sample_spec(batch_size),
+            sample,
             seeds,
             parameters=self.actor.inference.parameters,
             max_gradient_norm=max_gradient_norm,
@@ -123,17 +124,6 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         self._steps = 0  # agent steps learned from
         self._is_compiled = False
         self._means = RecentMeans(self.learner.metric_names)
-
-    def _require_update_fits(self, network: Network[H]) -> None:
-        """Raises UserError if there is not enough memory for what one update samples."""
-        name, spec = type(self).__name__, self.replay.sample_spec(self._batch_size)
-        transitions = max(self._schedule.numbers) * self._batch_size
-        frames = transitions * int(np.prod(spec.frames_shape))
-        require_memory(
-            frames * spec.frame_dtype.itemsize + network.batch_bytes(self._batch_size),
-            f"An update of {name}",
-            f"lower {name}.batch_size or {name}.updates_per_period",
-        )
 
     def _augmentation(
         self, augmentation: Callable[[], Augmentation] | None, network: Network[H]

@@ -12,10 +12,14 @@ from dopamine_lite.acting.actor import Acted
 from dopamine_lite.acting.exploration import EpsilonGreedy
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.agents.dqn_agent import DQNAgent
+from dopamine_lite.agents.ppo_agent import PPOAgent
+from dopamine_lite.agents.reinforce_agent import ReinforceAgent
+from dopamine_lite.agents.sac_agent import SACAgent
 from dopamine_lite.agents.value_agent import replay_spec
 from dopamine_lite.checkpointing import Checkpointer
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.learning.learner import Learned, RecentMeans
 from dopamine_lite.networks.torsos import MLP
@@ -237,3 +241,51 @@ def test_a_loss_that_would_never_be_called_is_refused():
     spec = create_environment("CartPole-v1").spec
     with pytest.raises(UserError, match=r"OfBefore._loss would never be called: redefine `loss"):
         OfBefore(spec, Seeds(0), torso=lambda seeds: MLP(seeds, (8,)))
+
+
+def _choosing_others(kind: type[BlockAgent]) -> type[BlockAgent]:
+    class Otherwise(kind):
+        """A subclass that plays other actions than its actor chose, from the 30th step on."""
+
+        played = 0
+
+        def act(self, observations, evaluate=False, action_masks=None):
+            actions = super().act(observations, evaluate, action_masks)
+            self.played += 1
+            return actions if self.played < 30 else actions[::-1].copy() * 0
+
+    return Otherwise
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment"),
+    [(PPOAgent, "CartPole-v1"), (ReinforceAgent, "CartPole-v1"), (SACAgent, "Pendulum-v1")],
+    ids=lambda case: case if isinstance(case, str) else case.__name__,
+)
+def test_actions_that_the_agent_cannot_learn_from_are_refused(kind, environment, tmp_path):
+    """Often wrong: the actor's action is learned from, with the reward of another."""
+    made = _choosing_others(kind)
+    runner = Runner(
+        tmp_path,
+        agent=lambda spec, seeds: made(spec, seeds, torso=lambda seeds: MLP(seeds, (8,))),
+        environment=lambda **given: create_environment(environment, **given),
+        num_iterations=1,
+        training_steps=100,
+        schedule="continuous_train",
+    )
+    with pytest.raises(UserError, match=r"Otherwise\.act returned other actions than its actor"):
+        runner.run()
+
+
+def test_action_values_can_be_learned_from_any_action(tmp_path):
+    made = _choosing_others(DQNAgent)
+    agent = made(
+        create_environment("CartPole-v1").spec, Seeds(0), torso=lambda seeds: MLP(seeds, (8,))
+    )
+    seen = np.ones((1, 4), np.float32)
+    agent.played = 30
+    for _ in range(5):
+        actions = agent.act(seen)
+        ends = np.zeros(1, bool)
+        agent.observe(Transitions(seen, actions, np.zeros(1), ends, ends, seen))
+    np.testing.assert_array_equal(agent.replay.ring["actions"][:5], 0)

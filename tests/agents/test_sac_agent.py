@@ -307,7 +307,7 @@ def test_what_is_stored_is_within_one_and_what_is_played_within_the_bounds():
     chosen = []
     for _ in range(30):
         played = agent.act(environment.observations)
-        chosen.append(agent._decisions.actions)
+        chosen.append(agent._acted.decisions.actions)
         np.testing.assert_allclose(played, (chosen[-1] + 1) / 2 * (HIGH - LOW) + LOW, atol=1e-6)
         agent.observe(environment.step(played))
     ring = agent.replay.ring
