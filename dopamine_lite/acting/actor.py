@@ -1,4 +1,4 @@
-"""The actor: one of an agent's three organs. It chooses actions and says what it thought of them."""
+"""The actor: one of an agent's three organs. It chooses actions and says how it decided on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Acted(NamedTuple, Generic[Decisions]):
     """What an actor chose for N environments."""
 
     actions: np.ndarray  # [N, ...] as the environment takes them
-    decisions: Decisions | None = None  # what learning needs to know of them
+    decisions: Decisions | None = None  # what learning needs to know about them
 
 
 class Actor(Protocol[Parameters, Decisions]):
@@ -44,7 +44,7 @@ class Actor(Protocol[Parameters, Decisions]):
         """What happened since the last call: numbers, such as epsilon, and arrays, for histograms."""
 
     def get_state(self) -> State:
-        """What decides, besides the parameters, how the actor will act next."""
+        """Everything besides the parameters that decides how the actor will act next."""
 
     def set_state(self, state: State) -> None:
         """Puts this actor into `state`, which `get_state` returned."""

@@ -21,7 +21,7 @@ _DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
 class Exploration(abc.ABC):
     """Chooses actions by their values. Built as `exploration(num_actions, warmup, seeds)`.
 
-    In evaluation it draws from a separate generator, so evaluating never changes training.
+    In evaluation, it draws from a separate generator, so evaluating never changes training.
     """
 
     def __init__(self, num_actions: int, warmup: int, seeds: Seeds):
@@ -40,8 +40,8 @@ class Exploration(abc.ABC):
     ) -> np.ndarray:
         """Chooses actions [N] int64 after `step` agent steps.
 
-        `values` returns [N, A], minus infinity for illegal actions, and is called only if needed;
-        `masks` [N, A] bool marks the legal actions, and None means that all are legal.
+        `values` returns the action values [N, A], with minus infinity for illegal actions. It is called
+        only if a value is needed. `masks` [N, A] bool marks the legal actions; None: all are legal.
         """
 
     def _uniform(
@@ -54,7 +54,7 @@ class Exploration(abc.ABC):
 
     @abc.abstractmethod
     def metrics(self, step: int) -> dict[str, float]:
-        """The numbers that determine how much is explored now, in training."""
+        """The numbers that say how much the agent explores in training, after `step` agent steps."""
 
     def get_state(self) -> State:
         return {
@@ -80,7 +80,7 @@ class EpsilonGreedy(Exploration):
       epsilon_train: the value that epsilon falls to in training.
       epsilon_eval: epsilon in evaluation.
       epsilon_decay_period: agent steps in which epsilon falls from 1 to `epsilon_train`, after the
-        warm-up; 0: it falls at once.
+        warm-up; 0: epsilon falls at once.
       epsilon_decay: how epsilon falls, "linear" or "exponential".
     """
 
@@ -143,7 +143,7 @@ class EpsilonGreedy(Exploration):
 
 @gin.configurable
 class Boltzmann(Exploration):
-    """Draws actions from softmax(Q / temperature), and uniformly during the warm-up.
+    """Draws actions from softmax(Q / temperature), but uniformly during the warm-up.
 
     Args:
       num_actions: A, the number of actions.
@@ -151,7 +151,7 @@ class Boltzmann(Exploration):
       seeds: gives one generator for training and one for evaluation.
       temperature_train: the temperature in training, above 0, in units of the action values.
       temperature_eval: the temperature in evaluation; 0: the agent takes an action with the highest
-        value, and ties are broken at random.
+        value, and breaks ties at random.
     """
 
     def __init__(

@@ -25,20 +25,20 @@ _DRAWS = 32  # of a head's outputs, whose means and deviations are compared
 
 
 class Inference:
-    """Computes the `values` of a network's head, by which an agent acts, for N observations.
+    """Computes, for N observations, the `values` of a network's head, by which an agent acts.
 
     If the classes of both the torso and the head define `call_numpy`, it computes in NumPy, which
     for small layers and a handful of observations is ten times faster than a call into TensorFlow.
-    Otherwise it uses a compiled TensorFlow function.
+    Otherwise, it uses a compiled TensorFlow function.
 
     Args:
       network: the network to compute. After its parameters have changed, pass what `parameters`
         returns to `load`.
-      shared: whether it is the network that learns, whose variables a compiled function reads. False:
-        it is a copy, as in another process, which only `load` changes.
+      shared: whether this is the network that learns, so that a compiled function reads the learned
+        variables; False: this network is a copy, as in another process, which only `load` changes.
 
     Raises:
-      UserError: a `call_numpy` computes other numbers than TensorFlow.
+      UserError: a `call_numpy` computes numbers that differ from TensorFlow's.
     """
 
     def __init__(self, network: Network, shared: bool = True):
@@ -57,13 +57,16 @@ class Inference:
         return "NumPy" if self._numpy else "TensorFlow"
 
     def compile(self) -> None:
-        """Compiles, where that is still to be done, what acting in training and in evaluation calls."""
+        """Compiles what acting calls, in training and in evaluation, unless that is done."""
         if not self._numpy:
             self._compiled.compile()
 
     def parameters(self) -> tf.Tensor:
-        """What `load` takes, usable in a graph: all parameters [P], or nothing, [0], where the compiled
-        function reads the network's own."""
+        """What `load` takes. Usable in a graph.
+
+        These are all parameters [P], or nothing, [0], if the compiled function reads the variables of
+        the network.
+        """
         if self._numpy or not self._shared:
             return self.network.flat_parameters()
         return tf.zeros([0])
@@ -77,15 +80,16 @@ class Inference:
     def __call__(
         self, observations: np.ndarray, generator: np.random.Generator | None = None
     ) -> np.ndarray:
-        """[N, A] action values, or [N, P + 1] a policy's outputs and the state's value.
+        """The values of the head for observations [N, ...] as stored.
 
-        For observations [N, ...] as stored. The generator, where there is one, draws the head's noise.
+        They are action values [N, A], or a policy's outputs [N, P], or a policy's outputs and the
+        state's value [N, P + 1]. If there is a generator, it draws the head's noise.
         """
         return self._outputs(observations, generator)
 
 
 class CompiledNetwork:
-    """`Inference` in TensorFlow. Compiled when it is first called, or by `compile`."""
+    """`Inference` in TensorFlow. It is compiled by `compile`, or when it is first called."""
 
     def __init__(self, network: Network):
         self._network = network
@@ -121,7 +125,7 @@ class CompiledNetwork:
 
 
 class NumpyNetwork:
-    """`Inference` in NumPy. Holds the parameters last given to `load`."""
+    """`Inference` in NumPy. It holds the parameters that `load` was last given."""
 
     def __init__(self, network: Network):
         self._torso: Any = network.torso
@@ -137,7 +141,7 @@ class NumpyNetwork:
         return brings_twin(network.torso) and brings_twin(network.head)
 
     def load(self, flat: np.ndarray) -> None:
-        """Takes parameters [P] as `Network.flat_parameters` returned them; not copied."""
+        """Takes parameters [P] as `Network.flat_parameters` returns them, without copying them."""
         parts = np.split(flat, self._ends[:-1])
         self._weights = [
             part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)
@@ -149,28 +153,28 @@ class NumpyNetwork:
         return self.outputs(self.features(observations), generator)
 
     def features(self, observations: np.ndarray) -> np.ndarray:
-        """The torso's [N, F]."""
+        """The torso's features [N, F]."""
         read = self._reader.call_numpy(observations)
         return self._torso.call_numpy(read, self._weights[: self._split])
 
     def outputs(self, features: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        """What the head acts by, of features [N, F]."""
+        """The values of the head, for features [N, F]."""
         return self._head.call_numpy(features, self._weights[self._split :], generator)
 
 
 def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
-    """Raises UserError if `in_numpy` gives other outputs than `network`, for a few observations.
+    """Raises UserError if `in_numpy` and `network` give different outputs for a few observations.
 
     If outputs are random, each of the two draws its own, and their means and deviations are compared.
     """
     head = network.head
-    with telling_parameters(network.variables), tf.device("CPU"):  # which does not round factors
+    with telling_parameters(network.variables), tf.device("CPU"):  # a GPU rounds factors
         in_numpy.load(network.flat_parameters().numpy())
         for size in _SIZES:
             observations = example_observations(network.observation_space, _EXAMPLES, size)
             features = network.features(network.prepare(tf.constant(observations)))
             _require(agree(features.numpy(), in_numpy.features(observations)), network.torso)
-            # Of a size at which no softmax makes much of rounding.
+            # So small that no softmax magnifies rounding.
             small = features / tf.maximum(tf.reduce_max(tf.abs(features)), 1.0)
             if not head.random_in_evaluation:
                 values = head.values(head(small)).numpy()

@@ -16,9 +16,9 @@ from dopamine_lite.networks.policies import Policy
 
 
 class Decisions(NamedTuple):
-    """What a policy's actor says of its decisions in N environments."""
+    """What a policy's actor says about its decisions in N environments."""
 
-    outputs: np.ndarray  # [N, P] of the policy, illegal actions masked
+    outputs: np.ndarray  # [N, P] of the policy, with illegal actions masked
     values: np.ndarray  # [N] V(s)
     actions: np.ndarray  # [N, D] as drawn
 
@@ -27,7 +27,7 @@ class PolicyActor:
     """The actor of the agents that learn a policy and a value in one network.
 
     Args:
-      inference: computes the policy's outputs and the value of observations, [N, P + 1].
+      inference: computes the policy's outputs and the values of observations, [N, P + 1].
       policy: draws actions from the outputs.
       seeds: the agent's node in the tree of seeds.
       normalizer: scales the observations; None: they are used as they are.

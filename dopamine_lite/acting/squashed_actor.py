@@ -15,7 +15,7 @@ from dopamine_lite.networks.squashed_policy import SquashedGaussianPolicy
 
 
 class SquashedDecisions(NamedTuple):
-    """What this actor says of its decisions in N environments."""
+    """What this actor says about its decisions in N environments."""
 
     actions: np.ndarray  # [N, D] float32 within [-1, 1], before they are scaled to the bounds
 
@@ -24,12 +24,12 @@ class SquashedActor:
     """The actor of SAC.
 
     Args:
-      inference: computes the policy's outputs [N, 2 D] of observations.
+      inference: computes the policy's outputs [N, 2 D] for observations.
       policy: draws actions from the outputs.
       seeds: the agent's node in the tree of seeds.
       warmup: agent steps of uniformly random actions at the start of training.
-      hold: steps of each environment for which such an action is held.
-      sample_in_evaluation: draw actions in evaluation too; False: take tanh of the mean.
+      hold: steps of each environment for which each of these random actions is held.
+      sample_in_evaluation: draw actions in evaluation too; False: take the tanh of the mean.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SquashedActor:
         return Acted(self._policy.to_environment(actions), SquashedDecisions(actions))
 
     def _choose(self, observations: np.ndarray, evaluate: bool) -> np.ndarray:
-        """[N, D] within [-1, 1]."""
+        """Actions [N, D] within [-1, 1]."""
         generator = self._generators[evaluate]
         if not evaluate and self.steps < self._warmup:
             if self._held is None or self.steps // len(observations) % self._hold == 0:

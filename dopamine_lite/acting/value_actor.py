@@ -18,7 +18,7 @@ _RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
 
 
 class ValueDecisions(NamedTuple):
-    """What a value actor says of its decisions in N environments."""
+    """What a value actor says about its decisions in N environments."""
 
     values: np.ndarray  # [N] max_a Q(s, a), of the legal actions
 
@@ -27,10 +27,10 @@ class ValueActor:
     """The actor of the agents that learn action values.
 
     Args:
-      inference: computes the action values [N, A] of observations.
+      inference: computes the action values [N, A] for observations.
       exploration: chooses actions by these values.
       seeds: the agent's node in the tree of seeds, for heads whose outputs are drawn.
-      first_action: the number of the environment's first action, which is 0 inside the agent.
+      first_action: the environment's number for its first action, which is 0 inside the agent.
       tells_values: whether learning needs `ValueDecisions`. Otherwise, values are computed only if an
         action depends on them.
     """
@@ -81,7 +81,7 @@ class ValueActor:
     def greatest_values(
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
     ) -> np.ndarray:
-        """[N] max_a Q(s, a) of observations [N, ...], of the legal actions and without noise."""
+        """max_a Q(s, a) [N] for observations [N, ...], over the legal actions and without noise."""
         return _of_legal(self.inference(observations), action_masks).max(axis=1)
 
     def load(self, parameters: tf.Tensor) -> None:
@@ -112,5 +112,5 @@ class ValueActor:
 
 
 def _of_legal(values: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-    """Action values [N, A], those of illegal actions minus infinity."""
+    """Action values [N, A], with minus infinity for illegal actions."""
     return values if masks is None else np.where(masks, values, -np.inf)

@@ -1,4 +1,4 @@
-"""What the agents that learn action values share: a network of them, and how it acts."""
+"""What the agents that learn action values share: the network of these values, and acting by it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ActionValueAgent(BlockAgent, Generic[H]):
         self._policy = ValuePolicy(self._network, spec.observation_space, first_action)
 
     def _new_network(self) -> Network[H]:
-        """A network as it begins: each that is made has the same parameters."""
+        """A new network. All networks made here begin with the same parameters."""
         name, (torso, head, seeds) = type(self).__name__, self._makers
         network = Network(
             checked_part(name, "torso", torso(seeds.child("torso")), Torso),
@@ -87,7 +87,7 @@ class ActionValueAgent(BlockAgent, Generic[H]):
         return network
 
     def _load(self) -> None:
-        """Gives the actor the parameters that are now in force."""
+        """Gives the actor the current parameters."""
         self.actor.load(self.actor.inference.parameters())
 
     def start_from(self, state: State) -> None:
@@ -100,7 +100,7 @@ class ActionValueAgent(BlockAgent, Generic[H]):
     def explain(
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
     ) -> Explanation:
-        """As `Agent.explain`, without noise; the fractions of IQN's quantiles are even, not drawn."""
+        """As `Agent.explain`, without noise. IQN's fractions are evenly spaced and not drawn."""
         return Explanation(**self._policy.explain(observations))
 
     def describe(self) -> dict[str, Any]:

@@ -17,23 +17,23 @@ class BlockAgent(Agent):
     """Wires an actor, a memory and a learner.
 
     In training, the Runner lets the actor act for `block_length` steps and gives the block to `learn`.
-    A block can end sooner: after 64 steps of each environment, and where a segment of the run ends or
-    the log asks for metrics.
+    A block can end sooner: after 64 steps of each environment, when a segment of the run ends, when the
+    log asks for metrics and, with `blocks_end_with_episodes`, when an episode ends.
     """
 
     actor: Actor
     blocks_end_with_episodes = False  # whether a block also ends where an episode does
     learns_other_actions = True  # whether it can learn from actions that its actor did not choose
-    _acted: Acted | None = None  # in the last `act` in training
+    _acted: Acted | None = None  # from the last `act` in training
 
     @property
     @abc.abstractmethod
     def block_length(self) -> int | None:
-        """Steps that each environment takes until something is to be learned; None: no such number."""
+        """Steps that each environment takes until something is to be learned; None: unknown."""
 
     @abc.abstractmethod
     def learn(self, block: Block) -> None:
-        """Stores the steps of a block, and learns where learning is due after the last of them."""
+        """Stores the steps of a block, and learns if an update is due after them."""
 
     def act(
         self,

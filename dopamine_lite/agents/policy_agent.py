@@ -1,4 +1,4 @@
-"""What the agents that learn a policy share: a network of policy and value, and how it acts."""
+"""What the agents that learn a policy share: a network of policy and value, and acting by it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class PolicyAgent(BlockAgent):
         )
 
     def _load(self) -> None:
-        """Gives the actor the parameters that are now in force."""
+        """Gives the actor the current parameters."""
         parts = self._parts
         network = self.actor.inference.parameters()
         self.actor.load(PolicyParameters.of(network, parts.normalizer))
@@ -157,7 +157,7 @@ class PolicyAgent(BlockAgent):
 
 
 def _normalizer(spec: EnvironmentSpec, agent: str) -> ObservationNormalizer:
-    """A normalizer of observations; raises UserError where they are not numbers."""
+    """A normalizer of observations; raises UserError if the observations are not numbers."""
     space = spec.observation_space
     if not isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.MultiBinary):
         raise UserError(

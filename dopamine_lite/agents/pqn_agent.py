@@ -1,4 +1,4 @@
-"""PQN (Gallici et al. 2025): Q-learning from what was just played, without replay or target network."""
+"""PQN (Gallici et al. 2025): Q-learning from what was just played, with no replay or target network."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class PQNAgent(ActionValueAgent[QHead]):
       seeds: the agent's node in the tree of seeds.
       rollout_length: T, agent steps of each stream between updates.
       head: the network's output layers, `@QHead`, whose own parameters make it dueling or noisy.
-      optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, that is
-        multiplied with the decay of `learning_rate_decay_period`.
+      optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, the
+        schedule is multiplied by the decay of `learning_rate_decay_period`.
     """
 
     _head_kind = QHead

@@ -1,4 +1,4 @@
-"""SAC (Haarnoja et al. 2018b): learns from replay a policy that earns much and stays random."""
+"""SAC (Haarnoja et al. 2018b): learns, from replay, a policy with a high return that stays random."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class SACAgent(BlockAgent):
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
       torso: the body of each network, such as `@MLP`. The policy and the two critics have one each.
-      replay: the replay buffer, `@CircularReplay` or `@PrioritizedReplay`. The priorities are the means
-        of both critics' absolute TD errors.
+      replay: the replay buffer, `@CircularReplay` or `@PrioritizedReplay`. A transition's priority is
+        the mean of both critics' absolute TD errors.
       gamma: discount per agent step.
       update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
@@ -55,7 +55,7 @@ class SACAgent(BlockAgent):
       update_period: agent steps between updates.
       updates_per_period: gradient steps taken every `update_period` agent steps.
       batch_size: transitions in a gradient step.
-      sample_in_evaluation: draw actions from the policy in evaluation too; False: take tanh of the mean.
+      sample_in_evaluation: draw actions from the policy in evaluation too; False: take tanh(mean).
     """
 
     actor: SquashedActor
@@ -158,7 +158,7 @@ class SACAgent(BlockAgent):
                 self.replay.feedback(sample, learned.priorities.numpy())
 
     def _compile(self) -> None:
-        """Compiles, in the first step, all that training calls (see `ValueAgent`)."""
+        """Compiles, in the first step, everything that training calls (see `ValueAgent`)."""
         if self._is_compiled:
             return
         self._is_compiled = True
@@ -199,7 +199,7 @@ class SACAgent(BlockAgent):
         self.actor.load(self.actor.inference.parameters())
 
     def export(self, path: Path, format: str = "savedmodel") -> None:
-        """As `Agent.export`: tanh of the mean in the actions' units, and the policy's outputs."""
+        """As `Agent.export`: tanh(mean), scaled to the actions' bounds, and the policy's outputs."""
         if format == "keras":
             raise UserError(
                 f"The outputs of a {type(self).__name__} are not actions until they are squashed and "
@@ -243,7 +243,7 @@ class SACAgent(BlockAgent):
 
 
 def _actions(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Box:
-    """The action space; raises UserError where it is not a `Box` with finite bounds."""
+    """The action space; raises UserError if it is not a `Box` with finite bounds."""
     space = spec.action_space
     if spec.action_masks:
         raise UserError(
@@ -265,7 +265,7 @@ def _actions(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Box:
 
 
 def _observations(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Box:
-    """The observation space; raises UserError where an observation is not one row of numbers."""
+    """The observation space; raises UserError if an observation is not one row of numbers."""
     space = spec.observation_space
     if spec.stack_size > 1:
         raise UserError(

@@ -12,9 +12,10 @@ from dopamine_lite.replay.replay import SampleSpec
 
 
 class UpdateSchedule(NamedTuple):
-    """Every `update_period` agent steps, over all environments, `updates_per_period` gradient steps.
+    """`updates_per_period` gradient steps are taken every `update_period` agent steps.
 
-    None is taken during the first `min_replay_history` agent steps.
+    Agent steps are counted over all environments. During the first `min_replay_history` agent steps, no
+    gradient step is taken.
     """
 
     num_envs: int
@@ -32,14 +33,14 @@ class UpdateSchedule(NamedTuple):
         update_period: int,
         updates_per_period: int,
     ) -> UpdateSchedule:
-        """The schedule of the agent that is called `owner`; raises UserError if there can be none."""
+        """The schedule of the agent that is called `owner`; raises UserError if it is impossible."""
         check_whole(
             owner,
             update_horizon=update_horizon,
             update_period=update_period,
             updates_per_period=updates_per_period,
         )
-        # So many steps are stored before the first can be drawn with its n-step successor.
+        # No step can be drawn before its n-step successor is stored.
         least = update_horizon * num_envs
         check_whole(owner, least=least, min_replay_history=min_replay_history)
         return cls(num_envs, min_replay_history, update_period, updates_per_period)
@@ -61,30 +62,30 @@ class UpdateSchedule(NamedTuple):
         )
 
     def due(self, before: int, after: int) -> int:
-        """The gradient steps that become due between so many agent steps and so many."""
+        """How many gradient steps become due between the agent steps `before` and `after`."""
         if after <= self.min_replay_history:
             return 0
         periods = after // self.update_period - before // self.update_period
         return periods * self.updates_per_period
 
     def block_length(self, steps: int, *periods: int) -> int:
-        """Steps of each environment, after `steps` of all, until this period or one of others ends."""
+        """Steps of each environment from agent step `steps` to the end of one of the periods."""
         left = min(period - steps % period for period in (self.update_period, *periods))
         return -(-left // self.num_envs)
 
     @property
     def first_update(self) -> int:
-        """The agent steps after which the first gradient step is taken."""
-        # The last step that may not learn.
+        """The number of agent steps after which the first gradient step is taken."""
+        # The last step in which nothing may be learned.
         before = self.min_replay_history // self.num_envs * self.num_envs
         due = (before // self.update_period + 1) * self.update_period
         return -(-due // self.num_envs) * self.num_envs
 
     @property
     def numbers(self) -> set[int]:
-        """How many gradient steps a step of the environments can have due, apart from none.
+        """The numbers of gradient steps, apart from 0, that one step of all environments can make due.
 
-        These are as many periods as fit into it.
+        There are at most two, because the number of periods that end in a step differs by one at most.
         """
         fewest, rest = divmod(self.num_envs, self.update_period)
         periods = {fewest, fewest + bool(rest)} - {0}

@@ -1,4 +1,4 @@
-"""What every value-based agent shares: explore, store, sample, update, follow with a target."""
+"""What value-based agents with a replay share: they explore, store, sample, update and synchronize."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
     def _next_actions(self, online: Network[H], batch: Batch, next_outputs: tf.Tensor) -> tf.Tensor:
         """a* [B]: the best legal actions in s'.
 
-        By the target network's `next_outputs` or, with `double`, by the online network (van Hasselt
-        et al. 2016).
+        The target network's `next_outputs` decide or, with `double`, the online network does (van
+        Hasselt et al. 2016).
         """
         if self._double:
             next_outputs = online(batch.next_states, batch.seeds.choice)
@@ -180,8 +180,10 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
             self.replay.feedback(sample, learned.priorities.numpy())
 
     def _compile(self) -> None:
-        """Compiles, in the first step, all that training calls: from the source that was started, which
-        may be edited before the first of `min_replay_history` steps learns or acts by values.
+        """Compiles, in the first step, everything that training calls.
+
+        Compiling reads source files. Later, when `min_replay_history` is over and the agent first acts
+        by values or learns, these files may have been edited since the run was started.
         """
         if self._is_compiled:
             return
@@ -234,7 +236,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
 def replay_spec(
     spec: EnvironmentSpec, update_horizon: int, gamma: float, num_actions: int
 ) -> ReplaySpec:
-    """What a replay is told for n-step transitions of an environment with discrete actions."""
+    """The spec of a replay of n-step transitions, for an environment with discrete actions."""
     shape, dtype = spec.observation_space.shape, spec.observation_space.dtype
     assert shape is not None
     return ReplaySpec(

@@ -1,4 +1,4 @@
-"""The block: what acting hands to learning, some steps of N environments at a time."""
+"""The block: some steps of N environments, which acting hands to learning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dopamine_lite.common.types import Transitions
 class Block(NamedTuple):
     """T steps of N environments, time-major, and what came after the last of them.
 
-    Row t holds the step that was taken from `observations[t]`. Where an episode ended with it,
+    Row t holds the step that was taken from `observations[t]`. If an episode ended with this step,
     `observations[t + 1]` belongs to the next episode, and the true successor is in
     `final_observations`.
     """
@@ -23,22 +23,23 @@ class Block(NamedTuple):
     rewards: np.ndarray  # [T, N] float64, clipped if the Runner clips
     terminated: np.ndarray  # [T, N] bool: the environment's own end; never bootstrap
     truncated: np.ndarray  # [T, N] bool: cut by a limit; bootstrap from the true successor
-    # [E, ...] the last observations of the E episodes that ended, by step, then by environment.
+    # [E, ...] the last observations of the E episodes that ended, in order of step, then environment.
     final_observations: np.ndarray
-    # [T + 1, N, A] bool and [E, A] bool, which actions are legal; None where all always are.
+    # [T + 1, N, A] bool and [E, A] bool, which actions are legal; None if all actions always are.
     action_masks: np.ndarray | None = None
     final_action_masks: np.ndarray | None = None
-    # What the actor said of its decisions: a named tuple of arrays [T, N, ...], or None.
+    # What the actor said about its decisions: a named tuple of arrays [T, N, ...], or None.
     decisions: Any = None
 
     @classmethod
     def of(cls, steps: Sequence[Transitions], after: Any, decisions: Sequence[Any]) -> Block:
-        """The block of T `steps`, which have what the actor said of each of them, or None.
+        """Makes a block of T steps.
 
         Args:
           steps: T steps of N environments.
-          after: the observations [N, ...] and action masks that the actor sees after them.
-          decisions: T named tuples of arrays [N, ...], or T times None.
+          after: the observations [N, ...] and the action masks that the actor sees after these steps.
+          decisions: what the actor said about each step: T named tuples of arrays [N, ...], or T times
+            None.
         """
         observations, masks = after
         terminated = np.array([step.terminated for step in steps])
@@ -91,15 +92,15 @@ class Block(NamedTuple):
 
     @property
     def ended(self) -> np.ndarray:
-        """[T, N] bool: where an episode ended with the step."""
+        """[T, N] bool: whether an episode ended with the step."""
         return self.terminated | self.truncated
 
     def successors(self, step: int) -> np.ndarray:
-        """[N, ...] the true successors of row `step`, counted from 0."""
+        """The true successors [N, ...] of row `step`, counted from 0."""
         return self._successors(step, self.observations, self.final_observations)
 
     def successor_masks(self, step: int) -> np.ndarray | None:
-        """[N, A] bool, which actions are legal in these successors; None: all always are."""
+        """Which actions are legal in these successors, [N, A] bool; None: all actions always are."""
         if self.action_masks is None or self.final_action_masks is None:
             return None
         return self._successors(step, self.action_masks, self.final_action_masks)
@@ -127,7 +128,7 @@ class Block(NamedTuple):
             )
 
     def rows(self, start: int, stop: int) -> Block:
-        """The steps from row `start` up to row `stop`, which may lie behind the last."""
+        """The rows from `start` up to, but not including, `stop`, which may lie beyond the last row."""
         ended, rows = self.ended, slice(start, stop)
         first, last = int(ended[:start].sum()), int(ended[:stop].sum())
         masks, final_masks, said = self.action_masks, self.final_action_masks, self.decisions

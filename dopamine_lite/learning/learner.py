@@ -15,15 +15,15 @@ Sample = TypeVar("Sample", contravariant=True)
 
 
 class Learned(NamedTuple, Generic[Parameters]):
-    """What came of a sample."""
+    """What a learner returns for a sample."""
 
     parameters: Parameters  # for the actor's `load`
-    metrics: tf.Tensor  # what the learner's `metric_names` name
-    priorities: tf.Tensor | None = None  # [K, B] of the sample's transitions; None: it has none
+    metrics: tf.Tensor  # [M] the numbers that the learner's `metric_names` name
+    priorities: tf.Tensor | None = None  # [K, B] of the sample's transitions; None: there are none
 
 
 class Learner(Protocol[Sample, Parameters]):
-    """Learns from samples, each in one compiled call; knows no replay, no environment and no loop."""
+    """Learns from samples, each in one compiled call. It knows no replay, environment or loop."""
 
     metric_names: Sequence[str]
 
@@ -31,7 +31,7 @@ class Learner(Protocol[Sample, Parameters]):
         """Takes the gradient steps for a sample, whose kind is the learner's own."""
 
     def get_state(self) -> State:
-        """Everything that decides what the next `learn` returns, besides the sample."""
+        """Everything besides the sample that decides what the next `learn` returns."""
 
     def set_state(self, state: State) -> None:
         """Puts this learner into `state`, which `get_state` returned."""
@@ -49,11 +49,11 @@ class RecentMeans:
         self._recent: list[tf.Tensor] = []
 
     def add(self, values: tf.Tensor) -> None:
-        """Takes one value for each name, [M] float32."""
-        self._recent.append(values)  # turned into numbers when they are asked for
+        """Adds one value for each name, [M] float32."""
+        self._recent.append(values)  # `take` turns them into numbers
 
     def take(self) -> dict[str, float]:
-        """The means by name, and then forgets what was added; {} if nothing was."""
+        """Returns the means by name, or {} if nothing was added, and forgets what was added."""
         if not self._recent:
             return {}
         means = np.mean([values.numpy() for values in self._recent], axis=0).tolist()

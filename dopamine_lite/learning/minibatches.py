@@ -1,4 +1,4 @@
-"""Minibatches: the steps of a rollout, shared out anew in every pass."""
+"""Minibatches: the steps of a rollout, divided anew in every pass."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from dopamine_lite.common.errors import UserError
 def drawn_minibatches(
     generator: np.random.Generator, size: int, num_epochs: int, num_minibatches: int
 ) -> np.ndarray:
-    """[E, M, size / M] int32: in each of E passes, every one of `size` steps once, in M minibatches."""
+    """The steps of M minibatches in each of E passes, [E, M, size / M] int32.
+
+    In each pass, every one of the `size` steps is in one minibatch.
+    """
     orders = np.stack([generator.permutation(size) for _ in range(num_epochs)])
     return orders.reshape(num_epochs, num_minibatches, -1).astype(np.int32)
 
 
 def require_even_minibatches(owner: str, grid: tuple[int, int], num_minibatches: int) -> None:
-    """Raises UserError if the steps of a rollout cannot be shared out evenly.
+    """Raises UserError if the steps of a rollout cannot be divided evenly.
 
     Args:
       owner: the agent's name.

@@ -1,4 +1,4 @@
-"""What the learners of policies have in common: a network of policy and value, seen from learning."""
+"""What the learners of policies share: a network of policy and value, and what trains it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PolicyParts(NamedTuple):
     network: Network  # [B, P + 1] the policy's outputs and, last, the value
     policy: Policy
     optimizer: Optimizer
-    normalizer: ObservationNormalizer | None  # of observations; the learner updates it
+    normalizer: ObservationNormalizer | None  # of observations; the learner updates its statistics
     parameters: Callable[[], tf.Tensor]  # makes, in a graph, what the actor's inference loads
     has_masks: bool  # whether some actions are illegal at times
 
@@ -30,7 +30,10 @@ class PolicyParts(NamedTuple):
         return self.normalizer(observations) if self.normalizer else observations
 
     def outputs(self, prepared: tf.Tensor, masked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The policy's outputs [B, P], less the actions that `masked` [B, P] lacks, and values [B]."""
+        """The policy's outputs [B, P] and the values [B].
+
+        Actions that are illegal in `masked` [B, P] are masked in the outputs too.
+        """
         outputs = self.network(prepared)
         policy_outputs = outputs[:, :-1]
         if self.has_masks:

@@ -49,7 +49,7 @@ class PPOLearner:
 
     Args:
       owner: the agent's name, for messages.
-      parts: what it learns with.
+      parts: the network, and what it is trained with.
       seeds: the agent's node in the tree of seeds.
       grid: (T, N), the shape of a rollout.
       gamma: discount per agent step.
@@ -64,10 +64,10 @@ class PPOLearner:
         by rollout; None: no such decay.
       adaptive_kl_target: the KL divergence, in nats, that the surrogate "kl" aims at.
       initial_kl_coefficient: beta of eq. 8, the weight of the KL penalty, at the start.
-      target_kl: no further pass over a rollout after one whose mean KL divergence, in nats, is above
-        this; None: all passes are made.
+      target_kl: a pass whose mean KL divergence, in nats, is above this is the last pass over its
+        rollout; None: all passes are made.
       value_clip: how far, in units of return, the value may move from the old value before the value
-        loss is clipped; None: no clipping.
+        loss is clipped; None: the value loss is not clipped.
       value_coefficient: c1 of eq. 9, the weight of the value loss.
       entropy_coefficient: c2 of eq. 9, the weight of the policy's entropy.
       normalize_advantages: scale advantages to mean 0 and standard deviation 1 in each minibatch.
@@ -164,7 +164,7 @@ class PPOLearner:
         return self._num_minibatches
 
     def learn(self, rollout: Rollout, step: int) -> Learned[PolicyParameters]:
-        """Learns from T x N steps, before the first of which `step` agent steps had been taken."""
+        """Learns from a rollout that began after `step` agent steps."""
         self.compile()
         assert self._update is not None
         rewards, ended = rollout.rewards, rollout.terminated | rollout.truncated
@@ -188,7 +188,7 @@ class PPOLearner:
         return Learned(PolicyParameters.of(parameters, self.parts.normalizer), metrics)
 
     def rates(self, step: int) -> dict[str, float]:
-        """What falls with the agent steps or is adapted, after `step` of them, for the log."""
+        """The numbers that fall or are adapted, as they are after `step` agent steps, for the log."""
         rate = self.parts.optimizer.learning_rate() * share_left(
             step, self._learning_rate_decay_period
         )
@@ -295,7 +295,7 @@ class PPOLearner:
 
     @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(self, samples: Samples, clip: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
-        """One minibatch, at this clip and share of the learning rate; returns what `_MEANS` names."""
+        """Learns from a minibatch, at this clip and share of the learning rate; returns the `_MEANS`."""
         policy, variables = self.parts.policy, self.parts.network.variables
         advantages = samples.advantages
         if self.normalizes_advantages:

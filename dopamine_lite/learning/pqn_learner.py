@@ -38,7 +38,7 @@ class PQNLearner:
       optimizer: the optimizer that takes the gradient steps.
       seeds: the agent's node in the tree of seeds.
       grid: (T, N), the shape of a rollout.
-      parameters: makes, in the graph, what `Learned.parameters` is.
+      parameters: makes `Learned.parameters`, in the graph.
       gamma: discount per agent step.
       q_lambda: lambda of the returns Q(lambda); 0: one-step targets, 1: whole returns.
       num_epochs: passes over each rollout.
@@ -86,7 +86,7 @@ class PQNLearner:
         optimizer.build(network.variables)
 
     def learn(self, rollout: ValueRollout, step: int) -> Learned[tf.Tensor]:
-        """Learns from T x N steps, before the first of which `step` agent steps had been taken."""
+        """Learns from a rollout that began after `step` agent steps."""
         self.compile()
         assert self._update is not None
         size, minibatches = rollout.rewards.size, (self._num_epochs, self.num_minibatches)
@@ -173,7 +173,7 @@ class PQNLearner:
 
     @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(self, samples: Samples, seed: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
-        """One minibatch, at this share of the learning rate; returns what `metric_names` names."""
+        """Learns from a minibatch, at this share of the learning rate; returns the metrics [M]."""
         variables = self.network.variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)

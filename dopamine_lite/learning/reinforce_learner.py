@@ -26,14 +26,14 @@ from dopamine_lite.replay.episodes import Episode
 
 
 class Steps(NamedTuple):
-    """B steps of any episodes, of which those with weight zero only fill up the array."""
+    """B steps of any episodes. Steps with weight zero only fill up the array."""
 
     observations: tf.Tensor  # [B, ...]
     actions: tf.Tensor  # [B, D]
     outputs: tf.Tensor  # [B, P]
     advantages: tf.Tensor  # [B]
     returns: tf.Tensor  # [B]
-    weights: tf.Tensor  # [B] their sum over a whole batch is 1
+    weights: tf.Tensor  # [B] the sum of the weights over a whole batch is 1
 
 
 class ReinforceLearner:
@@ -41,16 +41,16 @@ class ReinforceLearner:
 
     Args:
       owner: the agent's name, for messages.
-      parts: what it learns with.
+      parts: the network, and what it is trained with.
       learned_baseline: whether A is the return minus the network's value, which is learned too.
       value_coefficient: weight of the baseline's loss.
-      baseline_updates: additional gradient steps that fit only the learned baseline to the same batch;
-        they need `learned_baseline = True` and `shared_torso = False`.
+      baseline_updates: additional gradient steps that fit only the learned baseline to the same batch.
+        They need `learned_baseline = True` and `shared_torso = False`.
       baseline_optimizer: the optimizer that takes the steps of `baseline_updates`.
       entropy_coefficient: weight of the policy's entropy.
       normalize_advantages: scale A to mean 0 and standard deviation 1 over the batch.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
-      chunk_size: steps that go through the network at a time; it affects memory and speed, and results
+      chunk_size: steps that go through the network at a time. It affects memory and speed, but results
         only by rounding.
     """
 
@@ -99,7 +99,7 @@ class ReinforceLearner:
         self._baseline_optimizer.build(self._baseline_variables)
 
     def learn(self, episodes: Sequence[Episode]) -> Learned[PolicyParameters]:
-        """Learns from whole episodes."""
+        """Takes the gradient steps for a batch of whole episodes."""
         self.compile()
         assert self._update is not None
         whole = Episode(*(np.concatenate(column) for column in zip(*episodes, strict=True)))
@@ -186,7 +186,7 @@ class ReinforceLearner:
         variables: Sequence[tf.Variable],
         weights: tuple[float, float, float],
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Gradients of the losses of some steps, summed by `weights`; and these losses."""
+        """The gradients of the sum of some steps' losses, weighted by `weights`; and these losses."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             losses = self._losses(steps)
@@ -198,7 +198,7 @@ class ReinforceLearner:
         return gradients, tf.stack(losses)
 
     def _losses(self, steps: Steps) -> list[tf.Tensor]:
-        """What `metric_names` names, of some steps, weighted."""
+        """The losses of some steps, in the order of `metric_names`, summed by the steps' weights."""
         policy = self.parts.policy
         outputs, values = self.parts.outputs(steps.observations, masked=steps.outputs)
         log_probabilities = policy.log_probabilities(outputs, steps.actions)
@@ -214,7 +214,7 @@ class ReinforceLearner:
 
 
 def _filled_up(column: np.ndarray, chunks: int, size: int) -> np.ndarray:
-    """[M, ...] -> [chunks, size, ...], zeros after the M rows."""
+    """[M, ...] -> [chunks, size, ...], with zeros after the M rows."""
     filled = np.zeros((chunks * size, *column.shape[1:]), column.dtype)
     filled[: len(column)] = column
     return filled.reshape(chunks, size, *column.shape[1:])

@@ -36,21 +36,22 @@ class SACLearner:
 
     Args:
       owner: the agent's name, for messages.
-      parts: what it learns with.
+      parts: the networks, and what makes the parameters that the actor loads.
       sample: what the samples are made of.
-      seeds: the agent's node in the tree of seeds, for the actions that are drawn while learning.
+      seeds: the agent's node in the tree of seeds, for the actions that are drawn in learning.
       actor_optimizer: the optimizer of the policy.
       critic_optimizer: the optimizer of both critics.
       temperature_optimizer: the optimizer of log(alpha).
-      tau: share of the critics that the target critics take over whenever they move; 1: they become
+      tau: the fraction of the way to the critics that the target critics move at a time; 1: they become
         copies.
-      target_update_period: gradient steps, not agent steps, between moves of the target critics.
+      target_update_period: gradient steps, not agent steps, from one move of the target critics to the
+        next.
       initial_temperature: alpha at the start, in units of reward per nat.
       fixed_temperature: alpha, if it is not to be learned; None: it is learned.
-      target_entropy: the mean entropy of the policy that alpha is learned to bring about, in nats of
-        actions within [-1, 1]; None: minus the number of an action's numbers.
-      max_gradient_norm: if the global norm of the policy's gradients, or of both critics' gradients, is
-        larger, they are scaled down to this norm; None: never.
+      target_entropy: the mean entropy of the policy that alpha is learned to bring about, in nats, on
+        actions within [-1, 1]; None: minus the number of dimensions of an action.
+      max_gradient_norm: the policy's gradients, and the gradients of both critics together, are each
+        scaled down to this norm if their global norm is larger; None: never.
     """
 
     metric_names: Sequence[str] = (
@@ -115,7 +116,7 @@ class SACLearner:
                 self.optimizers[name] = optimizer
 
     def learn(self, sample: Sample) -> Learned[tf.Tensor]:
-        """Takes K gradient steps, one for each batch of the sample; means over them are reported."""
+        """Takes K gradient steps, one for each batch of the sample. The metrics are means over these."""
         num_updates = len(sample.actions)
         columns = [sample.returns, sample.discounts]
         if sample.weights is not None:
@@ -135,7 +136,7 @@ class SACLearner:
         return Learned(parameters, metrics, priorities if sample.weights is not None else None)
 
     def compile(self, *numbers: int) -> None:
-        """Compiles `learn` for samples of so many batches."""
+        """Compiles `learn` for samples with each of these numbers of batches."""
         for num_updates in numbers:
             self._function(num_updates)
 
@@ -226,10 +227,14 @@ class SACLearner:
         seeds: tf.Tensor,
         share: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step of each on one batch: what `metric_names` names, and priorities [B].
+        """Takes one step of critics, policy and temperature; returns the metrics and priorities [B].
 
-        Frames [B, 2, O] are s and s', scalars [B, 2 or 3] returns, discounts and importance weights,
-        seeds [2, 2] those of the actions in s and s'; `share` [] is how far the targets move.
+        Args:
+          frames: [B, 2, O] s and s'.
+          actions: [B, D]
+          scalars: [B, 2 or 3] returns, discounts and, in prioritized replay, importance weights.
+          seeds: [2, 2] the seeds of the actions that are drawn in s and in s'.
+          share: [] how far the target critics move.
         """
         actor, critics, targets, _ = self.parts
         states, next_states = frames[:, 0], frames[:, 1]
@@ -271,7 +276,7 @@ class SACLearner:
         return tf.stack(means), tf.reduce_mean(tf.abs(values - goals[:, None]), axis=1)
 
     def _draw(self, states: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Actions [B, D] of the policy and log pi(a|s) [B]."""
+        """Actions [B, D] that the policy draws, and log pi(a|s) [B]."""
         actor = self.parts.actor
         return actor.head.draw(actor(actor.prepare(states)), seed)
 

@@ -20,7 +20,7 @@ _ILLEGAL = -1e9  # finite: times a discount of zero it is zero
 
 
 class NetworkSeeds(NamedTuple):
-    """A seed [2] int32 for each call of a network in a loss, should the head draw its outputs."""
+    """A seed [2] int32 for each call of a network in a loss, for heads that draw their outputs."""
 
     online: tf.Tensor  # of the online network in s
     target: tf.Tensor  # of the target network in s'
@@ -40,20 +40,20 @@ class Batch(NamedTuple):
     masks: tf.Tensor | None  # [B, 2, A] bool: the legal actions in s and s'; None: all
 
     def legal(self, values: tf.Tensor) -> tf.Tensor:
-        """Action values [B, A] in s, those of illegal actions too low to count."""
+        """Action values [B, A] in s, with the values of illegal actions too low to count."""
         return values if self.masks is None else tf.where(self.masks[:, 0], values, _ILLEGAL)
 
     def next_legal(self, values: tf.Tensor) -> tf.Tensor:
-        """The same in s'."""
+        """Action values [B, A] in s', as in `legal`."""
         return values if self.masks is None else tf.where(self.masks[:, 1], values, _ILLEGAL)
 
 
 class Loss(NamedTuple):
-    """What a loss says of each transition, [B] each."""
+    """What a loss says about each transition, [B] each."""
 
     losses: tf.Tensor  # to be minimized, before importance weights
     values: tf.Tensor  # of the actions taken, for the log
-    priorities: tf.Tensor  # not negative; how often prioritized replay should come back to it
+    priorities: tf.Tensor  # not negative; how often prioritized replay should draw the transition
 
 
 class ValueLearner:
@@ -61,12 +61,12 @@ class ValueLearner:
 
     Args:
       online: the network that learns.
-      target: another with the same parameters, which `synchronize` keeps in step.
+      target: a network with the same parameters; `synchronize` copies the online network to it.
       loss: the loss of a batch, called with (online, target, batch) in a graph, under a gradient tape.
       optimizer: the optimizer that takes the gradient steps.
       sample: what the samples are made of.
-      seeds: the agent's node in the tree of seeds, for what the networks draw while learning.
-      parameters: makes, in the graph, what `Learned.parameters` is.
+      seeds: the agent's node in the tree of seeds, for what the networks draw in learning.
+      parameters: makes `Learned.parameters`, in the graph.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
       augmentation: augmentation of the images; None: no augmentation.
     """
@@ -101,7 +101,7 @@ class ValueLearner:
         optimizer.build(online.variables)
 
     def learn(self, sample: Sample) -> Learned[tf.Tensor]:
-        """Takes K gradient steps, one for each batch of the sample; means over them are reported."""
+        """Takes K gradient steps, one for each batch of the sample. The metrics are means over these."""
         num_updates = len(sample.actions)
         columns = [sample.actions, sample.returns, sample.discounts]
         if sample.weights is not None:
@@ -123,7 +123,7 @@ class ValueLearner:
         self._synchronize()
 
     def compile(self, *numbers: int) -> None:
-        """Compiles `synchronize`, and `learn` for samples of so many batches."""
+        """Compiles `synchronize`, and `learn` for samples with each of these numbers of batches."""
         if self._synchronize is None:
             self._synchronize = tf.function(
                 self._assign_target, autograph=False
@@ -211,7 +211,7 @@ class ValueLearner:
         seeds: tf.Tensor,
         masks: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step on one batch: the mean loss and the mean value of its actions [2], priorities [B]."""
+        """Learns from one batch; returns the mean loss and mean action value [2], and priorities [B]."""
         states, next_states = prepared
         seeds_left = tf.unstack(seeds)
         if self.augmentation is not None:

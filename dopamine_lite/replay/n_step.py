@@ -15,7 +15,7 @@ class NStepTransitions:
     """Assembles transitions (s, a, R, d, s') of up to n steps.
 
     Args:
-      ring: the ring that holds the frames; its spec says n, the discount and the stack.
+      ring: the ring that holds the frames. Its spec gives n, the discount and the size of the stack.
     """
 
     noun = "transition"

@@ -24,9 +24,8 @@ class ReplaySpec:
     update_horizon: int = 1  # n of the n-step return, which is shorter if the episode ends sooner
     gamma: float = 0.99  # discount per agent step
     mask_size: int | None = None  # A, the number of actions, if legal actions are to be stored
-    state_shape: tuple[int, ...] | None = (
-        None  # of an actor's recurrent state, if it is to be stored
-    )
+    # The shape of an actor's recurrent state, if it is to be stored.
+    state_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,18 @@ class SampleSpec:
     frames_shape: tuple[int, ...]  # [F, ...] the frames of one transition
     frame_dtype: np.dtype
     stack_size: int
-    weighted: bool  # whether there are importance weights, so that priorities are asked for
+    weighted: bool  # whether there are importance weights; the replay then needs priorities
     mask_size: int | None
 
 
 class Sample(NamedTuple):
-    """K batches of B transitions (s, a, R, d, s'), R the n-step return and d the bootstrap factor."""
+    """K batches of B transitions (s, a, R, d, s').
 
-    # [K, B, F, ...] single frames: the first `stack_size` are s, the last `stack_size` are s'.
+    R is the n-step return and d the bootstrap factor. L is the number of steps from s to s': n, or fewer
+    if the episode ends sooner.
+    """
+
+    # [K, B, F, ...] single frames: the first `stack_size` are s, and the last `stack_size` are s'.
     frames: np.ndarray
     actions: np.ndarray  # [K, B, ...]
     returns: np.ndarray  # [K, B] float32: sum over k < L of gamma^k r_k
@@ -58,16 +61,16 @@ class Sample(NamedTuple):
 class Replay(Protocol):
     """Remembers what the actor did. Built as `replay(spec, generator)`.
 
-    `spec` is a `ReplaySpec`. The replay draws its samples from the NumPy generator, whose state is part
-    of the replay's.
+    `spec` is a `ReplaySpec`. The replay draws its samples with the NumPy generator, and its state
+    includes the generator's.
     """
 
     @property
     def memory_bytes(self) -> int:
-        """Size of the full replay."""
+        """The bytes that the full replay takes."""
 
     def sample_spec(self, batch_size: int) -> SampleSpec:
-        """What samples with batches of this size are made of."""
+        """What samples are made of, for batches of this size."""
 
     def __len__(self) -> int:
         """Frames held now."""

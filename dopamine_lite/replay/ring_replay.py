@@ -16,20 +16,20 @@ from dopamine_lite.replay.selectors import Selector
 from dopamine_lite.replay.view import Drawn, Sampled, View
 
 _EXAMINED_SLOTS = 4096  # at a time
-_MAX_REDRAWS = 100  # until all that can be drawn is listed
+_MAX_REDRAWS = 100  # before everything that can be drawn is listed
 
 
 Sample = TypeVar("Sample", bound=Sampled)
 
 
 class RingReplay(Generic[Sample]):
-    """The last frames of N environments, sampled as what a view of them makes.
+    """Holds the last frames of N environments, and samples what a view makes of them.
 
     Args:
       ring: stores the frames.
       selector: draws slots of the ring.
-      view: assembles what begins there, such as transitions.
-      generator: draws the samples; its state is part of this replay's.
+      view: assembles what begins at a slot, such as a transition.
+      generator: draws the samples; its state is part of this replay's state.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RingReplay(Generic[Sample]):
         self.selector.added(block.agent_steps)
 
     def sample(self, num_batches: int, batch_size: int) -> Sample:
-        """Draws K batches of B of what the view makes, with replacement."""
+        """Draws K batches of B transitions, or of whatever the view makes, with replacement."""
         self.selector.prepare()
         drawn = self._draw(num_batches, batch_size)
         sample = self._view.sample(drawn, num_batches)
@@ -126,7 +126,7 @@ class RingReplay(Generic[Sample]):
 
 
 def checked_ring(spec: ReplaySpec, replay_capacity: int, owner: str) -> Ring:
-    """A ring that is long enough for n-step transitions; raises UserError where it is not.
+    """A ring that is long enough for n-step transitions; raises UserError if it is too short.
 
     Args:
       spec: what the replay is told by the agent.

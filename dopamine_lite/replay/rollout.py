@@ -1,4 +1,4 @@
-"""The memory of agents that learn from what they have just done: the last T steps, and then no more."""
+"""The memory of agents that learn from what they have just done: T steps, which are then forgotten."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Rollout(NamedTuple):
         )
 
     def next_values(self) -> np.ndarray:
-        """[T, N] V(s') of the true successors, where the episode did not terminate."""
+        """V(s') [T, N] of the true successors, valid where the episode did not terminate."""
         return _next_values(self.values, self.cut_values, self.truncated)
 
 
@@ -63,7 +63,7 @@ class ValueRollout(NamedTuple):
         )
 
     def next_values(self) -> np.ndarray:
-        """[T, N] max_a Q(s', a) of the true successors, where the episode did not terminate."""
+        """max_a Q(s', a) [T, N] of the true successors, valid where the episode did not terminate."""
         return _next_values(self.values, self.cut_values, self.truncated)
 
 
@@ -82,15 +82,15 @@ _Steps = TypeVar("_Steps", bound=Rollout | ValueRollout)
 
 
 class RolloutBuffer(Generic[_Steps]):
-    """Collects steps until T of every environment are there.
+    """Collects steps until it has T steps of every environment.
 
     Args:
       length: T, steps of each environment.
       num_envs: N, the number of environments.
-      example: one step of one environment: arrays of the shapes and dtypes that the columns have
-        without the axes [T, N].
+      example: one step of one environment, in arrays with the dtypes of the columns and, but for the
+        axes [T, N], their shapes.
       owner: the agent's name, for messages.
-      update_bytes: what an update holds besides.
+      update_bytes: the bytes that an update holds besides the steps.
     """
 
     def __init__(self, length: int, num_envs: int, example: _Steps, owner: str, update_bytes: int):
@@ -103,7 +103,7 @@ class RolloutBuffer(Generic[_Steps]):
         columns = [np.empty((length, num_envs, *column.shape), column.dtype) for column in example]
         self._rollout: _Steps = type(example)(*columns)
         self._length = length
-        self._position = 0  # steps of each environment that are there
+        self._position = 0  # steps of each environment that it has
 
     @property
     def memory_bytes(self) -> int:
@@ -116,7 +116,7 @@ class RolloutBuffer(Generic[_Steps]):
 
     @property
     def agent_steps(self) -> int:
-        """The agent steps that are there."""
+        """The agent steps that it has, over all environments."""
         return self._position * self._rollout.rewards.shape[1]
 
     def completed(
@@ -129,9 +129,10 @@ class RolloutBuffer(Generic[_Steps]):
 
         Args:
           block: the steps.
-          steps_of: what is kept of a block, given the values [T, N] of the successors where an episode
-            was cut, and in a rollout's last row.
-          values_after: the values [N] of the true successors of a row of a block.
+          steps_of: called with a block and the values [T, N] of its successors, which are needed where
+            an episode was cut and in a rollout's last row; returns what is kept of the block.
+          values_after: called with a block and one of its rows; returns the values [N] of the row's true
+            successors.
         """
         while block.num_steps:
             part, block = block.rows(0, self.room), block.rows(self.room, block.num_steps)
@@ -147,7 +148,7 @@ class RolloutBuffer(Generic[_Steps]):
     def _cut_values(
         self, block: Block, values_after: Callable[[Block, int], np.ndarray]
     ) -> np.ndarray:
-        """[T, N] the values after the rows that need one, and elsewhere 0."""
+        """The values [T, N] of the successors in the rows that need them, and 0 in other rows."""
         values = np.zeros(block.rewards.shape, np.float32)
         needed = np.any(block.truncated, axis=1)
         needed[-1] |= block.num_steps == self.room
@@ -156,7 +157,7 @@ class RolloutBuffer(Generic[_Steps]):
         return values
 
     def get_state(self) -> list[np.ndarray]:
-        """The steps that are there."""
+        """The steps that it has."""
         return [column[: self._position].copy() for column in self._rollout]
 
     def set_state(self, state: list[np.ndarray]) -> None:

@@ -21,7 +21,7 @@ class Selector(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """What it holds beside the ring, once that is full."""
+        """The bytes that it holds beside the ring, once the ring is full."""
 
     def added(self, agent_steps: int) -> None:
         """Is told how many agent steps, over all environments, were added to the ring."""
@@ -45,10 +45,10 @@ class Selector(Protocol):
         """The settings that matter."""
 
     def get_state(self) -> State:
-        """What decides the next draws, besides the ring and the generator."""
+        """Everything besides the ring and the generator that decides the next draws."""
 
     def set_state(self, state: State) -> None:
-        """Puts this selector into `state`, after the ring was put into the state of that time."""
+        """Puts this selector into `state`, once the ring is in the state that it had then."""
 
 
 class Uniform:
@@ -107,11 +107,11 @@ class Proportional:
     Args:
       ring: the ring.
       generator: draws the slots.
-      view: says of slots whether something that can be drawn begins there. Only these have a priority,
-        so that every draw finds something.
+      view: says at which slots something that can be drawn begins. Only these slots have a priority,
+        so every draw by priority finds something.
       alpha: how much priorities count; 0: not at all.
       beta: exponent of the importance weights.
-      beta_period: agent steps in which beta rises linearly to 1; None: beta stays.
+      beta_period: agent steps in which beta rises linearly to 1; None: beta is constant.
       uniform: u, the chance of a uniform draw.
     """
 
@@ -164,9 +164,9 @@ class Proportional:
         self._steps += agent_steps
 
     def prepare(self) -> None:
-        """Enters into the tree what has become whole, and removes what is not any more."""
+        """Enters into the tree what has become whole, and removes what is no longer whole."""
         first, stop = self._ring.first, self._ring.stop
-        # The stacks of the oldest may reach back to frames that are overwritten.
+        # The stacks of the oldest slots may reach back to frames that were overwritten.
         oldest = _between(first, np.minimum(first + self._ring.spec.stack_size - 1, stop))
         newest = _between(np.maximum(self._entered, first), stop)
         columns, slots = np.concatenate([oldest, newest], axis=1)
@@ -207,8 +207,8 @@ class Proportional:
                 "A priority is not a finite number: the run has diverged. Lower the learning rate "
                 "or clip the rewards."
             )
-        # float32: what a checkpoint keeps. By rounding, a divergence can be below 0. The constant lets
-        # everything be drawn again.
+        # float32, because a checkpoint keeps that. Rounding can make a divergence negative. The constant
+        # lets everything be drawn again.
         values = ((np.maximum(priorities, 0) + 1e-6) ** self._alpha).astype(np.float32)
         self.tree.set(self._ring.at(columns, slots).ravel(), values.ravel())
         self.max_priority = max(self.max_priority, float(values.max()))
@@ -232,7 +232,7 @@ class Proportional:
         first, stop = self._ring.first, self._ring.stop
         self.tree.set(np.arange(self._ring.capacity), state["priorities"])
         self.max_priority = state["max_priority"]
-        # Longer ago than the horizon, everything has been decided.
+        # Whether a slot is whole is decided once as many steps follow it as the horizon has.
         decided = stop - self._view.horizon
         columns, slots = _between(np.maximum(decided, first), stop)
         whole = self._view.examine(columns, slots).whole

@@ -16,15 +16,15 @@ from dopamine_lite.replay.sequences import Sequences, SequenceSample
 class SequenceReplay(RingReplay[SequenceSample]):
     """The last frames of N environments, sampled as overlapping sequences of steps.
 
-    As in R2D2 (Kapturowski et al. 2019, section 2.3), with the recurrent state that the actor was in at
-    a sequence's first step, where `spec.state_shape` says that there is one: then the actor's decisions
-    have a field `state`.
+    The sequences are those of R2D2 (Kapturowski et al. 2019, section 2.3). If `spec.state_shape` is set,
+    each sample has the recurrent state in which the actor took the first step of each sequence. The
+    actor's decisions must then have a field `state`.
 
     Args:
       spec: what the agent says of frames, environments and actions.
       generator: draws the samples; its state is part of this buffer's.
       sequence_length: steps in a sequence.
-      overlap: steps that a sequence shares with the next, fewer than `sequence_length`.
+      overlap: steps that a sequence shares with the next one, fewer than `sequence_length`.
       prioritized: draw sequences in proportion to their priorities; False: uniformly.
       alpha: how much priorities count; 0: not at all.
       beta: exponent of the importance weights, which are divided by their maximum in the batch.

@@ -14,8 +14,8 @@ from dopamine_lite.replay.windows import Windows
 class SequenceSample(NamedTuple):
     """K batches of B sequences of up to L steps of one episode, padded to L."""
 
-    # [K, B, stack - 1 + L + 1, ...] single frames, from the oldest of the first observation to the last
-    # frame of the observation after the last step.
+    # [K, B, stack - 1 + L + 1, ...] single frames, from the oldest frame of the first observation to the
+    # newest frame of the observation after the last step.
     frames: np.ndarray
     actions: np.ndarray  # [K, B, L, ...]
     rewards: np.ndarray  # [K, B, L] float32
@@ -32,13 +32,13 @@ class SequenceSample(NamedTuple):
 class Sequences:
     """Assembles sequences of L steps, as in R2D2 (Kapturowski et al. 2019, section 2.3).
 
-    In each episode a sequence begins with its first step and after every L - `overlap` steps. A sequence
-    never crosses an episode's end, where it may be shorter. Padding is zero.
+    In each episode, a sequence begins at the first step and at every (L - `overlap`)-th step after it. A
+    sequence never crosses the end of an episode, so it may be shorter there. Padding is zero.
 
     Args:
       ring: the ring, which must keep `ages`.
-      length: L.
-      overlap: steps that a sequence shares with the next, fewer than L.
+      length: L, the steps in a sequence.
+      overlap: steps that a sequence shares with the next one, fewer than L.
     """
 
     noun = "sequence"
@@ -70,9 +70,8 @@ class Sequences:
         actions[padding], rewards[padding] = 0, 0
         last = ring["kinds"][ring.at(columns, slots + lengths - 1)]
         offsets = np.arange(1 - ring.spec.stack_size, self.horizon + 1)
-        behind = (
-            offsets > lengths[:, None]
-        )  # the last frame of all is the successor of the last step
+        # The last frame is the successor of the last step.
+        behind = offsets > lengths[:, None]
         frames = ring.frames(drawn, np.broadcast_to(offsets, behind.shape))
         frames[behind.ravel()] = 0
         shape = (num_batches, -1)

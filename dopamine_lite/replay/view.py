@@ -1,4 +1,4 @@
-"""The contract of a view: what the slots of a ring are put together to, such as transitions."""
+"""The contract of a view, which assembles the slots of a ring into, for example, transitions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Drawn(NamedTuple):
     columns: np.ndarray  # [M] int64
     slots: np.ndarray  # [M] int64
     whole: np.ndarray  # [M] bool: whether something that can be drawn begins there
-    lengths: np.ndarray  # [M] its agent steps, fewer where the episode ends before
-    ages: np.ndarray  # [M] the frames before it in its episode, counted up to the stack
+    lengths: np.ndarray  # [M] its agent steps, fewer if the episode ends sooner
+    ages: np.ndarray  # [M] the frames before it in its episode, at most the stack's older frames
 
 
 class Sampled(Protocol):
-    """What every view's samples have, as named tuples: where they came from, and weights."""
+    """What the samples of every view have: where they came from, and weights. They are named tuples."""
 
     @property
     def columns(self) -> np.ndarray:
@@ -29,27 +29,27 @@ class Sampled(Protocol):
         """[K, B] int64: the first slots in these environments' columns."""
 
     def _replace(self, *, weights: np.ndarray) -> Self:
-        """The same with importance weights [K, B]."""
+        """The same sample with importance weights [K, B]."""
 
 
 Sample = TypeVar("Sample", bound=Sampled, covariant=True)
 
 
 class View(Protocol[Sample]):
-    """Says what begins at a slot, and assembles it. What is not whole cannot be drawn."""
+    """Says what begins at a slot, and assembles it. Only what is whole can be drawn."""
 
-    noun: str  # what it makes, for messages
+    noun: str  # for what the view makes, in messages
 
     @property
     def horizon(self) -> int:
-        """Agent steps, at most, of what it makes."""
+        """The most agent steps that anything it makes can have."""
 
     @property
     def frames_shape(self) -> tuple[int, ...]:
-        """[F, ...], the shape of the frames of what it makes."""
+        """[F, ...], the shape of the frames in one thing that it makes."""
 
     def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:
         """What begins at slots [M] of columns [M]."""
 
     def sample(self, drawn: Drawn, num_batches: int) -> Sample:
-        """K batches of what has been drawn, which is whole."""
+        """K batches of what was drawn, all of which is whole."""

@@ -9,10 +9,10 @@ from dopamine_lite.replay.view import Drawn
 
 
 class Windows:
-    """Looks at slots with their n successors and the older frames of their stacks.
+    """Looks at slots together with their n successors and the older frames of their stacks.
 
-    What begins at a slot is whole once its n-th successor is stored, or its episode has ended within the
-    n steps, and as long as its whole stack of frames is held.
+    What begins at a slot becomes whole when its n-th successor is stored, or when its episode ends
+    within n steps. It stays whole as long as the ring holds its whole stack of frames.
 
     Args:
       ring: the ring.
@@ -23,7 +23,7 @@ class Windows:
         self._ring = ring
         self._horizon = horizon
         self._stack = ring.spec.stack_size
-        # The older frames of a step's stack, itself, n successors.
+        # The older frames of a step's stack, the step itself, and its n successors.
         self._offsets = np.arange(1 - self._stack, horizon + 1)
 
     def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: to log files and TensorBoard, the console and callbacks."""
+"""What a run reports while it goes on: to log files, TensorBoard, the console and callbacks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _OF_A_PHASE = ("average_return", "median_return", "average_length", "episodes", 
 
 
 class Diverged(Exception):
-    """A metric is no longer a finite number; `str` says which."""
+    """A metric is no longer a finite number. The message names the metric."""
 
 
 class Journal:
-    """Tells the log, the console and the callbacks the same.
+    """Reports the same to the log, the console and the callbacks.
 
     Args:
       logbook: the log files and TensorBoard.
@@ -38,13 +38,11 @@ class Journal:
         self.logbook = logbook
         self.console = console
         self.hooks = hooks
-        self._logged_at = (
-            time.perf_counter(),
-            0,
-        )  # when and at which agent step metrics were last told
+        # When, and at which agent step, metrics were last reported.
+        self._logged_at = time.perf_counter(), 0
 
     def begin_segment(self, agent_steps: int) -> None:
-        """Starts the clock of the steps per second."""
+        """Starts the clock that measures the steps per second."""
         self._logged_at = time.perf_counter(), agent_steps
 
     def episodes(
@@ -61,11 +59,11 @@ class Journal:
         agent_steps: int,
         histograms: bool = False,
     ) -> None:
-        """Asks the agent for its metrics, and tells them.
+        """Asks the agent for its metrics, and reports them.
 
         Raises:
-          Diverged: one of them is not a finite number.
-          UserError: they are no dictionary of numbers.
+          Diverged: a metric is not a finite number.
+          UserError: the metrics are not a dictionary of numbers.
         """
         scalars, arrays = _metrics(agent)
         statistics.log(scalars)
@@ -83,16 +81,16 @@ class Journal:
         self.console.progress("train", iteration, agent_steps, scalars)
 
     def _steps_per_second(self, agent_steps: int) -> float:
-        """Of training, since it was asked last or the segment began."""
+        """The speed of training since the last call or, if it is later, the start of the segment."""
         (then, before), now = self._logged_at, time.perf_counter()
         self._logged_at = now, agent_steps
         return (agent_steps - before) / max(now - then, 1e-9)
 
     def iteration(self, record: dict[str, Any], info_names: tuple[str, ...]) -> str | None:
-        """Tells an iteration's record, to which it adds why callbacks stop the run, if they do.
+        """Reports an iteration's record. If callbacks stop the run, the reason is added to the record.
 
         Returns:
-          That reason, or None.
+          The reason why callbacks stop the run; None: they do not.
         """
         stopped = self.hooks.iteration(record)
         if stopped is not None:

@@ -21,7 +21,7 @@ class Tick(NamedTuple):
     """One step of N environments."""
 
     number: int  # from 1
-    observations: np.ndarray  # [N, ...] that the agent acted on
+    observations: np.ndarray  # [N, ...] the observations that the agent acted on
     action_masks: np.ndarray | None  # [N, A] bool; None: all actions were legal
     actions: np.ndarray  # [N, ...]
     rewards: np.ndarray  # [N] float64, raw
@@ -40,15 +40,15 @@ class Player(Protocol):
         """Takes the result of the last `act`, and what the agent will act on next."""
 
     def flush(self) -> None:
-        """Gives the agent all that was added and that it has not seen yet."""
+        """Gives the agent everything that was added and that it has not seen yet."""
 
 
 class StepByStep:
-    """Shows an agent of five methods every step as soon as it is taken.
+    """Shows an agent that has the five methods every step as soon as it is taken.
 
     Args:
       agent: the agent.
-      evaluate: whether it acts by its evaluation policy and learns nothing.
+      evaluate: whether the agent acts by its evaluation policy and learns nothing.
     """
 
     def __init__(self, agent: Agent, evaluate: bool):
@@ -67,11 +67,11 @@ class StepByStep:
         pass
 
 
-_MOST_STEPS = 64  # of a block, so that it never takes much memory beside what the agent remembers
+_MOST_STEPS = 64  # of a block, which then takes little memory beside what the agent remembers
 
 
 class BlockByBlock:
-    """Collects what an agent's actor does, and gives it to the agent block by block, to learn from.
+    """Collects what an agent's actor does, and gives it to the agent to learn from, block by block.
 
     Args:
       agent: the agent.
@@ -96,7 +96,7 @@ class BlockByBlock:
     def add(
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
-        # An environment may use these arrays again; what it must not write to are observations.
+        # An environment may reuse these arrays, but it must not write to its observations.
         transitions = transitions._replace(
             rewards=transitions.rewards.copy(),
             terminated=transitions.terminated.copy(),
@@ -119,7 +119,7 @@ class BlockByBlock:
 
 
 def player_for(agent: Agent, evaluate: bool = False) -> Player:
-    """How to play with `agent`: in blocks if it learns from them and does nothing else in a step."""
+    """How to play with `agent`: in blocks if it learns from blocks and does nothing else in a step."""
     if evaluate or not isinstance(agent, BlockAgent):
         return StepByStep(agent, evaluate)
     kind = type(agent)
@@ -137,14 +137,15 @@ def play(
     agent: str,
     clip_rewards: bool = False,
 ) -> Iterator[Tick]:
-    """Steps agent and environments; yields each step once the agent has taken its result.
+    """Steps agent and environments; yields each step once the player has taken its result.
 
     Args:
       environment: the environments, not yet reset.
       player: how to deal with the agent.
       statistics: takes the rewards and the ends of episodes.
-      is_last: called with the number of the step, from 1, and the episodes that it finished; ends the
-        loop. That step truncates every episode still in flight, so that the agent is left with none.
+      is_last: called with the number of the step, from 1, and the episodes that the step finished;
+        returns whether the loop ends with this step. The last step truncates every episode that is
+        still in flight, so the agent is left with none.
       agent: the name of the agent's class, for messages.
       clip_rewards: whether the agent gets rewards clipped to [-1, 1].
     """
@@ -178,7 +179,7 @@ def _transitions(
     step: Step,
     clip_rewards: bool,
 ) -> Transitions:
-    """What the agent is told of a step from `observations` and their action masks."""
+    """What the agent is told about a step from `observations` and their action masks."""
     return Transitions(
         observations,
         actions,

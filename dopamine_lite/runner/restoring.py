@@ -23,9 +23,9 @@ class Restoring:
     Args:
       base_dir: the run's directory.
       stage: the agent and its environments.
-      experiment: what the checkpoints say of their experiment, from `identity.identity`.
+      experiment: what checkpoints keep of the experiment, from `identity.identity`.
       config: the configuration in force.
-      say_once: called with what a sentence for the user is about, and the sentence.
+      say_once: called with the topic of a sentence for the user, and the sentence.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Restoring:
         return loaded.number
 
     def take_agent(self, checkpoint: Restored) -> None:
-        """Gives the agent its state; raises UserError where that is of another experiment."""
+        """Gives the agent its state; raises UserError if that belongs to another experiment."""
         self._keep_limit(checkpoint)
         identity.check_same_experiment(
             checkpoint.path, checkpoint.state.get("experiment"), self._experiment
@@ -68,7 +68,7 @@ class Restoring:
             self._stage.agent.set_state(checkpoint.state["agent"])
 
     def _keep_limit(self, checkpoint: Restored) -> None:
-        """Holds a run to the limit that its episodes had when it was begun."""
+        """Holds a run to the limit that its episodes had when the run was begun."""
         stage, saved = self._stage, checkpoint.state.get("experiment")
         asked = stage.limit
         own = identity.lower_limit(saved, self._base_dir, asked)
@@ -92,14 +92,14 @@ class Restoring:
         taker: str | None = None,
         remedy: str = "give the run its own `base_dir`",
     ) -> Iterator[None]:
-        """Turns what a state that is not this run's leads to into a sentence.
+        """Turns an error that is caused by the state of another run into a UserError.
 
-        An error of the user's own code keeps its traceback, with a note on where the state is from.
+        An error in the user's own code keeps its traceback, with a note that names the checkpoint.
 
         Args:
-          checkpoint: the checkpoint that is taken.
-          taker: what takes its state; None: the agent.
-          remedy: what to do.
+          checkpoint: the checkpoint.
+          taker: what takes the state, for the message; None: the agent.
+          remedy: what the user can do, for the message.
         """
         taker = taker or type(self._stage.agent).__name__
         try:

@@ -13,10 +13,10 @@ _MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory o
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a `Runner`, which describes them.
+    """The settings of a `Runner`, where they are described.
 
     Raises:
-      UserError: they describe no run.
+      UserError: the settings describe no run.
     """
 
     seed: int
@@ -86,9 +86,9 @@ class RunSettings:
         return self.num_iterations * self.phase_steps
 
     def segment_steps(self, done: int) -> int:
-        """Agent steps of the next segment after `done` of a phase; 0 where the phase is over.
+        """Agent steps of the next segment after `done` steps of a phase; 0 if the phase is over.
 
-        What is left at a phase's end and would be a short segment belongs to the one before.
+        A short segment at the end of a phase is not made: its steps belong to the segment before.
         """
         left = self.phase_steps - done
         whole = self.segment_length * self.num_envs

@@ -38,7 +38,7 @@ class Stage:
       make_agent: called with (spec, seeds).
       make_environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
       info_metrics: keys of numbers in infos that are logged like returns.
-      say_once: called with what a sentence for the user is about, and the sentence.
+      say_once: called with the topic of a sentence for the user, and the sentence.
 
     Attributes:
       limit: the agent steps after which an episode is truncated, as asked of the environment.
@@ -67,7 +67,7 @@ class Stage:
         self.info_metrics = InfoMetrics(info_metrics, self.spec.id, say_once)
 
     def look_at_environment(self) -> EnvironmentSpec:
-        """The environments' specification, which what their `reset` returns was held against."""
+        """The environments' specification, against which the result of their `reset` was checked."""
         num_envs = self._settings.num_envs
         with contextlib.closing(self.create_environment(seed=0, num_envs=num_envs)) as first:
             first.reset()
@@ -94,7 +94,7 @@ class Stage:
         statistics: IterationStatistics,
         is_last: Callable[[int, list[EpisodeRecord]], bool],
     ) -> Iterator[Tick]:
-        """As `play.play`, with this agent's name and as its rewards are to be clipped."""
+        """As `play.play`, with this agent's name, and with rewards clipped if the settings say so."""
         ticks = play(
             environment,
             player,

@@ -46,7 +46,7 @@ class Training:
     """Trains from the newest checkpoint to the last iteration, or until a callback stops the run.
 
     Args:
-      base_dir: the run's directory, a whole path.
+      base_dir: the run's directory, as an absolute path.
       settings: the run's settings.
       stage: the agent and its environments.
       restoring: gives the agent its state.
@@ -55,7 +55,7 @@ class Training:
       hooks: the callbacks.
       console: where progress is shown.
       threads: TensorFlow's threads, for provenance.
-      describe: says what the run is, for people and provenance.
+      describe: returns a description of the run, for people and provenance.
 
     Attributes:
       agent_steps: the agent steps that the run has trained for, over all streams.
@@ -95,7 +95,7 @@ class Training:
         self._segment = 0  # of this iteration's training phase
         self._train_seconds = 0.0
         self._stopped: str | None = None  # which callbacks ended the run, and why
-        # What the next checkpoint is to be kept as, and whether in the place of others.
+        # The names that the next checkpoint is kept under, and whether it replaces earlier ones there.
         self._kept_names: dict[str, bool] = {}
         stage.after_step = self._stop_if_signaled
 
@@ -103,7 +103,7 @@ class Training:
         """Yields each iteration's record once its checkpoint is saved.
 
         Args:
-          new_settings: sentences on settings that did not exist when the run began.
+          new_settings: sentences about settings that did not exist when the run began.
         """
         beginning = self.begin_with_weights()
         say = self._console.say
@@ -125,7 +125,11 @@ class Training:
                 yield record
 
     def begin_with_weights(self) -> list[str]:
-        """Of another run, where this one is to begin, and from such; returns a sentence on it."""
+        """Gives the agent the weights of `Runner.from_run`, if the run has no checkpoint yet.
+
+        Returns:
+          A sentence that says so; nothing if no weights were given.
+        """
         source = self._settings.from_run
         if source is None or Checkpointer(self.base_dir / "checkpoints").numbers():
             return []
@@ -135,7 +139,7 @@ class Training:
         return [sentence]
 
     def _start(self, new_settings: list[str], beginning: list[str]) -> None:
-        """Takes up the run where its newest checkpoint left it; says the sentences besides."""
+        """Takes up the run at its newest checkpoint, and shows these sentences, among others."""
         self._miss_checkpoints()
         restored = self._checkpointer.restore()
         if restored is not None:
@@ -149,14 +153,14 @@ class Training:
                 self._console.say(
                     "There is no checkpoint yet, so the run begins anew, and so do its logs."
                 )
-            # What a run that was killed before its first checkpoint had written.
+            # This removes what a run wrote that was killed before its first checkpoint.
             self._journal.logbook.set_state({})
         context = self._context()
         self._hooks.check(context)
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
-        start["agent_steps"] = self.agent_steps  # that it goes on from
+        start["agent_steps"] = self.agent_steps  # at which the run goes on
         changes = provenance.record_start(self.base_dir, start, self._describe())
         warnings = cautions(self._settings, self._stage, self._config, self._threads["intra_op"])
         for sentence in (*changes, *new_settings, *warnings, *beginning):
@@ -196,7 +200,7 @@ class Training:
         )
 
     def _miss_checkpoints(self) -> None:
-        """Raises UserError where the logs tell of checkpoints and none is there any more."""
+        """Raises UserError if the logs show that there were checkpoints, and none is left."""
         if any((self.base_dir / "checkpoints").glob("*checkpoint-*")):  # damaged ones count
             return
         reached = max((line["agent_steps"] for line in read_episodes(self.base_dir)), default=0)
@@ -208,7 +212,10 @@ class Training:
             )
 
     def _write_config(self) -> None:
-        """Keeps the config in force; a later one differs in the number of iterations only."""
+        """Writes the config in force.
+
+        When a run is resumed, its config may differ in what `configuration.changes` leaves out.
+        """
         text = configuration.with_header(self._config)
         replace_file(self.base_dir / directory.CONFIG, text.encode())
 
@@ -237,7 +244,7 @@ class Training:
         }
 
     def _set_state(self, state: State) -> None:
-        """Becomes the run that was saved as `state`, but for the agent; cuts the logs back."""
+        """Becomes the run that was saved as `state`, except for the agent, and cuts the logs back."""
         self._iteration = whole(state["iteration"])
         self._segment = whole(state["segment"])
         self.agent_steps = whole(state["agent_steps"])
