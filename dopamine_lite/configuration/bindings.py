@@ -11,8 +11,9 @@ import inspect
 import pprint
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from gin import config as gin_config
 
@@ -118,20 +119,39 @@ def _without_scope(key: _Key) -> _Key:
     return key if key[1] == MACRO else ("", key[1])
 
 
-def forget_replaced(referred: set[_Key], from_files: dict[_Key, dict[str, Any]]) -> None:
-    """Drops the files' bindings of what was `referred` to and is no longer, and so on from there."""
-    while replaced := referred - referred_keys():
-        for key in [key for key in gin_tables.BOUND if _without_scope(key) in replaced]:
-            left = {
-                name: value
-                for name, value in gin_tables.BOUND[key].items()
-                if from_files.get(key, {}).get(name) is not value
-            }
-            if left:  # bound on the command line: whether anything uses it is checked later
-                gin_tables.BOUND[key] = left
-            else:
-                del gin_tables.BOUND[key]
-        referred -= replaced
+class Said(NamedTuple):
+    """What files have said so far."""
+
+    referred: set[_Key]  # `referred_keys`
+    times_bound: Counter[_Binding]  # how often each parameter has been bound
+
+    @classmethod
+    def now(cls) -> Said:
+        return cls(referred_keys(), gin_tables.TIMES_BOUND.copy())
+
+
+def forget_replaced(said: Said) -> list[str]:
+    """Drops the bindings of what files had referred to and nothing refers to any more.
+
+    Bindings that were made after `said` stay, even of the same value. If nothing uses them, that is
+    found out later.
+
+    Returns:
+      What is dropped, as written in gin.
+    """
+    left, dropped = set(said.referred), []
+    while replaced := left - referred_keys():
+        for binding in all_bindings():
+            *key, parameter = binding
+            is_older = said.times_bound[binding] == gin_tables.TIMES_BOUND[binding]
+            if _without_scope((key[0], key[1])) in replaced and is_older:
+                dropped.append(as_written(*binding))
+                values = gin_tables.BOUND[key[0], key[1]]
+                del values[parameter]
+                if not values:
+                    del gin_tables.BOUND[key[0], key[1]]
+        left -= replaced
+    return dropped
 
 
 def _in_force() -> dict[_Key, dict[str, Any]]:

@@ -3,7 +3,8 @@
 A constructor that ends in `**settings` and gives them to `super().__init__`, or to a part that it makes,
 has the parameters of that class as well as its own. Python and gin do not see that: with gin's own
 decorator any name could be bound, and the defaults would be missing from config.gin. With this one the
-class has all of them, and each default stays in the one place that declares it.
+class has all of them, and each default stays in the one place that declares it. What is bound to its
+base class is not in force for the class, so every parameter has one name.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import gin
+
+_HAS_A_NAME = "_is_configurable_by_its_own_name"
 
 
 def configurable(
@@ -45,7 +48,38 @@ def configurable(
             name: parameter.annotation for name, parameter in signature.parameters.items()
         }
         part.passes_settings_to = tuple(passes_to)  # type: ignore[attr-defined]
-    return gin.configurable(part, **options)
+    if not isinstance(part, type):
+        return gin.configurable(part, **options)
+    constructor = part.__init__  # type: ignore[misc]
+    registered = gin.configurable(part, **options)
+    _supply_by_one_name(registered, constructor)
+    return registered
+
+
+def _supply_by_one_name(part: Any, constructor: Any) -> None:
+    """Lets gin supply what is bound to `part` to a `part`, and not to a subclass with a name of its own.
+
+    Gin would supply it to both, and write the defaults of the subclass, which were not in force, into
+    config.gin.
+    """
+    supplied = part.__init__
+
+    @functools.wraps(supplied)
+    def construct(self: Any, *arguments: Any, **settings: Any) -> None:
+        named = next(each for each in type(self).__mro__ if _has_all_settings(each))
+        (supplied if named is part else constructor)(self, *arguments, **settings)
+
+    part.__init__ = construct
+    setattr(part, _HAS_A_NAME, True)
+
+
+def _has_all_settings(part: type) -> bool:
+    """Whether gin knows all settings of a class by the name of the class, and their defaults."""
+    if _HAS_A_NAME in vars(part):
+        return True
+    # Gin's own decorator wraps a constructor that is inherited, too.
+    wrapped, inherited = vars(part).get("__init__"), getattr(part.__base__, "__init__", None)
+    return wrapped is not None and inspect.unwrap(wrapped) is inspect.unwrap(inherited)  # type: ignore[arg-type]
 
 
 def merged_signature(

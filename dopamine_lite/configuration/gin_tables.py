@@ -7,6 +7,7 @@ The names here are those of gin-config 0.5.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ REGISTRY: Any = config._REGISTRY
 BOUND: dict[tuple[str, str], dict[str, Any]] = config._CONFIG
 USED: dict[tuple[str, str], dict[str, Any]] = config._OPERATIVE_CONFIG
 IMPORTS: set[Any] = config._IMPORTS  # statements
+# By (scope, selector, parameter): how often it has been bound while `reading`.
+TIMES_BOUND: Counter[tuple[str, str, str]] = Counter()
 SINGLETONS: dict[str, Any] = config._SINGLETONS
 CONSTANTS: Any = config._CONSTANTS
 
@@ -35,9 +38,18 @@ def reading(
     and logs an error for every file that it does not find there.
     """
     before = config._LOCATION_PREFIXES[:], config._FILE_READERS[:], config.ParseContext
+    bind = config.bind_parameter
+
+    def bind_and_count(binding_key: Any, value: Any) -> None:
+        bind(binding_key, value)
+        key = config.ParsedBindingKey.parse(binding_key)
+        TIMES_BOUND[(*key.config_key, key.arg_name)] += 1
+
+    TIMES_BOUND.clear()
     config._LOCATION_PREFIXES[:], config._FILE_READERS[:] = prefixes, readers
-    config.ParseContext = context
+    config.ParseContext, config.bind_parameter = context, bind_and_count
     try:
         yield
     finally:
         config._LOCATION_PREFIXES[:], config._FILE_READERS[:], config.ParseContext = before
+        config.bind_parameter = bind

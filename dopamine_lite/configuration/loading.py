@@ -18,7 +18,7 @@ from gin import config_parser
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.configuration import files, gin_tables, modules, sources
-from dopamine_lite.configuration.bindings import forget_replaced, referred_keys
+from dopamine_lite.configuration.bindings import Said, forget_replaced
 from dopamine_lite.configuration.history import name_now, translated
 from dopamine_lite.configuration.modules import ImportRule
 from dopamine_lite.configuration.names import shortened
@@ -34,7 +34,6 @@ from dopamine_lite.configuration.values import check_values
 from dopamine_lite.files.plain_files import open_to_read
 
 _Result = TypeVar("_Result")
-_Said = tuple[set[tuple[str, str]], dict[tuple[str, str], dict[str, Any]]]  # referred to; bound
 
 
 def load(
@@ -64,13 +63,11 @@ def load(
     """
     names, gin_bindings = tuple(map(str, gin_files)), tuple(gin_bindings)
     paths = [str(files.find_config(name)) for name in names]
-    with _begun(rule or ImportRule(), os.path.isfile) as said:
+    with _begun(rule or ImportRule(), os.path.isfile) as dropped:
         for path in paths:
             _explained(gin.parse_config_file, path, f"in {path}")
-        for referred, bound in said:
-            forget_replaced(referred, bound)
-        _add_bindings(gin_bindings)
-    sources.put_in_force(sources.Sources(names, gin_bindings))
+        dropped += _add_bindings(gin_bindings)
+    sources.put_in_force(sources.Sources(names, gin_bindings, tuple(dropped)))
 
 
 def load_run(
@@ -115,17 +112,14 @@ def config_text(path: Path) -> str:
         ) from error
 
 
-def _add_bindings(gin_bindings: Iterable[str]) -> None:
-    """Puts bindings in the place of what files have said."""
-    referred, from_files = referred_keys(), _bound()
+def _add_bindings(gin_bindings: Iterable[str]) -> list[str]:
+    """Puts bindings in the place of what files have said; returns what is dropped of that."""
+    said = Said.now()
     for binding in gin_bindings:
         _explained(gin.parse_config, binding, f"in the binding '{shortened(binding)}'")
-    forget_replaced(referred, from_files)
+    dropped = forget_replaced(said)
     check_values()
-
-
-def _bound() -> dict[tuple[str, str], dict[str, Any]]:
-    return {key: dict(values) for key, values in gin_tables.BOUND.items()}
+    return dropped
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
@@ -164,22 +158,22 @@ class _Admitting(gin_config.ParseContext):
 
 
 @contextlib.contextmanager
-def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[_Said]]:
+def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[str]]:
     """Forgets what was loaded; while this lasts, gin imports by `rule` and reads files by `may_read`.
 
     Afterwards gin reads files as it did before, for a program that uses it beside this package.
 
     Yields:
-      For each file that has been read, what had been said by its end.
+      The bindings of replaced parts that are dropped, which grows with each file that is read.
     """
-    said: list[_Said] = []
+    dropped: list[str] = []
     sources.put_in_force(sources.Sources())
     gin.clear_config()
     modules.begin(rule)
     prefixes = ["", str(files.packaged_configs())]
-    readers = [(functools.partial(_opened, [], said), may_read)]
+    readers = [(functools.partial(_opened, [], [], dropped), may_read)]
     with gin_tables.reading(prefixes, readers, _Admitting):
-        yield said
+        yield dropped
 
 
 def _refuse_include(config: Path, path: str) -> bool:
@@ -191,10 +185,19 @@ def _refuse_include(config: Path, path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(including: list[str], said: list[_Said], path: str) -> Iterator[TextIO]:
+def _opened(
+    including: list[str], said: list[Said], dropped: list[str], path: str
+) -> Iterator[TextIO]:
     """`open` for gin; gives a file name to the mistakes that would come without one.
 
-    `including` are the files being read, outer first; `said` gets what is bound when this one ends.
+    At the end of a file, what it has replaced of the files before it and of those that it includes is
+    forgotten.
+
+    Args:
+      including: the files being read, outer first.
+      said: for each file that has been read, what had been said by its end.
+      dropped: gets the bindings that are forgotten.
+      path: the file.
     """
     if os.path.realpath(path) in map(os.path.realpath, including):
         raise UserError(
@@ -204,7 +207,9 @@ def _opened(including: list[str], said: list[_Said], path: str) -> Iterator[Text
         including.append(path)
         try:
             yield file
-            said.append((referred_keys(), _bound()))
+            for earlier in said:
+                dropped += forget_replaced(earlier)
+            said.append(Said.now())
         except (tokenize.TokenError, IndentationError, UnicodeDecodeError) as error:
             if original(error) is not error or is_of_python(error):
                 raise  # from a module that the file imports

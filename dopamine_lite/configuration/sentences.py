@@ -106,7 +106,12 @@ def _name_sentence(message: str, where: str) -> str | None:
         )
     if match := re.match(r"Configurable '(.*)' .*(?:parameter named|kwarg) '(\w*)'", message):
         name, parameter = match.groups()
-        if now := name_now(f"{name}.{parameter}"):
+        for known in _with_bases(name):
+            now = name_now(f"{known}.{parameter}")
+            if now is None:
+                continue
+            if known != name:
+                now = f"{name}.{now.rpartition('.')[2]}"
             return f"{name}.{parameter} is now called {now}; it is bound {where}."
         nearest = did_you_mean(parameter, parameters_of(name)) or _of_another(parameter)
         return f"{name} has no parameter {parameter} that can be bound {where}{nearest}."
@@ -116,6 +121,13 @@ def _name_sentence(message: str, where: str) -> str | None:
     if "A different configurable matching" in message:
         return None  # a mistake in the code that is imported, which a traceback serves better
     return f"Cannot read the configuration {where}: {one_line(message).rstrip('.')}."
+
+
+def _with_bases(name: str) -> list[str]:
+    """A configurable's name, then the names of the classes that it extends."""
+    configurable = gin_tables.REGISTRY.get_match(name)
+    bases = getattr(configurable and configurable.wrapped, "__mro__", ())[1:]
+    return [name, *(base.__name__ for base in bases)]
 
 
 def missing_sentence(message: str) -> str | None:
@@ -155,6 +167,10 @@ def not_built_sentence(error: Exception) -> str | None:
     if configurable is None or not configurable.module.startswith("dopamine_lite"):
         return None
     what = one_line(str(error).split("\n  ", 1)[0]).rstrip(".")
+    if abstract := re.match(r"Can't instantiate abstract class (\w+) .* methods? (.*)", what):
+        return (
+            f"{abstract[1]} is not complete: define {abstract[2]} in it (docs/your_own_agent.md)."
+        )
     unexpected = re.fullmatch(
         rf"{configurable.name}(?:\.__init__)?\(\) (got an unexpected .*|takes .* but .*)", what
     )

@@ -10,6 +10,9 @@ class Sources(NamedTuple):
 
     gin_files: tuple[str, ...] = ()
     gin_bindings: tuple[str, ...] = ()
+    dropped: tuple[
+        str, ...
+    ] = ()  # the files' bindings of parts that were replaced, as written in gin
 
 
 _sources = Sources()  # as gin's own tables: of the configuration that is loaded

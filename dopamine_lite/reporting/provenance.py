@@ -72,7 +72,10 @@ def collect(
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command(),
-        "config": {name: list(each) for name, each in configuration.sources()._asdict().items()},
+        "config": {
+            "gin_files": list(configuration.sources().gin_files),
+            "gin_bindings": list(configuration.sources().gin_bindings),
+        },
         "commits": _commits(base_dir),
         "imported": _imported(),
         "modules": _modules(),

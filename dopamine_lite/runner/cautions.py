@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from dopamine_lite import configuration
 from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.runner.settings import RunSettings
@@ -22,11 +24,25 @@ def cautions(settings: RunSettings, stage: Stage, config: str, intra_op: int) ->
     """
     found = (
         limit_not_held(stage.spec, stage.limit),  # in a run of an earlier version
+        _settings_dropped(),
         _other_threads(config, intra_op),
         _nothing_learned(settings, stage),
         _short_segments(settings, stage),
     )
     return [sentence for sentence in found if sentence]
+
+
+def _settings_dropped() -> str | None:
+    dropped = configuration.sources().dropped
+    if not dropped:
+        return None
+    parts = Counter(name.rpartition(".")[0] or name for name in dropped)
+    named = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))
+    return (
+        f"Settings of parts that were replaced are not in force: {named}. What has taken their place "
+        "has its defaults where nothing else is bound. Refer to a part to keep its settings, as in "
+        "MyAgent.optimizer = @Adam; config.gin shows all values."
+    )
 
 
 def _other_threads(config: str, present: int) -> str | None:

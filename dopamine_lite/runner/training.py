@@ -160,9 +160,11 @@ class Training:
         self._write_config()
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
+            warnings = cautions(
+                self._settings, self._stage, self._config, self._threads["intra_op"]
+            )
         start["agent_steps"] = self.agent_steps  # at which the run goes on
         changes = provenance.record_start(self.base_dir, start, self._describe())
-        warnings = cautions(self._settings, self._stage, self._config, self._threads["intra_op"])
         for sentence in (*changes, *new_settings, *warnings, *beginning):
             self._console.say(sentence)
         self._console.say(_in_one_line(self._describe()["agent"]))

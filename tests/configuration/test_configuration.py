@@ -423,6 +423,44 @@ def test_what_a_file_binds_of_the_part_that_it_replaces_stays(tmp_path):
     assert gin.query_parameter("MLP.hidden_units") == (5,)
 
 
+AGENT = """\
+import dopamine_lite.agents.c51_agent
+Runner.agent = @C51Agent
+C51Agent.torso = @MLP
+MLP.hidden_units = (32,)
+Adam.learning_rate = 3e-3
+Adam.beta1 = 0.9
+CircularReplay.replay_capacity = 777
+"""
+
+
+@pytest.mark.parametrize("files", [["own.gin"], ["dqn/cartpole.gin", "own.gin"]])
+def test_a_file_that_replaces_the_agent_keeps_what_it_says_itself(files, tmp_path, monkeypatch):
+    """Often wrong: Adam and the replay, which the old agent referred to and the new one has by default,
+    lose the settings that the new file gives them."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.gin").write_text((BASE if len(files) == 1 else "") + AGENT)
+    configuration.load(files)
+    assert gin.query_parameter("MLP.hidden_units") == (32,)
+    assert gin.query_parameter("Adam.learning_rate") == 3e-3
+    assert gin.query_parameter("CircularReplay.replay_capacity") == 777
+    dropped = configuration.sources().dropped
+    assert "DQNAgent.update_horizon" in dropped and "EpsilonGreedy.epsilon_train" in dropped
+    assert "Adam.epsilon" in dropped and "Adam.learning_rate" not in dropped
+    assert not [key for key in gin_config._CONFIG if key[1].endswith("DQNAgent")]
+
+
+def test_a_setting_repeated_with_the_same_value_is_the_new_files(tmp_path):
+    """Often wrong: small numbers are one object in Python, whichever file they stand in."""
+    first, second = tmp_path / "first.gin", tmp_path / "second.gin"
+    first.write_text(BASE + "Adam.decay_updates = 7\nAdam.beta2 = True\n")
+    second.write_text(AGENT + "Adam.decay_updates = 7\n")
+    configuration.load([first, second])
+    assert gin.query_parameter("Adam.decay_updates") == 7
+    with pytest.raises(ValueError, match="beta2"):
+        gin.query_parameter("Adam.beta2")
+
+
 def test_gin_reads_files_as_before_afterwards(tmp_path):
     (tmp_path / "own.gin").write_text(BASE)
     before = list(gin_config._FILE_READERS), list(gin_config._LOCATION_PREFIXES)
