@@ -24,6 +24,7 @@ class BlockAgent(Agent):
     actor: Actor
     blocks_end_with_episodes = False  # whether a block also ends where an episode does
     learns_other_actions = True  # whether it can learn from actions that its actor did not choose
+    needs_decisions = False  # whether it learns from what its actor says of its decisions
     _acted: Acted | None = None  # from the last `act` in training
 
     @property
@@ -50,16 +51,24 @@ class BlockAgent(Agent):
         """As `Agent.observe`, for a loop that knows no blocks: learns from a block of one step.
 
         Raises:
-          UserError: `act` of a subclass returned other actions than the actor chose, and the agent
-            cannot learn from those.
+          UserError: `act` of a subclass returned other actions than the actor chose, or did not ask it,
+            and the agent cannot learn from those.
         """
         if evaluate:
             return
         acted, self._acted = self._acted, None
-        if not self.learns_other_actions and (
-            acted is None or not np.array_equal(acted.actions, transitions.actions)
+        name = type(self).__name__
+        if acted is None and self.needs_decisions:
+            raise UserError(
+                f"{name}.act did not ask its actor, but {name} learns from what the actor says of its "
+                "decisions: call `super().act` in every step, or give the agent an actor of your own "
+                "(docs/your_own_agent.md)."
+            )
+        if (
+            acted is not None
+            and not self.learns_other_actions
+            and not np.array_equal(acted.actions, transitions.actions)
         ):
-            name = type(self).__name__
             raise UserError(
                 f"{name}.act returned other actions than its actor chose, but {name} can only learn "
                 "from the actor's: alter them in an actor of your own (docs/your_own_agent.md)."

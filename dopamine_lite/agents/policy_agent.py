@@ -46,6 +46,7 @@ class PolicyAgent(BlockAgent):
 
     actor: PolicyActor
     learns_other_actions = False
+    needs_decisions = True
     _has_state_values = True  # whether V(s) is learned
 
     def __init__(

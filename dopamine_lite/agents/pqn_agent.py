@@ -41,6 +41,7 @@ class PQNAgent(ActionValueAgent[QHead]):
     """
 
     _head_kind = QHead
+    needs_decisions = True
 
     def __init__(
         self,

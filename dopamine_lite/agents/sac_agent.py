@@ -60,6 +60,7 @@ class SACAgent(BlockAgent):
 
     actor: SquashedActor
     learns_other_actions = False
+    needs_decisions = True
 
     def __init__(
         self,
@@ -188,8 +189,7 @@ class SACAgent(BlockAgent):
     def set_state(self, state: State) -> None:
         self.actor.set_state(state["actor"])
         self.learner.set_state(state["learner"])
-        if state["replay"]["slots"] is not None:
-            self.replay.set_state(state["replay"])
+        self.replay.set_state(state["replay"])
         self._steps = state["steps"]
         self.actor.load(self.actor.inference.parameters())
 

@@ -10,6 +10,8 @@ from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.replay.replay import SampleSpec
 
+_BESIDE_FRAMES = 128  # bytes: a transition's numbers, its slots and the window they are found by
+
 
 class UpdateSchedule(NamedTuple):
     """`updates_per_period` gradient steps are taken every `update_period` agent steps.
@@ -54,9 +56,9 @@ class UpdateSchedule(NamedTuple):
           network_bytes: what a batch takes in the networks.
         """
         transitions = max(self.numbers) * sample.batch_size
-        frames = transitions * int(np.prod(sample.frames_shape))
+        of_frames = int(np.prod(sample.frames_shape)) * sample.frame_dtype.itemsize
         require_memory(
-            frames * sample.frame_dtype.itemsize + network_bytes,
+            transitions * (of_frames + _BESIDE_FRAMES) + network_bytes,
             f"An update of {owner}",
             f"lower {owner}.batch_size or {owner}.updates_per_period",
         )

@@ -210,8 +210,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         self._steps = state["steps"]
         self.actor.set_state(state | {"noise": noise})
         self.learner.set_state(state | {"generator": generator})
-        if state["replay"]["slots"] is not None:
-            self.replay.set_state(state["replay"])
+        self.replay.set_state(state["replay"])
         self._load()
 
     def describe(self) -> dict[str, Any]:

@@ -46,9 +46,9 @@ class RecentMeans:
 
     def __init__(self, names: Sequence[str]):
         self._names = tuple(names)
-        self._recent: list[tf.Tensor] = []
+        self._recent: list[tf.Tensor | np.ndarray] = []
 
-    def add(self, values: tf.Tensor) -> None:
+    def add(self, values: tf.Tensor | np.ndarray) -> None:
         """Adds one value for each name, [M] float32."""
         self._recent.append(values)  # `take` turns them into numbers
 
@@ -56,6 +56,6 @@ class RecentMeans:
         """Returns the means by name, or {} if nothing was added, and forgets what was added."""
         if not self._recent:
             return {}
-        means = np.mean([values.numpy() for values in self._recent], axis=0).tolist()
+        means = np.mean([np.asarray(values) for values in self._recent], axis=0).tolist()
         self._recent.clear()
         return dict(zip(self._names, means, strict=True))

@@ -207,7 +207,7 @@ class GaussianPolicy:
         check_number("GaussianPolicy", initial_log_std=initial_log_std)
         self._shape = action_space.shape
         self._dtype = np.dtype(action_space.dtype)
-        self._whole = self._dtype.kind in "iu"
+        self._whole = self._dtype.kind in "iub"
         self._low, self._high = action_space.low, action_space.high
         if self._whole:
             self._low = float32_towards(np.inf, self._low)

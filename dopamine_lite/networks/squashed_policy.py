@@ -38,7 +38,7 @@ class SquashedGaussianPolicy:
     def __init__(self, seeds: Seeds, action_space: gymnasium.spaces.Box):
         self._shape = action_space.shape
         self._dtype = np.dtype(action_space.dtype)
-        self._whole = self._dtype.kind in "iu"
+        self._whole = self._dtype.kind in "iub"
         self._low = float32_towards(np.inf, action_space.low)
         self._high = float32_towards(-np.inf, action_space.high)
         self._middle = self._low / 2 + self._high / 2  # in this order nothing overflows

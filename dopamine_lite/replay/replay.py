@@ -94,4 +94,8 @@ class Replay(Protocol):
         """Everything that decides what the next sample is."""
 
     def set_state(self, state: State) -> None:
-        """Puts this replay into `state`, which `get_state` returned."""
+        """Puts this replay into `state`, which `get_state` returned.
+
+        What is large is None where a checkpoint is read for the sake of the policy alone: then there is
+        nothing to be restored.
+        """

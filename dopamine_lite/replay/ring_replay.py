@@ -89,6 +89,8 @@ class RingReplay(Generic[Sample]):
         return {"slots": slots, "generator": generator, **further}
 
     def set_state(self, state: State) -> None:
+        if state["slots"] is None:  # a checkpoint was read for the sake of the policy alone
+            return
         self.ring.restore(state["slots"])
         restore_generator(self._generator, state["generator"])
         self.selector.set_state(state)

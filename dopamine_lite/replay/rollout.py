@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import gymnasium
 import numpy as np
 
-from dopamine_lite.common.block import Block
+from dopamine_lite.common.block import Block, in_single_precision
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.networks.policies import Policy
 
@@ -136,6 +136,7 @@ class RolloutBuffer(Generic[_Steps]):
         """
         while block.num_steps:
             part, block = block.rows(0, self.room), block.rows(self.room, block.num_steps)
+            in_single_precision(part.rewards)
             steps = steps_of(part, self._cut_values(part, values_after))
             rows = slice(self._position, self._position + part.num_steps)
             for own, column in zip(self._rollout, steps, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.common.block import Block
+from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.environment import Environment, Step
@@ -86,28 +87,23 @@ class BlockByBlock:
 
     def _next_length(self) -> int:
         wanted = self._agent.block_length
+        if type(wanted) is not int or wanted < 1:
+            check_whole(type(self._agent).__name__, optional=True, block_length=wanted)
         return _MOST_STEPS if wanted is None else min(wanted, _MOST_STEPS)
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
         acted = self._actor.act(observations, False, masks)
-        self._decisions.append(acted.decisions)
+        said = acted.decisions
+        self._decisions.append(None if said is None else type(said)(*map(np.copy, said)))
         return acted.actions
 
     def add(
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
-        # An environment may reuse these arrays, but it must not write to its observations.
-        transitions = transitions._replace(
-            rewards=transitions.rewards.copy(),
-            terminated=transitions.terminated.copy(),
-            truncated=transitions.truncated.copy(),
-        )
-        self._steps.append(transitions)
+        ended = bool((transitions.terminated | transitions.truncated).any())
+        self._steps.append(_kept(transitions, ended))
         self._after = observations, masks
-        if len(self._steps) == self._length or (
-            self._agent.blocks_end_with_episodes
-            and (transitions.terminated | transitions.truncated).any()
-        ):
+        if len(self._steps) == self._length or (self._agent.blocks_end_with_episodes and ended):
             self.flush()
 
     def flush(self) -> None:
@@ -116,6 +112,29 @@ class BlockByBlock:
         self._agent.learn(Block.of(self._steps, self._after, self._decisions))
         self._steps, self._decisions = [], []
         self._length = self._next_length()
+
+
+def _kept(transitions: Transitions, ended: bool) -> Transitions:
+    """A copy, since environment and actor may write to their arrays again before the block is full.
+
+    True successors are read only where an episode has ended.
+    """
+    masks = transitions.action_masks
+    kept = transitions._replace(
+        observations=transitions.observations.copy(),
+        actions=transitions.actions.copy(),
+        rewards=transitions.rewards.copy(),
+        terminated=transitions.terminated.copy(),
+        truncated=transitions.truncated.copy(),
+        action_masks=None if masks is None else masks.copy(),
+    )
+    if not ended:
+        return kept
+    masks = transitions.next_action_masks
+    return kept._replace(
+        next_observations=transitions.next_observations.copy(),
+        next_action_masks=None if masks is None else masks.copy(),
+    )
 
 
 def player_for(agent: Agent, evaluate: bool = False) -> Player:

@@ -13,6 +13,7 @@ from dopamine_lite.acting.exploration import EpsilonGreedy
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.ppo_agent import PPOAgent
+from dopamine_lite.agents.pqn_agent import PQNAgent
 from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.agents.sac_agent import SACAgent
 from dopamine_lite.agents.value_agent import replay_spec
@@ -89,6 +90,7 @@ class LinearAgent(BlockAgent):
     """Wires the two with a replay: an update every eight steps."""
 
     block_length = 8
+    steps = 0
 
     def __init__(self, spec, seeds):
         shape = (spec.observation_space.shape[0], int(spec.action_space.n))
@@ -102,7 +104,8 @@ class LinearAgent(BlockAgent):
 
     def learn(self, block):
         self.replay.add(block)
-        if block.num_steps == self.block_length:
+        before, self.steps = self.steps, self.steps + block.agent_steps
+        if before // 8 < self.steps // 8:  # a block can end sooner
             learned = self.learner.learn(self.replay.sample(1, 16))
             self.actor.load(learned.parameters)
             self.means.add(learned.metrics)
@@ -112,14 +115,14 @@ class LinearAgent(BlockAgent):
 
     def get_state(self):
         organs = {"actor": self.actor, "replay": self.replay, "learner": self.learner}
-        return {name: organ.get_state() for name, organ in organs.items()}
+        return {name: organ.get_state() for name, organ in organs.items()} | {"steps": self.steps}
 
     def set_state(self, state):
         self.actor.set_state(state["actor"])
         self.learner.set_state(state["learner"])
         self.actor.load(self.learner.weights)
-        if state["replay"]["slots"] is not None:
-            self.replay.set_state(state["replay"])
+        self.replay.set_state(state["replay"])
+        self.steps = state["steps"]
 
 
 def train(path, **settings: Any) -> Runner:
@@ -289,3 +292,29 @@ def test_action_values_can_be_learned_from_any_action(tmp_path):
         ends = np.zeros(1, bool)
         agent.observe(Transitions(seen, actions, np.zeros(1), ends, ends, seen))
     np.testing.assert_array_equal(agent.replay.ring["actions"][:5], 0)
+
+
+class Forgetful(PQNAgent):
+    """Asks its actor in every second step only."""
+
+    asked = False
+
+    def act(self, observations, evaluate=False, action_masks=None):
+        self.asked = not self.asked
+        if self.asked:
+            return super().act(observations, evaluate, action_masks)
+        return np.zeros(len(observations), np.int64)
+
+
+def test_decisions_of_an_earlier_step_are_not_learned_from(tmp_path):
+    """Often wrong: the values of the step before are taken for the values of this one."""
+    runner = Runner(
+        tmp_path,
+        agent=lambda spec, seeds: Forgetful(spec, seeds, torso=lambda seeds: MLP(seeds, (8,))),
+        environment=lambda **given: create_environment("CartPole-v1", **given),
+        schedule="continuous_train",
+        training_steps=64,
+        num_iterations=1,
+    )
+    with pytest.raises(UserError, match=r"Forgetful\.act did not ask its actor"):
+        runner.run()

@@ -450,6 +450,16 @@ def test_whole_numbers_are_rounded_and_never_leave_their_bounds():
     assert all(space.contains(action) for action in acted)
 
 
+def test_truth_values_are_rounded(tmp_path):
+    """Often wrong: every number but zero is true."""
+    space = gymnasium.spaces.Box(0, 1, (2,), bool)
+    agent = build(spec=spec(action_space=space), num_envs=1)
+    actions = np.array([[-0.9, 0.9], [-0.1, 0.1]], np.float32)
+    np.testing.assert_array_equal(agent._policy.to_environment(actions), [[False, True]] * 2)
+    share = agent.act(np.zeros((1_000, 3), np.float32)).mean()
+    assert 0.45 < share < 0.55
+
+
 REFUSED = [
     (
         {"action_space": gymnasium.spaces.Discrete(3)},
