@@ -57,7 +57,8 @@ class ActionContract:
                         "is not legal there: choose one of the actions that `action_masks` allows."
                     )
         elif kind == "f" and not np.isfinite(actions).all():
-            raise self._wrong(actions[~np.isfinite(actions)][0].item(), "return finite numbers")
+            remedy = "return finite numbers, or lower the learning rate if the agent has diverged"
+            raise self._wrong(actions[~np.isfinite(actions)][0].item(), remedy)
         elif kind not in "biuf":
             raise self._wrong(actions, "return numbers")
 

@@ -96,6 +96,12 @@ class SACLearner:
         if target_entropy is not None:
             check_number(owner, target_entropy=target_entropy)
             self.target_entropy = float(target_entropy)
+            greatest = parts.actor.head.action_size * math.log(2)
+            if self.target_entropy >= greatest:
+                raise UserError(
+                    f"{owner}.target_entropy is {target_entropy}, but no policy reaches it: the entropy "
+                    f"of these actions is at most {greatest:.3g} nats. Choose a smaller number."
+                )
         self.updates = 0  # gradient steps taken
         self._sample = sample
         self._tau, self._target_update_period = tau, target_update_period

@@ -92,6 +92,15 @@ class Optimizer(abc.ABC):
         self._updates.assign(state["updates"])
 
 
+def _check_decays(owner: str, beta1: float, beta2: float, epsilon: float) -> None:
+    check_fraction(owner, beta1=beta1, beta2=beta2)
+    check_not_negative(owner, epsilon=epsilon)
+    if 1 in (beta1, beta2):
+        raise UserError(
+            f"{owner}.beta1 and {owner}.beta2 must be below 1, or nothing is ever learned."
+        )
+
+
 @gin.configurable
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), in the form at the end of section 2: epsilon is "epsilon hat".
@@ -118,12 +127,7 @@ class Adam(Optimizer):
         schedule: Callable[[], Schedule] | None = None,
     ):
         super().__init__(learning_rate, decay_updates, schedule)
-        check_fraction("Adam", beta1=beta1, beta2=beta2)
-        check_not_negative("Adam", epsilon=epsilon)
-        if 1 in (beta1, beta2):
-            raise UserError(
-                "Adam.beta1 and Adam.beta2 must be below 1, or nothing is ever learned."
-            )
+        _check_decays("Adam", beta1, beta2, epsilon)
         self._betas = (beta1, beta2)
         self._epsilon = epsilon
 
@@ -188,12 +192,7 @@ class RAdam(Optimizer):
         schedule: Callable[[], Schedule] | None = None,
     ):
         super().__init__(learning_rate, decay_updates, schedule)
-        check_fraction("RAdam", beta1=beta1, beta2=beta2)
-        check_not_negative("RAdam", epsilon=epsilon)
-        if 1 in (beta1, beta2):
-            raise UserError(
-                "RAdam.beta1 and RAdam.beta2 must be below 1, or nothing is ever learned."
-            )
+        _check_decays("RAdam", beta1, beta2, epsilon)
         self._betas = (beta1, beta2)
         self._epsilon = epsilon
 

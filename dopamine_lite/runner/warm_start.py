@@ -83,10 +83,12 @@ def _hand_over(agent: Agent, loaded: Restored, directory: Path) -> None:
     except Exception as error:
         if is_of_users_code(error):
             raise
+        missing = isinstance(error, KeyError)
+        reason = f"there is no {error} in them" if missing else f"{type(error).__name__}: {error}"
         raise UserError(
             f"The weights of {directory} at checkpoint {loaded.number} do not fit this "
-            f"{type(agent).__name__} ({type(error).__name__}: {error}): begin with the weights of an "
-            "agent that has the same network, observations and actions."
+            f"{type(agent).__name__} ({reason}): begin with the weights of an agent that has the same "
+            "network, observations and actions."
         ) from error
 
 

@@ -505,6 +505,7 @@ def test_what_it_cannot_play_is_refused(changes, sentence):
         ("min_replay_history", 1, "SACAgent.min_replay_history is 1: give a whole number, 2 or"),
         ("warmup_hold", 0, "SACAgent.warmup_hold is 0"),
         ("update_period", 0, "SACAgent.update_period is 0"),
+        ("target_entropy", 1.4, "no policy reaches it: .* at most 1.39 nats"),
         ("batch_size", 10**10, "An update of SACAgent needs .* lower SACAgent.batch_size"),
         ("sample_in_evaluation", 1, "SACAgent.sample_in_evaluation is 1: give True or False"),
     ],
