@@ -22,6 +22,8 @@ _CALLED = {  # by classes' names without "Agent"
     "Reinforce": "REINFORCE",
 }
 _COLUMNS = ("config", "agent", "environment", "protocol", "commit", "processor", "agent_steps")
+_CALLED_BY = ("agent", "config", "Runner.agent")
+_MOST_LISTED = 8  # settings in a note
 _MOST_NAMED = 4  # settings in a name; a group that differs in more is named by some and a number
 
 
@@ -59,6 +61,37 @@ def differing_settings(runs: pd.DataFrame) -> list[str]:
     """
     differing = _differing([_whole(row) for row in runs.to_dict("records")])
     return sorted(differing, key=lambda name: (name not in ("agent", "config"), name))
+
+
+def unnamed_differences(runs: pd.DataFrame) -> str | None:
+    """A sentence on what groups that are called by agent or config differ in besides; None: nothing.
+
+    That is settings of parts that several groups have, such as their optimizer's learning rate.
+    """
+    keys = [_whole(row) for row in runs.to_dict("records")]
+    different = list({tuple(sorted(key.items())): key for key in keys}.values())
+    if len(different) < 2 or not any(
+        _are_told_apart(different, part) for part in ("agent", "config")
+    ):
+        return None  # names tell the differences
+    found = [
+        name
+        for name in sorted({name for key in different for name in key} - {*_CALLED_BY})
+        if len({key[name] for key in different if name in key}) > 1
+    ]
+    if not found:
+        return None
+    more = len(found) - _MOST_LISTED
+    listed = ", ".join(found[:_MOST_LISTED]) + (f" and {more} more settings" if more > 0 else "")
+    return (
+        f"The groups also differ in settings of what they have in common: {listed}. With `by` and the "
+        "name of a setting, groups are called by its values."
+    )
+
+
+def _are_told_apart(keys: list[dict[str, str]], part: str) -> bool:
+    names = [key[part] for key in keys]
+    return all(names) and len(set(names)) == len(keys)
 
 
 def short_agent(name: str | None) -> str:
@@ -115,10 +148,9 @@ def _chosen_names(keys: list[dict[str, str]], by: Sequence[str]) -> list[str]:
 
 def _names(keys: list[dict[str, str]]) -> list[str]:
     """Agents where these tell the groups apart, else configs, else both with what differs."""
-    for parts in (("agent",), ("config",)):
-        names = [" ".join(key[part] for part in parts) for key in keys]
-        if all(names) and len(set(names)) == len(keys):
-            return names
+    for part in ("agent", "config"):
+        if _are_told_apart(keys, part):
+            return [key[part] for key in keys]
     bases = _bases(keys)
     for as_text in (_rounded, _unquoted):
         names = []

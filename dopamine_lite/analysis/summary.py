@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dopamine_lite.analysis import comparison, figures, published, scoring, statistics
+from dopamine_lite.analysis import comparison, figures, groups, published, scoring, statistics
 from dopamine_lite.analysis.run_tables import Runs, records
 from dopamine_lite.analysis.selection import select
 from dopamine_lite.common.errors import UserError
@@ -71,6 +71,8 @@ def compare(
     """
     notes: list[str] = []
     chosen = select(_within(runs, environments), by, across_protocols, notes.append)
+    if not by and (besides := groups.unnamed_differences(chosen.runs)):
+        notes.append(besides)
     shown = _shown(references, chosen.runs["environment"].unique(), notes)
     phase = score or _score_for(shown, notes)
     table = scoring.scores(chosen, phase, metric, last, notes.append)

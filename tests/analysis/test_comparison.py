@@ -21,6 +21,19 @@ def told(call, *arguments, **options):
     return call(*arguments, report=sentences.append, **options), sentences
 
 
+def test_what_groups_called_by_their_agents_differ_in_besides_is_said(make_run, tmp_path):
+    """Often wrong: two agents are compared, and the learning rate that tells them apart stays unsaid."""
+    make_run("a", agent="DQNAgent", Adam__learning_rate=0.001, Adam__beta1=0.9, DQNAgent__gamma=0.9)
+    make_run("b", agent="C51Agent", Adam__learning_rate=0.5, Adam__beta1=0.9, C51Agent__gamma=0.5)
+    runs = analysis.load_runs(tmp_path)
+    notes = summary.compare(runs, resamples=10).notes
+    (said,) = [note for note in notes if note.startswith("The groups also differ in settings of")]
+    assert "in common: Adam.learning_rate." in said
+    assert "beta1" not in said and "gamma" not in said
+    notes = summary.compare(runs, by=["agent"], resamples=10).notes
+    assert not any("also differ" in note for note in notes)
+
+
 def test_a_run_as_rows(make_run, tmp_path):
     directory = make_run("study/a", 3, protocol={"frame_skip": 4}, DQNAgent__gamma=0.9)
     runs = analysis.load_runs(tmp_path)
