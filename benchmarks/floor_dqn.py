@@ -139,12 +139,12 @@ def run(game: str, num_envs: int, steps: int, warm_up: int = 2_000) -> float:
         if step >= 1_000 and step % period < num_envs:
             size = updates * batch
             rows = generator.integers(4, min(step // num_envs, length) - 2, size=size)
-            columns = generator.integers(num_envs, size=size)
-            at = (rows[:, None] + offsets) * num_envs + columns[:, None]
+            environments = generator.integers(num_envs, size=size)
+            at = (rows[:, None] + offsets) * num_envs + environments[:, None]
             sampled = flat_frames.take(at.ravel(), axis=0)
             _, flat = update(
                 tf.constant(sampled.reshape(updates, batch, len(offsets), *frames.shape[2:])),
-                tf.constant(scalars[rows, columns].reshape(updates, batch, 3)),
+                tf.constant(scalars[rows, environments].reshape(updates, batch, 3)),
             )
             if not pong:
                 weights = split(flat.numpy())

@@ -18,13 +18,13 @@ import tensorflow as tf
 
 
 class Step(NamedTuple):
-    """One step of N streams; where one ended, `observations` are its next episode's first."""
+    """One step of N environments; `observations` are a new episode's first where one ended."""
 
     observations: np.ndarray  # [N, ...]
     rewards: np.ndarray  # [N]
     terminated: np.ndarray  # [N] bool
     truncated: np.ndarray  # [N] bool
-    final: dict[int, np.ndarray] | np.ndarray  # last observations of streams that ended
+    final: dict[int, np.ndarray] | np.ndarray  # last observations of episodes that ended
 
 
 class CartPole:

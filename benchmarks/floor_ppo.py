@@ -27,7 +27,7 @@ class Settings(NamedTuple):
 
     num_actions: int
     shape: tuple[int, ...]  # of an observation
-    length: int  # agent steps of each stream in a rollout
+    length: int  # agent steps of each environment in a rollout
     epochs: int
     minibatches: int
     gamma: float
@@ -215,8 +215,8 @@ def run(game: str, num_envs: int, steps: int) -> tuple[float, float]:
         ends[row] = terminated | truncated
         if truncated.any():
             following = observations.copy()
-            for stream in truncated.nonzero()[0]:
-                following[stream] = final[stream]
+            for index in truncated.nonzero()[0]:
+                following[index] = final[index]
             cut = truncated & ~terminated
             bonuses[at] = settings.gamma * cut * act(following, weights)[1]
         if at < length - 1:
@@ -250,8 +250,8 @@ def run(game: str, num_envs: int, steps: int) -> tuple[float, float]:
 
 def mean_return(rewards: np.ndarray, ends: np.ndarray) -> float:
     """Of the episodes that begin and end within rewards and ends [T, N]; NaN where there are none."""
-    streams = zip(rewards.cumsum(axis=0).T, ends.T, strict=True)
-    returns = np.concatenate([np.diff(totals[end]) for totals, end in streams])
+    environments = zip(rewards.cumsum(axis=0).T, ends.T, strict=True)
+    returns = np.concatenate([np.diff(totals[end]) for totals, end in environments])
     return float(returns.mean()) if returns.size else float("nan")
 
 

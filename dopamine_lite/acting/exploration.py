@@ -32,7 +32,7 @@ class Exploration(abc.ABC):
     @abc.abstractmethod
     def choose(
         self,
-        num_streams: int,
+        num_envs: int,
         values: Callable[[], np.ndarray],
         step: int,
         evaluate: bool,
@@ -45,11 +45,11 @@ class Exploration(abc.ABC):
         """
 
     def _uniform(
-        self, generator: np.random.Generator, num_streams: int, masks: np.ndarray | None
+        self, generator: np.random.Generator, num_envs: int, masks: np.ndarray | None
     ) -> np.ndarray:
         """Uniform draws [N] of the legal actions."""
         if masks is None:
-            return generator.integers(self._num_actions, size=num_streams)
+            return generator.integers(self._num_actions, size=num_envs)
         return (generator.random(masks.shape) + masks).argmax(axis=1)
 
     @abc.abstractmethod
@@ -121,16 +121,16 @@ class EpsilonGreedy(Exploration):
 
     def choose(
         self,
-        num_streams: int,
+        num_envs: int,
         values: Callable[[], np.ndarray],
         step: int,
         evaluate: bool,
         masks: np.ndarray | None = None,
     ) -> np.ndarray:
         generator = self._generators[evaluate]
-        explores = generator.random(num_streams) < self.epsilon(step, evaluate)
+        explores = generator.random(num_envs) < self.epsilon(step, evaluate)
         if explores.all():
-            return self._uniform(generator, num_streams, masks)
+            return self._uniform(generator, num_envs, masks)
         actions = greedy(values(), generator)
         if explores.any():
             some = None if masks is None else masks[explores]
@@ -176,7 +176,7 @@ class Boltzmann(Exploration):
 
     def choose(
         self,
-        num_streams: int,
+        num_envs: int,
         values: Callable[[], np.ndarray],
         step: int,
         evaluate: bool,
@@ -184,12 +184,12 @@ class Boltzmann(Exploration):
     ) -> np.ndarray:
         generator, temperature = self._generators[evaluate], self._temperatures[evaluate]
         if step < self._warmup and not evaluate:
-            return self._uniform(generator, num_streams, masks)
+            return self._uniform(generator, num_envs, masks)
         if temperature == 0:
             return greedy(values(), generator)
         # The greatest of the logits plus Gumbel noise is distributed as their softmax.
         return (
-            values() / temperature + generator.gumbel(size=(num_streams, self._num_actions))
+            values() / temperature + generator.gumbel(size=(num_envs, self._num_actions))
         ).argmax(1)
 
     def metrics(self, step: int) -> dict[str, float]:

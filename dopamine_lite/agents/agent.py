@@ -1,4 +1,4 @@
-"""The contract between the Runner and every agent: five methods over batches of N streams."""
+"""The contract between the Runner and every agent: five methods over batches of N environments."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Agent(abc.ABC):
 
     @property
     def first_update(self) -> int | None:
-        """The number of agent steps, over all streams, after which the agent has learned something.
+        """The number of agent steps, over all environments, after which something has been learned.
 
         A shorter run learns nothing. None: the number is unknown or depends on what happens.
         """
@@ -70,7 +70,7 @@ class Agent(abc.ABC):
     def get_state(self) -> State:
         """Everything that decides what the agent does next.
 
-        The Runner calls it only when every stream's episode has just ended: before a checkpoint it
+        The Runner calls it only when every environment's episode has just ended: before a checkpoint it
         truncates the episodes in progress.
         """
 

@@ -1,4 +1,4 @@
-"""Runs agents written in Dopamine's single-stream style under the Runner, unchanged."""
+"""Runs agents written in Dopamine's style, for a single environment, unchanged."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class DopamineStyleAgent(Protocol):
 
 @gin.configurable
 class DopamineAdapter(Agent):
-    """Runs one agent that is written in Dopamine's single-stream style, unchanged.
+    """Runs one agent that is written in Dopamine's style, for a single environment, unchanged.
 
     Of stacked frames the agent gets the newest one with a channel axis, [height, width, 1], as from
     Dopamine's environments. Other observations are passed on as they are.
 
     Args:
-      spec: the environment's specification, with one stream and discrete actions.
+      spec: the environment's specification, with one environment and discrete actions.
       seeds: the agent's node in the tree of seeds.
       agent: the Dopamine-style agent, built as `agent(num_actions=, seed=)`, such as `@SwitchingAgent`.
     """
@@ -66,7 +66,7 @@ class DopamineAdapter(Agent):
             )
         if spec.num_envs != 1:
             raise UserError(
-                "A Dopamine-style agent lives in one stream of experience, but Runner.num_envs is "
+                "A Dopamine-style agent plays in one environment, but Runner.num_envs is "
                 f"{spec.num_envs}: set it to 1."
             )
         if spec.action_masks:
@@ -132,7 +132,7 @@ class DopamineAdapter(Agent):
                 )
 
     def describe(self) -> dict[str, Any]:
-        return {"agent": type(self._agent).__name__, "style": "Dopamine, one stream"}
+        return {"agent": type(self._agent).__name__, "style": "Dopamine, one environment"}
 
 
 def _write_below(directory: Path, name: str, content: np.ndarray) -> None:

@@ -14,8 +14,8 @@ from dopamine_lite.networks.greedy import greedy
 class DoubleQLearningAgent(TabularAgent):
     """Double Q-learning: moves Q_i(s, a) toward r + gamma Q_j(s', argmax_a' Q_i(s', a')).
 
-    There are two tables (van Hasselt 2010, algorithm 1). For each stream, a coin decides in each step
-    which of them is i, the table that learns. The agent acts by the mean of the two tables.
+    There are two tables (van Hasselt 2010, algorithm 1). In each step of each environment, a coin
+    decides which of them is i, the table that learns. The agent acts by the mean of the two tables.
 
     Args:
       spec, seeds, gamma, learning_rate, initial_value, exploration: see `TabularAgent`.
@@ -29,8 +29,8 @@ class DoubleQLearningAgent(TabularAgent):
         return (first.take(states, axis=0) + second.take(states, axis=0)) / 2
 
     def _learn(self, transitions: Transitions) -> None:
-        streams = np.arange(len(transitions.actions))
-        tables = self._generator.integers(2, size=len(streams))  # whose turn it is to learn
+        turns = len(transitions.actions)
+        tables = self._generator.integers(2, size=turns)  # whose turn it is to learn
         next_states = transitions.next_observations - self._first_state
         next_q = legal(self._tables[tables, next_states], transitions.next_action_masks)
         best = greedy(next_q, self._generator)  # ties at random

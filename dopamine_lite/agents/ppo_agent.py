@@ -22,14 +22,14 @@ from dopamine_lite.replay.rollout import Rollout, RolloutBuffer
 class PPOAgent(PolicyAgent):
     """PPO: maximizes a surrogate of the return that keeps the policy near the old policy.
 
-    Schulman et al. 2017, eq. 9. After every `rollout_length` steps of each stream, the agent estimates
-    advantages by GAE and makes `num_epochs` passes over the T x N steps, each in `num_minibatches`
-    newly drawn minibatches. All of this is one compiled call.
+    Schulman et al. 2017, eq. 9. After every `rollout_length` steps of each environment, the agent
+    estimates advantages by GAE and makes `num_epochs` passes over the T x N steps, each in
+    `num_minibatches` newly drawn minibatches. All of this is one compiled call.
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      rollout_length: T, agent steps of each stream between updates.
+      rollout_length: T, agent steps of each environment between updates.
       optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, that is
         multiplied with the decay of `learning_rate_decay_period`.
     """

@@ -23,9 +23,9 @@ from dopamine_lite.replay.rollout import RolloutBuffer, ValueRollout
 
 @configurable(passes_to=[ActionValueAgent, PQNLearner])
 class PQNAgent(ActionValueAgent[QHead]):
-    """PQN: regresses Q(s, a) on the lambda-returns of the last rollout of many streams.
+    """PQN: regresses Q(s, a) on the lambda-returns of the last rollout of many environments.
 
-    Gallici et al. 2025, algorithm 1. After every `rollout_length` steps of each stream, the agent
+    Gallici et al. 2025, algorithm 1. After every `rollout_length` steps of each environment, the agent
     computes Q(lambda) from the values by which it acted, and makes `num_epochs` passes over the T x N
     steps, each in `num_minibatches` newly drawn minibatches. All of this is one compiled call. There is
     no replay and no target network. Instead, layer normalization keeps learning stable: bind
@@ -34,7 +34,7 @@ class PQNAgent(ActionValueAgent[QHead]):
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      rollout_length: T, agent steps of each stream between updates.
+      rollout_length: T, agent steps of each environment between updates.
       head: the network's output layers, `@QHead`, whose own parameters make it dueling or noisy.
       optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, the
         schedule is multiplied by the decay of `learning_rate_decay_period`.

@@ -25,9 +25,9 @@ class ReinforceAgent(PolicyAgent):
 
     A is the return G after the step, minus a baseline if one is learned. An episode that is truncated,
     by a limit or at a checkpoint, counts as far as it went; with a learned baseline, its G continues
-    with the value of its last observation. With several streams, other episodes are in progress when a
-    gradient step is taken. The steps that they have taken under the older policy are then weighted by
-    rho = pi(a|s) / pi_old(a|s).
+    with the value of its last observation. With several environments, other episodes are in progress
+    when a gradient step is taken. The steps that they have taken under the older policy are then
+    weighted by rho = pi(a|s) / pi_old(a|s).
 
     Args:
       spec: the environment's specification.

@@ -38,8 +38,9 @@ from dopamine_lite.replay.replay import Replay, ReplaySpec
 class SACAgent(BlockAgent):
     """SAC: maximizes the return plus alpha times the policy's entropy, with continuous actions.
 
-    Haarnoja et al. 2018b, algorithm 1. The first `min_replay_history` agent steps, over all streams, are
-    uniformly random and nothing is learned during them. `update_period` is in agent steps, too.
+    Haarnoja et al. 2018b, algorithm 1. The first `min_replay_history` agent steps, over all
+    environments, are uniformly random and nothing is learned during them. `update_period` is in agent
+    steps, too.
 
     Args:
       spec: the environment's specification.
@@ -50,8 +51,8 @@ class SACAgent(BlockAgent):
       gamma: discount per agent step.
       update_horizon: n, the number of rewards that are summed before bootstrapping.
       min_replay_history: agent steps before the first update.
-      warmup_hold: steps of each stream for which a random action of these is held. Where independent
-        actions cancel out and lead nowhere, held ones explore farther.
+      warmup_hold: steps of each environment for which a random action of these is held. Where
+        independent actions cancel out and lead nowhere, held ones explore farther.
       update_period: agent steps between updates.
       updates_per_period: gradient steps taken every `update_period` agent steps.
       batch_size: transitions in a gradient step.

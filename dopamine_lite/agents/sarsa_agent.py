@@ -12,9 +12,9 @@ from dopamine_lite.agents.tabular_agent import TabularAgent
 
 
 class _Pending(NamedTuple):
-    """Updates that wait for the action in s': those of M streams whose episode goes on."""
+    """Updates that wait for the action in s': those of M environments whose episode goes on."""
 
-    streams: np.ndarray  # [M]
+    streams: np.ndarray  # [M] the environments, under the name that states have for them
     entries: np.ndarray  # [M] where Q(s, a) is
     rewards: np.ndarray  # [M]
 
@@ -40,8 +40,8 @@ class SarsaAgent(TabularAgent):
     ) -> np.ndarray:
         actions = super().act(observations, evaluate, action_masks)
         if self._pending is not None and not evaluate:
-            streams, entries, rewards = self._pending
-            next_entries = self._entries_of(observations, actions)[streams]
+            environments, entries, rewards = self._pending
+            next_entries = self._entries_of(observations, actions)[environments]
             self._update(entries, rewards + self._gamma * self._entries[next_entries])
             self._pending = None
         return actions
@@ -52,18 +52,18 @@ class SarsaAgent(TabularAgent):
         if ended.any():
             targets = self._targets(transitions, self._values_at_truncation(transitions))
             self._update(entries[ended], targets[ended])
-        streams = np.flatnonzero(~ended)
-        if streams.size:
-            self._pending = _Pending(streams, entries[streams], transitions.rewards[streams])
+        going_on = np.flatnonzero(~ended)
+        if going_on.size:
+            self._pending = _Pending(going_on, entries[going_on], transitions.rewards[going_on])
 
     def _values_at_truncation(self, transitions: Transitions) -> np.ndarray:
         """Q(s', a') [N] of actions drawn where the episode was truncated; 0 elsewhere."""
         values = np.zeros(len(transitions.actions))
-        streams = np.flatnonzero(transitions.truncated)
-        if streams.size:
-            states, masks = transitions.next_observations[streams], transitions.next_action_masks
-            actions = self._choose(states, False, None if masks is None else masks[streams])
-            values[streams] = self._values(states)[np.arange(len(streams)), actions]
+        cut = np.flatnonzero(transitions.truncated)
+        if cut.size:
+            states, masks = transitions.next_observations[cut], transitions.next_action_masks
+            actions = self._choose(states, False, None if masks is None else masks[cut])
+            values[cut] = self._values(states)[np.arange(len(cut)), actions]
         return values
 
     def get_state(self) -> State:

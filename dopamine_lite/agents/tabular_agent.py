@@ -23,9 +23,9 @@ class TabularAgent(Agent):
     """Learns a value for each of S states and A actions. A subclass computes the targets.
 
     Q(s, a) <- Q(s, a) + alpha (target - Q(s, a)), once for each agent step. All targets of a step of
-    N streams are computed from the values before the step. Streams that update the same entry do so
-    one after the other, in their order, so the entry stays between its old value and the targets,
-    however many streams update it.
+    N environments are computed from the values before the step. Updates of the same entry are made one
+    after the other, in the order of their environments, so the entry stays between its old value and
+    the targets, however many updates there are.
 
     Args:
       spec: the environment's specification, with discrete observations. @Discretise makes other

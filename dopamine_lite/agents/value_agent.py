@@ -33,7 +33,7 @@ H = TypeVar("H", bound=Head)
 class ValueAgent(ActionValueAgent[H], Generic[H]):
     """Learns action values from replayed transitions. A subclass gives the loss and the head.
 
-    All periods are in agent steps, over all streams together. Nothing is learned during the first
+    All periods are in agent steps, over all environments together. Nothing is learned during the first
     `min_replay_history` of them.
 
     Args:

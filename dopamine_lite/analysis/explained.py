@@ -46,7 +46,7 @@ _STANDARD_DEVIATIONS = 3.0  # of a normal distribution that are shown to either 
 
 
 class Moment(NamedTuple):
-    """One step of one stream as it is drawn."""
+    """One step of one environment as it is drawn."""
 
     explanation: Explanation  # of one observation
     action: np.ndarray  # that was taken there, as the environment takes it

@@ -1,7 +1,7 @@
 """Segments: slots of a ring in an immutable, compressed file, one block of slots each.
 
 A file is one zstd frame over: the header's length (4 bytes, little-endian), the header (JSON: start
-and stop per column, name, dtype and shape of every array), the arrays' bytes in that order.
+and stop of each environment, name, dtype and shape of every array), the arrays' bytes in that order.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Segment:
     name: str
     size: int
     sha256: str
-    start: list[int]  # [columns]
-    stop: list[int]  # [columns]
+    start: list[int]  # [N]
+    stop: list[int]  # [N]
 
     @property
     def record(self) -> FileRecord:
@@ -54,8 +54,8 @@ class Segment:
 class SavedRing:
     """A ring as a checkpoint has it: the segments hold every slot from `first` to `stop`."""
 
-    first: list[int]  # [columns]
-    stop: list[int]  # [columns]
+    first: list[int]  # [N]
+    stop: list[int]  # [N]
     segments: list[Segment]  # in the order of their slots; the first may begin before `first`
 
     def slots(self, directory: Path) -> RingSlots:
@@ -260,7 +260,7 @@ def _read(stream: zstandard.ZstdDecompressionReader, array: np.ndarray) -> np.nd
 
 
 def _from(wanted: np.ndarray, block: Block) -> Block:
-    """The slots of `block` that are numbered `wanted` [columns] or higher."""
+    """The slots of `block` that are numbered `wanted` [N] or higher."""
     start = np.maximum(block["start"], wanted)
     if (start == block["start"]).all():
         return block

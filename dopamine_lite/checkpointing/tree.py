@@ -191,8 +191,8 @@ def _ring_digest(ring: RingSlots) -> dict[str, Any]:
             if name not in arrays:
                 hashes = [hashlib.sha256() for _ in ends]
                 arrays[name] = [array.dtype.str, array.shape[1:], hashes]
-            for column, slots in enumerate(np.split(array, ends[:-1])):
-                arrays[name][2][column].update(raw_bytes(slots))
+            for environment, slots in enumerate(np.split(array, ends[:-1])):
+                arrays[name][2][environment].update(raw_bytes(slots))
     return {
         "first": ring.first.tolist(),
         "stop": ring.stop.tolist(),

@@ -48,12 +48,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "steps", 1_000, "agent steps of each play, counted over all streams"
+        flag_values, "steps", 1_000, "agent steps of each play, counted over all environments"
     )
     flags.DEFINE_integer(
         "num_envs",
         None,
-        "number of streams that are stepped together (default: the experiment's number, or 1)",
+        "number of environments that are stepped together (default: the experiment's number, or 1)",
         lower_bound=1,
         flag_values=flag_values,
     )
@@ -121,8 +121,8 @@ def _environment(
 
 
 def _title(spec: EnvironmentSpec, steps: int, seed: int) -> str:
-    streams = f"{spec.num_envs} streams" if spec.num_envs > 1 else "1 stream"
-    return f"{spec.id} with random legal actions: {streams}, {steps:,} agent steps, seed {seed}"
+    played = f"{spec.num_envs} environments" if spec.num_envs > 1 else "1 environment"
+    return f"{spec.id} with random legal actions: {played}, {steps:,} agent steps, seed {seed}"
 
 
 def _declared(spec: EnvironmentSpec) -> Iterator[str]:
@@ -181,7 +181,7 @@ def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
                 "it ignores its seed."
             )
         )
-        yield from _streams(check, draws)
+        yield from _side_by_side(check, draws)
     else:
         step, name = difference
         where = f"step {step:,}" if step else "the first reset"
@@ -196,23 +196,23 @@ def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
     yield from _unwrapped(check, repeats=difference is None)
 
 
-def _streams(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
+def _side_by_side(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
     """Whether there can be several, and whether they differ if they draw what they show."""
     try:
-        equal = check.equal_streams()
+        equal = check.equal_environments()
     except Exception as error:  # whatever the user's code says to a second one
         what = f"{type(error).__name__}: {_original(error)}"
         yield f"- Two of it cannot be played at once ({what}): leave Runner.num_envs at 1."
         return
     if equal is None:
-        yield "- Streams that are played at once differ even if they are given the same actions."
+        yield "- Environments that are played at once differ even if they are given the same actions."
     elif draws:
         check.warnings.append(
-            f"Streams {equal[0]} and {equal[1]} show the same throughout if they are given the "
+            f"Environments {equal[0]} and {equal[1]} show the same throughout if they are given the "
             "same actions, although a different seed changes what they show: they draw the same "
             "random numbers. Let each draw from its own self.np_random."
         )
-        yield "- Streams that are played at once repeat each other: see below."
+        yield "- Environments that are played at once repeat each other: see below."
 
 
 def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:

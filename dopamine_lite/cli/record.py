@@ -97,7 +97,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
 
 def _environment(runner: Runner, seed: int) -> Environment:
-    """The environment that `evaluate` would make with this seed and one stream."""
+    """The environment that `evaluate` would make with this seed and `num_envs=1`."""
     from dopamine_lite.common.seeding import Seeds
 
     return runner.create_environment(

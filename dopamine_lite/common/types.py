@@ -13,11 +13,11 @@ State = dict[str, Any]
 
 
 class Transitions(NamedTuple):
-    """One agent step in each of N environment streams.
+    """One agent step in each of N environments.
 
-    A stream's episode ends with this transition where `terminated | truncated`; the next
-    `observations` of that stream belong to a new episode. `next_observations` is always the true
-    successor, also at an episode's end.
+    An environment's episode ends with this transition where `terminated | truncated`; its next
+    `observations` belong to a new episode. `next_observations` is always the true successor, also at an
+    episode's end.
     """
 
     observations: np.ndarray  # [N, ...] what `act` saw
@@ -33,18 +33,18 @@ class Transitions(NamedTuple):
 
 @dataclass(frozen=True)
 class RingSlots:
-    """The slots `first..stop` of every column of a ring, to be read in blocks.
+    """The slots `first..stop` of every environment in a ring, to be read in blocks.
 
     Slots are numbered from 0 for the life of a run and never change once written; `first` rises as
     the ring overwrites its oldest. Used as a leaf of a state tree, both for a live ring that is to be
     saved and for saved segments that are to be put back.
 
     Attributes:
-      first: [columns] int64, oldest slot still held.
-      stop: [columns] int64, one past the newest.
-      blocks: called with `after` [columns] int64, yields the slots from `max(after, first)` to `stop`
-        in order, in blocks of bounded size. Each is a dict of arrays: "start" and "stop" [columns]
-        int64 and, under every other name, the slots of column 0, then of column 1 ..., concatenated.
+      first: [N] int64, oldest slot still held.
+      stop: [N] int64, one past the newest.
+      blocks: called with `after` [N] int64, yields the slots from `max(after, first)` to `stop` in
+        order, in blocks of bounded size. Each is a dict of arrays: "start" and "stop" [N] int64 and,
+        under every other name, the slots of environment 0, then of environment 1 ..., concatenated.
     """
 
     first: np.ndarray

@@ -46,7 +46,7 @@ class Part:
         return f"{self.module}.{self.name}"
 
 
-_STREAMS = ("num_envs", "seed", "max_steps_per_episode", "render", "evaluate")
+_ENVIRONMENT_ARGUMENTS = ("num_envs", "seed", "max_steps_per_episode", "render", "evaluate")
 AGENT = Kind(
     "Agents",
     "an agent",
@@ -119,7 +119,7 @@ ENVIRONMENT = Kind(
     "an environment",
     "Runner.environment = @...",
     "dopamine_lite.environments.environment.Environment",
-    _STREAMS,
+    _ENVIRONMENT_ARGUMENTS,
 )
 WRAPPER = Kind(
     "Wrappers",

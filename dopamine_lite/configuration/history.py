@@ -47,8 +47,9 @@ CHANGED: tuple[tuple[int, str, tuple[str, ...], str], ...] = (
         1,
         "Runner.checkpoint_every_steps",
         ("None",),
-        "Runner.checkpoint_every_steps counted the steps of all streams together when this run began, "
-        "and now counts those of each stream: with several streams, segments are longer from here on.",
+        "Runner.checkpoint_every_steps counted the steps of all environments together when this run "
+        "began, and now counts those of each: with several environments, segments are longer from here "
+        "on.",
     ),
 )
 

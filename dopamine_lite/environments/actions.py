@@ -30,7 +30,7 @@ class ActionContract:
             self._first, self._last = int(space.start), int(space.start + space.n - 1)
 
     def check(self, actions: Any, masks: np.ndarray | None) -> None:
-        """Raises UserError unless `actions` has a legal action of the action space for each stream.
+        """Raises UserError unless `actions` has a legal action of the space for each environment.
 
         Real numbers outside the bounds of a `Box` are accepted; the environment may clip them.
 
@@ -51,10 +51,11 @@ class ActionContract:
             if masks is not None:
                 legal = masks[np.arange(len(actions)), actions - self._first]
                 if not legal.all():
-                    stream = int(np.argmin(legal))
+                    index = int(np.argmin(legal))
                     raise UserError(
-                        f"{self._agent} chose the action {actions[stream]} in stream {stream}, which "
-                        "is not legal there: choose one of the actions that `action_masks` allows."
+                        f"{self._agent} chose the action {actions[index]} in environment {index}, "
+                        "which is not legal there: choose one of the actions that `action_masks` "
+                        "allows."
                     )
         elif kind == "f" and not np.isfinite(actions).all():
             remedy = "return finite numbers, or lower the learning rate if the agent has diverged"
@@ -64,6 +65,6 @@ class ActionContract:
 
     def _wrong(self, chosen: Any, remedy: str) -> UserError:
         return UserError(
-            f"{self._agent} chose {described(chosen)} in an environment of "
-            f"{self._spec.num_envs} streams with the action space {self._spec.action_space}: {remedy}."
+            f"{self._agent} chose {described(chosen)}, where num_envs is {self._spec.num_envs} and the "
+            f"action space is {self._spec.action_space}: {remedy}."
         )

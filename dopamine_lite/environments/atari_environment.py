@@ -20,7 +20,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import usable_cores
 from dopamine_lite.environments.action_names import in_words
 from dopamine_lite.environments.environment import EnvironmentSpec, Step
-from dopamine_lite.environments.gymnasium_environment import stream_seeds
+from dopamine_lite.environments.gymnasium_environment import environment_seeds
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 
 _MOST_FRAMES = 2**31 - 1  # of a game: ale_py counts them in 32 bits
@@ -29,15 +29,15 @@ _DEFAULT_MAX_STEPS = 27_000  # agent steps: half an hour of play
 
 @gin.configurable
 class AtariEnvironment(VectorEnvironment):
-    """N streams of one Atari 2600 game: stacks of gray 84 x 84 frames, raw rewards.
+    """N environments of one Atari 2600 game: stacks of gray 84 x 84 frames, raw rewards.
 
     The defaults are the protocol of Machado et al. (2018), `atari/sticky.gin`.
 
     Args:
-      num_envs: N, the number of streams.
-      seed: the seed from which each stream gets its own.
+      num_envs: N, the number of environments.
+      seed: the seed from which each environment gets its own.
       max_steps_per_episode: agent steps after which a game is truncated; None: 27,000.
-      render: keep a second emulator that draws the game of stream 0 in color.
+      render: keep a second emulator that draws the first environment's game in color.
       evaluate: play whole games, even if `episodic_life` is set.
       game: the game, such as "Pong", "SpaceInvaders" or "ALE/Pong-v5", of which only the game's name
         counts.
@@ -146,7 +146,7 @@ class AtariEnvironment(VectorEnvironment):
                 in_words(ale_py.Action(action).name) for action in envs.ale.get_action_set()
             ),
         )
-        seeds = stream_seeds(seed, num_envs)
+        seeds = environment_seeds(seed, num_envs)
         super().__init__(envs, spec, seeds)
         self._num_actions = int(envs.single_action_space.n)
         self._lives = _Lives(num_envs, stack_size) if episodic_life and not evaluate else None
@@ -217,7 +217,7 @@ class _Lives:
 
 
 class _Twin:
-    """The game of stream 0 once more, in color and full size: same seed, same actions."""
+    """The first environment's game once more, in color and full size: same seed, same actions."""
 
     def __init__(self, rom: str, seed: int, options: dict):
         self._seed = seed

@@ -56,11 +56,11 @@ def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
 
     Args:
       environment: what was made.
-      num_envs: N, the number of streams that was asked for.
+      num_envs: N, the number of environments that was asked for.
       report: called with the subject of a message and the message, perhaps more than once with the same.
 
     Raises:
-      UserError: it is not an environment of N streams.
+      UserError: it is not an `Environment` of N environments.
     """
     if not isinstance(environment, Environment):
         raise UserError(
@@ -71,8 +71,8 @@ def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
     spec = environment.spec
     if spec.num_envs != num_envs:
         raise UserError(
-            f"{spec.id} has {spec.num_envs} streams, but {num_envs} were asked for: build as many as "
-            "its argument num_envs says."
+            f"{spec.id} declares num_envs = {spec.num_envs}, but {num_envs} were asked for: build as "
+            "many environments as its argument num_envs says."
         )
     environment = checked(environment)
     environment.report_to(report)

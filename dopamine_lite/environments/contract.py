@@ -15,7 +15,7 @@ import numpy as np
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import EnvironmentSpec, Report, Step
-from dopamine_lite.environments.stream import where
+from dopamine_lite.environments.single_environment import where
 
 EXACT_STEPS = 32  # of a run's every segment
 _NAMES = (gymnasium.spaces.MultiDiscrete, gymnasium.spaces.MultiBinary)
@@ -23,7 +23,7 @@ _ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyo
 
 
 class Contract:
-    """Checks the arrays of an environment of N streams.
+    """Checks the arrays that N environments return together.
 
     In every step: observations are arrays as declared, and hold finite real numbers or names that their
     space has; rewards are N finite numbers; some action is legal; no episode is longer than the limit.
@@ -43,7 +43,7 @@ class Contract:
         self._is_real = np.dtype(self._space.dtype).kind == "f"
         self._shape = (spec.num_envs,)
         self._steps = 0
-        self._began = np.zeros(spec.num_envs, int)  # `_steps` at the start of each stream's episode
+        self._began = np.zeros(spec.num_envs, int)  # `_steps` at the start of each one's episode
         self._saw_end = False
         self._last: tuple[np.ndarray, np.ndarray] | None = None  # what was returned, and a copy
         self._remembered = -1  # the step that returned it
@@ -173,8 +173,8 @@ class Contract:
             if not np.array_equal(seen, following, equal_nan=self._is_real):
                 raise UserError(
                     f"{self._spec.id} returned observations that differ from next_observations in "
-                    f"step {self._steps:,} of a stream whose episode had not ended: let them be equal "
-                    "unless an episode ends."
+                    f"step {self._steps:,} of an environment whose episode had not ended: let them be "
+                    "equal unless an episode ends."
                 )
             self._check_beginnings(step.observations[ended])
 
@@ -184,26 +184,26 @@ class Contract:
         shape = (*self._shape, *space.shape)
         if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != space.dtype:
             declared = f"return an array of shape {shape} and dtype {space.dtype}"
-            raise self._other(name, array, f"its spec declares {space} in each stream: {declared}")
+            raise self._other(name, array, f"its spec declares {space} for each: {declared}")
 
     def _check_rewards(self, rewards: np.ndarray) -> None:
         if not isinstance(rewards, np.ndarray) or rewards.shape != self._shape:
             remedy = f"return an array of shape {self._shape} and dtype float64"
             raise self._other("rewards", rewards, remedy)
         if not _all_finite(rewards):
-            stream = _first(~np.isfinite(rewards))[0]
+            environment = _first(~np.isfinite(rewards))[0]
             raise UserError(
-                f"{self._spec.id} returned {float(rewards[stream])} as reward {self._where(stream)}: "
-                "return one finite number."
+                f"{self._spec.id} returned {float(rewards[environment])} as reward "
+                f"{self._where(environment)}: return one finite number."
             )
 
     def _check_values(self, observations: np.ndarray) -> None:
         """What must hold for every observation; for others than these it costs nothing."""
         if self._is_real:
             if not _all_finite(observations):
-                stream, *place = _first(~np.isfinite(observations))
-                value = float(observations[stream, *place])
-                raise self._outside(value, stream, place, "return finite numbers")
+                environment, *place = _first(~np.isfinite(observations))
+                value = float(observations[environment, *place])
+                raise self._outside(value, environment, place, "return finite numbers")
         elif isinstance(self._space, gymnasium.spaces.Discrete):
             first, last = int(self._space.start), int(self._space.start + self._space.n - 1)
             if len(observations) == 1:
@@ -211,9 +211,9 @@ class Contract:
             else:
                 inside = first <= observations.min() and observations.max() <= last
             if not inside:
-                stream = _first((observations < first) | (observations > last))[0]
+                environment = _first((observations < first) | (observations > last))[0]
                 remedy = f"return one integer from {first} to {last}"
-                raise self._outside(observations[stream], stream, [], remedy)
+                raise self._outside(observations[environment], environment, [], remedy)
         elif isinstance(self._space, _NAMES):  # what is outside of these has no column
             self._check_bounds(observations)
 
@@ -232,10 +232,11 @@ class Contract:
         outside = (observations < low) | (observations > high)
         if not outside.any():
             return
-        stream, *place = _first(outside)
-        value = observations[stream, *place]
+        environment, *place = _first(outside)
+        value = observations[environment, *place]
         if not self._is_real:
-            raise self._outside(value, stream, place, "correct the observation or the space")
+            remedy = "correct the observation or the space"
+            raise self._outside(value, environment, place, remedy)
         self._say(
             f"{self._spec.id}: bounds",
             f"{self._spec.id} returned an observation with {value:g}{_at(place)}, outside of "
@@ -282,30 +283,32 @@ class Contract:
         if not isinstance(masks, np.ndarray) or masks.shape != shape or masks.dtype != bool:
             raise self._other(name, masks, f"return an array of shape {shape} and dtype bool")
 
-    def _nothing_legal(self, stream: int) -> UserError:
+    def _nothing_legal(self, environment: int) -> UserError:
         return UserError(
-            f"{self._spec.id} names no legal action {self._where(stream)}, where one must be chosen: "
-            "end the episode there or make an action legal."
+            f"{self._spec.id} names no legal action {self._where(environment)}, where one must be "
+            "chosen: end the episode there or make an action legal."
         )
 
-    def _outside(self, value: Any, stream: int, place: list[int], remedy: str) -> UserError:
+    def _outside(self, value: Any, environment: int, place: list[int], remedy: str) -> UserError:
         with_it = (
             f"an observation with {value}{_at(place)}" if place else f"the observation {value}"
         )
         return UserError(
-            f"{self._spec.id} returned {with_it} {self._where(stream)}, but declares "
+            f"{self._spec.id} returned {with_it} {self._where(environment)}, but declares "
             f"{self._space}: {remedy}."
         )
 
     def _other(self, name: str, returned: Any, remedy: str) -> UserError:
         when = f"step {self._steps:,}" if self._steps else "reset"
+        count = len(self._began)
+        environments = f"{count} environments" if count > 1 else "1 environment"
         return UserError(
-            f"{self._spec.id} returned {described(returned)} as {name} of its {len(self._began)} "
-            f"streams in {when}: {remedy}."
+            f"{self._spec.id} returned {described(returned)} as {name} of {environments} in {when}: "
+            f"{remedy}."
         )
 
-    def _where(self, stream: int) -> str:
-        return where(stream, int(self._steps - self._began[stream]))
+    def _where(self, environment: int) -> str:
+        return where(environment, int(self._steps - self._began[environment]))
 
     def _say(self, about: str, sentence: str) -> None:
         if about not in self._reported:

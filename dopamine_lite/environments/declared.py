@@ -22,9 +22,9 @@ def as_declared(
     Whether the values lie in the space is checked elsewhere (see `Contract`).
 
     Args:
-      returned: what an environment returned for one stream or for N streams.
-      space: the space that the environment declares for one stream.
-      shape: the shape of `space`, with N before it for N streams.
+      returned: what was returned for one environment or for N environments.
+      space: the space that is declared for one environment.
+      shape: the shape of `space`, with N before it for N environments.
       what: what to call the environment in the message, such as "CartPole-v1".
       where: where this happened, for the message, such as "in step 3 of an episode".
 

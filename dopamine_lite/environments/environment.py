@@ -1,4 +1,4 @@
-"""The contract between the Runner and every environment: N streams stepped together."""
+"""The contract between the Runner and every `Environment`: N environments stepped together."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class EnvironmentSpec:
     """What an agent needs to know when it is built. Inferred from the environment, never configured."""
 
     id: str  # "CartPole-v1", "Pong"
-    observation_space: gymnasium.Space  # of one stream
-    action_space: gymnasium.Space  # of one stream
-    num_envs: int
+    observation_space: gymnasium.Space  # of one environment
+    action_space: gymnasium.Space  # of one environment
+    num_envs: int  # N, the number of environments
     # Number of single frames in one observation (its first axis), oldest first; 1: not stacked.
     # Frames before an episode's first are zeros.
     stack_size: int = 1
@@ -36,7 +36,7 @@ class EnvironmentSpec:
 
 
 class Step(NamedTuple):
-    """What one step of N streams returned, with same-step autoreset."""
+    """What one step of N environments returned, with same-step autoreset."""
 
     observations: np.ndarray  # [N, ...] to act on next: a new episode's first where one has ended
     rewards: np.ndarray  # [N] float64, raw
@@ -48,8 +48,8 @@ class Step(NamedTuple):
     game_over: np.ndarray | None = None
     # [N, A] bool: which actions are legal in next_observations, if spec says that some are not.
     next_action_masks: np.ndarray | None = None
-    # The infos of the streams whose episodes ended with this step, as their environments returned them,
-    # by stream; None: there are no infos.
+    # By environment, the infos of those whose episodes ended with this step, as they returned them;
+    # None: there are no infos.
     final_infos: Mapping[int, Mapping[str, Any]] | None = None
 
     @property
@@ -59,7 +59,7 @@ class Step(NamedTuple):
 
 
 class Environment(abc.ABC):
-    """N streams of one environment, used once.
+    """N environments that are alike, stepped together and used once.
 
     Built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`. With
     `evaluate` it follows the protocol of evaluation (whole games, even if a lost life ends an episode
@@ -74,14 +74,14 @@ class Environment(abc.ABC):
 
     @abc.abstractmethod
     def reset(self) -> np.ndarray:
-        """Starts every stream; called once. Returns observations [N, ...]."""
+        """Starts every environment; called once. Returns observations [N, ...]."""
 
     @abc.abstractmethod
     def step(self, actions: np.ndarray) -> Step:
-        """Takes one action in every stream. A stream whose episode ends is reset in the same step."""
+        """Takes one action in every environment. One whose episode ends is reset in the same step."""
 
     def render(self) -> np.ndarray:
-        """The picture of stream 0 as [height, width, 3] uint8, if built with `render=True`."""
+        """The first environment's picture, [height, width, 3] uint8, if built with `render=True`."""
         raise NotImplementedError(f"{type(self).__name__} does not draw.")
 
     def report_to(self, report: Report) -> None:  # noqa: B027 (most have nothing to say)
@@ -89,4 +89,4 @@ class Environment(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Frees what the streams hold."""
+        """Frees what the environments hold."""

@@ -27,22 +27,22 @@ def create_environment(
     evaluate: bool = False,
     kwargs: dict[str, Any] | None = None,
 ) -> Environment:
-    """N streams of the environment that is registered with Gymnasium as `id`.
+    """N environments of the kind that is registered with Gymnasium as `id`.
 
     An id such as "ALE/Pong-v5" is an Atari game, which is played by the protocol that is bound to
-    `AtariEnvironment`, whatever the version in the id. For every other id, several streams are stepped
-    by the environment's own vector implementation if there is one that fits (it has to reset within the
+    `AtariEnvironment`, whatever the version in the id. For every other id, several environments are
+    stepped by their own vector implementation if there is one that fits (it has to reset within the
     step that ends an episode; see `native_vector_environment`), and otherwise in a loop.
 
     Args:
       id: the environment's id, such as "CartPole-v1", or "module:id" if a module has to be imported that
         registers it.
-      num_envs: N, the number of streams.
-      seed: the seed from which each stream gets its own.
+      num_envs: N, the number of environments.
+      seed: the seed from which each environment gets its own.
       max_steps_per_episode: agent steps after which an episode is truncated, instead of the limit that
         the environment is registered with; None: the registered limit, or 27,000 for Atari games. A
         lower limit inside the environment itself still holds.
-      render: draw stream 0.
+      render: draw the first environment.
       evaluate: follow the protocol of evaluation.
       kwargs: options of the environment, passed to `gymnasium.make`, such as {"rows": 5, "columns": 5}.
     """

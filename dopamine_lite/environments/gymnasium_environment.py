@@ -1,4 +1,4 @@
-"""Every registered Gymnasium environment, as N streams in one loop."""
+"""Every registered Gymnasium environment, N at a time in one loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dopamine_lite.environments.action_names import known_names
 from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
 from dopamine_lite.environments.inner_wrappers import notes_on_memory, own_limit
-from dopamine_lite.environments.stream import Stream
+from dopamine_lite.environments.single_environment import SingleEnvironment
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 from dopamine_lite.spaces.packed_space import PackedSpace
 
@@ -42,11 +42,11 @@ class GymnasiumEnvironment(Environment):
     Args:
       id: a registered id, such as "CartPole-v1", or "module:id" if a module has to be imported that
         registers it.
-      num_envs: N, the number of streams.
-      seed: the seed from which each stream gets its own.
+      num_envs: N, the number of environments.
+      seed: the seed from which each environment gets its own.
       max_steps_per_episode: agent steps after which an episode is truncated, instead of the limit that
         the environment is registered with; None: the registered limit.
-      render: draw stream 0.
+      render: draw the first environment.
       evaluate: has no effect; evaluation does not differ.
       kwargs: options of the environment, passed to `gymnasium.make`.
 
@@ -72,17 +72,19 @@ class GymnasiumEnvironment(Environment):
         options = _checked_options(kwargs)
         limit = max_steps_per_episode or registered.max_episode_steps
         self._draws = render
-        self._seeds = stream_seeds(seed, num_envs)
+        self._seeds = environment_seeds(seed, num_envs)
         self._envs: list[gymnasium.Env] = []
         try:
             for index in range(num_envs):
                 self._envs.append(_make(id, limit, render and index == 0, options))
-            self._streams = [Stream(id, env, index) for index, env in enumerate(self._envs)]
-            first = self._streams[0]
-            # What `reset` will return of the first stream: only an info tells of masks, and there may
-            # be no second environment to ask, nor a second beginning of this one.
+            self._environments = [
+                SingleEnvironment(id, env, index) for index, env in enumerate(self._envs)
+            ]
+            first = self._environments[0]
+            # What `reset` will return of the first environment: only an info tells of masks, and there
+            # may be no second environment to ask, nor a second beginning of this one.
             observation, mask = first.reset(seed=int(self._seeds[0]))
-            # A copy, for the next stream may write to the same array. None: it has been returned.
+            # A copy, for the next environment may write to the same array. None: it has been returned.
             self._first: Any = copy.deepcopy(observation), mask
             self.spec = spec_of(
                 id,
@@ -98,8 +100,8 @@ class GymnasiumEnvironment(Environment):
         except BaseException:
             self.close()
             raise
-        for stream in self._streams:
-            stream.masked = first.masked
+        for environment in self._environments:
+            environment.masked = first.masked
         space = self.spec.observation_space
         assert space.shape is not None
         self._shape = (num_envs, *space.shape)
@@ -111,8 +113,11 @@ class GymnasiumEnvironment(Environment):
             raise RuntimeError("An environment is reset once; make it anew to begin again.")
         observations = np.empty(self._shape, self._dtype)
         masks = []
-        for index, (stream, seed) in enumerate(zip(self._streams, self._seeds, strict=True)):
-            observations[index], mask = self._first if index == 0 else stream.reset(seed=int(seed))
+        pairs = zip(self._environments, self._seeds, strict=True)
+        for index, (environment, seed) in enumerate(pairs):
+            observations[index], mask = (
+                self._first if index == 0 else environment.reset(seed=int(seed))
+            )
             masks.append(mask)
         self._first = None
         if self.spec.action_masks:
@@ -121,20 +126,21 @@ class GymnasiumEnvironment(Environment):
         return observations
 
     def step(self, actions: np.ndarray) -> Step:
-        size = len(self._streams)
+        size = len(self._environments)
         next_observations = np.empty(self._shape, self._dtype)
         rewards = np.empty(size)
         terminated, truncated = np.empty(size, bool), np.empty(size, bool)
         beginnings, infos, masks, next_masks = {}, {}, [], []
-        for index, (stream, action) in enumerate(zip(self._streams, actions, strict=True)):
-            observation, rewards[index], ended, cut, mask = stream.step(action)
+        pairs = zip(self._environments, actions, strict=True)
+        for index, (environment, action) in enumerate(pairs):
+            observation, rewards[index], ended, cut, mask = environment.step(action)
             next_observations[index] = observation  # before a reset can write to the same array
             terminated[index], truncated[index] = ended, cut and not ended
             next_masks.append(mask)
             if ended or cut:
-                infos[index] = dict(stream.info)  # a copy, for a reset may write to the same one
-                beginning, mask = stream.reset()
-                # A copy, for the next stream may write to the same array.
+                infos[index] = dict(environment.info)  # a copy: a reset may write to the same one
+                beginning, mask = environment.reset()
+                # A copy, for the next environment may write to the same array.
                 beginnings[index] = copy.copy(beginning)
             masks.append(mask)
         observations = next_observations
@@ -153,7 +159,7 @@ class GymnasiumEnvironment(Environment):
     def render(self) -> np.ndarray:
         if not self._draws:
             raise ValueError("Built without render=True.")
-        return self._contract.picture(self._streams[0].render())
+        return self._contract.picture(self._environments[0].render())
 
     def report_to(self, report: Report) -> None:
         self._contract.report = report
@@ -206,14 +212,14 @@ def native_vector_environment(
     return VectorEnvironment(envs, spec, Seeds(seed).integer("streams"))
 
 
-def single_stream(id: str, kwargs: dict[str, Any] | None) -> Stream:
+def make_single_environment(id: str, kwargs: dict[str, Any] | None) -> SingleEnvironment:
     """One environment as inside a `GymnasiumEnvironment`, not yet reset; raises the same errors."""
-    return Stream(id, _make(id, None, False, _checked_options(kwargs)), 0)
+    return SingleEnvironment(id, _make(id, None, False, _checked_options(kwargs)), 0)
 
 
-def stream_seeds(seed: int, num_envs: int) -> np.ndarray:
-    """One seed for each of N streams, independent of N: [N] int32."""
-    seeds = Seeds(seed)
+def environment_seeds(seed: int, num_envs: int) -> np.ndarray:
+    """One seed for each of N environments, independent of N: [N] int32."""
+    seeds = Seeds(seed)  # by a name that must stay: another gives other seeds
     return np.array([seeds.integer("stream", index) for index in range(num_envs)], np.int32)
 
 

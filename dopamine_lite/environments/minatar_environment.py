@@ -1,4 +1,4 @@
-"""MinAtar's five small games (Young and Tian 2019), as N streams in one loop."""
+"""MinAtar's five small games (Young and Tian 2019), N environments at a time in one loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
-from dopamine_lite.environments.gymnasium_environment import stream_seeds
+from dopamine_lite.environments.gymnasium_environment import environment_seeds
 
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 
@@ -41,17 +41,17 @@ _PALETTE = np.array(  # nothing, then a game's channels in their order: at most 
 
 @gin.configurable
 class MinAtarEnvironment(Environment):
-    """N streams of one MinAtar game: 10 x 10 cells, each with a 0 or 1 for every kind of object.
+    """N environments of one MinAtar game: 10 x 10 cells, each with a 0 or 1 for every kind of object.
 
     Observations are [10, 10, channels] uint8. The defaults are the protocol of Young and Tian (2019)
     except for the actions: they have all six in every game. One step is one frame. A game that is over
     is terminated. Freeway also terminates after 2,501 steps; the others have no limit of their own.
 
     Args:
-      num_envs: N, the number of streams.
-      seed: the seed from which each stream gets its own.
+      num_envs: N, the number of environments.
+      seed: the seed from which each environment gets its own.
       max_steps_per_episode: agent steps after which a game is truncated; None: no limit.
-      render: draw stream 0.
+      render: draw the first environment.
       evaluate: has no effect; evaluation does not differ.
       game: "asterix", "breakout", "freeway", "seaquest" or "space_invaders" (or "SpaceInvaders").
       sticky_action_prob: the probability that the last action is executed again. As in the MinAtar
@@ -88,7 +88,7 @@ class MinAtarEnvironment(Environment):
         self._games = [
             create(name, sticky_action_prob, difficulty_ramping) for _ in range(num_envs)
         ]
-        self._seeds = stream_seeds(seed, num_envs)
+        self._seeds = environment_seeds(seed, num_envs)
         self._limit = max_steps_per_episode
         self._draws = render
         first = self._games[0]
@@ -115,7 +115,7 @@ class MinAtarEnvironment(Environment):
         )
 
     def reset(self) -> np.ndarray:
-        self._ages = [0] * len(self._games)  # steps taken in each stream's episode
+        self._ages = [0] * len(self._games)  # steps taken in each one's episode
         observations = np.empty(self._shape, np.uint8)
         for index, (game, seed) in enumerate(zip(self._games, self._seeds, strict=True)):
             game.seed(int(seed))

@@ -12,16 +12,16 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.contract import Contract
 from dopamine_lite.environments.declared import as_declared, described
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Report, Step
-from dopamine_lite.environments.stream import MASK
+from dopamine_lite.environments.single_environment import MASK
 
 
 class VectorEnvironment(Environment):
-    """The N streams of a `gymnasium.vector.VectorEnv` in same-step autoreset mode.
+    """The N environments of a `gymnasium.vector.VectorEnv` in same-step autoreset mode.
 
     Args:
       envs: the vector environment, not yet reset. It must not write to arrays that it has returned.
       spec: what the agent is told; observations are passed on in the dtype of its observation space.
-      seeds: [N] one seed for each stream, if the environment takes them, or one seed for all.
+      seeds: [N] one seed for each environment, if `envs` takes them, or one seed for all.
     """
 
     checks_itself = True
@@ -56,22 +56,22 @@ class VectorEnvironment(Environment):
             returned, 5, "step"
         )
         following = observations = self._held(observations, self._shape, "in a step")
-        rewards = self._column(rewards, "biuf", "rewards")
-        terminated = self._column(terminated, "b", "terminated")
-        truncated = self._column(truncated, "b", "truncated")
+        rewards = self._one_for_each(rewards, "biuf", "rewards")
+        terminated = self._one_for_each(terminated, "b", "terminated")
+        truncated = self._one_for_each(truncated, "b", "truncated")
         ended = (terminated | truncated).nonzero()[0]
         if ended.size:
             following = observations.copy()
             final = self._final_observations()  # [N, ...], or [N] objects where not all have ended
-            for stream in ended:
-                following[stream] = self._held(final[stream], self._shape[1:], "at an end")
+            for index in ended:
+                following[index] = self._held(final[index], self._shape[1:], "at an end")
         step = Step(
             observations,
             rewards.astype(np.float64),
             terminated,
             truncated & ~terminated,
             following,
-            final_infos={int(stream): self._final_info(stream) for stream in ended},
+            final_infos={int(index): self._final_info(index) for index in ended},
         )
         return self._contract.checked(step, None)
 
@@ -93,8 +93,9 @@ class VectorEnvironment(Environment):
             )
         if MASK in returned[-1]:
             raise UserError(
-                f"{self.spec.id} names legal actions in info['{MASK}'] of a {method} of its streams, "
-                "but a single environment does not at its reset: return them from both, or neither."
+                f"{self.spec.id} names legal actions in info['{MASK}'] of a {method} of its vector "
+                "implementation, but a single environment does not at its reset: return them from both, "
+                "or neither."
             )
         return returned
 
@@ -103,26 +104,26 @@ class VectorEnvironment(Environment):
         array = as_declared(observations, self._space, shape, self.spec.id, where)
         return np.asarray(array, self._dtype)
 
-    def _column(self, returned: Any, kinds: str, name: str) -> np.ndarray:
-        """`returned`, one number or boolean a stream: [N]."""
+    def _one_for_each(self, returned: Any, kinds: str, name: str) -> np.ndarray:
+        """`returned`, [N]: one number or boolean for each environment."""
         array = np.asarray(returned)
         if array.shape != self._shape[:1] or array.dtype.kind not in kinds:
             what = "booleans" if kinds == "b" else "finite numbers"
             raise UserError(
                 f"{self.spec.id} returned {described(returned)} as {name}: return an array of "
-                f"{self._shape[0]} {what}, one for each stream."
+                f"{self._shape[0]} {what}, one for each environment."
             )
         return array
 
-    def _final_info(self, stream: int) -> dict[str, Any]:
-        """What `final_info` holds of a stream: arrays by name, and by "_name" where they are set."""
+    def _final_info(self, index: int) -> dict[str, Any]:
+        """What `final_info` holds of one: arrays by name, and by "_name" where they are set."""
         infos = self._info.get("final_info")
         if not isinstance(infos, Mapping):
             return {}
         return {
-            name: values[stream]
+            name: values[index]
             for name, values in infos.items()
-            if f"_{name}" in infos and infos[f"_{name}"][stream]
+            if f"_{name}" in infos and infos[f"_{name}"][index]
         }
 
     def _final_observations(self) -> Any:

@@ -30,7 +30,7 @@ def require_even_minibatches(owner: str, grid: tuple[int, int], num_minibatches:
     size = length * num_envs
     if size % num_minibatches:
         raise UserError(
-            f"A rollout with {length} steps of each of {num_envs} streams has {size} steps, which "
-            f"{num_minibatches} minibatches cannot share evenly: change {owner}.rollout_length, "
+            f"A rollout with {length} steps of each of {num_envs} environments has {size} steps, "
+            f"which {num_minibatches} minibatches cannot share evenly: change {owner}.rollout_length, "
             f"{owner}.num_minibatches or Runner.num_envs."
         )

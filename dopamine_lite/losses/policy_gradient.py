@@ -26,7 +26,7 @@ def gae(
     does not count either; if it was truncated, V(s_{t+1}) is the value of its final observation.
 
     Args:
-      rewards, values: [T, N] r_t and V(s_t) of N streams.
+      rewards, values: [T, N] r_t and V(s_t) of N environments.
       next_values: [T, N] V(s_{t+1}) of the true successors.
       terminated, truncated: [T, N] bool.
       gamma: discount per step.

@@ -21,7 +21,7 @@ def q_lambda_targets(
     row, after which nothing is known.
 
     Args:
-      rewards: [T, N] r_t of N streams.
+      rewards: [T, N] r_t of N environments.
       next_values: [T, N] max_a Q(s_{t+1}, a) of the true successors.
       terminated, truncated: [T, N] bool.
       gamma: discount per step.

@@ -77,7 +77,7 @@ class RewardNormalizer:
     def __init__(self, num_envs: int, gamma: float):
         self._gamma = gamma
         self._moments = RunningMoments(())
-        self._returns = np.zeros(num_envs)  # of the rewards so far, in each stream's episode
+        self._returns = np.zeros(num_envs)  # of the rewards so far, in each environment's episode
 
     def __call__(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
         """Takes in rewards and episode ends [T, N] in order; returns the rewards scaled, float32."""

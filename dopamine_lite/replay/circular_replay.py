@@ -14,12 +14,12 @@ from dopamine_lite.replay.selectors import Uniform
 
 @gin.configurable
 class CircularReplay(RingReplay[Sample]):
-    """The last `replay_capacity` frames of N streams, sampled uniformly over whole transitions.
+    """The last `replay_capacity` frames of N environments, sampled uniformly over whole transitions.
 
     Args:
-      spec: what the agent says of frames, streams and transitions.
+      spec: what the agent says of frames, environments and transitions.
       generator: draws the samples; its state is part of this buffer's.
-      replay_capacity: frames held over all streams.
+      replay_capacity: frames held over all environments.
     """
 
     def __init__(

@@ -39,23 +39,23 @@ class NStepTransitions:
 
     def sample(self, drawn: Drawn, num_batches: int) -> Sample:
         """K batches of the transitions that have been drawn."""
-        ring, (columns, slots, _, lengths, _) = self._ring, drawn
-        window = ring.at(columns[:, None], slots[:, None] + np.arange(self.horizon))  # [M, n]
-        last = ring["kinds"][ring.at(columns, slots + lengths - 1)]
+        ring, (environments, slots, _, lengths, _) = self._ring, drawn
+        window = ring.at(environments[:, None], slots[:, None] + np.arange(self.horizon))  # [M, n]
+        last = ring["kinds"][ring.at(environments, slots + lengths - 1)]
         returns, discounts = n_step_returns(
             ring["rewards"][window], lengths, (last & TERMINATED) != 0, ring.spec.gamma
         )
         shape = (num_batches, -1)
         masks = None
         if "masks" in ring:
-            both = np.stack([window[:, 0], ring.at(columns, slots + lengths)], axis=1)
+            both = np.stack([window[:, 0], ring.at(environments, slots + lengths)], axis=1)
             masks = ring["masks"][both].reshape(*shape, 2, ring.spec.mask_size)
         return Sample(
             frames=self._gather(drawn).reshape(*shape, *self.frames_shape),
             actions=ring["actions"][window[:, 0]].reshape(*shape, *ring.spec.action_shape),
             returns=returns.reshape(shape),
             discounts=discounts.reshape(shape),
-            columns=columns.reshape(shape),
+            environments=environments.reshape(shape),
             slots=slots.reshape(shape),
             masks=masks,
         )

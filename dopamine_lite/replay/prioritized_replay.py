@@ -23,14 +23,14 @@ class PrioritizedReplay(RingReplay[Sample]):
     B.2.1). All K batches of one `sample` are drawn by the priorities before the first of them.
 
     Args:
-      spec: what the agent says of frames, streams and transitions.
+      spec: what the agent says of frames, environments and transitions.
       generator: draws the samples; its state is part of this buffer's.
       alpha: how much priorities count; 0: not at all.
       beta: exponent of the importance weights (1 / P(i))^beta, which are divided by their maximum in the
         batch.
       beta_period: agent steps in which beta rises linearly to 1; None: beta stays.
       uniform_sample_probability: u, the chance of a uniform draw.
-      replay_capacity: frames held over all streams.
+      replay_capacity: frames held over all environments.
     """
 
     def __init__(

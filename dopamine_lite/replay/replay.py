@@ -52,8 +52,8 @@ class Sample(NamedTuple):
     actions: np.ndarray  # [K, B, ...]
     returns: np.ndarray  # [K, B] float32: sum over k < L of gamma^k r_k
     discounts: np.ndarray  # [K, B] float32: gamma^L, zero where the episode terminated
-    columns: np.ndarray  # [K, B] int64: the environment that a transition came from
-    slots: np.ndarray  # [K, B] int64: the number of its slot in that environment's column
+    environments: np.ndarray  # [K, B] int64: which of the N a transition came from
+    slots: np.ndarray  # [K, B] int64: the number of its slot among that environment's
     weights: np.ndarray | None = None  # [K, B] float32 importance weights, of a prioritized replay
     masks: np.ndarray | None = None  # [K, B, 2, A] bool: the legal actions of s and s', if stored
 

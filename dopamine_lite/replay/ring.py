@@ -1,8 +1,8 @@
 """A time-major ring of single frames: what every replay of this package stores.
 
-Every environment writes to a column of its own. A slot holds the newest frame of one observation and
-the action, reward and ending of the step taken from it; an episode's last frame, from which no action
-was taken, gets a slot too. A column's slots are numbered from 0 for the life of a run.
+Every environment has slots of its own, numbered from 0 for the life of a run. A slot holds the newest
+frame of one observation and the action, reward and ending of the step taken from it; an episode's last
+frame, from which no action was taken, gets a slot too.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Ring:
 
     def __init__(self, spec: ReplaySpec, capacity: int, owner: str, keeps_ages: bool = False):
         self.spec = spec
-        self.length = -(-capacity // spec.num_envs)  # slots in a column
-        self.stop = np.zeros(spec.num_envs, np.int64)  # slots ever written, by column
-        self._columns = np.arange(spec.num_envs)
+        self.length = -(-capacity // spec.num_envs)  # slots of each environment
+        self.stop = np.zeros(spec.num_envs, np.int64)  # slots ever written, by environment
+        self._environments = np.arange(spec.num_envs)
         self._owner = owner
         self._arrays: dict[str, np.ndarray] = {}
         kinds: dict[str, tuple[tuple[int, ...], np.dtype]] = {
@@ -55,7 +55,7 @@ class Ring:
             kinds["states"] = (spec.state_shape, np.dtype(np.float32))
         if keeps_ages:
             kinds["ages"] = ((), np.dtype(np.int32))
-        self._age = np.zeros(spec.num_envs, np.int32)  # of the next step, by column
+        self._age = np.zeros(spec.num_envs, np.int32)  # of the next step, by environment
         self._kinds = kinds
         self._slot_bytes = sum(
             int(np.prod(shape)) * dtype.itemsize for shape, dtype in kinds.values()
@@ -63,7 +63,7 @@ class Ring:
 
     @property
     def capacity(self) -> int:
-        """Slots of all columns."""
+        """Slots of all environments."""
         return self.length * self.spec.num_envs
 
     @property
@@ -73,7 +73,7 @@ class Ring:
 
     @property
     def first(self) -> np.ndarray:
-        """[N] the oldest slot still held, by column."""
+        """[N] the oldest slot still held, by environment."""
         return np.maximum(self.stop - self.length, 0)
 
     def __len__(self) -> int:
@@ -87,9 +87,9 @@ class Ring:
     def __contains__(self, name: str) -> bool:
         return name in self._kinds
 
-    def at(self, columns: Any, slots: np.ndarray) -> np.ndarray:
-        """Where slots of columns lie in the flat arrays."""
-        return (slots % self.length) * self.spec.num_envs + columns
+    def at(self, environments: Any, slots: np.ndarray) -> np.ndarray:
+        """Where slots of environments lie in the flat arrays."""
+        return (slots % self.length) * self.spec.num_envs + environments
 
     def add(self, block: Block) -> None:
         """Stores the steps of a block, and the last frame of each episode that ended in it."""
@@ -101,9 +101,9 @@ class Ring:
         slots = self.stop + np.arange(block.num_steps)[:, None]  # [T, N]
         ended = block.ended
         any_ended = len(block.final_observations) > 0
-        if any_ended:  # each has taken a slot more, in its column
+        if any_ended:  # each has taken one more of its environment's slots
             slots += ended.cumsum(axis=0) - ended
-        at = self.at(self._columns, slots)
+        at = self.at(self._environments, slots)
         arrays = self._arrays
         stacked = self.spec.stack_size > 1  # then only the newest frame is new
         seen = block.observations[:-1]
@@ -120,8 +120,8 @@ class Ring:
         self.stop += block.num_steps
         if any_ended:
             self.stop += ended.sum(axis=0)
-            _, columns = ended.nonzero()
-            final = self.at(columns, slots[ended] + 1)
+            _, environments = ended.nonzero()
+            final = self.at(environments, slots[ended] + 1)
             arrays["frames"][final] = (
                 block.final_observations[:, -1] if stacked else block.final_observations
             )
@@ -150,7 +150,7 @@ class Ring:
 
     def frames(self, drawn: Drawn, offsets: np.ndarray) -> np.ndarray:
         """The frames [M * F, ...] at `offsets` [M, F] from slots, zeros before an episode's first."""
-        at = self.at(drawn.columns[:, None], drawn.slots[:, None] + offsets)
+        at = self.at(drawn.environments[:, None], drawn.slots[:, None] + offsets)
         frames = self["frames"].take(at.ravel(), axis=0)
         if self.spec.stack_size > 1:
             absent = (offsets < -drawn.ages[:, None]).ravel()
@@ -169,19 +169,22 @@ class Ring:
           ValueError: they are those of another ring.
         """
         if slots.stop.shape != self.stop.shape:
-            raise ValueError(f"saved with {slots.stop.size} streams, built with {self.stop.size}")
+            raise ValueError(
+                f"saved with {slots.stop.size} environments, built with {self.stop.size}"
+            )
         self.allocate()
         for block in slots.blocks(slots.first):
             self._check_kinds(block)
             position = 0
-            for column, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
-                at = self.at(column, np.arange(start, stop))
+            ranges = zip(block["start"], block["stop"], strict=True)
+            for environment, (start, stop) in enumerate(ranges):
+                at = self.at(environment, np.arange(start, stop))
                 for name, array in self._arrays.items():
                     array[at] = block[name][position : position + stop - start]
                 position += stop - start
         self.stop[:] = slots.stop
         if "ages" in self:
-            newest = self.at(self._columns, np.maximum(self.stop - 1, 0))
+            newest = self.at(self._environments, np.maximum(self.stop - 1, 0))
             goes_on = (self.stop > 0) & (self["kinds"][newest] != FINAL_FRAME)
             self._age = np.where(goes_on, self["ages"][newest] + 1, 0).astype(np.int32)
 
@@ -199,8 +202,8 @@ class Ring:
             stop = np.minimum(start + most, self.stop)
             at = np.concatenate(
                 [
-                    self.at(column, np.arange(start[column], stop[column]))
-                    for column in self._columns
+                    self.at(environment, np.arange(start[environment], stop[environment]))
+                    for environment in self._environments
                 ]
             )
             block = {name: array[at] for name, array in self._arrays.items()}

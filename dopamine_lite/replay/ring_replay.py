@@ -71,11 +71,11 @@ class RingReplay(Generic[Sample]):
         self.selector.prepare()
         drawn = self._draw(num_batches, batch_size)
         sample = self._view.sample(drawn, num_batches)
-        weights = self.selector.weights(sample.columns, sample.slots)
+        weights = self.selector.weights(sample.environments, sample.slots)
         return sample if weights is None else sample._replace(weights=weights)
 
     def feedback(self, sample: Sample, priorities: np.ndarray) -> None:
-        self.selector.feedback(sample.columns, sample.slots, priorities)
+        self.selector.feedback(sample.environments, sample.slots, priorities)
 
     def metrics(self) -> dict[str, float]:
         return self.selector.metrics()
@@ -97,28 +97,29 @@ class RingReplay(Generic[Sample]):
 
     def _draw(self, num_batches: int, batch_size: int) -> Drawn:
         """K x B slots where something whole begins."""
-        columns, slots = self.selector.draw(num_batches, batch_size)
+        environments, slots = self.selector.draw(num_batches, batch_size)
         for _ in range(_MAX_REDRAWS):
-            drawn = self._view.examine(columns, slots)
+            drawn = self._view.examine(environments, slots)
             if drawn.whole.all():
                 return drawn
             again = np.flatnonzero(~drawn.whole)
-            columns[again], slots[again] = self.selector.draw(again.size, 1)
+            environments[again], slots[again] = self.selector.draw(again.size, 1)
         # Of few whole transitions among many frames, as with a long horizon, draws hit none.
         every = self._whole()
         chosen = self._generator.integers(len(every), size=again.size)
-        columns[again], slots[again] = every[chosen].T
-        return self._view.examine(columns, slots)
+        environments[again], slots[again] = every[chosen].T
+        return self._view.examine(environments, slots)
 
     def _whole(self) -> np.ndarray:
-        """Columns and slots [M, 2] of all that can be drawn."""
+        """Environments and slots [M, 2] of all that can be drawn."""
         found = []
-        for column, (first, stop) in enumerate(zip(self.ring.first, self.ring.stop, strict=True)):
+        held = zip(self.ring.first, self.ring.stop, strict=True)
+        for environment, (first, stop) in enumerate(held):
             slots = np.arange(first, stop)
             for part in np.array_split(slots, -(-slots.size // _EXAMINED_SLOTS)):
-                columns = np.full(part.size, column)
-                whole = self._view.examine(columns, part).whole
-                found.append(np.stack([columns, part], axis=1)[whole])
+                environments = np.full(part.size, environment)
+                whole = self._view.examine(environments, part).whole
+                found.append(np.stack([environments, part], axis=1)[whole])
         every = np.concatenate(found)
         if not len(every):
             raise RuntimeError(
@@ -139,7 +140,7 @@ def checked_ring(spec: ReplaySpec, replay_capacity: int, owner: str) -> Ring:
     if ring.length <= least:
         raise UserError(
             f"{owner}.replay_capacity is {replay_capacity!r}, which leaves each of "
-            f"{spec.num_envs} streams {ring.length} frames, too few for update_horizon "
+            f"{spec.num_envs} environments {ring.length} frames, too few for update_horizon "
             f"{spec.update_horizon} and stacks of {spec.stack_size}: give "
             f"{least * spec.num_envs + 1:,} or more."
         )

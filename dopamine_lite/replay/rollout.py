@@ -20,7 +20,7 @@ class Rollout(NamedTuple):
     actions: np.ndarray  # [T, N, D] as drawn
     outputs: np.ndarray  # [T, N, P] of the policy that drew them
     values: np.ndarray  # [T, N] V(s)
-    cut_values: np.ndarray  # [T, N] V(s') where a stream was cut, and in the last row
+    cut_values: np.ndarray  # [T, N] V(s') where an episode was cut, and in the last row
     rewards: np.ndarray  # [T, N] float32
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool
@@ -47,7 +47,7 @@ class ValueRollout(NamedTuple):
     observations: np.ndarray  # [T, N, ...]
     actions: np.ndarray  # [T, N] int32, counted from 0
     values: np.ndarray  # [T, N] max_a Q(s, a), of the legal actions
-    cut_values: np.ndarray  # [T, N] max_a Q(s', a) where a stream was cut, and in the last row
+    cut_values: np.ndarray  # [T, N] max_a Q(s', a) where an episode was cut, and in the last row
     rewards: np.ndarray  # [T, N] float32
     terminated: np.ndarray  # [T, N] bool
     truncated: np.ndarray  # [T, N] bool

@@ -30,12 +30,12 @@ class Selector(Protocol):
         """Is called before the draws of a sample."""
 
     def draw(self, num_batches: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Columns and slots [K x B], whether anything that can be drawn begins there or not."""
+        """Environments and slots [K x B], whether anything that can be drawn begins there or not."""
 
-    def weights(self, columns: np.ndarray, slots: np.ndarray) -> np.ndarray | None:
+    def weights(self, environments: np.ndarray, slots: np.ndarray) -> np.ndarray | None:
         """Importance weights [K, B] of what was drawn, or None."""
 
-    def feedback(self, columns: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
+    def feedback(self, environments: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
         """Takes the priorities [K, B] of what was drawn."""
 
     def metrics(self) -> dict[str, float]:
@@ -79,13 +79,13 @@ class Uniform:
         drawn = self._generator.integers(ends[-1], size=num_batches * batch_size)
         if len(ends) == 1:
             return np.zeros(drawn.size, np.int64), drawn + first[0]
-        columns = np.searchsorted(ends, drawn, side="right")
-        return columns, first[columns] + drawn - (ends - counts)[columns]
+        environments = np.searchsorted(ends, drawn, side="right")
+        return environments, first[environments] + drawn - (ends - counts)[environments]
 
-    def weights(self, columns: np.ndarray, slots: np.ndarray) -> None:
+    def weights(self, environments: np.ndarray, slots: np.ndarray) -> None:
         return None
 
-    def feedback(self, columns: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
+    def feedback(self, environments: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
         pass
 
     def metrics(self) -> dict[str, float]:
@@ -139,8 +139,8 @@ class Proportional:
         self.max_priority = 1.0  # of p^alpha
         self._steps = 0  # agent steps stored
         self._tree: SumTree | None = None  # over the ring's flat arrays
-        # By column, the slot after the last that was whole when the tree was last asked: what is not
-        # whole before it never will be.
+        # By environment, the slot after the last that was whole when the tree was last asked: what is
+        # not whole before it never will be.
         self._entered = np.zeros(ring.spec.num_envs, np.int64)
 
     @property
@@ -169,34 +169,34 @@ class Proportional:
         # The stacks of the oldest slots may reach back to frames that were overwritten.
         oldest = _between(first, np.minimum(first + self._ring.spec.stack_size - 1, stop))
         newest = _between(np.maximum(self._entered, first), stop)
-        columns, slots = np.concatenate([oldest, newest], axis=1)
-        whole = self._view.examine(columns, slots).whole
-        at, new = self._ring.at(columns, slots), slice(len(oldest[0]), None)
+        environments, slots = np.concatenate([oldest, newest], axis=1)
+        whole = self._view.examine(environments, slots).whole
+        at, new = self._ring.at(environments, slots), slice(len(oldest[0]), None)
         priorities = self.tree.get(at)
         priorities[new] = self.max_priority
         self.tree.set(at, priorities * whole)
-        self._entered = _after_last(whole[new], columns[new], slots[new], self._entered)
+        self._entered = _after_last(whole[new], environments[new], slots[new], self._entered)
 
     def draw(self, num_batches: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         strata = np.tile(np.arange(batch_size), num_batches)
         targets = (strata + self._generator.random(strata.size)) / batch_size * self.tree.total
         at = self.tree.find(targets)
         num_envs = self._ring.spec.num_envs
-        columns, times = at % num_envs, at // num_envs
-        newest = self._ring.stop[columns] - 1
+        environments, times = at % num_envs, at // num_envs
+        newest = self._ring.stop[environments] - 1
         slots = newest - (newest - times) % self._ring.length
         if self._uniform:
             uniform = (self._generator.random(strata.size) < self._uniform).nonzero()[0]
-            columns[uniform], slots[uniform] = self._uniformly.draw(1, uniform.size)
-        return columns, slots
+            environments[uniform], slots[uniform] = self._uniformly.draw(1, uniform.size)
+        return environments, slots
 
-    def weights(self, columns: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        shares = self.tree.get(self._ring.at(columns, slots)) / self.tree.total
+    def weights(self, environments: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        shares = self.tree.get(self._ring.at(environments, slots)) / self.tree.total
         chances = (1 - self._uniform) * shares + self._uniform / len(self._ring)
         weights = (chances.min(axis=1, keepdims=True) / chances) ** self.beta
         return weights.astype(np.float32)
 
-    def feedback(self, columns: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
+    def feedback(self, environments: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
         """As `Selector.feedback`.
 
         Raises:
@@ -210,7 +210,7 @@ class Proportional:
         # float32, because a checkpoint keeps that. Rounding can make a divergence negative. The constant
         # lets everything be drawn again.
         values = ((np.maximum(priorities, 0) + 1e-6) ** self._alpha).astype(np.float32)
-        self.tree.set(self._ring.at(columns, slots).ravel(), values.ravel())
+        self.tree.set(self._ring.at(environments, slots).ravel(), values.ravel())
         self.max_priority = max(self.max_priority, float(values.max()))
 
     def metrics(self) -> dict[str, float]:
@@ -234,23 +234,24 @@ class Proportional:
         self.max_priority = state["max_priority"]
         # Whether a slot is whole is decided once as many steps follow it as the horizon has.
         decided = stop - self._view.horizon
-        columns, slots = _between(np.maximum(decided, first), stop)
-        whole = self._view.examine(columns, slots).whole
-        self._entered = _after_last(whole, columns, slots, decided)
+        environments, slots = _between(np.maximum(decided, first), stop)
+        whole = self._view.examine(environments, slots).whole
+        self._entered = _after_last(whole, environments, slots, decided)
         self._steps = state["steps"]
 
 
 def _between(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The columns and numbers [M] of the slots from `begin` to `end` [columns], in order."""
+    """The environments and numbers [M] of the slots from `begin` to `end` [N], in order."""
     counts = end - begin
-    columns = np.repeat(np.arange(counts.size), counts)
-    return columns, np.arange(columns.size) + (begin - np.cumsum(counts) + counts)[columns]
+    environments = np.repeat(np.arange(counts.size), counts)
+    shifts = begin - np.cumsum(counts) + counts
+    return environments, np.arange(environments.size) + shifts[environments]
 
 
 def _after_last(
-    whole: np.ndarray, columns: np.ndarray, slots: np.ndarray, otherwise: np.ndarray
+    whole: np.ndarray, environments: np.ndarray, slots: np.ndarray, otherwise: np.ndarray
 ) -> np.ndarray:
-    """By column, the slot after its last whole one of `slots` [M], which are in order."""
+    """By environment, the slot after its last whole one of `slots` [M], which are in order."""
     after = otherwise.copy()
-    after[columns[whole]] = slots[whole] + 1
+    after[environments[whole]] = slots[whole] + 1
     return after

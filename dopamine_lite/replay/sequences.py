@@ -21,8 +21,8 @@ class SequenceSample(NamedTuple):
     rewards: np.ndarray  # [K, B, L] float32
     lengths: np.ndarray  # [K, B] steps before the padding
     terminated: np.ndarray  # [K, B] bool: whether the episode terminated with the last of them
-    columns: np.ndarray  # [K, B] int64: the environment that a sequence came from
-    slots: np.ndarray  # [K, B] int64: the number of its first slot in that environment's column
+    environments: np.ndarray  # [K, B] int64: which of the N a sequence came from
+    slots: np.ndarray  # [K, B] int64: the number of its first slot among that environment's
     states: np.ndarray | None = (
         None  # [K, B, ...] the recurrent state that the actor was in at first
     )
@@ -54,21 +54,21 @@ class Sequences:
         """[F, ...], the shape of one sequence's frames in a `SequenceSample`."""
         return (self._ring.spec.stack_size + self.horizon, *self._ring.spec.frame_shape)
 
-    def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:
-        """What begins at slots [M] of columns [M]."""
-        drawn = self._windows.examine(columns, slots)
-        begins = self._ring["ages"][self._ring.at(columns, slots)] % self._stride == 0
+    def examine(self, environments: np.ndarray, slots: np.ndarray) -> Drawn:
+        """What begins at slots [M] of environments [M]."""
+        drawn = self._windows.examine(environments, slots)
+        begins = self._ring["ages"][self._ring.at(environments, slots)] % self._stride == 0
         return drawn._replace(whole=drawn.whole & begins)
 
     def sample(self, drawn: Drawn, num_batches: int) -> SequenceSample:
         """K batches of the sequences that have been drawn."""
-        ring, (columns, slots, _, lengths, _) = self._ring, drawn
+        ring, (environments, slots, _, lengths, _) = self._ring, drawn
         steps = np.arange(self.horizon)
-        at = ring.at(columns[:, None], slots[:, None] + steps)  # [M, L]
+        at = ring.at(environments[:, None], slots[:, None] + steps)  # [M, L]
         padding = steps >= lengths[:, None]
         actions, rewards = ring["actions"][at], ring["rewards"][at]
         actions[padding], rewards[padding] = 0, 0
-        last = ring["kinds"][ring.at(columns, slots + lengths - 1)]
+        last = ring["kinds"][ring.at(environments, slots + lengths - 1)]
         offsets = np.arange(1 - ring.spec.stack_size, self.horizon + 1)
         # The last frame is the successor of the last step.
         behind = offsets > lengths[:, None]
@@ -81,7 +81,7 @@ class Sequences:
             rewards=rewards.reshape(*shape, self.horizon),
             lengths=lengths.reshape(shape),
             terminated=((last & TERMINATED) != 0).reshape(shape),
-            columns=columns.reshape(shape),
+            environments=environments.reshape(shape),
             slots=slots.reshape(shape),
             states=ring["states"][at[:, 0]].reshape(*shape, *ring.spec.state_shape)
             if ring.spec.state_shape is not None

@@ -10,7 +10,7 @@ import numpy as np
 class Drawn(NamedTuple):
     """M slots of a ring, and what begins there."""
 
-    columns: np.ndarray  # [M] int64
+    environments: np.ndarray  # [M] int64
     slots: np.ndarray  # [M] int64
     whole: np.ndarray  # [M] bool: whether something that can be drawn begins there
     lengths: np.ndarray  # [M] its agent steps, fewer if the episode ends sooner
@@ -21,12 +21,12 @@ class Sampled(Protocol):
     """What the samples of every view have: where they came from, and weights. They are named tuples."""
 
     @property
-    def columns(self) -> np.ndarray:
+    def environments(self) -> np.ndarray:
         """[K, B] int64: the environments."""
 
     @property
     def slots(self) -> np.ndarray:
-        """[K, B] int64: the first slots in these environments' columns."""
+        """[K, B] int64: the numbers of the first slots, each counted in its environment."""
 
     def _replace(self, *, weights: np.ndarray) -> Self:
         """The same sample with importance weights [K, B]."""
@@ -48,8 +48,8 @@ class View(Protocol[Sample]):
     def frames_shape(self) -> tuple[int, ...]:
         """[F, ...], the shape of the frames in one thing that it makes."""
 
-    def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:
-        """What begins at slots [M] of columns [M]."""
+    def examine(self, environments: np.ndarray, slots: np.ndarray) -> Drawn:
+        """What begins at slots [M] of environments [M]."""
 
     def sample(self, drawn: Drawn, num_batches: int) -> Sample:
         """K batches of what was drawn, all of which is whole."""

@@ -26,21 +26,21 @@ class Windows:
         # The older frames of a step's stack, the step itself, and its n successors.
         self._offsets = np.arange(1 - self._stack, horizon + 1)
 
-    def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:
-        """What begins at slots [M] of columns [M]."""
+    def examine(self, environments: np.ndarray, slots: np.ndarray) -> Drawn:
+        """What begins at slots [M] of environments [M]."""
         ring, first = self._ring, self._ring.first
         window = slots[:, None] + self._offsets  # [M, stack - 1 + n + 1]
-        kinds = ring["kinds"][ring.at(columns[:, None], window)]
+        kinds = ring["kinds"][ring.at(environments[:, None], window)]
         here = self._stack - 1
-        stored = window[:, here:] < ring.stop[columns, None]
+        stored = window[:, here:] < ring.stop[environments, None]
         ended = ((kinds[:, here:-1] & ENDED) != 0) & stored[:, :-1]  # [M, n]
         lengths = np.where(ended.any(1), ended.argmax(1) + 1, self._horizon)
         whole = (kinds[:, here] != FINAL_FRAME) & stored[np.arange(slots.size), lengths]
         if self._stack == 1:
-            return Drawn(columns, slots, whole, lengths, np.zeros(slots.size, np.int64))
+            return Drawn(environments, slots, whole, lengths, np.zeros(slots.size, np.int64))
         before = window[:, :here][:, ::-1]  # the previous slot first
         outside = (kinds[:, :here][:, ::-1] == FINAL_FRAME) | (before < 0)
         ages = np.where(outside.any(1), outside.argmax(1), here)
         # A stack whose older frames have been overwritten: its episode's start is not known.
-        whole &= slots - ages - (ages < here) >= np.where(first > 0, first, -1)[columns]
-        return Drawn(columns, slots, whole, lengths, ages)
+        whole &= slots - ages - (ages < here) >= np.where(first > 0, first, -1)[environments]
+        return Drawn(environments, slots, whole, lengths, ages)

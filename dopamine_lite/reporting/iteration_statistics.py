@@ -18,7 +18,7 @@ class EpisodeRecord(NamedTuple):
 
     episode_return: float  # sum of raw rewards
     length: int  # agent steps
-    stream: int  # the environment stream it was played in, from 0
+    environment: int  # which of the N environments it was played in, from 0
     infos: Mapping[str, float | None] = {}  # what its last info told, by name
 
 
@@ -43,7 +43,7 @@ class IterationStatistics:
         self._in_segment = False
 
     def begin_segment(self, num_envs: int) -> None:
-        """Starts an episode in each of `num_envs` streams."""
+        """Starts an episode in each of `num_envs` environments."""
         self._in_segment = True
         self._returns = np.zeros(num_envs)
         self._ticks = 0  # batched steps of this segment
@@ -55,39 +55,37 @@ class IterationStatistics:
         ended: np.ndarray,
         infos: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> list[EpisodeRecord]:
-        """Takes in one step of every stream and returns the episodes that it ended, by stream.
+        """Takes in one step of every environment; returns the episodes that ended, by environment.
 
         Args:
           rewards: [N] raw rewards; they are added up in float64.
           ended: [N] bool, where an episode ended with this step, by either kind of end.
-          infos: of the streams that ended, where there are any.
+          infos: by environment, of the episodes that ended, where there are any.
         """
         self._returns += rewards
         self._ticks += 1
         self._steps += len(rewards)
-        streams = ended.nonzero()[0].tolist()  # the cheapest question that NumPy answers
-        if not streams:
+        environments = ended.nonzero()[0].tolist()  # the cheapest question that NumPy answers
+        if not environments:
             return []
         finished = [
-            EpisodeRecord(
-                float(self._returns[stream]), self._ticks - int(self._began[stream]), stream
-            )
-            for stream in streams
+            EpisodeRecord(float(self._returns[index]), self._ticks - int(self._began[index]), index)
+            for index in environments
         ]
         if self._info_names:
             assert self._infos is not None
             finished = [
-                each._replace(infos=self._infos.read((infos or {}).get(each.stream)))
+                each._replace(infos=self._infos.read((infos or {}).get(each.environment)))
                 for each in finished
             ]
-        self._returns[streams] = 0
-        self._began[streams] = self._ticks
+        self._returns[environments] = 0
+        self._began[environments] = self._ticks
         self._episodes += finished
         return finished
 
     @property
     def steps(self) -> int:
-        """Agent steps so far, over all streams."""
+        """Agent steps so far, over all environments."""
         return self._steps
 
     def longest_in_flight(self) -> int:
@@ -149,8 +147,8 @@ class IterationStatistics:
     def set_state(self, state: State) -> None:
         assert not self._in_segment, "the segment's episodes belong to another state"
         self._episodes = [
-            EpisodeRecord(total, int(length), int(stream))
-            for total, length, stream in state["episodes"].tolist()
+            EpisodeRecord(total, int(length), int(environment))
+            for total, length, environment in state["episodes"].tolist()
         ]
         for name, values in state.get("infos", {}).items():
             self._episodes = [

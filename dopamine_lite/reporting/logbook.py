@@ -92,7 +92,7 @@ class Logbook:
                     "iteration": iteration,
                     "phase": phase,
                     "agent_steps": agent_steps,
-                    "stream": record.stream,
+                    "stream": record.environment,  # the name that logs have for it
                     "return": record.episode_return,
                     "length": record.length,
                     **{f"{PREFIX}{name}": value for name, value in record.infos.items()},

@@ -9,7 +9,7 @@ from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.runner.settings import RunSettings
 from dopamine_lite.runner.stage import Stage
 
-# A segment in which a stream takes fewer steps than so many times the longest episode is a short one.
+# A segment is short if each environment takes fewer steps than so many times the longest episode.
 _SHORT = 1.5
 
 
@@ -70,7 +70,7 @@ def _nothing_learned(settings: RunSettings, stage: Stage) -> str | None:
 def _short_segments(settings: RunSettings, stage: Stage) -> str | None:
     limit = stage.spec.max_steps_per_episode
     training = -(-settings.training_steps // settings.num_envs)
-    steps = min(training, settings.segment_length)  # of each stream in a segment
+    steps = min(training, settings.segment_length)  # of each environment in a segment
     if limit is None or steps >= _SHORT * limit:
         return None
     whole = steps == training
@@ -78,7 +78,7 @@ def _short_segments(settings: RunSettings, stage: Stage) -> str | None:
     if whole and settings.num_envs > 1:
         remedy += " or lower Runner.num_envs"
     return (
-        f"Training is cut into segments in which each stream takes {steps:,} steps, and an episode may "
-        f"last {limit:,}: episodes in flight at a segment's end, more often long ones, are cut and do "
-        f"not count in training returns. {remedy} to cut fewer."
+        f"Training is cut into segments in which each environment takes {steps:,} steps, and an episode "
+        f"may last {limit:,}: episodes in flight at a segment's end, more often long ones, are cut and "
+        f"do not count in training returns. {remedy} to cut fewer."
     )

@@ -18,8 +18,11 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.checked import CheckedEnvironment, introduced, limit_not_held
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
-from dopamine_lite.environments.gymnasium_environment import GymnasiumEnvironment, single_stream
-from dopamine_lite.environments.stream import Stream
+from dopamine_lite.environments.gymnasium_environment import (
+    GymnasiumEnvironment,
+    make_single_environment,
+)
+from dopamine_lite.environments.single_environment import SingleEnvironment
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 
 Digests = dict[str, bytes]  # of what a step returned, by name
@@ -48,7 +51,7 @@ class Played:
 
     @property
     def steps(self) -> int:
-        """Agent steps, over all streams."""
+        """Agent steps, over all environments."""
         return (len(self.trace) - 1) * self.spec.num_envs
 
 
@@ -70,8 +73,8 @@ class EnvironmentCheck:
 
     Args:
       make: makes the environment, called as `Runner.environment` is.
-      num_envs: N, the number of streams.
-      steps: agent steps of each play, over all streams.
+      num_envs: N, the number of environments.
+      steps: agent steps of each play, over all environments.
       seed: the environment's seed; the actions are drawn by a generator of their own.
       max_steps_per_episode: the limit that `Runner` would ask for.
 
@@ -126,11 +129,11 @@ class EnvironmentCheck:
         with self._environment(seed=self._seed + 1) as environment:
             return self._played(environment)
 
-    def equal_streams(self) -> tuple[int, int] | None:
-        """Two streams that show the same throughout, given the same actions; None if there are none.
+    def equal_environments(self) -> tuple[int, int] | None:
+        """Two environments that always show the same, given the same actions; None if there are none.
 
         Raises:
-          Exception: whatever goes wrong if there is a second stream beside the first.
+          Exception: whatever goes wrong if there is a second environment beside the first.
         """
         size = max(self._num_envs, 2)
         with self._environment(num_envs=size) as environment:
@@ -148,9 +151,9 @@ class EnvironmentCheck:
                 seen.append(
                     [row + bytes(part) for row, part in zip(rows, step.rewards, strict=True)]
                 )
-        streams = [b"".join(digests) for digests in zip(*seen, strict=True)]
-        for second, stream in enumerate(streams):
-            if (first := streams.index(stream)) < second:
+        shown = [b"".join(digests) for digests in zip(*seen, strict=True)]
+        for second, digests in enumerate(shown):
+            if (first := shown.index(digests)) < second:
                 return first, second
         return None
 
@@ -166,21 +169,23 @@ class EnvironmentCheck:
             spec = environment.spec
             if not isinstance(environment, GymnasiumEnvironment):
                 return None
-        stream = single_stream(spec.id, spec.protocol.get("kwargs"))
-        with contextlib.closing(stream):
-            first, rewritten = self._episode(stream, spec)
-            again, _ = self._episode(stream, spec)
+        single = make_single_environment(spec.id, spec.protocol.get("kwargs"))
+        with contextlib.closing(single):
+            first, rewritten = self._episode(single, spec)
+            again, _ = self._episode(single, spec)
         return Alone(first == again, rewritten)
 
-    def _episode(self, stream: Stream, spec: EnvironmentSpec) -> tuple[list[bytes], int | None]:
+    def _episode(
+        self, environment: SingleEnvironment, spec: EnvironmentSpec
+    ) -> tuple[list[bytes], int | None]:
         """Digests of an episode, or of as many steps of one as there are to be; see `Alone`."""
         space = copy.deepcopy(spec.action_space)
         space.seed(self._seed)
-        observation, mask = stream.reset(seed=self._seed)
+        observation, mask = environment.reset(seed=self._seed)
         digests, rewritten = [_digest(observation)], None
         for number in range(1, self._ticks + 1):
             action = space.sample() if mask is None else space.sample(mask.astype(np.int8))
-            following, _, terminated, truncated, mask = stream.step(action)
+            following, _, terminated, truncated, mask = environment.step(action)
             if rewritten is None and _digest(observation) != digests[-1]:
                 rewritten = number
             observation = following
@@ -265,10 +270,10 @@ def _digest(*values: Any) -> bytes:
 
 
 def _rows(observations: np.ndarray) -> list[bytes]:
-    """A digest of each stream's observation."""
+    """A digest of each environment's observation."""
     return [_digest(row) for row in observations]
 
 
 def _legal_in_all(masks: np.ndarray | None) -> np.ndarray | None:
-    """[A] int8: what is legal in every stream."""
+    """[A] int8: what is legal in every environment."""
     return None if masks is None else np.asarray(masks.all(axis=0), np.int8)

@@ -42,16 +42,17 @@ class Runner:
       environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
       seed: the run's seed, from which all its random numbers come.
       num_iterations: training phases, each followed by an evaluation phase.
-      training_steps: agent steps in a training phase, over all streams.
-      evaluation_steps: agent steps in an evaluation phase, over all streams; the episodes that have
-        begun by then are played to their ends, as in Dopamine. Set either this or evaluation_episodes.
+      training_steps: agent steps in a training phase, over all environments.
+      evaluation_steps: agent steps in an evaluation phase, over all environments; the episodes that
+        have begun by then are played to their ends, as in Dopamine. Set either this or
+        evaluation_episodes.
       evaluation_episodes: whole episodes in an evaluation phase. Set either this or evaluation_steps.
       max_steps_per_episode: agent steps after which an episode is truncated, in place of the limit that
         the environment is registered with; None: that limit.
       clip_rewards: whether the agent gets rewards clipped to [-1, 1]; statistics are of raw rewards.
-      num_envs: N, the number of streams that are stepped together.
-      checkpoint_every_steps: agent steps that each stream takes in a segment, or up to twice as many in
-        the last segment of a training phase; None: a segment is a whole training phase.
+      num_envs: N, the number of environments that are stepped together.
+      checkpoint_every_steps: agent steps that each environment takes in a segment, or up to twice as
+        many in the last segment of a training phase; None: a segment is a whole training phase.
       log_every_steps: agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
       from_run: the directory of another run. The agent begins with the weights of that run's agent, and
@@ -156,7 +157,7 @@ class Runner:
 
     @property
     def agent_steps(self) -> int:
-        """The agent steps that the run has trained for, over all streams."""
+        """The agent steps that the run has trained for, over all environments."""
         return self.training.agent_steps
 
     def create_environment(
@@ -244,7 +245,7 @@ class Runner:
     ) -> list[EpisodeRecord]:
         """Plays whole episodes with the evaluation policy; learns and writes nothing.
 
-        Each stream plays its share of the episodes, so that short episodes are not favored.
+        Each environment plays its share of the episodes, so that short episodes are not favored.
         `on_episode` is called after each episode.
 
         Raises:

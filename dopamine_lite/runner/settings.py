@@ -70,14 +70,14 @@ class RunSettings:
 
     @property
     def segment_length(self) -> int:
-        """Agent steps that each stream takes in a segment that is not a phase's last."""
+        """Agent steps that each environment takes in a segment that is not a phase's last."""
         if self.checkpoint_every_steps is None:
             return self.training_steps
         return self.checkpoint_every_steps
 
     @property
     def phase_steps(self) -> int:
-        """Agent steps of a training phase, in which every stream takes its share whole."""
+        """Agent steps of a training phase, in which every environment takes its share whole."""
         return -(-self.training_steps // self.num_envs) * self.num_envs
 
     @property

@@ -112,7 +112,7 @@ class Stage:
     ) -> list[EpisodeRecord]:
         """Plays whole episodes with the evaluation policy; learns nothing.
 
-        Each stream plays its share of the episodes, so that short episodes are not favored.
+        Each environment plays its share of the episodes, so that short episodes are not favored.
         `on_episode` is called after each episode.
 
         Raises:
@@ -123,9 +123,9 @@ class Stage:
         left = np.full(num_envs, episodes // num_envs)
         left[: episodes % num_envs] += 1
 
-        def counts(_: int, stream: int) -> bool:
-            left[stream] -= 1
-            return bool(left[stream] >= 0)
+        def counts(_: int, index: int) -> bool:
+            left[index] -= 1
+            return bool(left[index] >= 0)
 
         own = Seeds(seed).integer("evaluation")
         return self._evaluate(num_envs, own, counts, lambda: not (left > 0).any(), on_episode)
@@ -133,18 +133,18 @@ class Stage:
     def evaluate_steps(
         self, steps: int, seed: int, on_episode: Callable[[], None] = _nothing
     ) -> list[EpisodeRecord]:
-        """Plays the episodes that begin within so many steps over all streams.
+        """Plays the episodes that begin within so many steps over all environments.
 
         To stop at a step instead would leave out what is still being played, which is long more
-        often than not, and the more streams there are, the more of it.
+        often than not, and the more environments there are, the more of it.
         """
         num_envs = self._settings.num_envs
         ticks = -(-steps // num_envs)
-        done = np.zeros(num_envs, bool)  # streams whose last episode that counts has ended
+        done = np.zeros(num_envs, bool)  # where the last episode that counts has ended
 
-        def counts(tick: int, stream: int) -> bool:
-            begun_in_time = not done[stream]
-            done[stream] |= tick >= ticks
+        def counts(tick: int, index: int) -> bool:
+            begun_in_time = not done[index]
+            done[index] |= tick >= ticks
             return bool(begun_in_time)
 
         return self._evaluate(num_envs, seed, counts, lambda: bool(done.all()), on_episode)
@@ -161,7 +161,7 @@ class Stage:
 
         Returns:
           Of the episodes that have ended those that count: `counts` is called for each, with the step
-          it ended with and its stream.
+          it ended with and the number of its environment.
         """
         statistics = IterationStatistics(self.info_metrics)
         records: list[EpisodeRecord] = []
@@ -169,7 +169,7 @@ class Stage:
         def is_last(tick: int, finished: list[EpisodeRecord]) -> bool:
             for record in finished:
                 on_episode()
-                if counts(tick, record.stream):
+                if counts(tick, record.environment):
                     records.append(record)
             if tick % _ENDLESS == 0 and statistics.longest_in_flight() >= _ENDLESS:
                 raise UserError(

@@ -3,7 +3,7 @@
 A training phase is cut into segments. Each segment begins with environments made anew. It ends with no
 episode in flight and with a checkpoint of the whole run, so a run that is killed at any instant and
 started again repeats at most one segment, bit for bit. An evaluation plays every episode that it
-counts to its end, so the number of streams does not favor short episodes.
+counts to its end, so the number of environments does not favor short episodes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Training:
       describe: returns a description of the run, for people and provenance.
 
     Attributes:
-      agent_steps: the agent steps that the run has trained for, over all streams.
+      agent_steps: the agent steps that the run has trained for, over all environments.
       origin: which run the weights that it began with are from, for provenance.
     """
 

@@ -105,7 +105,7 @@ class Recorder:
 
 
 class Script(NamedTuple):
-    """T steps of two streams: one terminates after its second, the other is cut after its third."""
+    """T steps of two environments: one terminates after two steps, the other is cut after three."""
 
     observations: np.ndarray  # [T, 2, 3]
     next_observations: np.ndarray  # [T, 2, 3] the true successors

@@ -153,7 +153,7 @@ def test_ppo_compares_masked_policies_with_masked_ones():
 def test_reinforce_weighs_masked_policies_by_masked_ones():
     environment = make()
     agent = build_policy("reinforce", environment, batch_episodes=2)
-    play(agent, environment, 6)  # an episode of each stream
+    play(agent, environment, 6)  # an episode of each environment
     assert agent.metrics()["entropy"] == pytest.approx(np.log(2), rel=1e-2)
 
 

@@ -172,7 +172,7 @@ def test_the_adapter_shows_the_newest_frame_as_dopamine_did():
     assert shapes == [(84, 84, 1)]
 
 
-def test_the_adapter_wants_one_stream():
+def test_the_adapter_wants_one_environment():
     with pytest.raises(UserError, match=r"Runner\.num_envs is 3: set it to 1"):
         DopamineAdapter(spec(num_envs=3), Seeds(0), agent=Tape)
 

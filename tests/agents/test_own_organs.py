@@ -160,9 +160,9 @@ class LastSteps:
         self.horizon, self.frames_shape = 1, self._transitions.frames_shape
         self.sample = self._transitions.sample
 
-    def examine(self, columns: np.ndarray, slots: np.ndarray) -> Drawn:
-        drawn = self._transitions.examine(columns, slots)
-        ends = (self._ring["kinds"][self._ring.at(columns, slots)] & ENDED) != 0
+    def examine(self, environments: np.ndarray, slots: np.ndarray) -> Drawn:
+        drawn = self._transitions.examine(environments, slots)
+        ends = (self._ring["kinds"][self._ring.at(environments, slots)] & ENDED) != 0
         return drawn._replace(whole=drawn.whole & ends)
 
 
@@ -189,7 +189,7 @@ def test_an_agent_learns_from_a_view_of_ones_own(tmp_path):
     sample = runner.agent.replay.sample(2, 30)
     assert (sample.discounts == 0).any()  # the pole fell; elsewhere a segment was cut
     kinds = runner.agent.replay.ring["kinds"][
-        runner.agent.replay.ring.at(sample.columns, sample.slots)
+        runner.agent.replay.ring.at(sample.environments, sample.slots)
     ]
     assert ((kinds & ENDED) != 0).all()
 

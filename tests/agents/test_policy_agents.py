@@ -164,7 +164,7 @@ def test_an_update_is_given_actions_as_they_were_drawn(name, space):
     stored = updates[0][1].reshape(-1, agent.learner.parts.policy.action_size)
     if name == "ppo":
         environment = np.concatenate(taken).reshape(len(stored), -1)
-    else:  # by episode: two steps of the first stream, three of the second
+    else:  # by episode: two steps of the first environment, three of the second
         environment = np.stack([taken[t][n] for t, n in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 1))])
         environment = environment.reshape(5, -1)
     if isinstance(space, gymnasium.spaces.Discrete):

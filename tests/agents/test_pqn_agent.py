@@ -91,17 +91,17 @@ def q_lambda_by_hand(
     steps: Script, next_values: np.ndarray, gamma: float, q_lambda: float
 ) -> np.ndarray:
     """[T, N] of the definition: from each step on, until its episode or the rollout ends."""
-    length, streams = steps.rewards.shape
-    targets = np.zeros((length, streams))
-    for stream in range(streams):
+    length, num_envs = steps.rewards.shape
+    targets = np.zeros((length, num_envs))
+    for index in range(num_envs):
         for step in reversed(range(length)):
-            bootstrap = next_values[step, stream]
-            if not (steps.truncated[step, stream] or step == length - 1):
-                later = targets[step + 1, stream]
+            bootstrap = next_values[step, index]
+            if not (steps.truncated[step, index] or step == length - 1):
+                later = targets[step + 1, index]
                 bootstrap = (1 - q_lambda) * bootstrap + q_lambda * later
-            if steps.terminated[step, stream]:
+            if steps.terminated[step, index]:
                 bootstrap = 0.0
-            targets[step, stream] = steps.rewards[step, stream] + gamma * bootstrap
+            targets[step, index] = steps.rewards[step, index] + gamma * bootstrap
     return targets
 
 
@@ -150,10 +150,10 @@ def test_the_first_gradient_is_that_of_half_the_squared_error(q_lambda, norm):
     with tf.GradientTape() as tape:
         for step in range(4):
             outputs = twin(tf.constant(steps.observations[step]))
-            for stream in range(2):
-                value = outputs[stream, int(taken[step, stream])]
+            for index in range(2):
+                value = outputs[index, int(taken[step, index])]
                 chosen.append(value)
-                losses.append((value - targets[step, stream]) ** 2 / 2)
+                losses.append((value - targets[step, index]) ** 2 / 2)
         loss = sum(losses) / len(losses)
     expected = tape.gradient(loss, twin.variables)
     size = float(np.sqrt(sum(np.square(part).sum() for part in expected)))
@@ -338,11 +338,11 @@ def test_illegal_actions_are_not_taken_and_their_values_do_not_count():
     ((_, taken, (_, next_values), *_),) = updates
     assert taken.min() >= 0 and taken.max() <= 2
     for step in range(4):
-        for stream in (0, 1):
-            if not steps.terminated[step, stream]:
-                (action,) = following[step][stream].nonzero()[0]
-                expected = before[step][stream, action]
-                assert next_values[step, stream] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        for index in (0, 1):
+            if not steps.terminated[step, index]:
+                (action,) = following[step][index].nonzero()[0]
+                expected = before[step][index, action]
+                assert next_values[step, index] == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert all(np.isfinite(variable.numpy()).all() for variable in agent.learner.network.variables)
 
 

@@ -96,7 +96,7 @@ def test_an_episode_in_flight_during_an_update_keeps_the_outputs_that_drew_it():
     )
     updates, steps = updates_of(agent), script(steps=3)
     before = agent.actor.policy_and_values(steps.observations[1])[0][1]
-    steps.play(agent)  # the first stream ends after two steps, the second after three
+    steps.play(agent)  # the first environment ends after two steps, the second after three
     after = agent.actor.policy_and_values(steps.observations[1])[0][1]
     assert np.abs(after - before).max() > 0.05
     np.testing.assert_allclose(updates[1][2][0, 1], before, rtol=1e-5)

@@ -286,7 +286,7 @@ def test_the_warm_up_is_uniform_within_the_bounds_and_learns_nothing():
 
 
 def test_actions_of_the_warm_up_can_be_held():
-    """For so many steps of each stream, over a resume too, and drawn anew for the next ones."""
+    """For so many steps of each environment, over a resume too, and drawn anew for the next ones."""
     agent, environment = build(min_replay_history=60, warmup_hold=5), Reach()
     acted = []
     for step in range(30):
@@ -327,7 +327,7 @@ def test_the_first_update_comes_when_it_is_said():
 
 
 @pytest.mark.parametrize(("num_envs", "period", "each"), [(1, 4, 2), (2, 1, 1), (3, 2, 3)])
-def test_updates_are_counted_over_all_streams(num_envs, period, each):
+def test_updates_are_counted_over_all_environments(num_envs, period, each):
     agent = build(num_envs=num_envs, update_period=period, updates_per_period=each)
     Reach(num_envs).play(agent, 40)
     learning = [step for step in range(num_envs, 40 * num_envs + 1, num_envs) if step > 20]
@@ -394,7 +394,7 @@ def test_priorities_come_back_to_the_replay():
 
     agent.replay.feedback = spy
     Reach().play(agent, 15)
-    assert len(fed) == 5 and fed[0][1].shape == (2, 8)  # two updates after a step of two streams
+    assert len(fed) == 5 and fed[0][1].shape == (2, 8)  # two updates after a step in both
     assert all(sample.weights is not None for sample, _ in fed)
     assert all((priorities > 0).all() for _, priorities in fed)
 

@@ -56,7 +56,7 @@ def build(kind: type[TabularAgent], tiny: EnvironmentSpec, seed: int = 0, **argu
 
 
 def steps(*rows: tuple[int, int, float, str, int], masks: Any = None) -> Transitions:
-    """One step of as many streams as there are rows (s, a, r, how it ends, s')."""
+    """One step of as many environments as there are rows (s, a, r, how it ends, s')."""
     states, actions, rewards, ends, following = zip(*rows, strict=True)
     return Transitions(
         np.array(states),
@@ -77,7 +77,7 @@ class Scripted:
         self.actions: list[list[int]] = []
         self.asked: list[tuple[np.ndarray, int]] = []
 
-    def choose(self, num_streams, values, step, evaluate, masks=None) -> np.ndarray:
+    def choose(self, num_envs, values, step, evaluate, masks=None) -> np.ndarray:
         self.asked.append((values(), step))
         return np.array(self.actions.pop(0))
 
@@ -112,7 +112,7 @@ def test_q_learning_by_hand():
         np.testing.assert_array_equal(agent._tables, [expected])
 
 
-def test_the_first_update_comes_with_the_first_step_of_the_streams():
+def test_the_first_update_comes_with_the_first_step_of_the_environments():
     agent = build(QLearningAgent, spec(2, num_envs=2))
     agent.observe(steps((0, 1, 4.0, "", 1), (1, 0, 4.0, "", 0)))
     np.testing.assert_array_equal(agent._tables, [[[0, 2], [2, 0]]])
@@ -149,11 +149,11 @@ def test_sarsa_draws_the_action_of_a_truncated_state():
     assert agent._pending is None
 
 
-def test_sarsas_streams_wait_for_themselves():
+def test_in_sarsa_each_environment_waits_for_itself():
     """One goes on, one terminates, one is truncated; the first is updated when it acts."""
     agent = build(SarsaAgent, spec(3, num_envs=3), exploration=Scripted)
     agent._tables[:] = [[[0, 2], [4, 8], [16, 32]]]
-    agent._exploration.actions = [[0]]  # of the truncated stream
+    agent._exploration.actions = [[0]]  # where the episode was truncated
     agent.observe(
         steps((0, 0, 1.0, "", 1), (1, 0, 2.0, "terminated", 2), (2, 1, 0.0, "truncated", 1))
     )
@@ -180,7 +180,7 @@ def test_double_q_learning_by_hand():
     np.testing.assert_array_equal(agent._values(np.array([0, 1])), [[2.625, 1], [2.5, 2.5]])
 
 
-def test_double_q_learning_tosses_a_coin_for_every_stream():
+def test_double_q_learning_tosses_a_coin_for_every_environment():
     agent = build(DoubleQLearningAgent, spec(1, num_envs=1000), gamma=0.0, learning_rate=1.0)
     agent.observe(steps(*[(0, 0, 1.0, "terminated", 0)] * 1000))
     assert (agent._tables[:, 0, 0] == 1).all()
@@ -193,7 +193,7 @@ def test_double_q_learning_tosses_a_coin_for_every_stream():
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_streams_in_the_same_entry_update_it_one_after_the_other(name):
+def test_environments_in_the_same_entry_update_it_one_after_the_other(name):
     """0 -> 1/2 (0 + 1) -> 1/2 (1/2 + 3), not 0 + 1/2 (1 + 3)."""
     agent = build(AGENTS[name], spec(2, num_envs=3))
     agent._generator = Coins(0, 0, 0)
@@ -235,7 +235,8 @@ def test_illegal_actions_are_neither_taken_nor_bootstrapped_from(name):
 class Chain:
     """States 0 to 4; action 1 goes right and, from the last, ends with 1; 0 goes left, or stays for 0.1.
 
-    Every seventh step of an episode truncates it. A stream's episodes begin in each state by turns.
+    Every seventh step of an episode truncates it. Each environment's episodes begin in all states by
+    turns.
     """
 
     def __init__(self, num_envs: int = 1):
@@ -332,7 +333,7 @@ WORLDS: dict[str, dict[str, Any]] = {
 
 
 def trained(name: str, world: str, steps: int, **arguments: Any) -> tuple[Any, Model]:
-    """An agent after so many steps of eight streams, all random, and the model of its world."""
+    """An agent after so many steps of eight environments, all random, and the model of its world."""
     environment = create_environment(world, num_envs=8, kwargs=WORLDS[world])
     everywhere = functools.partial(EXPLORING, epsilon_train=1.0)
     agent = AGENTS[name](environment.spec, Seeds(0), exploration=everywhere, **arguments)

@@ -449,7 +449,7 @@ def step_on(agent: ValueAgent, weights: list[float]) -> tuple[np.ndarray, np.nda
         actions=batch.actions.numpy()[None],
         returns=batch.returns.numpy()[None],
         discounts=batch.discounts.numpy()[None],
-        columns=slots,
+        environments=slots,
         slots=slots,
         weights=np.array([weights], np.float32),
     )
@@ -505,7 +505,7 @@ def test_the_priorities_of_each_batch_reach_its_transitions():
     states = batch.frames[:, :, 0].reshape(-1, 3)
     q = agent.actor.inference(states)[np.arange(256), batch.actions.ravel()]
     np.testing.assert_allclose(priorities.ravel(), np.abs(batch.returns.ravel() - q), atol=1e-5)
-    at = batch.slots.ravel()  # one stream that has not wrapped round
+    at = batch.slots.ravel()  # of one environment, whose slots have not wrapped round
     by_slot = (np.abs(batch.returns.ravel() - q) + 1e-6) ** 0.5
     np.testing.assert_allclose(agent.replay.selector.tree.get(at), by_slot, atol=1e-3)
 

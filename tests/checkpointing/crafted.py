@@ -21,7 +21,7 @@ CHECKPOINT = f"checkpoint-{NUMBER:012d}"
 
 
 def slots() -> RingSlots:
-    """Two columns, saved in blocks of three slots each."""
+    """Those of two environments, saved in blocks of three slots each."""
     first, stop = np.array([0, 2]), np.array([6, 5])
 
     def blocks(after: np.ndarray) -> Iterator[dict[str, np.ndarray]]:

@@ -38,7 +38,7 @@ MAIN = Path(__file__).resolve().parents[2]
 
 
 def state_at(number: int) -> dict:
-    """A state that is told by its number alone: arrays, and a ring of two columns that turns."""
+    """A state that is told by its number alone: arrays, and a ring of two environments that turns."""
     stop = np.array([5 * number, 3 * number])
     first = np.maximum(stop - 12, 0)
 

@@ -21,34 +21,34 @@ from dopamine_lite.replay.circular_replay import CircularReplay
 from tests.replay import episodes
 
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # where syncing costs nothing
-BLOCK = 4  # slots of a column in a block, at most
+BLOCK = 4  # slots of an environment in a block, at most
 
 
-def content(column: int, slots: np.ndarray) -> dict[str, np.ndarray]:
-    """What the slots of a column hold: told by their numbers alone."""
-    frames = (slots[:, None, None] * 7 + column * 31 + np.arange(6).reshape(2, 3)) % 251
-    return {"frames": frames.astype(np.uint8), "rewards": (slots * 0.1 + column).astype(np.float32)}
+def content(index: int, slots: np.ndarray) -> dict[str, np.ndarray]:
+    """What the slots of an environment hold: told by their numbers alone."""
+    frames = (slots[:, None, None] * 7 + index * 31 + np.arange(6).reshape(2, 3)) % 251
+    return {"frames": frames.astype(np.uint8), "rewards": (slots * 0.1 + index).astype(np.float32)}
 
 
 class Ring:
-    """A ring of `capacity` slots per column, whose columns are written independently."""
+    """A ring of `capacity` slots for each environment, which writes independently of the others."""
 
-    def __init__(self, columns: int, capacity: int):
-        self.stop = np.zeros(columns, np.int64)
+    def __init__(self, num_envs: int, capacity: int):
+        self.stop = np.zeros(num_envs, np.int64)
         self.capacity = capacity
-        blank = content(0, np.zeros(columns * capacity, np.int64))
+        blank = content(0, np.zeros(num_envs * capacity, np.int64))
         self.memory = {
-            name: np.zeros((columns, capacity, *array.shape[1:]), array.dtype)
+            name: np.zeros((num_envs, capacity, *array.shape[1:]), array.dtype)
             for name, array in blank.items()
         }
 
     def add(self, *counts: int) -> None:
-        for column, count in enumerate(counts):
-            slots = np.arange(self.stop[column], self.stop[column] + count)
-            for name, array in content(column, slots).items():
+        for index, count in enumerate(counts):
+            slots = np.arange(self.stop[index], self.stop[index] + count)
+            for name, array in content(index, slots).items():
                 for slot, value in zip(slots, array, strict=True):
-                    self.memory[name][column, slot % self.capacity] = value
-            self.stop[column] += count
+                    self.memory[name][index, slot % self.capacity] = value
+            self.stop[index] += count
 
     def slots(self) -> RingSlots:
         first, stop = np.maximum(self.stop - self.capacity, 0), self.stop.copy()
@@ -60,8 +60,8 @@ class Ring:
                 block = {"start": start, "stop": end}
                 for name, memory in self.memory.items():
                     parts = [
-                        memory[column, np.arange(start[column], end[column]) % self.capacity]
-                        for column in range(len(stop))
+                        memory[index, np.arange(start[index], end[index]) % self.capacity]
+                        for index in range(len(stop))
                     ]
                     block[name] = np.concatenate(parts)
                 yield block
@@ -79,8 +79,8 @@ def assert_holds(slots: RingSlots, ring: Ring, after: np.ndarray | None = None) 
     for block in slots.blocks(first if after is None else after):
         assert (block["start"] == reached).all()
         position = 0
-        for column, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
-            for name, expected in content(column, np.arange(start, stop)).items():
+        for index, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
+            for name, expected in content(index, np.arange(start, stop)).items():
                 found = block[name][position : position + stop - start]
                 assert found.dtype == expected.dtype and (found == expected).all()
             position += stop - start
@@ -92,10 +92,10 @@ def assert_holds(slots: RingSlots, ring: Ring, after: np.ndarray | None = None) 
 def refill(ring: Ring, slots: RingSlots) -> None:
     for block in slots.blocks(slots.first):
         position = 0
-        for column, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
+        for index, (start, stop) in enumerate(zip(block["start"], block["stop"], strict=True)):
             for name, memory in ring.memory.items():
                 new = block[name][position : position + stop - start]
-                memory[column, np.arange(start, stop) % ring.capacity] = new
+                memory[index, np.arange(start, stop) % ring.capacity] = new
             position += stop - start
     ring.stop[:] = slots.stop
 
@@ -117,20 +117,20 @@ def files(directory: Path) -> set[str]:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    columns=st.sampled_from([1, 3]),
+    num_envs=st.sampled_from([1, 3]),
     keep=st.integers(1, 3),
     saves=st.lists(
         st.tuples(st.lists(st.integers(0, 14), min_size=3, max_size=3), st.booleans()),
         max_size=7,
     ),
 )
-def test_every_slot_comes_back(columns, keep, saves):
+def test_every_slot_comes_back(num_envs, keep, saves):
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as name:
         directory = Path(name)
         checkpointer = Checkpointer(directory, keep)
-        ring = Ring(columns, capacity=10)
+        ring = Ring(num_envs, capacity=10)
         for number, (counts, stopped) in enumerate(saves):
-            ring.add(*counts[:columns])
+            ring.add(*counts[:num_envs])
             checkpointer.save(number, {"replay": ring.slots()})
             assert_holds(Checkpointer(directory).load(rings=True).state["replay"], ring)
             kept = checkpointer.numbers()
@@ -144,25 +144,25 @@ def test_every_slot_comes_back(columns, keep, saves):
                 checkpointer = Checkpointer(directory, keep)
                 restored = checkpointer.restore()
                 assert digest(restored.state) == digest({"replay": ring.slots()})
-                ring = Ring(columns, capacity=10)
+                ring = Ring(num_envs, capacity=10)
                 refill(ring, restored.state["replay"])
         checkpointer.close()
 
 
-@pytest.mark.parametrize("columns", [1, 3])
-def test_only_new_slots_are_written(tmp_path, columns):
-    ring = Ring(columns, capacity=40)
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_only_new_slots_are_written(tmp_path, num_envs):
+    ring = Ring(num_envs, capacity=40)
     checkpointer = Checkpointer(tmp_path)
-    ring.add(*[30] * columns)
+    ring.add(*[30] * num_envs)
     checkpointer.save(1, {"replay": ring.slots()})
     old = segments(tmp_path, 1)
     before = {name: (tmp_path / "replay" / name).stat() for name in files(tmp_path)}
-    ring.add(*[5] * columns)
+    ring.add(*[5] * num_envs)
     checkpointer.save(2, {"replay": ring.slots()})
     new = segments(tmp_path, 2)
     assert new[: len(old)] == old
-    assert [segment["start"] for segment in new[len(old) :]] == [[30] * columns, [34] * columns]
-    assert new[-1]["stop"] == [35] * columns
+    assert [segment["start"] for segment in new[len(old) :]] == [[30] * num_envs, [34] * num_envs]
+    assert new[-1]["stop"] == [35] * num_envs
     for name, stat in before.items():
         after = (tmp_path / "replay" / name).stat()
         assert (after.st_ino, after.st_mtime_ns) == (stat.st_ino, stat.st_mtime_ns)
@@ -185,8 +185,8 @@ def test_overwritten_segments_drop_out(tmp_path):
     for number in range(6):
         ring.add(4, 4, 2)
         checkpointer.save(number, {"replay": ring.slots()})
-    # Written to (24, 24, 12), so that the first held slots are (14, 14, 2): the third column still
-    # needs what was written beside long overwritten slots of the first two.
+    # Written to (24, 24, 12), so that the first held slots are (14, 14, 2): the third environment
+    # still needs what was written beside long overwritten slots of the first two.
     assert segments(tmp_path, 5)[0]["start"] == [4, 4, 2]
     assert_holds(checkpointer.load(rings=True).state["replay"], ring)
     ring.add(40, 40, 40)  # more than a whole turn since the last checkpoint
@@ -291,7 +291,7 @@ def test_digest_sees_content_and_not_blocks():
     expected = digest(ring.slots())
     slots = ring.slots()
     held = [content(c, np.arange(slots.first[c], slots.stop[c])) for c in range(3)]
-    block = {name: np.concatenate([column[name] for column in held]) for name in held[0]}
+    block = {name: np.concatenate([each[name] for each in held]) for name in held[0]}
     block |= {"start": slots.first, "stop": slots.stop}
     assert digest(RingSlots(slots.first, slots.stop, lambda after: iter([block]))) == expected
     ring.memory["rewards"][1, 3] += 1

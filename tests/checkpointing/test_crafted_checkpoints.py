@@ -225,7 +225,7 @@ MANIFESTS: dict[str, Callable[[dict], Any]] = {
     "more slots than segments": ring(stop=[600, 5]),
     "fewer slots than segments": ring(stop=[5, 5]),
     "no segments": ring(segments=[]),
-    "other columns": ring(first=[0], stop=[6]),
+    "other environments": ring(first=[0], stop=[6]),
     "segments as words": ring(segments="none"),
     "segment of words": ring(segments=["segment"]),
     "path as name": segment(name="../../etc/passwd"),
@@ -235,7 +235,7 @@ MANIFESTS: dict[str, Callable[[dict], Any]] = {
     "gap": segment(1, start=[4, 5]),
     "overlap": segment(1, start=[2, 5]),
     "backwards": segment(stop=[0, 0]),
-    "columns that differ": segment(stop=[3]),
+    "environments that differ": segment(stop=[3]),
 }
 
 

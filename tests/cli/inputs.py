@@ -41,7 +41,7 @@ TABLE = {
     ),
     "replay too small": (
         TRAIN + "{dqn.gin}" + BINDING + "CircularReplay.replay_capacity=5",
-        "CircularReplay.replay_capacity is 5, which leaves each of 1 streams 5 frames",
+        "CircularReplay.replay_capacity is 5, which leaves each of 1 environments 5 frames",
     ),
     "no steps before the first update": (
         TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.min_replay_history=0",
@@ -77,7 +77,10 @@ TABLE = {
         TRAIN + "{dqn.gin}" + BINDING + "create_environment.id='Pendulum-v1'",
         "DQNAgent needs a discrete action space",
     ),
-    "no streams": (TRAIN + "{random.gin}" + BINDING + "Runner.num_envs=0", "Runner.num_envs is 0"),
+    "no environments": (
+        TRAIN + "{random.gin}" + BINDING + "Runner.num_envs=0",
+        "Runner.num_envs is 0",
+    ),
     "negative steps": (
         TRAIN + "{random.gin}" + BINDING + "Runner.training_steps=-1",
         "Runner.training_steps is -1",

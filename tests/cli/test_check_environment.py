@@ -32,7 +32,8 @@ def test_one_that_keeps_to_the_rules(cli):
     shown = cli("check-environment", "CartPole-v1", "--steps", 300, "--num_envs", 2)
     assert shown.status == 0 and shown.err == "", shown.err
     lines = unfilled(shown.out).splitlines()
-    assert lines[0] == "CartPole-v1 with random legal actions: 2 streams, 300 agent steps, seed 0"
+    title = "CartPole-v1 with random legal actions: 2 environments, 300 agent steps, seed 0"
+    assert lines[0] == title
     assert lines[-1] == "It keeps the rules for environments: no violations, no warnings."
     for line in (
         "- Actions are Discrete(2).",
@@ -40,7 +41,7 @@ def test_one_that_keeps_to_the_rules(cli):
         "- Every action is always legal: there are no action masks.",
         "- Created again with the same seed and given the same actions, it repeats itself.",
         "- With a different seed it shows something different.",
-        "- Streams that are played at once differ even if they are given the same actions.",
+        "- Environments that are played at once differ even if they are given the same actions.",
         "- reset(seed=...) alone gives the same episode again.",
         "- Observations do not change after they have been returned.",
         "- It draws pictures of 600 x 400 pixels.",
@@ -67,11 +68,11 @@ def test_continuous_actions_are_for_policies(checked):
 @pytest.mark.parametrize(
     ("entry_point", "sentence"),
     [
-        (seen(0.5), "returned 0.5 as observation at the start of an episode (stream 0)"),
+        (seen(0.5), "returned 0.5 as observation at the start of an episode (environment 0)"),
         (seen(-1, peculiar.spaces.Discrete(4)), "returned the observation -1 at the start"),
-        (paid(float("nan"), 5), "returned nan as reward in step 5 of an episode (stream 0)"),
+        (paid(float("nan"), 5), "returned nan as reward in step 5 of an episode (environment 0)"),
         (masked(None, ALL), "names legal actions in info['action_mask'] in step 1"),
-        (masked(ALL, NONE), "names no legal action in step 1 of an episode (stream 0)"),
+        (masked(ALL, NONE), "names no legal action in step 1 of an episode (environment 0)"),
         (peculiar.FourValues, "the step of FourValues returned 4 values"),
     ],
 )
@@ -122,7 +123,7 @@ def test_an_experiments_environment_is_checked_as_a_run_makes_it(cli):
         *("--gin_bindings", "Runner.num_envs = 3", "--steps", 60),
     )
     assert shown.status == 0, shown.err
-    assert "3 streams, 60 agent steps" in shown.out
+    assert "3 environments, 60 agent steps" in shown.out
     assert "- Observations are Discrete(10000).\n" in shown.out  # by a wrapper
     assert "- An episode has at most 200 agent steps.\n" in shown.out  # of the Runner's
     assert "QLearningAgent" in shown.out.partition("Agents that fit: ")[2]

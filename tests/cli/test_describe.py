@@ -152,7 +152,8 @@ def test_help_is_inherited(cli):
     assert helped["vmin"] == "the lowest atom, in units of return."
     about = json.loads(cli("describe", "PrioritizedReplay", "--json").out)
     helped = {each["name"]: each["help"] for each in about["parameters"]}
-    assert helped["replay_capacity"] == "frames held over all streams."  # "see `CircularReplay`"
+    # It says "see `CircularReplay`".
+    assert helped["replay_capacity"] == "frames held over all environments."
 
 
 def test_one_parameter(cli):

@@ -43,7 +43,7 @@ def refused(outcome: Any, sentence: str) -> None:
     [
         (
             seen(0.5),
-            "returned 0.5 as observation at the start of an episode (stream 0), but declares",
+            "returned 0.5 as observation at the start of an episode (environment 0), but declares",
         ),
         (seen(-1, peculiar.spaces.Discrete(4)), "returned the observation -1 at the start"),
     ],
@@ -56,7 +56,8 @@ def test_a_first_observation_that_is_wrong_leaves_nothing_behind(
 
 
 def test_a_reward_that_is_no_number_is_the_environments(odd):
-    refused(odd(paid(float("nan"), 5)), "returned nan as reward in step 5 of an episode (stream 0)")
+    sentence = "returned nan as reward in step 5 of an episode (environment 0)"
+    refused(odd(paid(float("nan"), 5)), sentence)
 
 
 def test_a_mistake_of_the_environments_keeps_its_file_and_line(odd):

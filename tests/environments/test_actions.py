@@ -25,16 +25,16 @@ def contract(space: spaces.Space) -> ActionContract:
 
 
 WRONG: dict[str, tuple[spaces.Space, Any, str]] = {
-    "above": (DISCRETE, np.array([2, 5]), r"chose 5 .*: return integers from 2 to 4"),
-    "below": (DISCRETE, np.array([1, 2]), r"chose 1 .*: return integers from 2 to 4"),
+    "above": (DISCRETE, np.array([2, 5]), r"chose 5, .*: return integers from 2 to 4"),
+    "below": (DISCRETE, np.array([1, 2]), r"chose 1, .*: return integers from 2 to 4"),
     "fractions": (DISCRETE, np.array([2.0, 3.0]), "return integers"),
     "truths": (DISCRETE, np.array([True, False]), "return integers"),
-    "one": (DISCRETE, 2, r"chose 2 .*: return an array of shape \(2,\)"),
+    "one": (DISCRETE, 2, r"chose 2, .*: return an array of shape \(2,\)"),
     "none": (DISCRETE, None, "chose None"),
     "list": (DISCRETE, [2, 3], "return an array"),
-    "column": (DISCRETE, np.array([[2], [3]]), r"shape \(2, 1\) and dtype int64 .* of 2 streams"),
+    "column": (DISCRETE, np.array([[2], [3]]), r"shape \(2, 1\) and dtype int64, .* is 2 and"),
     "too many": (DISCRETE, np.array([2, 3, 4]), r"shape \(3,\)"),
-    "nan": (BOX, np.array([[0, 0, 0], [0, np.nan, 0]]), "chose nan .*: return finite numbers"),
+    "nan": (BOX, np.array([[0, 0, 0], [0, np.nan, 0]]), "chose nan, .*: return finite numbers"),
     "flat": (BOX, np.zeros(3), r"return an array of shape \(2, 3\)"),
     "objects": (BOX, np.full((2, 3), None), "return numbers"),
 }
@@ -49,7 +49,7 @@ def test_what_is_no_action_is_refused(space, actions, sentence):
 def test_actions_are_legal_ones():
     masks = np.array([[True, False, True], [True, True, False]])
     contract(DISCRETE).check(np.array([4, 3]), masks)
-    with pytest.raises(UserError, match="chose the action 4 in stream 1, which is not legal"):
+    with pytest.raises(UserError, match="chose the action 4 in environment 1, which is not legal"):
         contract(DISCRETE).check(np.array([4, 4]), masks)
 
 

@@ -44,7 +44,7 @@ def test_threads_change_nothing(monkeypatch):
     assert_equal(one, two)
 
 
-def test_streams_differ_and_do_not_depend_on_their_number():
+def test_environments_differ_and_do_not_depend_on_their_number():
     actions = np.random.default_rng(0).integers(4, size=150)
 
     def observations(num_envs: int) -> np.ndarray:
@@ -174,10 +174,10 @@ def test_a_game_lost_is_terminated_and_never_truncated():
     assert not any(result.truncated.any() for result in results)
     for result in results:
         over = result.terminated | result.truncated
-        for stream in range(2):
-            if over[stream]:  # the new game's first frame, alone; the old one's last, in its stack
-                assert not result.observations[stream, :3].any()
-                assert result.next_observations[stream, :3].any()
+        for index in range(2):
+            if over[index]:  # the new game's first frame, alone; the old one's last, in its stack
+                assert not result.observations[index, :3].any()
+                assert result.next_observations[index, :3].any()
         if not over.any():
             assert result.next_observations is result.observations
 
@@ -186,7 +186,7 @@ def test_a_stack_holds_the_frames_of_one_life():
     """What the agent acts on is what a replay of single frames puts together: zeros before a life."""
     environment = AtariEnvironment(3, game="Breakout", seed=5, episodic_life=True)
     newest = environment.reset()[:, -1]
-    lives = [[frame] for frame in newest]  # the frames of each stream's life
+    lives = [[frame] for frame in newest]  # the frames of each environment's life
 
     def stacks() -> np.ndarray:
         empty = np.zeros((84, 84), np.uint8)
@@ -196,12 +196,12 @@ def test_a_stack_holds_the_frames_of_one_life():
     lost = 0
     for _ in range(400):
         result = environment.step(generator.integers(4, size=3))
-        for stream, frames in enumerate(lives):
-            frames.append(result.next_observations[stream, -1])
+        for index, frames in enumerate(lives):
+            frames.append(result.next_observations[index, -1])
         np.testing.assert_array_equal(result.next_observations, stacks())
-        for stream in np.flatnonzero(result.terminated):
+        for index in np.flatnonzero(result.terminated):
             lost += 1
-            lives[stream] = [result.observations[stream, -1]]
+            lives[index] = [result.observations[index, -1]]
         np.testing.assert_array_equal(result.observations, stacks())
     assert lost > 10
     environment.close()

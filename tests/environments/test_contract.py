@@ -60,7 +60,7 @@ REFUSED = {
     "scalar for three": (seen(0.5), r"returned 0\.5 as observation at the start of an episode"),
     "row": (seen(np.zeros((1, 3), np.float32)), r"an array of shape \(1, 3\) and dtype float32"),
     "two": (seen(np.zeros(2, np.float32)), r"return an array of shape \(3,\) and dtype float32"),
-    "later": (seen(np.zeros(4, np.float32), None, 3), r"in step 3 of an episode \(stream 0\)"),
+    "later": (seen(np.zeros(4, np.float32), None, 3), r"in step 3 of an episode \(environment 0\)"),
     "ragged": (seen([[1], [2, 3]]), r"returned \[\[1\], \[2, 3\]\] as observation"),
     "nothing": (seen(None, None, 2), r"returned None as observation in step 2"),
     "text": (seen("abc"), r"returned 'abc' as observation"),
@@ -211,7 +211,7 @@ def test_what_does_no_harm_passes_without_a_word(entry_point):
     assert play(entry_point) == []
 
 
-def test_the_stream_is_named():
+def test_the_environment_is_named():
     class OnlySecond(peculiar.Plain):
         made = 0
 
@@ -221,7 +221,7 @@ def test_the_stream_is_named():
         def reward(self, step: int) -> Any:
             return float("nan") if self.number == 2 and step == 2 else 1.0
 
-    with pytest.raises(UserError, match=r"nan as reward in step 2 of an episode \(stream 1\)"):
+    with pytest.raises(UserError, match=r"nan as reward in step 2 of an episode \(environment 1\)"):
         play(OnlySecond)
 
 
@@ -324,7 +324,7 @@ def test_nothing_is_written_where_the_first_observation_is_wrong(tmp_path):
 
 
 class Own(Environment):
-    """A user's environment of two streams, which each answer of `wrong` makes wrong in one way."""
+    """A user's two environments, which each answer of `wrong` makes wrong in one way."""
 
     def __init__(self, num_envs: int = 2, action_masks: bool = False, **wrong: Any):
         self.spec = EnvironmentSpec(
@@ -355,7 +355,7 @@ class Own(Environment):
 
 TWO = np.zeros((2, 3), np.float32)
 WRONG = {
-    "first": (np.zeros(3, np.float32), r"observations of its 2 streams in reset: .* \(2, 3\)"),
+    "first": (np.zeros(3, np.float32), r"observations of 2 environments in reset: .* \(2, 3\)"),
     "observations": (TWO.astype(np.float64), "dtype float64 as observations .* in step 1"),
     "next_observations": (TWO[:1], r"shape \(1, 3\) .* as next_observations"),
     "rewards": (1.0, r"1\.0 as rewards .* shape \(2,\)"),
@@ -421,7 +421,7 @@ def test_gymnasiums_loop_copies_what_is_written_to():
     [
         (peculiar.Plain(), "is not an Environment of this package: .* @create_environment"),
         (None, "Runner.environment made None, a NoneType"),
-        (Own(num_envs=3), "Own has 3 streams, but 2 were asked for"),
+        (Own(num_envs=3), "Own declares num_envs = 3, but 2 were asked for"),
     ],
 )
 def test_what_runner_environment_makes_is_an_environment(made, sentence):
@@ -464,7 +464,7 @@ def test_a_wrapper_hides_nothing_of_the_environment_inside():
 
 
 def vector(entry_point: Any, **changes: Any) -> VectorEnvironment:
-    """Two streams in Gymnasium's own vector environment, whose answers `changes` replace."""
+    """Two environments in Gymnasium's own vector environment, whose answers `changes` replace."""
     envs = SyncVectorEnv([entry_point] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
     answer = envs.step
 
@@ -488,7 +488,7 @@ VECTORS: dict[str, Any] = {
         "dtype float64 as observation .* dtype uint8",
     ),
     "reward": (peculiar.Plain, {"rewards": 1.0}, "returned 1.0 as rewards: .* 2 finite numbers"),
-    "nan": (paid(float("nan"), 2), {}, r"nan as reward in step 2 of an episode \(stream 0\)"),
+    "nan": (paid(float("nan"), 2), {}, r"nan as reward in step 2 of an episode \(environment 0\)"),
     "ends": (peculiar.Plain, {"terminated": np.zeros(2)}, "as terminated: .* 2 booleans"),
     "four": (peculiar.Plain, {"size": 4}, "the step of SyncVectorEnv returned 4 values"),
     "below": (seen(-1, FOUR, 3), {}, "the observation -1 in step 3"),
@@ -496,7 +496,7 @@ VECTORS: dict[str, Any] = {
     "masks": (
         masked(None, SOME),
         {},
-        r"names legal actions in info\['action_mask'\] of a step of its streams",
+        r"names legal actions in info\['action_mask'\] of a step of its vector implementation",
     ),
 }
 
@@ -572,10 +572,12 @@ def test_the_contract_says_which_step_of_the_episode_it_was():
     for over in (no, ended, no):
         first, last = np.zeros((2, 1), np.float32), np.zeros((2, 1), np.float32)
         contract.checked(Step(first, np.ones(2), over, no, last), None)
-    for stream, age in ((0, 2), (1, 4)):
-        rewards = np.where(np.arange(2) == stream, np.nan, 1.0)
+    for index, age in ((0, 2), (1, 4)):
+        rewards = np.where(np.arange(2) == index, np.nan, 1.0)
         same = np.zeros((2, 1), np.float32)
-        with pytest.raises(UserError, match=rf"in step {age} of an episode \(stream {stream}\)"):
+        with pytest.raises(
+            UserError, match=rf"in step {age} of an episode \(environment {index}\)"
+        ):
             contract.checked(Step(same, rewards, no, no, same), None)
         contract._steps -= 1
 
@@ -635,7 +637,7 @@ def test_a_shape_that_changes_is_noticed_however_late():
 
 def test_only_an_end_has_two_observations():
     with pytest.raises(
-        UserError, match="differ from next_observations in step 1 of a stream whose"
+        UserError, match="differ from next_observations in step 1 of an environment whose"
     ):
         directly((2,), reals(2), step_to(reals(2), reals(2) + 1))
 
@@ -684,7 +686,7 @@ def test_masks_stay_as_they_were_returned():
     assert step.next_action_masks.tolist() == [[False, True]]
 
 
-def test_streams_that_write_to_one_array_see_their_own_observations():
+def test_environments_that_write_to_one_array_see_their_own_observations():
     shared = np.zeros(3, np.float32)
 
     class Shared(Plain):

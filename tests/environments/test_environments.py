@@ -39,7 +39,7 @@ def test_made_anew_it_repeats_bit_for_bit(id):
         assert one.dtype == two.dtype
     if not id.startswith("ALE/"):
         assert any((one != two).any() for one, two in zip(first[:7], other[:7], strict=True))
-        assert (first[0][0] != first[0][1]).any()  # streams differ
+        assert (first[0][0] != first[0][1]).any()  # environments differ
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -66,17 +66,17 @@ def test_autoreset_happens_within_the_step():
         result = environment.step(np.array([0, 1]))
         ended = result.terminated | result.truncated
         assert not (result.terminated & result.truncated).any()
-        for stream in range(2):
-            beginning = np.abs(result.observations[stream]).max() <= 0.05
-            if ended[stream]:
+        for index in range(2):
+            beginning = np.abs(result.observations[index]).max() <= 0.05
+            if ended[index]:
                 ends += 1
                 assert beginning
                 # The pole has fallen or the cart has left: a true final state.
-                x, _, angle, _ = result.next_observations[stream]
+                x, _, angle, _ = result.next_observations[index]
                 assert abs(angle) > 0.2094 or abs(x) > 2.4
             else:
                 np.testing.assert_array_equal(
-                    result.observations[stream], result.next_observations[stream]
+                    result.observations[index], result.next_observations[index]
                 )
     assert ends > 10
 
@@ -149,9 +149,9 @@ def test_a_lost_life_is_terminal_in_training_only():
             terminated += int(result.terminated.sum())
             over = result.game_over
             games += int((result.terminated if over is None else over).sum())
-            for stream in np.flatnonzero(result.terminated):
-                after.append(result.observations[stream])
-                assert result.next_observations[stream, :3].any()  # the true last stack
+            for index in np.flatnonzero(result.terminated):
+                after.append(result.observations[index])
+                assert result.next_observations[index, :3].any()  # the true last stack
         environment.close()
         return terminated, games, after
 

@@ -221,7 +221,7 @@ def test_a_mistake_is_told_in_a_sentence(constructor, options, sentence):
         constructor(**options)
 
 
-def test_only_whole_streams_and_limits():
+def test_only_whole_environments_and_limits():
     with pytest.raises(UserError, match="num_envs is 0"):
         GridWorldVector(0)
     with pytest.raises(UserError, match="max_episode_steps is 0"):
@@ -339,7 +339,7 @@ def test_without_options_the_protocol_names_none():
     }
 
 
-def test_the_drawn_stream_has_the_options_too():
+def test_the_drawn_environment_has_the_options_too():
     environment = create_environment(
         "GridWorld-v0", num_envs=2, render=True, kwargs={"rows": 2, "columns": 3}
     )

@@ -40,8 +40,8 @@ def play(environment: MinAtarEnvironment, steps: int, seed: int = 0) -> list[np.
 
 @pytest.mark.parametrize("minimal", core([True, False], False))
 @pytest.mark.parametrize("game", core(GAMES, "breakout", "seaquest"))
-def test_a_stream_is_the_packages_own_game(minatar, game, minimal):
-    """Driven by hand with the stream's seed: observations, rewards and ends are the same."""
+def test_an_environment_is_the_packages_own_game(minatar, game, minimal):
+    """Driven by hand with the environment's seed: observations, rewards and ends are the same."""
     environment = MinAtarEnvironment(2, seed=5, game=game, minimal_action_set=minimal)
     observations = environment.reset()
     own = minatar.Environment(game)
@@ -76,7 +76,7 @@ def test_made_anew_it_repeats_bit_for_bit(minatar, game):
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_streams_differ_and_do_not_depend_on_their_number(minatar, game):
+def test_environments_differ_and_do_not_depend_on_their_number(minatar, game):
     def observations(num_envs: int) -> np.ndarray:
         environment = MinAtarEnvironment(num_envs, seed=3, game=game)
         actions = np.random.default_rng(0).integers(environment.spec.action_space.n, size=300)
@@ -118,8 +118,8 @@ def test_autoreset_happens_within_the_step(minatar):
     for result, copied in zip(results, copies, strict=True):
         for part, copy in zip(result, copied, strict=False):
             np.testing.assert_array_equal(part, copy)
-        for stream, over in enumerate(result.terminated):
-            ball, new_ball = result.next_observations[stream], result.observations[stream]
+        for index, over in enumerate(result.terminated):
+            ball, new_ball = result.next_observations[index], result.observations[index]
             if over:
                 ends += 1
                 assert ball[9, :, 1].any()  # the ball is in the bottom row
@@ -217,7 +217,7 @@ def test_an_action_that_does_not_exist_is_an_error(minatar, action):
 
 @pytest.mark.parametrize("game", GAMES)
 def test_pictures(minatar, game):
-    """Of stream 0, an array of its own each; every cell with an object differs from an empty one."""
+    """Of the first environment, a new array each; cells with an object differ from empty ones."""
     environment = MinAtarEnvironment(2, game=game, render=True)
     state = environment.reset()[0]
     for _ in range(30):

@@ -36,7 +36,7 @@ from tests.replay import episodes
 class Told(Environment):
     """Observes what it is told: [T, N, ...] at each time, and True in `ends` [T, N] where one ended.
 
-    The step to time t of a stream whose episode ends there shows `finals[t]` as its true successor.
+    A step to time t that ends an episode shows `finals[t]` as its true successor.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Told(Environment):
 
 
 def told_once(space: gymnasium.Space, *observations: Any, stack_size: int = 1) -> Told:
-    """Shows these, one for each of two streams, and says that they are stacks if they are."""
+    """Shows these, one for each of two environments, and says that they are stacks if they are."""
     told = Told(space, [observations])
     told.spec = dataclasses.replace(told.spec, stack_size=stack_size)
     return told
@@ -184,7 +184,7 @@ def test_observations_that_are_no_numbers_in_a_box_are_refused(wrapper):
 
 
 def test_differences_by_hand():
-    """Often wrong: a difference between two episodes. The first stream's ends at time 2."""
+    """Often wrong: a difference between two episodes. The first environment's ends at time 2."""
     space = gymnasium.spaces.Box(0, 255, (1,), np.uint8)
     environment = DifferenceFrame(
         Told(
@@ -378,7 +378,7 @@ def test_what_is_no_such_picture_is_refused(wrapper, space, sentence):
 
 
 def test_stacks_by_hand():
-    """Often wrong: a stack that reaches into the episode before. The first stream's ends at time 3."""
+    """Often wrong: a stack that reaches into the episode before. The first of two ends at time 3."""
     environment = StackFrames(
         Told(
             gymnasium.spaces.Box(5, 255, (1,), np.uint8),
@@ -443,11 +443,11 @@ def test_a_replay_holds_each_frame_of_a_stack_once_and_makes_the_stacks_again():
         observations = result.observations
     assert sum(int(step.terminated.sum()) for step in seen) > 4
     batch = replay.sample(1, 500)
-    for frames, action, column in zip(
-        batch.frames[0], batch.actions[0], batch.columns[0], strict=True
+    for frames, action, index in zip(
+        batch.frames[0], batch.actions[0], batch.environments[0], strict=True
     ):
-        np.testing.assert_array_equal(frames[:3], seen[action].observations[column])
-        np.testing.assert_array_equal(frames[-3:], seen[action].next_observations[column])
+        np.testing.assert_array_equal(frames[:3], seen[action].observations[index])
+        np.testing.assert_array_equal(frames[-3:], seen[action].next_observations[index])
 
 
 def test_what_cannot_be_stacked_is_refused():

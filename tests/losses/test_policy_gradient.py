@@ -34,7 +34,7 @@ def test_gae(terminated, truncated, next_values, expected):
     np.testing.assert_allclose(found[:, 0], expected)
 
 
-def test_gae_is_of_each_stream_alone_and_the_same_under_xla():
+def test_gae_is_of_each_environment_alone_and_the_same_under_xla():
     generator = np.random.default_rng(0)
     rewards, values, next_values = (
         tf.constant(generator.normal(size=(6, 3)), tf.float32) for _ in range(3)
@@ -44,10 +44,10 @@ def test_gae_is_of_each_stream_alone_and_the_same_under_xla():
     together = policy_gradient.gae(*columns, gamma=0.9, gae_lambda=0.8)
     compiled = tf.function(policy_gradient.gae, jit_compile=True)(*columns, 0.9, 0.8)
     np.testing.assert_allclose(together, compiled, atol=1e-6)
-    for stream in range(3):
-        alone = [column[:, stream : stream + 1] for column in columns]
+    for index in range(3):
+        alone = [column[:, index : index + 1] for column in columns]
         found = policy_gradient.gae(*alone, gamma=0.9, gae_lambda=0.8)
-        np.testing.assert_allclose(together[:, stream], found[:, 0], atol=1e-6)
+        np.testing.assert_allclose(together[:, index], found[:, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

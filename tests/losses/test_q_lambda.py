@@ -16,7 +16,7 @@ NONE, SECOND = [False] * 3, [False, True, False]
 def targets(
     next_values: list[float], terminated: list[bool], truncated: list[bool], q_lambda: float
 ) -> np.ndarray:
-    """Of one stream with gamma 0.5, compiled and not."""
+    """Of one environment with gamma 0.5, compiled and not."""
     columns = [
         tf.constant(column)[:, None] for column in (REWARDS, next_values, terminated, truncated)
     ]
@@ -49,7 +49,7 @@ def targets(
         (NONE, [False, False, True], 1.0, [6.5, 11.0, 18.0]),
     ],
 )
-def test_a_stream_of_three_steps(terminated, truncated, q_lambda, expected):
+def test_three_steps_of_one_environment(terminated, truncated, q_lambda, expected):
     found = targets(NEXT_VALUES, terminated, truncated, q_lambda)
     np.testing.assert_allclose(found, expected)
 
@@ -61,17 +61,15 @@ def test_the_value_of_a_terminal_state_does_not_count(nothing):
     np.testing.assert_allclose(found, [4.0, 2.0, 18.0])
 
 
-def test_streams_do_not_mix():
+def test_environments_do_not_mix():
     generator = np.random.default_rng(0)
     rewards, values = generator.normal(size=(2, 5, 3)).astype(np.float32)
     terminated, truncated = generator.random((2, 5, 3)) < 0.2
     whole = q_lambda_targets(*map(tf.constant, (rewards, values, terminated, truncated)), 0.9, 0.7)
-    for stream in range(3):
-        own = (
-            column[:, stream : stream + 1] for column in (rewards, values, terminated, truncated)
-        )
+    for index in range(3):
+        own = (column[:, index : index + 1] for column in (rewards, values, terminated, truncated))
         alone = q_lambda_targets(*map(tf.constant, own), 0.9, 0.7)
-        np.testing.assert_allclose(whole[:, stream], alone[:, 0], rtol=1e-6)
+        np.testing.assert_allclose(whole[:, index], alone[:, 0], rtol=1e-6)
 
 
 def test_no_gradient_passes():

@@ -54,7 +54,14 @@ def test_rewards_are_divided_by_the_deviation_of_discounted_returns():
     normalizer = RewardNormalizer(num_envs=2, gamma=0.5)
     rewards = np.array([[1.0, 0.0], [2.0, 4.0], [8.0, 0.0]])
     ended = np.array([[False, False], [True, False], [False, False]])
-    returns = [1.0, 0.0, 2.5, 4.0, 8.0, 2.0]  # the first stream begins anew after its second step
+    returns = [
+        1.0,
+        0.0,
+        2.5,
+        4.0,
+        8.0,
+        2.0,
+    ]  # the first environment's begins anew after its second step
     scaled = normalizer(rewards, ended)
     np.testing.assert_allclose(scaled, rewards / np.std(returns), rtol=1e-6)
     again = normalizer(np.array([[0.0, 1.0]]), np.zeros((1, 2), bool))

@@ -33,7 +33,7 @@ def block(*steps: Transitions) -> Block:
 
 @dataclasses.dataclass
 class Episode:
-    """One episode of one stream, whole: T + 1 frames and T steps."""
+    """One episode of one environment, whole: T + 1 frames and T steps."""
 
     first_slot: int
     frames: list[int]
@@ -51,29 +51,35 @@ class Reference:
         self.episodes: list[list[Episode]] = [[] for _ in range(num_envs)]
         self.stop = [0] * num_envs
 
-    def begin(self, column: int, frame: int) -> None:
-        self.episodes[column].append(Episode(self.stop[column], [frame]))
+    def begin(self, environment: int, frame: int) -> None:
+        self.episodes[environment].append(Episode(self.stop[environment], [frame]))
 
     def step(
-        self, column: int, action: int, reward: float, frame: int, terminated: bool, truncated: bool
+        self,
+        environment: int,
+        action: int,
+        reward: float,
+        frame: int,
+        terminated: bool,
+        truncated: bool,
     ) -> None:
-        episode = self.episodes[column][-1]
+        episode = self.episodes[environment][-1]
         episode.actions.append(action)
         episode.rewards.append(reward)
         episode.frames.append(frame)
-        self.stop[column] += 1
+        self.stop[environment] += 1
         if terminated or truncated:
             episode.terminated, episode.ended = terminated, True
-            self.stop[column] += 1  # the final frame has a slot of its own
+            self.stop[environment] += 1  # the final frame has a slot of its own
 
     def observation(self, episode: Episode, t: int) -> list[int]:
         return [episode.frames[i] if i >= 0 else 0 for i in range(t - self.stack + 1, t + 1)]
 
     def transitions(self) -> dict[tuple[int, int], tuple]:
-        """(column, slot) -> (stack, action, n-step return, discount, next stack), all drawable."""
+        """(environment, slot) -> (stack, action, n-step return, discount, next stack), all drawable."""
         found = {}
-        for column, episodes in enumerate(self.episodes):
-            oldest = max(0, self.stop[column] - self.length)
+        for environment, episodes in enumerate(self.episodes):
+            oldest = max(0, self.stop[environment] - self.length)
             for episode in episodes:
                 for t in range(len(episode.actions)):
                     n = min(self.horizon, len(episode.actions) - t)
@@ -89,7 +95,7 @@ class Reference:
                     if seen_from < oldest:
                         continue
                     ends = episode.ended and t + n == len(episode.actions)
-                    found[column, slot] = (
+                    found[environment, slot] = (
                         self.observation(episode, t),
                         episode.actions[t],
                         sum(GAMMA**k * episode.rewards[t + k] for k in range(n)),
@@ -115,16 +121,16 @@ def play(
         return counter
 
     current = [[0] * (reference.stack - 1) + [new_frame()] for _ in range(num_envs)]
-    for column in range(num_envs):
-        reference.begin(column, current[column][-1])
+    for environment in range(num_envs):
+        reference.begin(environment, current[environment][-1])
 
     def as_observations(stacks: list[list[int]]) -> np.ndarray:
         frames = np.array(stacks, np.int32)[..., None].repeat(2, axis=-1)
         return frames if reference.stack > 1 else frames[:, -1]
 
     for time, row in enumerate(endings):
-        actions = np.array([(time + column) % 5 for column in range(num_envs)])
-        rewards = np.array([float(time * 3 + column) for column in range(num_envs)])
+        actions = np.array([(time + environment) % 5 for environment in range(num_envs)])
+        rewards = np.array([float(time * 3 + environment) for environment in range(num_envs)])
         following = [[*stack[1:], new_frame()] for stack in current]
         terminated, truncated = np.array(row) == 1, np.array(row) == 2
         step = Transitions(
@@ -136,25 +142,25 @@ def play(
             as_observations(following),
         )
         replay.add(block(step))
-        for column in range(num_envs):
+        for environment in range(num_envs):
             reference.step(
-                column,
-                int(actions[column]),
-                float(rewards[column]),
-                following[column][-1],
-                bool(terminated[column]),
-                bool(truncated[column]),
+                environment,
+                int(actions[environment]),
+                float(rewards[environment]),
+                following[environment][-1],
+                bool(terminated[environment]),
+                bool(truncated[environment]),
             )
-            if row[column]:
-                following[column] = [0] * (reference.stack - 1) + [new_frame()]
-                reference.begin(column, following[column][-1])
+            if row[environment]:
+                following[environment] = [0] * (reference.stack - 1) + [new_frame()]
+                reference.begin(environment, following[environment][-1])
         current = following
         after_step()
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[int, int, int, int, list[list[int]]]:
-    """Streams, frames in a stack, horizon, frames held of each stream, and endings for `play`."""
+    """Environments, frames in a stack, horizon, frames held of each one, and endings for `play`."""
     num_envs = draw(st.integers(1, 3))
     stack = draw(st.sampled_from([1, 2, 4]))
     horizon = draw(st.integers(1, 4))

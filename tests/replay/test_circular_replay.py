@@ -27,7 +27,7 @@ def assert_samples_are(
     replay: CircularReplay, expected: dict[tuple[int, int], tuple], stack: int
 ) -> set[tuple[int, int]]:
     batch = replay.sample(2, 200)
-    keys = list(zip(batch.columns.ravel().tolist(), batch.slots.ravel().tolist(), strict=True))
+    keys = list(zip(batch.environments.ravel().tolist(), batch.slots.ravel().tolist(), strict=True))
     assert set(keys) <= set(expected), "some must not be drawn"
     observations, actions, totals, discounts, following = zip(*map(expected.get, keys), strict=True)
     frames = batch.frames[..., 0].reshape(400, -1)
@@ -80,13 +80,13 @@ def test_one_step_episodes_and_last_transitions_are_kept(ending):
 
 @pytest.mark.parametrize("num_envs", core([1, 2], 2))
 def test_what_few_can_be_drawn_is_found_and_drawn_uniformly(num_envs):
-    """Of a stream's 1,003 frames three have a successor 1,000 steps later."""
+    """Of an environment's 1,003 frames three have a successor 1,000 steps later."""
     replay = build(num_envs, 2_000 * num_envs, 1, 1_000)
     play(replay, Reference(num_envs, 2_000, 1, 1_000), [[0] * num_envs] * 1_003)
     batch = replay.sample(2, 600)
-    drawn, counts = np.unique(batch.columns * 10_000 + batch.slots, return_counts=True)
+    drawn, counts = np.unique(batch.environments * 10_000 + batch.slots, return_counts=True)
     assert drawn.tolist() == [
-        column * 10_000 + slot for column in range(num_envs) for slot in range(3)
+        environment * 10_000 + slot for environment in range(num_envs) for slot in range(3)
     ]
     mean = batch.slots.size / drawn.size
     assert ((counts - mean) ** 2 / mean).sum() < 25
@@ -97,7 +97,7 @@ def test_draws_are_uniform():
     play(replay, reference, [[time % 7 == 6, 2 * (time % 5 == 4)] for time in range(60)])
     expected = reference.transitions()
     batch = replay.sample(1, 200_000)
-    _, counts = np.unique(batch.columns * 10_000 + batch.slots, return_counts=True)
+    _, counts = np.unique(batch.environments * 10_000 + batch.slots, return_counts=True)
     assert counts.size == len(expected)
     mean = 200_000 / len(expected)
     chi_square = ((counts - mean) ** 2 / mean).sum()

@@ -90,7 +90,7 @@ def play(replay: PrioritizedReplay, steps: int, num_envs: int = 1, ends_every: i
 
 
 def key(batch) -> np.ndarray:
-    return batch.columns * 10_000 + batch.slots
+    return batch.environments * 10_000 + batch.slots
 
 
 @pytest.mark.parametrize("num_envs", [1, 3])
@@ -100,7 +100,7 @@ def test_transitions_are_drawn_in_proportion_to_their_priorities(num_envs, steps
     play(replay, steps, num_envs)
     batch = replay.sample(1, 4000)
     drawable = np.unique(key(batch))
-    priorities = (batch.slots % 5 + 1.0) + batch.columns
+    priorities = (batch.slots % 5 + 1.0) + batch.environments
     replay.feedback(batch, priorities)
     expected = dict(zip(key(batch).ravel(), priorities.ravel(), strict=True))
     total = sum(expected.values())
@@ -178,8 +178,8 @@ class Followed:
         }
         found = follow()
         expected = np.zeros(self.replay.ring.capacity)
-        for (column, slot), priority in self.priorities.items():
-            expected[self.replay.ring.at(column, np.array(slot))] = priority
+        for (environment, slot), priority in self.priorities.items():
+            expected[self.replay.ring.at(environment, np.array(slot))] = priority
         np.testing.assert_array_equal(tree_of(self.replay).get(np.arange(expected.size)), expected)
         return found
 
@@ -192,7 +192,7 @@ class Followed:
         batch = self.check(lambda: self.replay.sample(2, 3))
         selector.draw = draw
         assert len(draws) == 1  # none again
-        drawn = list(zip(batch.columns.ravel(), batch.slots.ravel(), strict=True))
+        drawn = list(zip(batch.environments.ravel(), batch.slots.ravel(), strict=True))
         priorities = np.reshape([self.priorities[key] for key in drawn], (2, 3))
         weights = priorities.min(axis=1, keepdims=True) / priorities  # beta is 1
         np.testing.assert_allclose(batch.weights, weights, rtol=1e-5)
@@ -345,7 +345,7 @@ def test_a_priority_rounded_below_zero_is_zero():
     batch = replay.sample(1, 4)
     replay.feedback(batch, np.array([[1.0, -1e-5, -1e-7, 0.0]]))
     assert np.isfinite(tree_of(replay).total)
-    at = replay.ring.at(batch.columns, batch.slots).ravel()
+    at = replay.ring.at(batch.environments, batch.slots).ravel()
     assert (tree_of(replay).get(at) >= np.float32(1e-3) * 0.999).all()
 
 

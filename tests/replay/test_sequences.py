@@ -26,14 +26,15 @@ class Filled:
     def __init__(self, replay: SequenceReplay):
         self.replay = replay
         self.numbers = itertools.count(1)
-        self.states: dict[int, list[Any]] = {}  # by column, of each step
+        self.states: dict[int, list[Any]] = {}  # by environment, of each step
 
     def add(self, step: Block) -> None:
         number = next(self.numbers)
-        columns = np.arange(step.actions.shape[1])
-        state = np.stack([np.full(columns.size, number), columns], axis=1).astype(np.float32)
-        for column in columns:
-            self.states.setdefault(int(column), []).append(state[column])
+        environments = np.arange(step.actions.shape[1])
+        numbers = np.full(environments.size, number)
+        state = np.stack([numbers, environments], axis=1).astype(np.float32)
+        for environment in environments:
+            self.states.setdefault(int(environment), []).append(state[environment])
         self.replay.add(step._replace(decisions=Decisions(state[None])))
 
 
@@ -53,23 +54,23 @@ def build(history: Any, length: int, overlap: int, seed: int = 0, **rest: Any) -
 def expected(
     reference: Reference, states: dict[int, list[Any]], length: int, stride: int
 ) -> dict[tuple[int, int], tuple]:
-    """(column, slot) -> what a sequence that begins there must be."""
+    """(environment, slot) -> what a sequence that begins there must be."""
     found = {}
-    for column, slot in reference.transitions():
-        episode, earlier = _episode_at(reference.episodes[column], slot)
+    for environment, slot in reference.transitions():
+        episode, earlier = _episode_at(reference.episodes[environment], slot)
         t = slot - episode.first_slot
         if t % stride:
             continue
         n = min(length, len(episode.actions) - t)
         frames = reference.observation(episode, t)[:-1] + episode.frames[t : t + n + 1]
         ends = t + n == len(episode.actions)
-        found[column, slot] = (
+        found[environment, slot] = (
             frames + [0] * (length - n),
             episode.actions[t : t + n] + [0] * (length - n),
             episode.rewards[t : t + n] + [0.0] * (length - n),
             n,
             ends and episode.terminated,
-            states[column][earlier + t],
+            states[environment][earlier + t],
         )
     return found
 
@@ -101,7 +102,7 @@ def test_sequences_are_those_of_the_episodes_held(history, length, overlap, prio
         return
     batch, seen = filled.replay.sample(4, 200), set()
     for index in np.ndindex(4, 200):
-        key = int(batch.columns[index]), int(batch.slots[index])
+        key = int(batch.environments[index]), int(batch.slots[index])
         frames, actions, rewards, steps, terminated, state = wanted[key]
         assert batch.frames[index][:, 0].tolist() == frames
         assert batch.actions[index].tolist() == actions

@@ -138,7 +138,7 @@ def test_the_time_left_counts_evaluations(lines, clock):
 def test_a_run_at_its_end_has_no_time_left(lines, clock):
     console, _ = lines
     console.start(1000, 0)
-    train(console, clock, 0, 1008, speed=100)  # 1,000 does not divide by the number of streams
+    train(console, clock, 0, 1008, speed=100)  # 1,000 does not divide by the number of environments
     assert console._pace.left() == ["0s left"]
 
 

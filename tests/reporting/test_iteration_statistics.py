@@ -29,11 +29,11 @@ def play(statistics: IterationStatistics, rewards, ended) -> list[list[EpisodeRe
     return finished
 
 
-def test_two_streams_by_hand():
+def test_two_environments_by_hand():
     statistics = IterationStatistics()
     finished = play(
         statistics,
-        [[1, 10], [2, 20], [3, 30], [4, 40]],  # [time, stream]
+        [[1, 10], [2, 20], [3, 30], [4, 40]],  # [time, environment]
         [[0, 0], [1, 0], [1, 1], [0, 0]],
     )
     assert finished == [
@@ -156,10 +156,10 @@ def test_any_segments_equal_a_reference_and_survive_a_checkpoint_between_any_two
     for rewards, ends, logged in drawn:
         in_flight: list[list[float]] = [[] for _ in rewards[0]]
         for now, end in zip(rewards, ends, strict=True):
-            for stream, episode in enumerate(in_flight):
-                episode.append(float(now[stream]))
-                if end[stream]:
-                    expected.append((sum(episode), len(episode), stream))
+            for index, episode in enumerate(in_flight):
+                episode.append(float(now[index]))
+                if end[index]:
+                    expected.append((sum(episode), len(episode), index))
                     episode.clear()
         cut += sum(bool(episode) for episode in in_flight)
         before, resumed = resumed, IterationStatistics()

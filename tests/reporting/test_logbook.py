@@ -50,8 +50,8 @@ def log(logbook: Logbook, tick: int) -> None:
     """What a run logs at one point in time: it depends on `tick` alone."""
     generator = np.random.default_rng(tick)
     records = [
-        EpisodeRecord(float(generator.normal()), int(generator.integers(500)), stream)
-        for stream in range(generator.integers(3))
+        EpisodeRecord(float(generator.normal()), int(generator.integers(500)), index)
+        for index in range(generator.integers(3))
     ]
     logbook.episodes(tick // 5, "train", 10 * tick, records)
     logbook.scalars(10 * tick, {"train/loss": float(generator.normal()), "train/epsilon": 0.1})

@@ -119,7 +119,7 @@ def difference(checked: EnvironmentCheck) -> tuple[int, str] | None:
 
 def test_play_counts_whole_episodes(check):
     played = check(paid(5.0, at_step=2), lambda checked: checked.play(), num_envs=2, steps=26)
-    # 13 steps of 2 streams: two episodes of six in each, worth 5 + 5 x 1, and a step.
+    # 13 steps of 2 environments: two episodes of six in each, worth 5 + 5 x 1, and a step.
     assert played.steps == 26 and len(played.trace) == 14
     assert [(each.episode_return, each.length) for each in played.episodes] == [(10.0, 6)] * 4
     assert (played.lowest, played.highest, played.legal) == (1.0, 5.0, 1.0)
@@ -156,14 +156,14 @@ def test_whether_the_seed_matters(check, entry_point, draws):
     ("entry_point", "num_envs", "equal"),
     [(Seeded, 1, None), (Seeded, 3, None), (Plain, 3, (0, 1)), (Sharing, 2, (0, 1))],
 )
-def test_streams_that_repeat_each_other(check, entry_point, num_envs, equal):
-    found = check(entry_point, lambda checked: checked.equal_streams(), num_envs=num_envs)
+def test_environments_that_repeat_each_other(check, entry_point, num_envs, equal):
+    found = check(entry_point, lambda checked: checked.equal_environments(), num_envs=num_envs)
     assert found == equal
 
 
 def test_a_second_one_that_cannot_be(check):
     with pytest.raises(RuntimeError, match="the port is taken"):
-        check(Single, lambda checked: checked.equal_streams())
+        check(Single, lambda checked: checked.equal_environments())
     assert not Single.exists  # the first was closed
     assert check(Single, difference) is None  # one after the other
 

@@ -77,7 +77,7 @@ class Masked(ThreeSteps):
 
 
 class OneAndFive(ThreeSteps):
-    """Episodes of a step in the first stream, of five in the second."""
+    """Episodes of a step in the first environment, of five in the second."""
 
     def step(self, actions: np.ndarray) -> Step:
         step = super().step(actions)
@@ -169,7 +169,7 @@ def test_every_segment_and_every_evaluation_has_a_seed_of_its_own(tmp_path: Path
     assert len(phases) == len(set(phases)) == 2 * (2 + 1)
 
 
-def test_each_stream_plays_its_share_of_an_evaluation(tmp_path: Path):
+def test_each_environment_plays_its_share_of_an_evaluation(tmp_path: Path):
     """Often wrong: the first episodes to finish are kept, which are the short ones."""
     runner = build(tmp_path, OneAndFive, training_steps=10, evaluation_episodes=4, num_envs=2)
     lengths = [record.length for record in runner.evaluate(4, seed=0)]

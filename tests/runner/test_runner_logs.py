@@ -97,7 +97,7 @@ def test_the_table_of_hyperparameters_has_the_run(run):
     assert SESSION_END_INFO_TAG in contents
 
 
-def test_steps_that_streams_cannot_share_are_counted_as_taken(tmp_path, capfd):
+def test_steps_that_environments_cannot_share_are_counted_as_taken(tmp_path, capfd):
     directory, config = tmp_path / "run", tmp_path / "random.gin"
     config.write_text(RANDOM)
     arguments = ["train", "--base_dir", str(directory), "--gin_files", str(config)]

@@ -22,7 +22,7 @@ _RENDER = "`render(self)` that returns a picture"
 _INTERFACE = {"reset": _RESET, "step": _STEP, "render": _RENDER}
 
 
-class Stream:
+class SingleEnvironment:
     """An environment whose answers are checked against its spaces and Gymnasium's interface.
 
     An exception inside the environment's own code is passed on with its traceback.
@@ -30,7 +30,7 @@ class Stream:
     Args:
       id: the environment's id, for messages.
       env: the environment, not yet reset.
-      index: which of N streams it is, from 0.
+      index: which of the N environments it is, from 0.
 
     Raises:
       UserError: it has no spaces. From the methods: an answer is not as declared, or there is no answer.
@@ -188,10 +188,10 @@ class Stream:
         return space
 
 
-def where(stream: int, step: int) -> str:
-    """ "in step 3 of an episode (stream 0)"; step 0 is an episode's start."""
+def where(environment: int, step: int) -> str:
+    """ "in step 3 of an episode (environment 0)"; step 0 is an episode's start."""
     when = f"in step {step:,}" if step else "at the start"
-    return f"{when} of an episode (stream {stream})"
+    return f"{when} of an episode (environment {environment})"
 
 
 def _counted(returned: Any) -> str:

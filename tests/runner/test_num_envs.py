@@ -1,4 +1,4 @@
-"""What a run reports does not depend on the number of streams; episodes of every length count."""
+"""What a run reports does not depend on the number of environments; episodes of every length count."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class TwoLengths(Environment):
     def __init__(self, num_envs: int, seed: int, **_: object):
         self.spec = spec(num_envs=num_envs)
         object.__setattr__(self.spec, "max_steps_per_episode", self.limit)
-        self._generators = [np.random.default_rng([seed, stream]) for stream in range(num_envs)]
-        self._left = np.array([self._length(stream) for stream in range(num_envs)])
+        self._generators = [np.random.default_rng([seed, index]) for index in range(num_envs)]
+        self._left = np.array([self._length(index) for index in range(num_envs)])
         self._observations = np.zeros((num_envs, 3), np.float32)
 
-    def _length(self, stream: int) -> int:
-        return int(self._generators[stream].choice([10, 200]))
+    def _length(self, index: int) -> int:
+        return int(self._generators[index].choice([10, 200]))
 
     def reset(self) -> np.ndarray:
         return self._observations
@@ -40,7 +40,7 @@ class TwoLengths(Environment):
     def step(self, actions: np.ndarray) -> Step:
         self._left -= 1
         over = self._left == 0
-        self._left[over] = [self._length(stream) for stream in over.nonzero()[0]]
+        self._left[over] = [self._length(index) for index in over.nonzero()[0]]
         nothing = np.zeros_like(over)
         return Step(self._observations, np.ones(len(over)), over, nothing, self._observations)
 
@@ -49,7 +49,7 @@ class TwoLengths(Environment):
 
 
 class TwoAndFive(TwoLengths):
-    """Lengths that can be followed by hand: 2, 5, 2 ... in even streams, 5, 2, 5 ... in odd ones."""
+    """Lengths that can be followed by hand: 2, 5, 2 ... in even environments, 5, 2, 5 ... in odd."""
 
     limit = 5
 
@@ -57,14 +57,14 @@ class TwoAndFive(TwoLengths):
         self._lengths = [itertools.cycle([(2, 5), (5, 2)][n % 2]) for n in range(num_envs)]
         super().__init__(num_envs, seed)
 
-    def _length(self, stream: int) -> int:
-        return next(self._lengths[stream])
+    def _length(self, index: int) -> int:
+        return next(self._lengths[index])
 
 
 class Endless(TwoLengths):
     limit = None
 
-    def _length(self, stream: int) -> int:
+    def _length(self, index: int) -> int:
         return 10**9
 
 
@@ -99,7 +99,7 @@ def test_an_evaluation_plays_what_has_begun_to_its_end(tmp_path, num_envs, steps
 
 
 @pytest.mark.parametrize("num_envs", core([1, 8, 32], 8))
-def test_evaluation_and_training_agree_for_any_number_of_streams(tmp_path, num_envs):
+def test_evaluation_and_training_agree_for_any_number_of_environments(tmp_path, num_envs):
     """By steps and by episodes, 105 within three standard errors; nothing but short ones was 10."""
     settings = {"num_envs": num_envs, "training_steps": 6_400 * num_envs}
     by_steps = {"evaluation_episodes": None, "evaluation_steps": 64_000}
@@ -110,7 +110,7 @@ def test_evaluation_and_training_agree_for_any_number_of_streams(tmp_path, num_e
         (episodes := 600, np.mean(returns(tmp_path / "other", episodes, num_envs))),
     ):
         assert abs(mean - 105) < 3 * 95 / np.sqrt(count)
-    # Of 64 episodes in each stream of a segment the last is cut.
+    # Of 64 episodes in each environment of a segment the last is cut.
     assert line["train"]["cut_episodes"] <= num_envs
     assert abs(line["train"]["average_return"] - 105) < 3 + 3 * 95 / np.sqrt(
         line["train"]["episodes"]
@@ -123,8 +123,8 @@ def returns(base_dir: Path, episodes: int, num_envs: int) -> list[float]:
 
 
 @pytest.mark.parametrize("num_envs", [1, 8])
-def test_a_segment_is_as_long_for_each_stream_as_it_is_for_one(tmp_path, num_envs):
-    """Often wrong: steps are counted over all streams, and episodes are cut the sooner for it."""
+def test_a_segment_is_as_long_for_each_environment_as_it_is_for_one(tmp_path, num_envs):
+    """Often wrong: steps are counted over all environments, and episodes are cut the sooner for it."""
     made = []
 
     def environment(**arguments: Any) -> TwoLengths:
@@ -202,7 +202,7 @@ def test_a_run_that_ends_before_the_first_update_is_told_so(tmp_path, capsys, st
         agent=LearnsLate,
         environment=TwoAndFive,
         num_iterations=2,
-        training_steps=steps - 1,  # two streams take one more
+        training_steps=steps - 1,  # two environments take one more
         num_envs=2,
         evaluation_episodes=1,
     ).run()
