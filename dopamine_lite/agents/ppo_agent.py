@@ -30,8 +30,8 @@ class PPOAgent(PolicyAgent):
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
       rollout_length: T, agent steps of each environment between updates.
-      optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, that is
-        multiplied with the decay of `learning_rate_decay_period`.
+      optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, its
+        learning rate is multiplied by the decay of `learning_rate_decay_period`.
     """
 
     def __init__(

@@ -96,7 +96,7 @@ class RingReplay(Generic[Sample]):
         self.selector.set_state(state)
 
     def _draw(self, num_batches: int, batch_size: int) -> Drawn:
-        """K x B slots where something whole begins."""
+        """Draws K x B slots at each of which a whole transition or sequence begins."""
         environments, slots = self.selector.draw(num_batches, batch_size)
         for _ in range(_MAX_REDRAWS):
             drawn = self._view.examine(environments, slots)
@@ -104,7 +104,7 @@ class RingReplay(Generic[Sample]):
                 return drawn
             again = np.flatnonzero(~drawn.whole)
             environments[again], slots[again] = self.selector.draw(again.size, 1)
-        # Of few whole transitions among many frames, as with a long horizon, draws hit none.
+        # Where few transitions are whole, as with a long horizon, draws hardly ever hit one.
         every = self._whole()
         chosen = self._generator.integers(len(every), size=again.size)
         environments[again], slots[again] = every[chosen].T

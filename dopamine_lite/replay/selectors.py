@@ -30,7 +30,7 @@ class Selector(Protocol):
         """Is called before the draws of a sample."""
 
     def draw(self, num_batches: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Environments and slots [K x B], whether anything that can be drawn begins there or not."""
+        """Draws environments and slots, [K x B] each. Nothing whole has to begin there."""
 
     def weights(self, environments: np.ndarray, slots: np.ndarray) -> np.ndarray | None:
         """Importance weights [K, B] of what was drawn, or None."""

@@ -41,6 +41,6 @@ class Windows:
         before = window[:, :here][:, ::-1]  # the previous slot first
         outside = (kinds[:, :here][:, ::-1] == FINAL_FRAME) | (before < 0)
         ages = np.where(outside.any(1), outside.argmax(1), here)
-        # A stack whose older frames have been overwritten: its episode's start is not known.
+        # Where older frames of a stack have been overwritten, the start of its episode is unknown.
         whole &= slots - ages - (ages < here) >= np.where(first > 0, first, -1)[environments]
         return Drawn(environments, slots, whole, lengths, ages)

@@ -135,8 +135,8 @@ class Stage:
     ) -> list[EpisodeRecord]:
         """Plays the episodes that begin within so many steps over all environments.
 
-        To stop at a step instead would leave out what is still being played, which is long more
-        often than not, and the more environments there are, the more of it.
+        To stop at a step instead would leave out the episodes that are still being played. These are
+        long more often than not, and there are the more of them, the more environments there are.
         """
         num_envs = self._settings.num_envs
         ticks = -(-steps // num_envs)
@@ -160,8 +160,8 @@ class Stage:
         """Plays until `is_enough`.
 
         Returns:
-          Of the episodes that have ended those that count: `counts` is called for each, with the step
-          it ended with and the number of its environment.
+          The episodes that count. `counts` is called for each episode that ends, with the number of its
+          last step and the number of its environment.
         """
         statistics = IterationStatistics(self.info_metrics)
         records: list[EpisodeRecord] = []

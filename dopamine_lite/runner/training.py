@@ -59,7 +59,7 @@ class Training:
 
     Attributes:
       agent_steps: the agent steps that the run has trained for, over all environments.
-      origin: which run the weights that it began with are from, for provenance.
+      origin: the run whose weights this run began with, for provenance.
     """
 
     def __init__(
