@@ -142,14 +142,13 @@ def forget_replaced(said: Said) -> list[str]:
     left, dropped = set(said.referred), []
     while replaced := left - referred_keys():
         for binding in all_bindings():
-            *key, parameter = binding
+            scope, selector, parameter = binding
             is_older = said.times_bound[binding] == gin_tables.TIMES_BOUND[binding]
-            if _without_scope((key[0], key[1])) in replaced and is_older:
+            if is_older and _without_scope((scope, selector)) in replaced:
                 dropped.append(as_written(*binding))
-                values = gin_tables.BOUND[key[0], key[1]]
-                del values[parameter]
-                if not values:
-                    del gin_tables.BOUND[key[0], key[1]]
+                del gin_tables.BOUND[scope, selector][parameter]
+                if not gin_tables.BOUND[scope, selector]:
+                    del gin_tables.BOUND[scope, selector]
         left -= replaced
     return dropped
 
