@@ -58,7 +58,8 @@ commit, protocol, processor and time; nothing here is typed by hand.
 each with Student's 95 % interval, which takes the seeds' means as normal and can reach beyond the
 highest possible return. Where all seeds agree the interval has no width, which says nothing about
 other seeds. *Lowest, highest* are the evaluations of single seeds. *Hours a run* include its
-evaluations, on the processor named; they are missing where a run was made before they were kept.
+evaluations. They are hours by the clock, on the processor named, whose cores other work may have
+shared, so they are no measure of speed. They are missing where they were not kept.
 
 A published value stands beside ours where one is known for the agent and the environment. It is an
 evaluation return unless it says "training", and usually comes from a single run. "Ours is below it"

@@ -23,7 +23,9 @@ class BlockAgent(Agent):
 
     actor: Actor
     blocks_end_with_episodes = False  # whether a block also ends where an episode does
-    learns_other_actions = True  # whether it can learn from actions that its actor did not choose
+    learns_from_other_actions = (
+        True  # whether it can learn from actions that its actor did not choose
+    )
     needs_decisions = False  # whether it learns from what its actor says of its decisions
     _acted: Acted | None = None  # from the last `act` in training
 
@@ -66,7 +68,7 @@ class BlockAgent(Agent):
             )
         if (
             acted is not None
-            and not self.learns_other_actions
+            and not self.learns_from_other_actions
             and not np.array_equal(acted.actions, transitions.actions)
         ):
             raise UserError(

@@ -45,7 +45,7 @@ class PolicyAgent(BlockAgent):
     """
 
     actor: PolicyActor
-    learns_other_actions = False
+    learns_from_other_actions = False
     needs_decisions = True
     _has_state_values = True  # whether V(s) is learned
 

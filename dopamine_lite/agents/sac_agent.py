@@ -60,7 +60,7 @@ class SACAgent(BlockAgent):
     """
 
     actor: SquashedActor
-    learns_other_actions = False
+    learns_from_other_actions = False
     needs_decisions = True
 
     def __init__(

@@ -43,7 +43,7 @@ def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
         keys = [_chosen(row, by) for row in runs.to_dict("records")]
     else:
         keys = [_whole(row) for row in runs.to_dict("records")]
-    different = list({tuple(sorted(key.items())): key for key in keys}.values())
+    different = _different(keys)
     names = _chosen_names(different, by) if by else _names(different)
     found = {
         tuple(sorted(key.items())): printable(name)
@@ -64,12 +64,12 @@ def differing_settings(runs: pd.DataFrame) -> list[str]:
 
 
 def unnamed_differences(runs: pd.DataFrame) -> str | None:
-    """A sentence on what groups that are called by agent or config differ in besides; None: nothing.
+    """A sentence on settings that the names of groups leave out, although they differ; None: no such.
 
-    That is settings of parts that several groups have, such as their optimizer's learning rate.
+    Groups that are called by their agents or configs can differ in the settings of a part that several
+    of them have, such as the optimizer's learning rate.
     """
-    keys = [_whole(row) for row in runs.to_dict("records")]
-    different = list({tuple(sorted(key.items())): key for key in keys}.values())
+    different = _different([_whole(row) for row in runs.to_dict("records")])
     if len(different) < 2 or not any(
         _are_told_apart(different, part) for part in ("agent", "config")
     ):
@@ -82,11 +82,18 @@ def unnamed_differences(runs: pd.DataFrame) -> str | None:
     if not found:
         return None
     more = len(found) - _MOST_LISTED
-    listed = ", ".join(found[:_MOST_LISTED]) + (f" and {more} more settings" if more > 0 else "")
+    listed = ", ".join(found[:_MOST_LISTED])
+    if more > 0:
+        listed += f" and {more} more setting{'s' * (more > 1)}"
     return (
-        f"The groups also differ in settings of what they have in common: {listed}. With `by` and the "
-        "name of a setting, groups are called by its values."
+        f"The groups also differ in the settings of parts that they share: {listed}. Give the name of a "
+        "setting as `by` to name the groups by its values."
     )
+
+
+def _different(keys: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Each key once, in order of first appearance."""
+    return list({tuple(sorted(key.items())): key for key in keys}.values())
 
 
 def _are_told_apart(keys: list[dict[str, str]], part: str) -> bool:

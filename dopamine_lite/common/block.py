@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
-
-_GREATEST = float(np.finfo(np.float32).max)  # reward that can be stored
 
 
 class Block(NamedTuple):
@@ -156,13 +153,3 @@ class Block(NamedTuple):
             return
         for start in range(0, self.num_steps, most):
             yield self.rows(start, start + most)
-
-
-def in_single_precision(rewards: np.ndarray) -> np.ndarray:
-    """Raises UserError where a reward is too large to be stored."""
-    if np.abs(rewards).max() > _GREATEST:
-        raise UserError(
-            f"A reward of {rewards.flat[np.abs(rewards).argmax()]:g} is beyond {_GREATEST:.3g}, the "
-            "greatest number in single precision: scale the rewards, or set Runner.clip_rewards."
-        )
-    return rewards

@@ -10,9 +10,8 @@ class Sources(NamedTuple):
 
     gin_files: tuple[str, ...] = ()
     gin_bindings: tuple[str, ...] = ()
-    dropped: tuple[
-        str, ...
-    ] = ()  # the files' bindings of parts that were replaced, as written in gin
+    # The files' bindings of parts that were replaced, as written in gin.
+    dropped: tuple[str, ...] = ()
 
 
 _sources = Sources()  # as gin's own tables: of the configuration that is loaded

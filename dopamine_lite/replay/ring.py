@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dopamine_lite.common.block import Block, in_single_precision
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.types import RingSlots
 from dopamine_lite.replay.replay import ReplaySpec
@@ -22,6 +23,7 @@ from dopamine_lite.replay.view import Drawn
 TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
 ENDED = TERMINATED | TRUNCATED
 _BLOCK_BYTES = 64 << 20
+_GREATEST = float(np.finfo(np.float32).max)  # reward that can be stored
 
 
 class Ring:
@@ -209,3 +211,13 @@ class Ring:
             block = {name: array[at] for name, array in self._arrays.items()}
             yield block | {"start": start, "stop": stop}
             start = stop
+
+
+def in_single_precision(rewards: np.ndarray) -> np.ndarray:
+    """Raises UserError where a reward is too large to be stored."""
+    if np.abs(rewards).max() > _GREATEST:
+        raise UserError(
+            f"A reward of {rewards.flat[np.abs(rewards).argmax()]:g} is beyond {_GREATEST:.3g}, the "
+            "greatest number in single precision: scale the rewards, or set Runner.clip_rewards."
+        )
+    return rewards

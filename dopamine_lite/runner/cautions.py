@@ -39,9 +39,9 @@ def _settings_dropped() -> str | None:
     parts = Counter(name.rpartition(".")[0] or name for name in dropped)
     named = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))
     return (
-        f"Settings of parts that were replaced are not in force: {named}. What has taken their place "
-        "has its defaults where nothing else is bound. Refer to a part to keep its settings, as in "
-        "MyAgent.optimizer = @Adam; config.gin shows all values."
+        f"Settings of parts that were replaced are not in force: {named}. The parts that took "
+        "their place have their defaults, apart from what is bound to them. To keep the settings of a "
+        "part, refer to it, as in MyAgent.optimizer = @Adam. config.gin shows all values."
     )
 
 

@@ -27,8 +27,8 @@ def test_what_groups_called_by_their_agents_differ_in_besides_is_said(make_run, 
     make_run("b", agent="C51Agent", Adam__learning_rate=0.5, Adam__beta1=0.9, C51Agent__gamma=0.5)
     runs = analysis.load_runs(tmp_path)
     notes = summary.compare(runs, resamples=10).notes
-    (said,) = [note for note in notes if note.startswith("The groups also differ in settings of")]
-    assert "in common: Adam.learning_rate." in said
+    (said,) = [note for note in notes if note.startswith("The groups also differ in the settings")]
+    assert "they share: Adam.learning_rate." in said
     assert "beta1" not in said and "gamma" not in said
     notes = summary.compare(runs, by=["agent"], resamples=10).notes
     assert not any("also differ" in note for note in notes)
