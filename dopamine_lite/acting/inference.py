@@ -34,16 +34,13 @@ class Inference:
     Args:
       network: the network to compute. After its parameters have changed, pass what `parameters`
         returns to `load`.
-      shared: whether this is the network that learns, so that a compiled function reads the learned
-        variables; False: this network is a copy, as in another process, which only `load` changes.
 
     Raises:
       UserError: a `call_numpy` computes numbers that differ from TensorFlow's.
     """
 
-    def __init__(self, network: Network, shared: bool = True):
+    def __init__(self, network: Network):
         self.network = network
-        self._shared = shared
         self._numpy = NumpyNetwork(network) if NumpyNetwork.supports(network) else None
         if self._numpy:
             _compare(network, self._numpy)
@@ -62,19 +59,28 @@ class Inference:
             self._compiled.compile()
 
     def parameters(self) -> tf.Tensor:
-        """What `load` takes. Usable in a graph.
+        """What `load` takes after the network has learned. Usable in a graph.
 
         These are all parameters [P], or nothing, [0], if the compiled function reads the variables of
         the network.
         """
-        if self._numpy or not self._shared:
-            return self.network.flat_parameters()
-        return tf.zeros([0])
+        return self.network.flat_parameters() if self._numpy else tf.zeros([0])
 
-    def load(self, parameters: tf.Tensor) -> None:
+    def all_parameters(self) -> np.ndarray:
+        """All parameters [P] in use, which `load` of an equal inference takes, also elsewhere."""
         if self._numpy:
-            self._numpy.load(parameters.numpy())
-        elif not self._shared:
+            return self._numpy.flat
+        return self._flat().numpy()
+
+    @functools.cached_property
+    def _flat(self) -> Callable[[], tf.Tensor]:
+        return tf.function(self.network.flat_parameters, autograph=False)
+
+    def load(self, parameters: tf.Tensor | np.ndarray) -> None:
+        """Takes what `parameters` of this inference or `all_parameters` of an equal one returned."""
+        if self._numpy:
+            self._numpy.load(np.asarray(parameters))
+        elif len(parameters):
             self.network.load_flat(parameters)
 
     def __call__(
@@ -142,6 +148,7 @@ class NumpyNetwork:
 
     def load(self, flat: np.ndarray) -> None:
         """Takes parameters [P] as `Network.flat_parameters` returns them, without copying them."""
+        self.flat = flat
         parts = np.split(flat, self._ends[:-1])
         self._weights = [
             part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)

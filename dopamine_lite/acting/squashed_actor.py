@@ -27,6 +27,7 @@ class SquashedActor:
       inference: computes the policy's outputs [N, 2 D] for observations.
       policy: draws actions from the outputs.
       seeds: the agent's node in the tree of seeds.
+      num_envs: N, the number of environments in training. `act` may be called for a part of them.
       warmup: agent steps of uniformly random actions at the start of training.
       hold: steps of each environment for which each of these random actions is held.
       sample_in_evaluation: draw actions in evaluation too; False: take the tanh of the mean.
@@ -37,12 +38,14 @@ class SquashedActor:
         inference: Inference,
         policy: SquashedGaussianPolicy,
         seeds: Seeds,
+        num_envs: int,
         warmup: int,
         hold: int,
         sample_in_evaluation: bool,
     ):
         self.inference = inference
-        self.steps = 0  # agent steps acted in training
+        self.steps = 0  # agent steps acted in training, over all environments
+        self._num_envs = num_envs
         self._policy = policy
         self._warmup, self._hold = warmup, hold
         self._held: np.ndarray | None = None  # [N, D] the random actions of the warm-up
@@ -60,14 +63,14 @@ class SquashedActor:
     ) -> Acted:
         actions = self._choose(observations, evaluate)
         if not evaluate:
-            self.steps += len(observations)
+            self.steps += self._num_envs
         return Acted(self._policy.to_environment(actions), SquashedDecisions(actions))
 
     def _choose(self, observations: np.ndarray, evaluate: bool) -> np.ndarray:
         """Actions [N, D] within [-1, 1]."""
         generator = self._generators[evaluate]
         if not evaluate and self.steps < self._warmup:
-            if self._held is None or self.steps // len(observations) % self._hold == 0:
+            if self._held is None or self.steps // self._num_envs % self._hold == 0:
                 self._held = self._policy.uniform(len(observations), generator)
             return self._held
         outputs = self.inference(observations)

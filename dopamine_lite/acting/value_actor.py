@@ -30,6 +30,7 @@ class ValueActor:
       inference: computes the action values [N, A] for observations.
       exploration: chooses actions by these values.
       seeds: the agent's node in the tree of seeds, for heads whose outputs are drawn.
+      num_envs: N, the number of environments in training. `act` may be called for a part of them.
       first_action: the environment's number for its first action, which is 0 inside the agent.
       tells_values: whether learning needs `ValueDecisions`. Otherwise, values are computed only if an
         action depends on them.
@@ -40,13 +41,15 @@ class ValueActor:
         inference: Inference,
         exploration: Exploration,
         seeds: Seeds,
+        num_envs: int,
         first_action: int = 0,
         tells_values: bool = False,
     ):
         self.inference = inference
         self.exploration = exploration
-        self.steps = 0  # agent steps acted in training
+        self.steps = 0  # agent steps acted in training, over all environments
         self.first_action = first_action
+        self._num_envs = num_envs
         self._tells_values = tells_values
         head = inference.network.head
         self._noise = {  # what the head draws, by whether it is in evaluation
@@ -75,7 +78,7 @@ class ValueActor:
             len(observations), asked, self.steps, evaluate, action_masks
         )
         if not evaluate:
-            self.steps += len(observations)
+            self.steps += self._num_envs
         return Acted(actions + self.first_action if self.first_action else actions, decisions)
 
     def greatest_values(

@@ -66,7 +66,7 @@ class ActionValueAgent(BlockAgent, Generic[H]):
         self._network = self._new_network()
         self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self.actor = ValueActor(
-            Inference(self._network), explore, seeds, first_action, tells_values
+            Inference(self._network), explore, seeds, spec.num_envs, first_action, tells_values
         )
         self._policy = ValuePolicy(self._network, spec.observation_space, first_action)
 
@@ -89,6 +89,9 @@ class ActionValueAgent(BlockAgent, Generic[H]):
     def _load(self) -> None:
         """Gives the actor the current parameters."""
         self.actor.load(self.actor.inference.parameters())
+
+    def actor_parameters(self) -> np.ndarray:
+        return self.actor.inference.all_parameters()
 
     def start_from(self, state: State) -> None:
         self.learner.start_from(state["online"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,17 @@ class BlockAgent(Agent):
     @abc.abstractmethod
     def learn(self, block: Block) -> None:
         """Stores the steps of a block, and learns if an update is due after them."""
+
+    def actor_parameters(self) -> Any:
+        """What the actor acts by, whole: what `load` of an equal actor takes in another process.
+
+        It is a NumPy array or a tree of such arrays. The caller does not change it.
+        """
+        name = type(self).__name__
+        raise UserError(
+            f"{name} has no `actor_parameters`, so its actors cannot act elsewhere: give it this "
+            "method (docs/parallel_actors.md), or bind Runner.actors = None."
+        )
 
     def act(
         self,

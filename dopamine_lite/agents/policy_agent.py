@@ -104,6 +104,10 @@ class PolicyAgent(BlockAgent):
         network = self.actor.inference.parameters()
         self.actor.load(PolicyParameters.of(network, parts.normalizer))
 
+    def actor_parameters(self) -> PolicyParameters:
+        network = self.actor.inference.all_parameters()
+        return PolicyParameters.of(network, self._parts.normalizer)
+
     def start_from(self, state: State) -> None:
         """As `Agent.start_from`. The running statistics of observations count as weights."""
         self._parts.start_from(state)

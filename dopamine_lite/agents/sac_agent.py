@@ -129,7 +129,13 @@ class SACAgent(BlockAgent):
         self._schedule.require_memory(name, sample, networks)
         inference = Inference(network)
         self.actor = SquashedActor(
-            inference, self._policy, seeds, min_replay_history, warmup_hold, sample_in_evaluation
+            inference,
+            self._policy,
+            seeds,
+            spec.num_envs,
+            min_replay_history,
+            warmup_hold,
+            sample_in_evaluation,
         )
         self.learner = SACLearner(
             name,
@@ -193,6 +199,9 @@ class SACAgent(BlockAgent):
         self.replay.set_state(state["replay"])
         self._steps = state["steps"]
         self.actor.load(self.actor.inference.parameters())
+
+    def actor_parameters(self) -> np.ndarray:
+        return self.actor.inference.all_parameters()
 
     def start_from(self, state: State) -> None:
         """As `Agent.start_from`. A temperature that is learned counts as a weight."""

@@ -4,6 +4,7 @@ from dopamine_lite.configuration.bindings import (
     bound,
     imported_modules,
     operative,
+    parts_by_module,
     reject_lost_bindings,
     reject_unused_bindings,
     unused_bindings,
@@ -17,7 +18,7 @@ from dopamine_lite.configuration.comparison import (
 )
 from dopamine_lite.configuration.files import all_configs, find_config, packaged_configs
 from dopamine_lite.configuration.history import translated, with_header
-from dopamine_lite.configuration.loading import config_text, construct, load, load_run
+from dopamine_lite.configuration.loading import config_text, construct, load, load_run, load_text
 from dopamine_lite.configuration.modules import ImportRule, import_module
 from dopamine_lite.configuration.record import Loaded, Record
 from dopamine_lite.configuration.sentences import original
@@ -38,9 +39,11 @@ __all__ = [
     "imported_modules",
     "load",
     "load_run",
+    "load_text",
     "new_settings",
     "operative",
     "original",
+    "parts_by_module",
     "packaged_configs",
     "reject_lost_bindings",
     "reject_unused_bindings",

@@ -96,6 +96,15 @@ def imported_modules() -> list[str]:
     return sorted({statement.module for statement in gin_tables.IMPORTS} | modules.imported())
 
 
+def parts_by_module() -> dict[str, list[str]]:
+    """By module, the names of the configurables that the configuration in force calls or refers to."""
+    parts: dict[str, list[str]] = {}
+    for selector in {selector for _, selector in {*_in_force(), *referred_keys()}} - {MACRO}:
+        module = gin_tables.REGISTRY[selector].wrapped.__module__
+        parts.setdefault(module, []).append(gin_tables.REGISTRY.minimal_selector(selector))
+    return parts
+
+
 def bound(name: str, parameter: str) -> Any:
     """What is bound to a parameter, a reference as what it refers to; None where nothing is."""
     return gin_config.get_bindings(name).get(parameter)

@@ -10,6 +10,8 @@ from typing import Any
 from dopamine_lite.configuration import gin_tables
 
 _LENGTH = "Runner.num_iterations"  # a run may be made longer
+_ACTORS = "Runner.actors"  # whether there are any is part of an experiment, their number is not
+_WITHOUT_EFFECT = ("Runner.actor_backend",)  # on results
 _CALLBACKS = "Runner.callbacks"
 _REFERENCE = re.compile(r"@([\w./]+)")
 
@@ -22,7 +24,7 @@ def statements(text: str) -> dict[str, str]:
 
 
 def without_length(text: str) -> str:
-    """A text from `operative` without the one setting that a run may change."""
+    """A text from `operative` without the length of the run, which may change."""
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(f"{_LENGTH} = "))
 
@@ -80,7 +82,9 @@ def _of_experiment(text: str) -> dict[str, str]:
             left = [f"@{name}" for name in names if not _may_come_and_go(_configurable(name))]
             if left:
                 kept[key] = f"[{', '.join(left)}]"
-        elif not _is_of_such_callbacks(key):
+        elif key == _ACTORS and value != "None":
+            kept[key] = "a number"
+        elif key not in _WITHOUT_EFFECT and not _is_of_such_callbacks(key):
             kept[key] = value
     return kept
 

@@ -90,6 +90,12 @@ def load_run(
     return sentences
 
 
+def load_text(text: str) -> None:
+    """Loads a text from `operative`, which another process of this run has sent."""
+    with _begun(ImportRule(), functools.partial(_refuse_include, Path("the configuration"))):
+        _explained(gin.parse_config, text, "in the configuration")
+
+
 class _Text(io.StringIO):
     """A text with the name of its file, which gin then tells in its errors, with the line."""
 

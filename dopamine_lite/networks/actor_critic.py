@@ -72,11 +72,13 @@ class ActorCriticHead:
 class PolicyParameters(NamedTuple):
     """What a learner of policies publishes and an actor loads."""
 
-    network: tf.Tensor  # what the actor's inference loads
+    network: tf.Tensor | np.ndarray  # what the actor's inference loads
     moments: State | None  # of the observations that it normalizes; None: it does not
 
     @classmethod
-    def of(cls, network: tf.Tensor, normalizer: ObservationNormalizer | None) -> PolicyParameters:
+    def of(
+        cls, network: tf.Tensor | np.ndarray, normalizer: ObservationNormalizer | None
+    ) -> PolicyParameters:
         """The parameters of a network, and of the normalizer before it, if there is one."""
         return cls(network, normalizer.moments.get_state() if normalizer else None)
 

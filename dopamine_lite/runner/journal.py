@@ -58,14 +58,23 @@ class Journal:
         iteration: int,
         agent_steps: int,
         histograms: bool = False,
+        of_actors: Mapping[str, float | np.ndarray] | None = None,
     ) -> None:
         """Asks the agent for its metrics, and reports them.
+
+        Args:
+          agent: the agent.
+          statistics: the iteration's, to which the metrics are added.
+          iteration: the number of the iteration.
+          agent_steps: the agent steps of the run so far.
+          histograms: whether arrays are reported, too.
+          of_actors: the metrics of actors apart from the agent, in place of those of its own actor.
 
         Raises:
           Diverged: a metric is not a finite number.
           UserError: the metrics are not a dictionary of numbers.
         """
-        scalars, arrays = _metrics(agent)
+        scalars, arrays = _metrics(agent, of_actors or {})
         statistics.log(scalars)
         self.logbook.scalars(agent_steps, _of_training(scalars))
         if histograms:
@@ -103,7 +112,9 @@ class Journal:
         return stopped
 
 
-def _metrics(agent: Agent) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def _metrics(
+    agent: Agent, of_actors: Mapping[str, float | np.ndarray]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """An agent's metrics: the numbers, and the arrays, for histograms."""
     values = agent.metrics()
     if not isinstance(values, dict):
@@ -111,6 +122,7 @@ def _metrics(agent: Agent) -> tuple[dict[str, float], dict[str, np.ndarray]]:
             f"{type(agent).__name__}.metrics returned {described(values)}: return a dictionary of "
             "numbers by name."
         )
+    values = {**values, **of_actors}
     scalars = {name: float(value) for name, value in values.items() if np.ndim(value) == 0}
     for name, value in scalars.items():
         if not np.isfinite(value):

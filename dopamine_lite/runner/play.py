@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.block_agent import BlockAgent
-from dopamine_lite.common.block import Block
+from dopamine_lite.collecting.steps import Steps, transitions_of
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.actions import ActionContract
-from dopamine_lite.environments.environment import Environment, Step
+from dopamine_lite.environments.environment import Environment
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 
 
@@ -68,9 +68,6 @@ class StepByStep:
         pass
 
 
-_MOST_STEPS = 64  # of a block, which then takes little memory beside what the agent remembers
-
-
 class BlockByBlock:
     """Collects what an agent's actor does, and gives it to the agent to learn from, block by block.
 
@@ -81,69 +78,53 @@ class BlockByBlock:
     def __init__(self, agent: BlockAgent):
         self._agent = agent
         self._actor = agent.actor
-        self._steps: list[Transitions] = []
-        self._decisions: list[Any] = []
-        self._length = self._next_length()
-
-    def _next_length(self) -> int:
-        wanted = self._agent.block_length
-        if type(wanted) is not int or wanted < 1:
-            check_whole(type(self._agent).__name__, optional=True, block_length=wanted)
-        return _MOST_STEPS if wanted is None else min(wanted, _MOST_STEPS)
+        self._steps = Steps()
+        self._length = block_length(self._agent)
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-        acted = self._actor.act(observations, False, masks)
-        said = acted.decisions
-        self._decisions.append(None if said is None else type(said)(*map(np.copy, said)))
-        return acted.actions
+        return self._steps.acted(self._actor.act(observations, False, masks))
 
     def add(
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
-        ended = bool((transitions.terminated | transitions.truncated).any())
-        self._steps.append(_kept(transitions, ended))
-        self._after = observations, masks
+        ended = self._steps.add(transitions, observations, masks)
         if len(self._steps) == self._length or (self._agent.blocks_end_with_episodes and ended):
             self.flush()
 
     def flush(self) -> None:
-        if not self._steps:
+        if not len(self._steps):
             return
-        self._agent.learn(Block.of(self._steps, self._after, self._decisions))
-        self._steps, self._decisions = [], []
-        self._length = self._next_length()
+        self._agent.learn(self._steps.take())
+        self._length = block_length(self._agent)
 
 
-def _kept(transitions: Transitions, ended: bool) -> Transitions:
-    """A copy, since environment and actor may write to their arrays again before the block is full.
+_MOST_STEPS = 64  # of a block, which then takes little memory beside what the agent remembers
 
-    True successors are read only where an episode has ended.
+
+def block_length(agent: BlockAgent) -> int:
+    """The steps of each environment in the agent's next block.
+
+    Raises:
+      UserError: `agent.block_length` is not a whole number above 0, or None.
     """
-    masks = transitions.action_masks
-    kept = transitions._replace(
-        observations=transitions.observations.copy(),
-        actions=transitions.actions.copy(),
-        rewards=transitions.rewards.copy(),
-        terminated=transitions.terminated.copy(),
-        truncated=transitions.truncated.copy(),
-        action_masks=None if masks is None else masks.copy(),
-    )
-    if not ended:
-        return kept
-    masks = transitions.next_action_masks
-    return kept._replace(
-        next_observations=transitions.next_observations.copy(),
-        next_action_masks=None if masks is None else masks.copy(),
-    )
+    wanted = agent.block_length
+    if type(wanted) is not int or wanted < 1:
+        check_whole(type(agent).__name__, optional=True, block_length=wanted)
+    return _MOST_STEPS if wanted is None else min(wanted, _MOST_STEPS)
+
+
+def learns_from_blocks(agent: Agent) -> bool:
+    """Whether an agent learns from blocks and does nothing else in a step."""
+    kind = type(agent)
+    own = (kind.act, kind.observe)
+    return isinstance(agent, BlockAgent) and own == (BlockAgent.act, BlockAgent.observe)
 
 
 def player_for(agent: Agent, evaluate: bool = False) -> Player:
     """How to play with `agent`: in blocks if it learns from blocks and does nothing else in a step."""
-    if evaluate or not isinstance(agent, BlockAgent):
+    if evaluate or not learns_from_blocks(agent):
         return StepByStep(agent, evaluate)
-    kind = type(agent)
-    if (kind.act, kind.observe) != (BlockAgent.act, BlockAgent.observe):
-        return StepByStep(agent, evaluate)  # a subclass looks at every step
+    assert isinstance(agent, BlockAgent)
     return BlockByBlock(agent)
 
 
@@ -182,30 +163,14 @@ def play(
             result = result._replace(truncated=~result.terminated)
         acted_on, acted_masks = observations, masks
         observations, masks = result.observations, environment.action_masks
-        add(_transitions(acted_on, acted_masks, actions, result, clip_rewards), observations, masks)
+        add(
+            transitions_of(acted_on, acted_masks, actions, result, clip_rewards),
+            observations,
+            masks,
+        )
         if last:
             player.flush()
         yield Tick(number, acted_on, acted_masks, actions, result.rewards, finished)
         if last:
             break
     statistics.end_segment()
-
-
-def _transitions(
-    observations: np.ndarray,
-    masks: np.ndarray | None,
-    actions: np.ndarray,
-    step: Step,
-    clip_rewards: bool,
-) -> Transitions:
-    """What the agent is told about a step from `observations` and their action masks."""
-    return Transitions(
-        observations,
-        actions,
-        np.clip(step.rewards, -1, 1) if clip_rewards else step.rewards,
-        step.terminated,
-        step.truncated,
-        step.next_observations,
-        masks,
-        step.next_action_masks,
-    )

@@ -21,6 +21,7 @@ from dopamine_lite.reporting.info_metrics import InfoMetrics
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord
 from dopamine_lite.runner import directory, identity
 from dopamine_lite.runner.hooks import Hooks
+from dopamine_lite.runner.lockstep import block_agent
 from dopamine_lite.runner.restoring import Restoring
 from dopamine_lite.runner.settings import RunSettings
 from dopamine_lite.runner.signals import Stopped
@@ -58,6 +59,14 @@ class Runner:
       from_run: the directory of another run. The agent begins with the weights of that run's agent, and
         with nothing else from that run. With "@400" behind the directory, the weights are those of
         agent step 400, otherwise those of the newest checkpoint when this run begins.
+      actors: the number of actors that step the environments, in groups, apart from the learner; None:
+        all environments are stepped together, by the agent itself. The number changes no result, so a
+        run may be resumed with another one.
+      actor_backend: where actors are: in "processes" of this machine, in "threads" of this process, or
+        in a "ray" cluster. It changes no result.
+      group_size: the number of environments in a group of actors, which has seeds of its own.
+      policy_lag: blocks of steps that actors lag behind the learner: 0 or 1. With 1, environments are
+        stepped while the agent learns.
       info_metrics: keys of numbers in the info of an episode's last step, which are logged like its
         return.
       callbacks: references to what makes the callbacks, which are called while the run goes on.
@@ -82,6 +91,10 @@ class Runner:
         log_every_steps: int = 1_000,
         schedule: str = "continuous_train_and_eval",
         from_run: str | None = None,
+        actors: int | None = None,
+        actor_backend: str = "processes",
+        group_size: int = 8,
+        policy_lag: int = 0,
         info_metrics: Sequence[str] = (),
         callbacks: Sequence[Callable[[], Callback]] = (),
         console: Console | None = None,
@@ -102,6 +115,10 @@ class Runner:
             log_every_steps=log_every_steps,
             schedule=schedule,
             from_run=from_run,
+            actors=actors,
+            actor_backend=actor_backend,
+            group_size=group_size,
+            policy_lag=policy_lag,
         )
         self._console = console or make_console()
         self._said: set[str] = set()  # what the user has been told about the environment
@@ -141,6 +158,7 @@ class Runner:
             self._console,
             threads,
             self.describe,
+            self._say_once,
         )
 
     @property
@@ -194,6 +212,8 @@ class Runner:
         directory.check_place_for_run(self.base_dir)
         if not directory.is_run(self.base_dir):
             self._require_limit()
+        if self.settings.actors is not None:
+            block_agent(self.agent).actor_parameters()
         new_settings = identity.check_same_config(self.base_dir / directory.CONFIG, self.config)
         self.check_memory()
         return new_settings

@@ -8,6 +8,7 @@ from dopamine_lite.common.checks import check_flag, check_whole
 from dopamine_lite.common.errors import UserError
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
+_ACTOR_BACKENDS = ("processes", "threads", "ray")
 _MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory of most machines
 
 
@@ -31,6 +32,10 @@ class RunSettings:
     log_every_steps: int
     schedule: str
     from_run: str | None
+    actors: int | None
+    actor_backend: str
+    group_size: int
+    policy_lag: int
 
     def __post_init__(self) -> None:
         check_whole("Runner", least=0, seed=self.seed)
@@ -51,6 +56,7 @@ class RunSettings:
             max_steps_per_episode=self.max_steps_per_episode,
         )
         check_flag("Runner", clip_rewards=self.clip_rewards)
+        self._check_actors()
         if self.schedule not in _SCHEDULES:
             raise UserError(
                 f"Runner.schedule is {self.schedule!r}: choose one of {', '.join(_SCHEDULES)}."
@@ -61,6 +67,21 @@ class RunSettings:
                 f"{'Both' if both else 'Neither'} of Runner.evaluation_steps and "
                 f"Runner.evaluation_episodes {'are' if both else 'is'} set: set exactly one of "
                 'them, or Runner.schedule = "continuous_train".'
+            )
+
+    def _check_actors(self) -> None:
+        check_whole("Runner", optional=True, actors=self.actors)
+        check_whole("Runner", group_size=self.group_size)
+        check_whole("Runner", least=0, most=1, policy_lag=self.policy_lag)
+        if self.actor_backend not in _ACTOR_BACKENDS:
+            raise UserError(
+                f"Runner.actor_backend is {self.actor_backend!r}: choose one of "
+                f"{', '.join(_ACTOR_BACKENDS)}."
+            )
+        if self.policy_lag and self.actors is None:
+            raise UserError(
+                f"Runner.policy_lag is {self.policy_lag}, but Runner.actors is None: without actors, an "
+                "agent acts by what it has just learned. Bind Runner.actors too."
             )
 
     @property

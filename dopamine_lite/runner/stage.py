@@ -56,6 +56,7 @@ class Stage:
     ):
         self.limit = settings.max_steps_per_episode
         self.after_step: Callable[[], None] = _nothing
+        self.make_agent = make_agent
         self.make_environment = make_environment
         self._settings = settings
         self._config = config

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from dopamine_lite.runner import directory, warm_start
 from dopamine_lite.runner.cautions import cautions
 from dopamine_lite.runner.hooks import Hooks
 from dopamine_lite.runner.journal import Diverged, Journal
-from dopamine_lite.runner.play import player_for
+from dopamine_lite.runner.lockstep import Lockstep
+from dopamine_lite.runner.play import Tick, player_for
 from dopamine_lite.runner.restoring import Restoring
 from dopamine_lite.runner.settings import RunSettings
 from dopamine_lite.runner.signals import Signals, Stopped
@@ -56,6 +57,7 @@ class Training:
       console: where progress is shown.
       threads: TensorFlow's threads, for provenance.
       describe: returns a description of the run, for people and provenance.
+      say_once: called with the topic of a sentence for the user, and the sentence.
 
     Attributes:
       agent_steps: the agent steps that the run has trained for, over all environments.
@@ -74,6 +76,7 @@ class Training:
         console: Console,
         threads: dict[str, int],
         describe: Callable[[], dict[str, Any]],
+        say_once: Callable[[str, str], None],
     ):
         self.base_dir = base_dir
         self.agent_steps = 0
@@ -98,6 +101,9 @@ class Training:
         # The names that the next checkpoint is kept under, and whether it replaces earlier ones there.
         self._kept_names: dict[str, bool] = {}
         stage.after_step = self._stop_if_signaled
+        self.lockstep: Lockstep | None = None
+        if settings.actors is not None:
+            self.lockstep = Lockstep(stage, settings, config, threads, console.say, say_once)
 
     def iterations(self, new_settings: list[str]) -> Iterator[dict[str, Any]]:
         """Yields each iteration's record once its checkpoint is saved.
@@ -114,6 +120,7 @@ class Training:
         with (
             contextlib.closing(self._checkpointer),
             contextlib.closing(logbook),
+            contextlib.closing(self.lockstep) if self.lockstep else contextlib.nullcontext(),
             self._console,
             self._hooks,
         ):
@@ -163,6 +170,11 @@ class Training:
             warnings = cautions(
                 self._settings, self._stage, self._config, self._threads["intra_op"]
             )
+        if self.lockstep:
+            start["actors"] = {
+                "number": self._settings.actors,
+                "backend": self._settings.actor_backend,
+            }
         start["agent_steps"] = self.agent_steps  # at which the run goes on
         changes = provenance.record_start(self.base_dir, start, self._describe())
         for sentence in (*changes, *new_settings, *warnings, *beginning):
@@ -241,6 +253,7 @@ class Training:
             "statistics": self._statistics.get_state(),
             "agent": state,
             "logs": self._journal.logbook.get_state(),
+            **({"actors": self.lockstep.get_state()} if self.lockstep else {}),
             **({"callbacks": hooks} if hooks else {}),
             **({"stopped": self._stopped} if self._stopped else {}),
         }
@@ -252,6 +265,8 @@ class Training:
         self.agent_steps = whole(state["agent_steps"])
         self._train_seconds = state["train_seconds"]
         self._statistics.set_state(state["statistics"])
+        if self.lockstep:
+            self.lockstep.set_state(expect(list, state["actors"]))
         self._stopped = expect(str, state["stopped"]) if "stopped" in state else None
         self._journal.logbook.set_state(state["logs"])
 
@@ -300,31 +315,59 @@ class Training:
     def _train_segment(self, steps: int) -> None:
         start, num_envs = time.perf_counter(), self._settings.num_envs
         self._journal.begin_segment(self.agent_steps)
-        seed = self._seeds.integer("environment", "train", self._iteration, self._segment)
         next_log = self.agent_steps + self._settings.log_every_steps
         end = self.agent_steps + steps
-        with contextlib.closing(self._stage.create_environment(seed, num_envs)) as environment:
-            player = player_for(self._stage.agent)
-            ticks = self._stage.play(
-                environment, player, self._statistics, lambda tick, _: tick * num_envs >= steps
-            )
-            for tick in ticks:
+        with contextlib.closing(self._ticks(steps)) as ticks:
+            for tick, flush in ticks:
                 self.agent_steps += num_envs
                 if tick.finished:
                     self._journal.episodes(
                         self._iteration, "train", self.agent_steps, tick.finished
                     )
                 if next_log <= self.agent_steps < end:
-                    player.flush()
+                    flush()
                     self._log_metrics()
                     next_log += self._settings.log_every_steps
         self._log_metrics(histograms=True)
         self._train_seconds += time.perf_counter() - start
 
+    def _ticks(self, steps: int) -> Generator[tuple[Tick, Callable[[], None]]]:
+        """Plays a segment of so many agent steps.
+
+        Yields:
+          Each step, and what lets the agent learn from all steps so far.
+        """
+        names = ("environment", "train", self._iteration, self._segment)
+        num_envs = self._settings.num_envs
+        if self.lockstep:
+            yield from (
+                (tick, lambda: None)
+                for tick in self.lockstep.play(
+                    lambda group: self._seeds.integer(*names, "group", group),
+                    self._statistics,
+                    steps,
+                    self._settings.log_every_steps,
+                )
+            )
+            return
+        seed = self._seeds.integer(*names)
+        with contextlib.closing(self._stage.create_environment(seed, num_envs)) as environment:
+            player = player_for(self._stage.agent)
+            ticks = self._stage.play(
+                environment, player, self._statistics, lambda tick, _: tick * num_envs >= steps
+            )
+            for tick in ticks:
+                yield tick, player.flush
+
     def _log_metrics(self, histograms: bool = False) -> None:
         try:
             self._journal.metrics(
-                self._stage.agent, self._statistics, self._iteration, self.agent_steps, histograms
+                self._stage.agent,
+                self._statistics,
+                self._iteration,
+                self.agent_steps,
+                histograms,
+                self.lockstep.metrics() if self.lockstep else None,
             )
         except Diverged as error:
             raise UserError(

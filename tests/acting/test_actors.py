@@ -35,21 +35,21 @@ def network(torso: type[MLP], seed: int) -> Network:
 def actor(inference: Inference) -> ValueActor:
     seeds = Seeds(0)
     exploration = EpsilonGreedy(3, 0, seeds.child("exploration"), epsilon_decay_period=0)
-    return ValueActor(inference, exploration, seeds)
+    return ValueActor(inference, exploration, seeds, num_envs=8)
 
 
 @pytest.mark.parametrize("torso", [MLP, Compiled])
 def test_a_copy_acts_by_what_it_has_loaded(torso):
     learning, copy = network(torso, seed=1), network(torso, seed=2)
-    here, there = actor(Inference(learning)), actor(Inference(copy, shared=False))
-    published = there.inference.parameters()  # before anything is loaded: its own
+    here, there = actor(Inference(learning)), actor(Inference(copy))
+    published = there.inference.all_parameters()  # before anything is loaded: its own
     assert not np.array_equal(published, learning.flat_parameters())
     for _ in range(3):
         for variable in learning.variables:
             variable.assign(variable * 1.5)
         here.load(here.inference.parameters())
         before = there.inference(OBSERVATIONS)
-        there.load(learning.flat_parameters())
+        there.load(here.inference.all_parameters())
         assert not np.array_equal(there.inference(OBSERVATIONS), before)
         np.testing.assert_array_equal(there.inference(OBSERVATIONS), here.inference(OBSERVATIONS))
         np.testing.assert_array_equal(

@@ -1,0 +1,118 @@
+"""Messages between processes of one machine, with their arrays in shared memory."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import select
+import socket
+import struct
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS
+
+_LENGTH = struct.Struct("<Q")
+_ALIGNMENT = 64  # bytes, of arrays in shared memory
+
+
+class Shared:
+    """Memory that several processes see, of which only one writes.
+
+    It takes no room before it is written to, and it is gone with the last process that has it open.
+
+    Args:
+      size: the size in bytes, if it is new.
+      descriptor: the file descriptor that another process made it by; None: it is new.
+    """
+
+    def __init__(self, size: int, descriptor: int | None = None):
+        if descriptor is None:
+            descriptor = _new_file()
+            os.ftruncate(descriptor, size)
+        self.descriptor = descriptor
+        self.size = size
+        self._memory = mmap.mmap(descriptor, size)
+        self._view = memoryview(self._memory)
+
+    def write(self, start: int, content: memoryview) -> None:
+        self._view[start : start + content.nbytes] = content
+
+    def read(self, start: int, size: int) -> memoryview:
+        return self._view[start : start + size].toreadonly()
+
+    def close(self) -> None:
+        """Closes the descriptor. The memory stays while arrays lead into it."""
+        os.close(self.descriptor)
+
+
+def _new_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("dopamine_lite")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def encode(message: Any, shared: Shared) -> bytes:
+    """A message as `Channel.send` takes it; its arrays are in `shared`, over those of the last one."""
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+    places: list[tuple[int, int] | bytes] = []
+    start = 0
+    for buffer in buffers:
+        content = buffer.raw()
+        if start + content.nbytes <= shared.size:
+            shared.write(start, content)
+            places.append((start, content.nbytes))
+            start += -(-content.nbytes // _ALIGNMENT) * _ALIGNMENT
+        else:  # it is sent after all
+            places.append(bytes(content))
+    return pickle.dumps((pickled, places))
+
+
+def decode(message: bytes, shared: Shared) -> Any:
+    """The message that `encode` was given. Its arrays cannot be written to, and lead into `shared`."""
+    pickled, places = pickle.loads(message)
+    buffers = [place if isinstance(place, bytes) else shared.read(*place) for place in places]
+    return pickle.loads(pickled, buffers=buffers)
+
+
+class Channel:
+    """Sends and receives bytes as whole messages.
+
+    Args:
+      connection: a connected stream socket.
+    """
+
+    def __init__(self, connection: socket.socket):
+        self._connection = connection
+
+    def send(self, message: bytes) -> None:
+        """Raises OSError if the other process is gone."""
+        self._connection.sendall(_LENGTH.pack(len(message)))
+        self._connection.sendall(message)
+
+    def receive(self, on_wait: Callable[[], None] = lambda: None) -> bytes:
+        """Waits for a message, and calls `on_wait` now and then.
+
+        Raises:
+          EOFError, OSError: the other process is gone.
+        """
+        while not select.select([self._connection], [], [], SECONDS_BETWEEN_LOOKS)[0]:
+            on_wait()
+        (size,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        return self._exactly(size)
+
+    def _exactly(self, size: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            part = self._connection.recv(min(size - len(parts), 1 << 20))
+            if not part:
+                raise EOFError("the other process has closed its end")
+            parts += part
+        return bytes(parts)
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,208 @@
+"""One group of environments and the actor that steps them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dopamine_lite.agents.agent import Agent
+from dopamine_lite.collecting.steps import Steps, transitions_of
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.types import State
+from dopamine_lite.environments.actions import ActionContract
+from dopamine_lite.environments.checked import introduced
+from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+
+
+class Group(NamedTuple):
+    """Environments that are stepped together: the unit of inference and of seeds."""
+
+    number: int  # from 0
+    first: int  # the number of its first environment
+    size: int  # n, the number of its environments
+
+    @classmethod
+    def all_of(cls, num_envs: int, size: int) -> list[Group]:
+        """N environments in groups of `size`; the last group may be smaller."""
+        starts = range(0, num_envs, size)
+        return [
+            cls(number, first, min(size, num_envs - first)) for number, first in enumerate(starts)
+        ]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is needed to act in the environments of an experiment, wherever that may be."""
+
+    make_agent: Callable[..., Agent]  # called with (spec, seeds)
+    make_environment: Callable[..., Environment]  # called as `Runner.environment`
+    spec: EnvironmentSpec  # of all N environments
+    seed: int  # of the run
+    max_steps_per_episode: int | None
+    clip_rewards: bool
+    configured: Callable[[], AbstractContextManager[None]]  # the configuration is in force in it
+
+
+class Begin(NamedTuple):
+    """The beginning of a segment in one group."""
+
+    seed: int  # of its environments
+    state: State | None  # of its actor; None: as it is when it is made
+    # [T, n, ...] each: the actions that the group has taken in this segment, if it is taken up again.
+    taken: Sequence[np.ndarray] = ()
+
+
+class Order(NamedTuple):
+    """A block to be collected."""
+
+    parameters: Any  # for `Actor.load`
+    steps: int  # T, of each environment
+    is_last: bool  # whether the last step truncates the episodes in flight
+    wants_metrics: bool
+
+
+class Collected(NamedTuple):
+    """What T steps of a group's n environments were."""
+
+    block: Block
+    rewards: np.ndarray  # [T, n] float64, raw
+    episode_over: np.ndarray  # [T, n] bool, where an episode's score is complete
+    infos: Mapping[int, Mapping[int, Mapping[str, Any]]]  # by step, of the episodes that ended with it
+    state: State  # of the actor
+    metrics: dict[str, float | np.ndarray]  # of the actor, if they were wanted
+    said: list[tuple[str, str]]  # topics and sentences for the user
+
+
+class Collector:
+    """Steps one group of environments by an actor of its own.
+
+    The environments are made anew for every segment. What is collected depends on the seeds of the run
+    and of the segment, on the parameters that each block is acted with, and on nothing else.
+
+    Args:
+      recipe: makes the agent, of which only the actor is used, and the environments.
+      group: the group.
+    """
+
+    def __init__(self, recipe: Recipe, group: Group):
+        self._recipe = recipe
+        self._group = group
+        seeds = Seeds(recipe.seed).child("agent", "group", group.number)
+        with recipe.configured():
+            agent: Any = recipe.make_agent(recipe.spec, seeds)
+        self._actor = agent.actor
+        self._name = type(agent).__name__
+        self._environment: Environment | None = None
+        self._said: list[tuple[str, str]] = []
+
+    def begin(self, begin: Begin) -> np.ndarray:
+        """Makes the environments anew; returns the observations [n, ...] that are acted on next."""
+        self.close()
+        with self._recipe.configured():
+            made = self._recipe.make_environment(
+                num_envs=self._group.size,
+                seed=begin.seed,
+                max_steps_per_episode=self._recipe.max_steps_per_episode,
+                render=False,
+                evaluate=False,
+            )
+        self._environment = environment = introduced(made, self._group.size, self._say)
+        self._check = ActionContract(environment.spec, self._name).check
+        self._observations = environment.reset()
+        for actions in itertools.chain.from_iterable(begin.taken):
+            self._observations = environment.step(actions).observations
+        if begin.state is not None:
+            self._actor.set_state(begin.state)
+        return self._observations
+
+    def _say(self, topic: str, sentence: str) -> None:
+        self._said.append((topic, sentence))
+
+    def collect(self, order: Order) -> Collected:
+        """Takes the steps of a block."""
+        environment, actor, steps = self._environment, self._actor, Steps()
+        assert environment is not None
+        actor.load(order.parameters)
+        before = getattr(actor, "steps", None)
+        rewards, over, infos = [], [], {}
+        observations, masks = self._observations, environment.action_masks
+        for number in range(order.steps):
+            actions = steps.acted(actor.act(observations, False, masks))
+            self._check(actions, masks)
+            result = environment.step(actions)
+            rewards.append(np.array(result.rewards))
+            over.append(np.array(result.episode_over))
+            if result.final_infos:
+                infos[number] = dict(result.final_infos)
+            if order.is_last and number == order.steps - 1:
+                result = result._replace(truncated=~result.terminated)
+            done = transitions_of(observations, masks, actions, result, self._recipe.clip_rewards)
+            observations, masks = result.observations, environment.action_masks
+            steps.add(done, observations, masks)
+        self._observations = observations
+        self._require_count(before, order.steps)
+        said, self._said = self._said, []
+        return Collected(
+            steps.take(),
+            np.array(rewards),
+            np.array(over),
+            infos,
+            actor.get_state(),
+            actor.metrics() if order.wants_metrics else {},
+            said,
+        )
+
+    def _require_count(self, before: Any, steps: int) -> None:
+        """Raises UserError if the actor counts the steps of its group only.
+
+        What depends on the count, such as epsilon, would then change too slowly.
+        """
+        after, expected = getattr(self._actor, "steps", None), steps * self._recipe.spec.num_envs
+        if isinstance(before, int) and isinstance(after, int) and after - before != expected:
+            name = type(self._actor).__name__
+            raise UserError(
+                f"{name}.steps grew by {after - before} in {steps} steps of "
+                f"{self._recipe.spec.num_envs} environments, which is not {expected}: let `act` add "
+                "the number of all environments, `spec.num_envs`, however many it acts for "
+                "(docs/parallel_actors.md)."
+            )
+
+    def close(self) -> None:
+        """Frees what the environments hold."""
+        if self._environment is not None:
+            self._environment.close()
+            self._environment = None
+
+
+class Station:
+    """The collectors of some groups, in one place.
+
+    Args:
+      recipe: makes their parts.
+      groups: the groups.
+    """
+
+    def __init__(self, recipe: Recipe, groups: Sequence[Group]):
+        self._collectors = [Collector(recipe, group) for group in groups]
+
+    def begin(self, begins: Sequence[Begin]) -> list[np.ndarray]:
+        """`Collector.begin` of each."""
+        return [
+            collector.begin(begin)
+            for collector, begin in zip(self._collectors, begins, strict=True)
+        ]
+
+    def collect(self, order: Order) -> list[Collected]:
+        """`Collector.collect` of each."""
+        return [collector.collect(order) for collector in self._collectors]
+
+    def close(self) -> None:
+        for collector in self._collectors:
+            collector.close()

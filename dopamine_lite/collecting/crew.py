@@ -1,0 +1,131 @@
+"""The workers of a run: they collect a block together, and those that die are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dopamine_lite.collecting.backend import Backend, Worker, WorkerDied
+from dopamine_lite.collecting.collector import Begin, Collected, Group, Order
+from dopamine_lite.common.errors import UserError
+
+_MOST_DEATHS = 3  # in one block, after which it is not luck
+
+
+class Crew:
+    """Divides the groups among workers.
+
+    How many workers there are, where they are, how fast they are and whether they die does not change
+    what is collected.
+
+    Args:
+      backend: starts the workers.
+      groups: the groups of environments.
+      num_workers: the greatest number of workers; each has one group at least.
+      say: called with a sentence for the user.
+      on_wait: called now and then while the crew is waited for; it may raise.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        groups: Sequence[Group],
+        num_workers: int,
+        say: Callable[[str], None],
+        on_wait: Callable[[], None],
+    ):
+        self._backend = backend
+        self._say = say
+        self._on_wait = on_wait
+        parts = np.array_split(np.arange(len(groups)), min(num_workers, len(groups)))
+        self._parts = [[groups[index] for index in part] for part in parts]
+        self._workers: list[Worker] = [backend.start(part) for part in self._parts]
+        self._begins: list[Begin] = []
+        self._taken: list[list[np.ndarray]] = [[] for _ in groups]  # [T, n] of each block
+        self._observations = [np.empty(0)] * len(groups)  # [n, ...] each, which come next
+
+    def begin(self, begins: Sequence[Begin]) -> None:
+        """Begins a segment in every group."""
+        self._begins = list(begins)
+        self._taken = [[] for _ in begins]
+        numbers = range(len(self._workers))
+        for number in numbers:
+            self._ask_to_begin(number)
+        for number in numbers:
+            self._keep(number, self._result(number, is_block=False))
+
+    def start(self, order: Order) -> None:
+        """Lets every worker start on a block, of which `finish` returns the result."""
+        self._order = self._backend.publish(order)
+        for worker in self._workers:
+            worker.collect(self._order)
+
+    def finish(self) -> list[Collected]:
+        """What was collected, by group. The arrays are valid until the next block is started."""
+        found: list[Collected] = []
+        for number in range(len(self._workers)):
+            found += self._result(number, is_block=True)
+        for group, collected in enumerate(found):
+            block = collected.block
+            self._begins[group] = self._begins[group]._replace(state=collected.state)
+            self._taken[group].append(block.actions.copy())
+            self._observations[group] = block.observations[-1].copy()
+        return found
+
+    def _ask_to_begin(self, number: int) -> None:
+        groups = [group.number for group in self._parts[number]]
+        self._workers[number].begin(
+            [self._begins[group]._replace(taken=self._taken[group]) for group in groups]
+        )
+
+    def _keep(self, number: int, observations: list[np.ndarray]) -> None:
+        for group, seen in zip(self._parts[number], observations, strict=True):
+            self._observations[group.number] = seen.copy()
+
+    def _result(self, number: int, is_block: bool) -> Any:
+        """The result of a worker. As long as it dies, another takes its place and is asked again."""
+        deaths = 0
+        while True:
+            try:
+                if not deaths:
+                    return self._workers[number].result(self._on_wait)
+                begun = self._replace(number)
+                if not is_block:
+                    return begun
+                self._require_same(number, begun)
+                self._workers[number].collect(self._order)
+                return self._workers[number].result(self._on_wait)
+            except WorkerDied as died:
+                deaths += 1
+                if deaths == _MOST_DEATHS:
+                    raise UserError(
+                        f"An actor has ended {deaths} times in the same block ({died}). Resume the run "
+                        "from its newest checkpoint, with fewer Runner.actors if memory is short."
+                    ) from None
+                self._say(f"An actor has ended ({died}). Another one takes its place.")
+
+    def _replace(self, number: int) -> list[np.ndarray]:
+        """Starts a worker, which takes the steps of the segment again; returns its observations."""
+        self._workers[number].close()
+        self._workers[number] = self._backend.start(self._parts[number])
+        self._ask_to_begin(number)
+        return self._workers[number].result(self._on_wait)
+
+    def _require_same(self, number: int, observations: list[np.ndarray]) -> None:
+        """Raises UserError where environments that took the same steps again are elsewhere now."""
+        for group, seen in zip(self._parts[number], observations, strict=True):
+            if not np.array_equal(seen, self._observations[group.number], equal_nan=True):
+                raise UserError(
+                    "An actor has ended, and environments that were made with the same seed and took "
+                    "the same actions again returned other observations, so the run could not go on as "
+                    "it was. Resume it from its newest checkpoint, and see whether the environment "
+                    "depends on anything else: `dopamine-lite check-environment`."
+                )
+
+    def close(self) -> None:
+        """Ends all workers."""
+        for worker in self._workers:
+            worker.close()
+        self._backend.close()

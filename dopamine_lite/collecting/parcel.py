@@ -1,0 +1,92 @@
+"""A recipe on its way to another process: as bytes, with the configuration as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+
+from dopamine_lite import configuration
+from dopamine_lite.collecting.collector import Group, Recipe, Station
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
+
+
+def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
+    """What `unpacked` makes a station of in another process.
+
+    Args:
+      recipe: what the station acts by.
+      config: the configuration in force, from `configuration.operative`.
+      threads: TensorFlow's "intra_op" and "inter_op", on which results depend.
+
+    Raises:
+      UserError: the agent or the environment cannot be made elsewhere.
+    """
+    modules = configuration.parts_by_module()
+    for name in modules.get("__main__", ()):
+        raise UserError(
+            f"{name} is defined in the program that is run, where no other process finds it: put it "
+            "into a module of its own that the program imports, or bind Runner.actor_backend = "
+            '"threads".'
+        )
+    content = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    content["configured"] = None
+    further = sorted(modules.keys() - set(configuration.imported_modules()))
+    try:
+        return bytes(cloudpickle.dumps((content, config, dict(threads), further)))
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"The agent or the environment cannot be made in another process ({error}): pass functions "
+            'and classes of modules to Runner, or bind Runner.actor_backend = "threads".'
+        ) from error
+
+
+def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
+    """A station for these groups, with the configuration in force wherever a part is made."""
+    import_tensorflow()
+    content, config, threads, modules = pickle.loads(parcel)
+    for module in modules:  # those that gin is to know besides what the configuration imports
+        importlib.import_module(module)
+    loaded = configuration.Loaded(lambda: configuration.load_text(config))
+    with loaded.in_force():
+        tensorflow_threads(**threads)
+    return Station(Recipe(**content | {"configured": loaded.in_force}), groups)
+
+
+def surroundings() -> dict[str, Any]:
+    """Where this process finds modules and files."""
+    return {"path": sys.path, "directory": os.getcwd()}
+
+
+class Raised:
+    """An exception in another process, to be raised here.
+
+    Args:
+      error: the exception.
+    """
+
+    def __init__(self, error: BaseException):
+        self._text = "".join(traceback.format_exception(error))
+        try:
+            self._pickled: bytes | None = cloudpickle.dumps(error)
+            pickle.loads(self._pickled)  # some cannot be made again
+        except Exception:
+            self._pickled = None
+        self._name = type(error).__name__
+
+    def error(self) -> BaseException:
+        """The exception. Its cause shows the other process's traceback, except for a UserError."""
+        if self._pickled is None:
+            return RuntimeError(f"In an actor's process:\n\n{self._text}")
+        error: BaseException = pickle.loads(self._pickled)
+        if not isinstance(error, UserError):
+            error.__cause__ = RuntimeError(f"In an actor's process:\n\n{self._text}")
+        return error

@@ -1,0 +1,61 @@
+"""Workers in threads of this process, which start at once and share its memory."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS
+from dopamine_lite.collecting.collector import Begin, Group, Order, Recipe, Station
+
+
+class ThreadWorker:
+    """A station in a thread.
+
+    What gin configures is made in the caller's thread, since gin has one configuration a process.
+    """
+
+    def __init__(self, recipe: Recipe, groups: Sequence[Group]):
+        self._station = Station(recipe, groups)
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "actor")
+
+    def begin(self, begins: Sequence[Begin]) -> None:
+        self._asked: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._asked.set_result(self._station.begin(begins))
+
+    def collect(self, order: Order) -> None:
+        self._asked = self._thread.submit(self._station.collect, order)
+
+    def result(self, on_wait: Callable[[], None]) -> Any:
+        while True:
+            try:
+                return self._asked.result(SECONDS_BETWEEN_LOOKS)
+            except concurrent.futures.TimeoutError:
+                if self._asked.done():  # the error is the environment's or the agent's own
+                    raise
+                on_wait()
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._station.close()
+
+
+class ThreadBackend:
+    """Workers in threads.
+
+    Args:
+      recipe: what the workers act by.
+    """
+
+    def __init__(self, recipe: Recipe):
+        self._recipe = recipe
+
+    def start(self, groups: Sequence[Group]) -> ThreadWorker:
+        return ThreadWorker(self._recipe, groups)
+
+    def publish(self, order: Order) -> Order:
+        return order
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,211 @@
+"""The loop with actors apart from the learner: they collect a block together, then the agent learns.
+
+All environments act in a block with the same parameters. So it does not matter how many actors there
+are, where they are, and which of them is first: the steps of a block are put in the order of steps and
+then of environments. With a policy lag of 1, a block is collected while the agent learns from the block
+before, so the parameters are one block old, always (Daley and Amato 2021, generalized).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from dopamine_lite import configuration
+from dopamine_lite.agents.agent import Agent
+from dopamine_lite.agents.block_agent import BlockAgent
+from dopamine_lite.collecting.backend import Backend
+from dopamine_lite.collecting.collector import Begin, Collected, Group, Order, Recipe
+from dopamine_lite.collecting.crew import Crew
+from dopamine_lite.collecting.joining import infos_of_all, joined, metrics_of_all
+from dopamine_lite.collecting.parcel import packed
+from dopamine_lite.collecting.processes import ProcessBackend
+from dopamine_lite.collecting.threads import ThreadBackend
+from dopamine_lite.common.block import Block
+from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.types import State
+from dopamine_lite.reporting.iteration_statistics import IterationStatistics
+from dopamine_lite.runner.play import Tick, block_length, learns_from_blocks
+from dopamine_lite.runner.settings import RunSettings
+from dopamine_lite.runner.stage import Stage
+
+
+class Lockstep:
+    """Plays segments with a crew of actors, which is started by the first segment.
+
+    Args:
+      stage: the agent that learns, and what makes environments.
+      settings: the run's settings; `actors` is not None.
+      config: the record of the configuration.
+      threads: TensorFlow's "intra_op" and "inter_op" in this process.
+      say: called with a sentence for the user.
+      say_once: called with the topic of a sentence, and the sentence.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        settings: RunSettings,
+        config: configuration.Record,
+        threads: Mapping[str, int],
+        say: Callable[[str], None],
+        say_once: Callable[[str, str], None],
+    ):
+        self.groups = Group.all_of(settings.num_envs, settings.group_size)
+        self._firsts = [group.first for group in self.groups]
+        self._stage = stage
+        self._settings = settings
+        self._config = config
+        self._threads = threads
+        self._say = say
+        self._say_once = say_once
+        self._states: list[State | None] = [None] * len(self.groups)  # of the actors
+        self._metrics: dict[str, float | np.ndarray] = {}
+        self._crew: Crew | None = None
+
+    def play(
+        self,
+        seed_of: Callable[[int], int],
+        statistics: IterationStatistics,
+        steps: int,
+        log_every_steps: int,
+    ) -> Iterator[Tick]:
+        """Plays a segment, from which the agent learns; yields each step of all environments.
+
+        Args:
+          seed_of: called with the number of a group; the seed of its environments.
+          statistics: takes the rewards and the ends of episodes.
+          steps: agent steps of the segment, over all environments.
+          log_every_steps: agent steps after which a block ends so that metrics can be logged.
+        """
+        agent, num_envs = block_agent(self._stage.agent), self._settings.num_envs
+        crew = self._started()
+        crew.begin(
+            [Begin(seed_of(group.number), self._states[group.number]) for group in self.groups]
+        )
+        statistics.begin_segment(num_envs)
+        taken, last = 0, -(-steps // num_envs)  # of each environment
+        waiting: Block | None = None  # what has been collected and not learned from
+        while taken < last:
+            logs_at = -(-(taken * num_envs // log_every_steps + 1) * log_every_steps // num_envs)
+            stop = min(taken + block_length(agent), last, logs_at)
+            order = Order(
+                agent.actor_parameters(), stop - taken, stop == last, stop in (last, logs_at)
+            )
+            crew.start(order)
+            if waiting is not None:
+                agent.learn(waiting)
+            parts = crew.finish()
+            block = joined([part.block for part in parts])
+            self._take(parts, order.wants_metrics)
+            waiting = block if self._settings.policy_lag else None
+            if waiting is None:
+                agent.learn(block)
+            yield from self._ticks(parts, block, statistics, taken)
+            taken = stop
+        if waiting is not None:
+            agent.learn(waiting)
+        statistics.end_segment()
+
+    def _ticks(
+        self, parts: list[Collected], block: Block, statistics: IterationStatistics, taken: int
+    ) -> Iterator[Tick]:
+        rewards = np.concatenate([part.rewards for part in parts], axis=1)
+        over = np.concatenate([part.episode_over for part in parts], axis=1)
+        infos = infos_of_all(parts, self._firsts)
+        for step in range(block.num_steps):
+            finished = statistics.step(rewards[step], over[step], infos.get(step))
+            self._stage.after_step()
+            yield Tick(
+                taken + step + 1,
+                block.observations[step],
+                None if block.action_masks is None else block.action_masks[step],
+                block.actions[step],
+                rewards[step],
+                finished,
+            )
+
+    def _take(self, parts: list[Collected], wanted_metrics: bool) -> None:
+        self._states = [part.state for part in parts]
+        if wanted_metrics:
+            self._metrics = metrics_of_all(parts)
+        for part in parts:
+            for topic, sentence in part.said:
+                self._say_once(topic, sentence)
+
+    def _started(self) -> Crew:
+        if self._crew is None:
+            assert self._settings.actors is not None
+            self._crew = Crew(
+                self._backend(),
+                self.groups,
+                self._settings.actors,
+                self._say,
+                self._stage.after_step,
+            )
+        return self._crew
+
+    def _backend(self) -> Backend:
+        stage, settings = self._stage, self._settings
+        recipe = Recipe(
+            stage.make_agent,
+            stage.make_environment,
+            stage.spec,
+            settings.seed,
+            stage.limit,
+            settings.clip_rewards,
+            self._config.in_force,
+        )
+        if settings.actor_backend == "threads":
+            return ThreadBackend(recipe)
+        with self._config.in_force():
+            parcel = packed(recipe, configuration.operative(), self._threads)
+        parameters = block_agent(stage.agent).actor_parameters()
+        return ProcessBackend(recipe, parcel, parameters)
+
+    def metrics(self) -> dict[str, float | np.ndarray]:
+        """The actors' metrics at the end of the last block that was to tell them."""
+        return self._metrics
+
+    def get_state(self) -> list[State | None]:
+        """The actors' states, by group."""
+        return self._states
+
+    def set_state(self, state: list[State | None]) -> None:
+        """Gives the actors the states that `get_state` returned."""
+        if len(state) != len(self.groups):
+            raise ValueError(f"{len(state)} groups of actors instead of {len(self.groups)}")
+        self._states = list(state)
+
+    def close(self) -> None:
+        """Ends the actors."""
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
+
+
+def block_agent(agent: Agent) -> BlockAgent:
+    """`agent`, if actors can act for it elsewhere.
+
+    Raises:
+      UserError: they cannot.
+    """
+    name = type(agent).__name__
+    if not isinstance(agent, BlockAgent):
+        raise UserError(
+            f"Runner.actors needs an agent that is made of an actor and a learner, which {name} is not: "
+            "bind Runner.actors = None."
+        )
+    if not learns_from_blocks(agent):
+        raise UserError(
+            f"{name} redefines act or observe, which actors apart from the agent would not call: put "
+            "what they do into an actor or into `learn` (docs/your_own_agent.md), or bind "
+            "Runner.actors = None."
+        )
+    if agent.blocks_end_with_episodes:
+        raise UserError(
+            f"{name} learns where an episode ends, so its environments cannot act apart from each other "
+            "for a whole block: bind Runner.actors = None."
+        )
+    return agent
