@@ -74,7 +74,9 @@ class Collected(NamedTuple):
     block: Block
     rewards: np.ndarray  # [T, n] float64, raw
     episode_over: np.ndarray  # [T, n] bool, where an episode's score is complete
-    infos: Mapping[int, Mapping[int, Mapping[str, Any]]]  # by step, of the episodes that ended with it
+    infos: Mapping[
+        int, Mapping[int, Mapping[str, Any]]
+    ]  # by step, of the episodes that ended with it
     state: State  # of the actor
     metrics: dict[str, float | np.ndarray]  # of the actor, if they were wanted
     said: list[tuple[str, str]]  # topics and sentences for the user

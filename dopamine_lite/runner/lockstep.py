@@ -21,6 +21,7 @@ from dopamine_lite.collecting.crew import Crew
 from dopamine_lite.collecting.joining import infos_of_all, joined, metrics_of_all
 from dopamine_lite.collecting.parcel import packed
 from dopamine_lite.collecting.processes import ProcessBackend
+from dopamine_lite.collecting.ray_workers import RayBackend
 from dopamine_lite.collecting.threads import ThreadBackend
 from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
@@ -161,6 +162,9 @@ class Lockstep:
             return ThreadBackend(recipe)
         with self._config.in_force():
             parcel = packed(recipe, configuration.operative(), self._threads)
+        if settings.actor_backend == "ray":
+            assert settings.actors is not None
+            return RayBackend(parcel, min(settings.actors, len(self.groups)))
         parameters = block_agent(stage.agent).actor_parameters()
         return ProcessBackend(recipe, parcel, parameters)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
-import socket
 import time
 import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dopamine_lite.collecting.ray_cluster import connected
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.machine import usable_cores
 from dopamine_lite.files.plain_files import open_to_append
 from dopamine_lite.reporting.provenance import VARIABLES
 from dopamine_lite.runner.directory import is_in_use
@@ -24,7 +22,6 @@ from dopamine_lite.study.study import Trial
 
 _RETRIES = 20  # of a trial whose worker or node is lost
 _SECONDS_BETWEEN_LOOKS = 0.2
-_SECONDS_TO_ANSWER = 10.0
 _LOST = 128 + signal.SIGKILL
 
 
@@ -61,7 +58,7 @@ class RayBackend:
             "memory": float(max(each.memory for each in needs)),
         }
         self._address = address
-        self._ray = _connected(address)
+        self._ray, _ = connected(address, "`ray_address`")
         self._stop_sign = study.absolute() / f".stop-{os.getpid()}-{time.time_ns()}"
         self._tasks: dict[Any, Trial] = {}
         if not self._slots():
@@ -134,49 +131,6 @@ class RayBackend:
     def close(self) -> None:
         self._stop_sign.unlink(missing_ok=True)
         self._ray.shutdown()
-
-
-def _connected(address: str | None) -> Any:
-    """Ray, connected to a cluster."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    ray = importlib.import_module("ray")
-    if address is not None:
-        _check_address(address)
-    own = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
-    try:
-        ray.init(
-            address or "local",
-            log_to_driver=False,
-            logging_level="error",
-            configure_logging=True,
-            **own,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        problem = str(error).strip().partition("\n")[0].rstrip(".")
-        raise UserError(
-            f"The Ray cluster {address or 'on this machine'} cannot be used ({problem}): check "
-            "`ray_address`, and that `ray status` works there."
-        ) from error
-    return ray
-
-
-def _check_address(address: str) -> None:
-    """Raises UserError where nothing answers, for which Ray itself waits minutes."""
-    if address.startswith("ray://"):
-        raise UserError(
-            f"`ray_address` {address} is an address for Ray's clients: give this command on a node "
-            "of the cluster, where the study's directory is, with `ray_address` auto."
-        )
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"No Ray cluster answers at {address} ({error}): check `ray_address`, and that `ray "
-            "status` works there."
-        ) from error
 
 
 def _train(
