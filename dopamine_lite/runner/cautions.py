@@ -28,6 +28,7 @@ def cautions(settings: RunSettings, stage: Stage, config: str, intra_op: int) ->
         _other_threads(config, intra_op),
         _nothing_learned(settings, stage),
         _short_segments(settings, stage),
+        _idle_actors(settings),
     )
     return [sentence for sentence in found if sentence]
 
@@ -81,4 +82,15 @@ def _short_segments(settings: RunSettings, stage: Stage) -> str | None:
         f"Training is cut into segments in which each environment takes {steps:,} steps, and an episode "
         f"may last {limit:,}: episodes in flight at a segment's end, more often long ones, are cut and "
         f"do not count in training returns. {remedy} to cut fewer."
+    )
+
+
+def _idle_actors(settings: RunSettings) -> str | None:
+    groups = -(-settings.num_envs // settings.group_size)
+    if settings.actors is None or settings.actors <= groups:
+        return None
+    return (
+        f"Runner.actors is {settings.actors}, but {settings.num_envs} environments in groups of "
+        f"{settings.group_size} give work to {groups} only, so no more are started: raise "
+        "Runner.num_envs or lower Runner.group_size to use more."
     )

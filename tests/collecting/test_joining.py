@@ -56,7 +56,9 @@ def block_of(taken: list, part: slice) -> Block:
     )
 
 
-@given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 9), st.integers(1, 4), st.booleans())
+@given(
+    st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 9), st.integers(1, 4), st.booleans()
+)
 def test_a_joined_block_is_that_of_all_environments(seed, steps, num_envs, size, masked):
     taken = steps_of(np.random.default_rng(seed), steps, num_envs, masked)
     groups = Group.all_of(num_envs, size)

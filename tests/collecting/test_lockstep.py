@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +174,12 @@ def test_a_policy_lag_is_one_block(tmp_path):
     for known, used in acted:
         if known:
             np.testing.assert_array_equal(used, learned[known - 1])
+
+
+def test_actors_without_a_group_are_not_started(tmp_path, capsys):
+    run(tmp_path / "run", DQN, actors=4)
+    sentence = "Runner.actors is 4, but 5 environments in groups of 2 give work to 3 only"
+    assert sentence in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
