@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from dopamine_lite.collecting.collector import Begin, Group, Order
+from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order
 
 SECONDS_BETWEEN_LOOKS = 0.2  # at what else may have happened, while a worker is waited for
 
@@ -20,8 +20,8 @@ class Worker(Protocol):
     def begin(self, begins: Sequence[Begin]) -> None:
         """Asks for `Station.begin`; `result` returns the observations [n, ...] of each group."""
 
-    def collect(self, order: Any) -> None:
-        """Asks for `Station.collect` of what `Backend.publish` returned."""
+    def do(self, name: str, published: Any) -> None:
+        """Asks for the method `name` of `Station`, with what `Backend.publish` returned."""
 
     def result(self, on_wait: Callable[[], None]) -> Any:
         """Waits for what was asked for last, and calls `on_wait`, which may raise, now and then.
@@ -41,8 +41,8 @@ class Backend(Protocol):
     def start(self, groups: Sequence[Group]) -> Worker:
         """A new worker with the collectors of these groups."""
 
-    def publish(self, order: Order) -> Any:
-        """Makes an order known to all workers at once; what it returns holds until the next call."""
+    def publish(self, message: Order | Evaluation) -> Any:
+        """Makes a message known to all workers at once; what it returns holds until the next call."""
 
     def close(self) -> None:
         """Frees what the backend itself holds."""

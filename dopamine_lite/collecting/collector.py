@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dopamine_lite.agents.agent import Agent
+from dopamine_lite.collecting.shares import Counted, Shares
 from dopamine_lite.collecting.steps import Steps, transitions_of
 from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
@@ -19,6 +21,8 @@ from dopamine_lite.common.types import State
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.checked import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+from dopamine_lite.reporting.info_metrics import InfoMetrics
+from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 
 
 class Group(NamedTuple):
@@ -47,6 +51,7 @@ class Recipe:
     seed: int  # of the run
     max_steps_per_episode: int | None
     clip_rewards: bool
+    info_metrics: tuple[str, ...]  # as `Runner.info_metrics`
     configured: Callable[[], AbstractContextManager[None]]  # the configuration is in force in it
 
 
@@ -66,6 +71,24 @@ class Order(NamedTuple):
     steps: int  # T, of each environment
     is_last: bool  # whether the last step truncates the episodes in flight
     wants_metrics: bool
+
+
+class Evaluation(NamedTuple):
+    """Episodes to be played with the evaluation policy."""
+
+    parameters: Any  # for `Actor.load`
+    seed: int  # of the evaluation, from which each group has its own
+    shares: Shares  # of all environments
+
+
+class Evaluated(NamedTuple):
+    """What a group's share of an evaluation was."""
+
+    # The number of the step that each episode ended with, and its record, which numbers the environment
+    # among all.
+    records: list[tuple[int, EpisodeRecord]]
+    state: State  # of the actor
+    said: list[tuple[str, str]]  # topics and sentences for the user
 
 
 class Collected(NamedTuple):
@@ -107,15 +130,7 @@ class Collector:
     def begin(self, begin: Begin) -> np.ndarray:
         """Makes the environments anew; returns the observations [n, ...] that are acted on next."""
         self.close()
-        with self._recipe.configured():
-            made = self._recipe.make_environment(
-                num_envs=self._group.size,
-                seed=begin.seed,
-                max_steps_per_episode=self._recipe.max_steps_per_episode,
-                render=False,
-                evaluate=False,
-            )
-        self._environment = environment = introduced(made, self._group.size, self._say)
+        self._environment = environment = self._made(self._group.size, begin.seed, evaluate=False)
         self._check = ActionContract(environment.spec, self._name).check
         self._observations = environment.reset()
         for actions in itertools.chain.from_iterable(begin.taken):
@@ -123,6 +138,17 @@ class Collector:
         if begin.state is not None:
             self._actor.set_state(begin.state)
         return self._observations
+
+    def _made(self, num_envs: int, seed: int, evaluate: bool) -> Environment:
+        with self._recipe.configured():
+            made = self._recipe.make_environment(
+                num_envs=num_envs,
+                seed=seed,
+                max_steps_per_episode=self._recipe.max_steps_per_episode,
+                render=False,
+                evaluate=evaluate,
+            )
+        return introduced(made, num_envs, self._say)
 
     def _say(self, topic: str, sentence: str) -> None:
         self._said.append((topic, sentence))
@@ -160,6 +186,40 @@ class Collector:
             actor.metrics() if order.wants_metrics else {},
             said,
         )
+
+    def evaluate(self, evaluation: Evaluation) -> Evaluated:
+        """Plays this group's share of an evaluation, which may be nothing."""
+        group, actor = self._group, self._actor
+        shares = evaluation.shares.part(group.first, group.size)
+        records: list[tuple[int, EpisodeRecord]] = []
+        if shares.num_envs:
+            actor.load(evaluation.parameters)
+            seed = Seeds(evaluation.seed).integer("group", group.number)
+            with contextlib.closing(self._made(shares.num_envs, seed, evaluate=True)) as made:
+                records = self._played(made, shares)
+        own = [
+            (tick, each._replace(environment=group.first + each.environment))
+            for tick, each in records
+        ]
+        said, self._said = self._said, []
+        return Evaluated(own, actor.get_state(), said)
+
+    def _played(self, environment: Environment, shares: Shares) -> list[tuple[int, EpisodeRecord]]:
+        infos = InfoMetrics(self._recipe.info_metrics, environment.spec.id, self._say)
+        statistics = IterationStatistics(infos)
+        counted = Counted(shares, statistics, environment.spec.id)
+        check = ActionContract(environment.spec, self._name).check
+        observations, masks = environment.reset(), environment.action_masks
+        statistics.begin_segment(shares.num_envs)
+        for tick in itertools.count(1):
+            actions = self._actor.act(observations, True, masks).actions
+            check(actions, masks)
+            step = environment.step(actions)
+            finished = statistics.step(step.rewards, step.episode_over, step.final_infos)
+            if counted.is_last(tick, finished):
+                break
+            observations, masks = step.observations, environment.action_masks
+        return counted.records
 
     def _require_count(self, before: Any, steps: int) -> None:
         """Raises UserError if the actor counts the steps of its group only.
@@ -204,6 +264,10 @@ class Station:
     def collect(self, order: Order) -> list[Collected]:
         """`Collector.collect` of each."""
         return [collector.collect(order) for collector in self._collectors]
+
+    def evaluate(self, evaluation: Evaluation) -> list[Evaluated]:
+        """`Collector.evaluate` of each."""
+        return [collector.evaluate(evaluation) for collector in self._collectors]
 
     def close(self) -> None:
         for collector in self._collectors:

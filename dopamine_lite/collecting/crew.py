@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dopamine_lite.collecting.backend import Backend, Worker, WorkerDied
-from dopamine_lite.collecting.collector import Begin, Collected, Group, Order
+from dopamine_lite.collecting.collector import Begin, Collected, Evaluated, Evaluation, Group, Order
 from dopamine_lite.common.errors import UserError
 
 _MOST_DEATHS = 3  # in one block, after which it is not luck
@@ -54,24 +54,38 @@ class Crew:
         for number in numbers:
             self._ask_to_begin(number)
         for number in numbers:
-            self._keep(number, self._result(number, is_block=False))
+            self._keep(number, self._result(number, has_begun=False))
 
     def start(self, order: Order) -> None:
         """Lets every worker start on a block, of which `finish` returns the result."""
-        self._order = self._backend.publish(order)
-        for worker in self._workers:
-            worker.collect(self._order)
+        self._ask("collect", order)
 
     def finish(self) -> list[Collected]:
         """What was collected, by group. The arrays are valid until the next block is started."""
-        found: list[Collected] = []
-        for number in range(len(self._workers)):
-            found += self._result(number, is_block=True)
+        found: list[Collected] = self._results()
         for group, collected in enumerate(found):
             block = collected.block
-            self._begins[group] = self._begins[group]._replace(state=collected.state)
             self._taken[group].append(block.actions.copy())
             self._observations[group] = block.observations[-1].copy()
+        return found
+
+    def evaluate(self, evaluation: Evaluation) -> list[Evaluated]:
+        """What was played, by group. The segment before is over."""
+        self._taken = [[] for _ in self._taken]
+        self._ask("evaluate", evaluation)
+        return self._results()
+
+    def _ask(self, name: str, message: Order | Evaluation) -> None:
+        self._asked = name, self._backend.publish(message)
+        for worker in self._workers:
+            worker.do(*self._asked)
+
+    def _results(self) -> list[Any]:
+        found: list[Any] = []
+        for number in range(len(self._workers)):
+            found += self._result(number, has_begun=True)
+        for group, result in enumerate(found):
+            self._begins[group] = self._begins[group]._replace(state=result.state)
         return found
 
     def _ask_to_begin(self, number: int) -> None:
@@ -84,7 +98,7 @@ class Crew:
         for group, seen in zip(self._parts[number], observations, strict=True):
             self._observations[group.number] = seen.copy()
 
-    def _result(self, number: int, is_block: bool) -> Any:
+    def _result(self, number: int, has_begun: bool) -> Any:
         """The result of a worker. As long as it dies, another takes its place and is asked again."""
         deaths = 0
         while True:
@@ -92,16 +106,17 @@ class Crew:
                 if not deaths:
                     return self._workers[number].result(self._on_wait)
                 begun = self._replace(number)
-                if not is_block:
+                if not has_begun:
                     return begun
-                self._require_same(number, begun)
-                self._workers[number].collect(self._order)
+                if self._asked[0] == "collect":
+                    self._require_same(number, begun)
+                self._workers[number].do(*self._asked)
                 return self._workers[number].result(self._on_wait)
             except WorkerDied as died:
                 deaths += 1
                 if deaths == _MOST_DEATHS:
                     raise UserError(
-                        f"An actor has ended {deaths} times in the same block ({died}). Resume the run "
+                        f"An actor has ended {deaths} times in the same task ({died}). Resume the run "
                         "from its newest checkpoint, with fewer Runner.actors if memory is short."
                     ) from None
                 self._say(f"An actor has ended ({died}). Another one takes its place.")

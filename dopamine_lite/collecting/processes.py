@@ -17,7 +17,7 @@ import numpy as np
 
 from dopamine_lite.collecting.backend import WorkerDied
 from dopamine_lite.collecting.channel import Channel, Shared, decode, encode
-from dopamine_lite.collecting.collector import Begin, Group, Order, Recipe
+from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order, Recipe
 from dopamine_lite.collecting.parcel import Raised, surroundings
 from dopamine_lite.environments.environment import EnvironmentSpec
 
@@ -63,10 +63,10 @@ class ProcessWorker:
             self._channel.send(message)
 
     def begin(self, begins: Sequence[Begin]) -> None:
-        self._send(pickle.dumps(("begin", pickle.dumps(list(begins)))))
+        self.do("begin", pickle.dumps((pickle.dumps(list(begins)), [])))
 
-    def collect(self, order: bytes) -> None:
-        self._send(pickle.dumps(("collect", order)))
+    def do(self, name: str, published: bytes) -> None:
+        self._send(pickle.dumps((name, published)))
 
     def result(self, on_wait: Callable[[], None]) -> Any:
         try:
@@ -118,8 +118,8 @@ class ProcessBackend:
         size = reply_size(self._spec, groups)
         return ProcessWorker(self._parcel, groups, self._board, size)
 
-    def publish(self, order: Order) -> bytes:
-        return encode(order, self._board)
+    def publish(self, message: Order | Evaluation) -> bytes:
+        return encode(message, self._board)
 
     def close(self) -> None:
         self._board.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS, WorkerDied
-from dopamine_lite.collecting.collector import Begin, Group, Order
+from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order
 from dopamine_lite.collecting.parcel import Raised, unpacked
 from dopamine_lite.collecting.ray_cluster import connected
 from dopamine_lite.reporting.provenance import VARIABLES
@@ -57,8 +57,8 @@ class RayWorker:
     def begin(self, begins: Sequence[Begin]) -> None:
         self._asked = self._actor.call.remote("begin", list(begins))
 
-    def collect(self, order: Any) -> None:
-        self._asked = self._actor.call.remote("collect", order)
+    def do(self, name: str, published: Any) -> None:
+        self._asked = self._actor.call.remote(name, published)
 
     def result(self, on_wait: Callable[[], None]) -> Any:
         while not self._ray.wait([self._asked], timeout=SECONDS_BETWEEN_LOOKS)[0]:
@@ -98,8 +98,8 @@ class RayBackend:
     def start(self, groups: Sequence[Group]) -> RayWorker:
         return RayWorker(self._ray, self._actor.remote(self._parcel, list(groups), sys.path))
 
-    def publish(self, order: Order) -> Any:
-        return self._ray.put(order)
+    def publish(self, message: Order | Evaluation) -> Any:
+        return self._ray.put(message)
 
     def close(self) -> None:
         if self._began:

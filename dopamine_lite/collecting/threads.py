@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS
-from dopamine_lite.collecting.collector import Begin, Group, Order, Recipe, Station
+from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order, Recipe, Station
 
 
 class ThreadWorker:
@@ -24,8 +24,9 @@ class ThreadWorker:
         self._asked: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self._asked.set_result(self._station.begin(begins))
 
-    def collect(self, order: Order) -> None:
-        self._asked = self._thread.submit(self._station.collect, order)
+    def do(self, name: str, published: Order | Evaluation) -> None:
+        work: Callable[[Any], Any] = getattr(self._station, name)
+        self._asked = self._thread.submit(work, published)
 
     def result(self, on_wait: Callable[[], None]) -> Any:
         while True:
@@ -54,8 +55,8 @@ class ThreadBackend:
     def start(self, groups: Sequence[Group]) -> ThreadWorker:
         return ThreadWorker(self._recipe, groups)
 
-    def publish(self, order: Order) -> Order:
-        return order
+    def publish(self, message: Order | Evaluation) -> Order | Evaluation:
+        return message
 
     def close(self) -> None:
         pass

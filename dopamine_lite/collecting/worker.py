@@ -28,14 +28,11 @@ def main(arguments: Sequence[str]) -> None:
         parcel, groups = pickle.loads(channel.receive())
         station: Any = None
         while True:
-            kind, content = pickle.loads(channel.receive())
+            name, message = pickle.loads(channel.receive())
             try:
                 if station is None:
                     station = unpacked(parcel, groups)
-                if kind == "begin":
-                    answer = station.begin(pickle.loads(content))
-                else:
-                    answer = station.collect(decode(content, orders))
+                answer = getattr(station, name)(decode(message, orders))
             except Exception as error:
                 answer = Raised(error)
             channel.send(encode(answer, answers))

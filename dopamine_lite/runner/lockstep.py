@@ -8,7 +8,7 @@ before, so the parameters are one block old, always (Daley and Amato 2021, gener
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,17 +16,26 @@ from dopamine_lite import configuration
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.collecting.backend import Backend
-from dopamine_lite.collecting.collector import Begin, Collected, Group, Order, Recipe
+from dopamine_lite.collecting.collector import (
+    Begin,
+    Collected,
+    Evaluated,
+    Evaluation,
+    Group,
+    Order,
+    Recipe,
+)
 from dopamine_lite.collecting.crew import Crew
 from dopamine_lite.collecting.joining import infos_of_all, joined, metrics_of_all
 from dopamine_lite.collecting.parcel import packed
 from dopamine_lite.collecting.processes import ProcessBackend
 from dopamine_lite.collecting.ray_workers import RayBackend
+from dopamine_lite.collecting.shares import Shares
 from dopamine_lite.collecting.threads import ThreadBackend
 from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import State
-from dopamine_lite.reporting.iteration_statistics import IterationStatistics
+from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 from dopamine_lite.runner.play import Tick, block_length, learns_from_blocks
 from dopamine_lite.runner.settings import RunSettings
 from dopamine_lite.runner.stage import Stage
@@ -109,6 +118,17 @@ class Lockstep:
             agent.learn(waiting)
         statistics.end_segment()
 
+    def evaluate(self, shares: Shares, seed: int) -> list[EpisodeRecord]:
+        """As `Stage.play_shares`; each group plays its own share, as fast as it can."""
+        parameters = block_agent(self._stage.agent).actor_parameters()
+        parts = self._started().evaluate(Evaluation(parameters, seed, shares))
+        self._states = [part.state for part in parts]
+        self._say_what_was_said(parts)
+        records = [each for part in parts for each in part.records]
+        return [
+            record for _, record in sorted(records, key=lambda each: (each[0], each[1].environment))
+        ]
+
     def _ticks(
         self, parts: list[Collected], block: Block, statistics: IterationStatistics, taken: int
     ) -> Iterator[Tick]:
@@ -131,6 +151,9 @@ class Lockstep:
         self._states = [part.state for part in parts]
         if wanted_metrics:
             self._metrics = metrics_of_all(parts)
+        self._say_what_was_said(parts)
+
+    def _say_what_was_said(self, parts: Sequence[Collected | Evaluated]) -> None:
         for part in parts:
             for topic, sentence in part.said:
                 self._say_once(topic, sentence)
@@ -156,6 +179,7 @@ class Lockstep:
             settings.seed,
             stage.limit,
             settings.clip_rewards,
+            stage.info_metrics.names,
             self._config.in_force,
         )
         if settings.actor_backend == "threads":

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gymnasium
-import numpy as np
 
 from dopamine_lite import configuration
 from dopamine_lite.agents.agent import Agent
+from dopamine_lite.collecting.shares import Counted, EpisodeShares, Shares
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
@@ -21,8 +21,6 @@ from dopamine_lite.reporting.info_metrics import InfoMetrics
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 from dopamine_lite.runner.play import Player, Tick, play, player_for
 from dopamine_lite.runner.settings import RunSettings
-
-_ENDLESS = 1_000_000  # steps after which an episode in evaluation is held to have no end
 
 
 def _nothing() -> None:
@@ -120,70 +118,30 @@ class Stage:
           UserError: an episode does not end.
         """
         check_whole("Runner.evaluate", episodes=episodes)
-        num_envs = min(self._settings.num_envs, episodes)
-        left = np.full(num_envs, episodes // num_envs)
-        left[: episodes % num_envs] += 1
+        shares = EpisodeShares.of(episodes, self._settings.num_envs)
+        return self.play_shares(shares, Seeds(seed).integer("evaluation"), on_episode)
 
-        def counts(_: int, index: int) -> bool:
-            left[index] -= 1
-            return bool(left[index] >= 0)
-
-        own = Seeds(seed).integer("evaluation")
-        return self._evaluate(num_envs, own, counts, lambda: not (left > 0).any(), on_episode)
-
-    def evaluate_steps(
-        self, steps: int, seed: int, on_episode: Callable[[], None] = _nothing
+    def play_shares(
+        self, shares: Shares, seed: int, on_episode: Callable[[], None] = _nothing
     ) -> list[EpisodeRecord]:
-        """Plays the episodes that begin within so many steps over all environments.
-
-        To stop at a step instead would leave out the episodes that are still being played. These are
-        long more often than not, and there are the more of them, the more environments there are.
-        """
-        num_envs = self._settings.num_envs
-        ticks = -(-steps // num_envs)
-        done = np.zeros(num_envs, bool)  # where the last episode that counts has ended
-
-        def counts(tick: int, index: int) -> bool:
-            begun_in_time = not done[index]
-            done[index] |= tick >= ticks
-            return bool(begun_in_time)
-
-        return self._evaluate(num_envs, seed, counts, lambda: bool(done.all()), on_episode)
-
-    def _evaluate(
-        self,
-        num_envs: int,
-        seed: int,
-        counts: Callable[[int, int], bool],
-        is_enough: Callable[[], bool],
-        on_episode: Callable[[], None],
-    ) -> list[EpisodeRecord]:
-        """Plays until `is_enough`.
+        """Plays `shares` with the evaluation policy, in environments made with this seed.
 
         Returns:
-          The episodes that count. `counts` is called for each episode that ends, with the number of its
-          last step and the number of its environment.
+          The episodes that count, in the order in which they ended.
         """
         statistics = IterationStatistics(self.info_metrics)
-        records: list[EpisodeRecord] = []
+        counted = Counted(shares, statistics, self.spec.id)
 
         def is_last(tick: int, finished: list[EpisodeRecord]) -> bool:
-            for record in finished:
+            for _ in finished:
                 on_episode()
-                if counts(tick, record.environment):
-                    records.append(record)
-            if tick % _ENDLESS == 0 and statistics.longest_in_flight() >= _ENDLESS:
-                raise UserError(
-                    f"An episode of {self.spec.id} has not ended in evaluation after {_ENDLESS:,} "
-                    "steps, and nothing limits its length: set Runner.max_steps_per_episode."
-                )
-            return is_enough()
+            return counted.is_last(tick, finished)
 
-        environment = self.create_environment(seed, num_envs, evaluate=True)
+        environment = self.create_environment(seed, shares.num_envs, evaluate=True)
         with contextlib.closing(environment):
             for _ in self.play(environment, player_for(self.agent, True), statistics, is_last):
                 pass
-        return records
+        return [record for _, record in counted.records]
 
 
 def check_factory(name: str, value: Any) -> None:

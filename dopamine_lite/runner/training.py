@@ -20,6 +20,7 @@ from dopamine_lite.agents.agent import State
 from dopamine_lite.callbacks import RunContext
 from dopamine_lite.checkpointing import Checkpointer
 from dopamine_lite.checkpointing.storage import replace_file
+from dopamine_lite.collecting.shares import EpisodeShares, Shares, StepShares
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.configuration.tensorflow_setup import gpu_names
@@ -379,11 +380,17 @@ class Training:
     def _evaluate(self) -> dict[str, Any]:
         seed = self._seeds.integer("evaluation", self._iteration)
         episodes, steps = self._settings.evaluation_episodes, self._settings.evaluation_steps
+        num_envs = self._settings.num_envs
         if episodes is not None:
-            records = self._stage.evaluate(episodes, seed, self._show_evaluation)
+            shares: Shares = EpisodeShares.of(episodes, num_envs)
+            seed = Seeds(seed).integer("evaluation")
         else:
             assert steps is not None
-            records = self._stage.evaluate_steps(steps, seed, self._show_evaluation)
+            shares = StepShares(-(-steps // num_envs), num_envs)
+        if self.lockstep:
+            records = self.lockstep.evaluate(shares, seed)
+        else:
+            records = self._stage.play_shares(shares, seed, self._show_evaluation)
         self._journal.episodes(self._iteration, "eval", self.agent_steps, records)
         return summarize(records, self._stage.info_metrics.names)
 

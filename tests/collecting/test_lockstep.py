@@ -151,7 +151,8 @@ def test_groups_have_seeds_of_their_own(tmp_path):
 def test_a_policy_lag_is_one_block(tmp_path):
     """The parameters that a block is acted with are those before the last block was learned from."""
     acted, learned = [], []
-    made = runner(tmp_path / "run", (*DQN, "Runner.policy_lag = 1"), 1, "threads")
+    bindings = "Runner.policy_lag = 1", 'Runner.schedule = "continuous_train"'
+    made = runner(tmp_path / "run", (*DQN, *bindings), 1, "threads")
     agent = made.agent
     learn, parameters = agent.learn, agent.actor_parameters
 
