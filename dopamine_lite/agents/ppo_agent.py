@@ -8,13 +8,13 @@ import numpy as np
 
 from dopamine_lite.agents.agent import State
 from dopamine_lite.agents.policy_agent import PolicyAgent
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.configuration.configurable import configurable, divided
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.ppo_learner import PPOLearner
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.rollout import Rollout, RolloutBuffer
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from dopamine_lite.agents.action_value_agent import ActionValueAgent
 from dopamine_lite.agents.agent import State
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.configuration.configurable import configurable, divided
@@ -18,6 +17,7 @@ from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.pqn_learner import PQNLearner
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.optimizers import Optimizer, RAdam
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.rollout import RolloutBuffer, ValueRollout
 
 

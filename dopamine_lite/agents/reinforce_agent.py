@@ -8,7 +8,6 @@ import numpy as np
 
 from dopamine_lite.agents.agent import State
 from dopamine_lite.agents.policy_agent import PolicyAgent
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
@@ -16,6 +15,7 @@ from dopamine_lite.configuration.configurable import configurable, divided
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.reinforce_learner import ReinforceLearner
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.episodes import Episode, EpisodeBuffer
 
 

@@ -15,7 +15,6 @@ from dopamine_lite.acting.squashed_actor import SquashedActor
 from dopamine_lite.agents.agent import Explanation, State
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.agents.update_schedule import UpdateSchedule
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
@@ -30,6 +29,7 @@ from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.squashed_policy import SquashedGaussianPolicy
 from dopamine_lite.networks.torsos import MLP, Torso
 from dopamine_lite.networks.twin_critics import TwinCritics
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 from dopamine_lite.agents.action_value_agent import ActionValueAgent
 from dopamine_lite.agents.agent import State
 from dopamine_lite.agents.update_schedule import UpdateSchedule
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
@@ -24,6 +23,7 @@ from dopamine_lite.learning.value_learner import Batch, Loss, ValueLearner
 from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.network import Network, require_equal
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
 

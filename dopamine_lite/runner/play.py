@@ -10,11 +10,11 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.block_agent import BlockAgent
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.environment import Environment, Step
+from dopamine_lite.replay.block import Block
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 
 
