@@ -20,6 +20,7 @@ from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
@@ -150,9 +151,11 @@ class SACAgent(BlockAgent):
     def learn(self, block: Block) -> None:
         self._compile()
         self.replay.add(block._replace(actions=block.decisions.actions))
+        lap("store")
         before, self._steps = self._steps, self._steps + block.agent_steps
         if due := self._schedule.due(before, self._steps):
             sample = self.replay.sample(due, self._batch_size)
+            lap("sample")
             learned = self.learner.learn(sample)
             self._means.add(learned.metrics)
             self.actor.load(learned.parameters)
@@ -166,6 +169,7 @@ class SACAgent(BlockAgent):
         self._is_compiled = True
         self.actor.inference.compile()
         self.learner.compile(*self._schedule.numbers)
+        lap("compile")
 
     @property
     def first_update(self) -> int | None:

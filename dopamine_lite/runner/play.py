@@ -11,6 +11,7 @@ import numpy as np
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.environment import Environment, Step
@@ -63,6 +64,8 @@ class StepByStep:
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
         self._agent.observe(transitions, self._evaluate)
+        if not self._evaluate:
+            lap("update")
 
     def flush(self) -> None:
         pass
@@ -103,15 +106,19 @@ class BlockByBlock:
         ended = bool((transitions.terminated | transitions.truncated).any())
         self._steps.append(_kept(transitions, ended))
         self._after = observations, masks
+        lap("store")
         if len(self._steps) == self._length or (self._agent.blocks_end_with_episodes and ended):
             self.flush()
 
     def flush(self) -> None:
         if not self._steps:
             return
-        self._agent.learn(Block.of(self._steps, self._after, self._decisions))
+        block = Block.of(self._steps, self._after, self._decisions)
+        lap("store")
+        self._agent.learn(block)
         self._steps, self._decisions = [], []
         self._length = self._next_length()
+        lap("update")
 
 
 def _kept(transitions: Transitions, ended: bool) -> Transitions:
@@ -169,20 +176,26 @@ def play(
       clip_rewards: whether the agent gets rewards clipped to [-1, 1].
     """
     observations, masks = environment.reset(), environment.action_masks
+    lap("environment")
     statistics.begin_segment(len(observations))
     act, add, step = player.act, player.add, environment.step
     check = ActionContract(environment.spec, agent).check
     for number in itertools.count(1):
+        lap("other")
         actions = act(observations, masks)
         check(actions, masks)
+        lap("act")
         result = step(actions)
+        lap("environment")
         finished = statistics.step(result.rewards, result.episode_over, result.final_infos)
         last = is_last(number, finished)
         if last:
             result = result._replace(truncated=~result.terminated)
         acted_on, acted_masks = observations, masks
         observations, masks = result.observations, environment.action_masks
-        add(_transitions(acted_on, acted_masks, actions, result, clip_rewards), observations, masks)
+        shown = _transitions(acted_on, acted_masks, actions, result, clip_rewards)
+        lap("other")
+        add(shown, observations, masks)
         if last:
             player.flush()
         yield Tick(number, acted_on, acted_masks, actions, result.rewards, finished)

@@ -22,15 +22,21 @@ from dopamine_lite.checkpointing import Checkpointer
 from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import OTHER, Stopwatch, lap
 from dopamine_lite.configuration.tensorflow_setup import gpu_names
 from dopamine_lite.environments.declared import described
-from dopamine_lite.files.strict_json import expect, whole
+from dopamine_lite.files.strict_json import expect, seconds_by_name, whole
 from dopamine_lite.reporting import provenance
 from dopamine_lite.reporting.console import Console
-from dopamine_lite.reporting.iteration_statistics import IterationStatistics, summarize
+from dopamine_lite.reporting.iteration_statistics import (
+    EpisodeRecord,
+    IterationStatistics,
+    summarize,
+)
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.reporting.logbook import Logbook
 from dopamine_lite.reporting.tags import hyperparameters
+from dopamine_lite.reporting.time_parts import in_order
 from dopamine_lite.runner import directory, warm_start
 from dopamine_lite.runner.cautions import cautions
 from dopamine_lite.runner.hooks import Hooks
@@ -94,6 +100,7 @@ class Training:
         self._iteration = 0
         self._segment = 0  # of this iteration's training phase
         self._train_seconds = 0.0
+        self._stopwatch = Stopwatch()  # since the last iteration's record was made
         self._stopped: str | None = None  # which callbacks ended the run, and why
         # The names that the next checkpoint is kept under, and whether it replaces earlier ones there.
         self._kept_names: dict[str, bool] = {}
@@ -117,10 +124,10 @@ class Training:
             self._console,
             self._hooks,
         ):
-            with self.signals.caught():
+            with self.signals.caught(), self._stopwatch.running():
                 self._start(new_settings, beginning)
             while not self._is_over():
-                with self.signals.caught():
+                with self.signals.caught(), self._stopwatch.running():
                     record = self._run_iteration()
                 yield record
 
@@ -148,6 +155,7 @@ class Training:
                 self._set_state(restored.state)
             with self._restoring.refusing_other_experiments(restored, "Runner.callbacks"):
                 self._hooks.set_state(restored.state.get("callbacks", {}))
+            lap("checkpoint")
         else:
             if read_episodes(self.base_dir):
                 self._console.say(
@@ -236,6 +244,7 @@ class Training:
             "segment": self._segment,
             "agent_steps": self.agent_steps,
             "train_seconds": self._train_seconds,
+            "time_parts": self._stopwatch.seconds(),
             "seed": self._settings.seed,
             "experiment": self._experiment,
             "statistics": self._statistics.get_state(),
@@ -251,6 +260,8 @@ class Training:
         self._segment = whole(state["segment"])
         self.agent_steps = whole(state["agent_steps"])
         self._train_seconds = state["train_seconds"]
+        parts = state.get("time_parts", {OTHER: self._train_seconds})  # earlier versions had none
+        self._stopwatch.go_on_from(seconds_by_name(parts))
         self._statistics.set_state(state["statistics"])
         self._stopped = expect(str, state["stopped"]) if "stopped" in state else None
         self._journal.logbook.set_state(state["logs"])
@@ -261,6 +272,7 @@ class Training:
             self._checkpointer.keep(name, self.agent_steps, state, replaces)
         self._kept_names.clear()
         self._checkpointer.save(self.agent_steps, state)
+        lap("checkpoint")
 
     def _is_over(self) -> bool:
         return self._stopped is not None or self._iteration >= self._settings.num_iterations
@@ -279,15 +291,19 @@ class Training:
         train_seconds, eval_seconds = self._train_seconds, 0.0
         if self._settings.evaluates:
             start = time.perf_counter()
-            self._show_evaluation()
-            record["eval"] = self._evaluate()
+            with self._stopwatch.branch("evaluation"):
+                self._show_evaluation()
+                record["eval"] = self._evaluate()
             eval_seconds = time.perf_counter() - start
+        parts = in_order(self._stopwatch.take())
         record["time"] = {
             "train_seconds": round(train_seconds, 3),
             "eval_seconds": round(eval_seconds, 3),
             "train_steps_per_second": round(record["train"]["steps"] / max(train_seconds, 1e-9), 1),
+            "parts": {part: round(seconds, 3) for part, seconds in parts.items()},
         }
-        self._stopped = self._journal.iteration(record, self._stage.info_metrics.names)
+        with self._stopwatch.undivided("log"):
+            self._stopped = self._journal.iteration(record, self._stage.info_metrics.names)
         self._iteration += 1
         self._segment = 0
         self._train_seconds = 0.0
@@ -311,21 +327,26 @@ class Training:
             for tick in ticks:
                 self.agent_steps += num_envs
                 if tick.finished:
-                    self._journal.episodes(
-                        self._iteration, "train", self.agent_steps, tick.finished
-                    )
+                    self._log_episodes("train", tick.finished)
                 if next_log <= self.agent_steps < end:
                     player.flush()
                     self._log_metrics()
                     next_log += self._settings.log_every_steps
+        lap("environment")  # closing it
         self._log_metrics(histograms=True)
         self._train_seconds += time.perf_counter() - start
 
+    def _log_episodes(self, phase: str, records: list[EpisodeRecord]) -> None:
+        with self._stopwatch.undivided("log"):
+            self._journal.episodes(self._iteration, phase, self.agent_steps, records)
+
     def _log_metrics(self, histograms: bool = False) -> None:
+        agent, statistics = self._stage.agent, self._statistics
         try:
-            self._journal.metrics(
-                self._stage.agent, self._statistics, self._iteration, self.agent_steps, histograms
-            )
+            with self._stopwatch.undivided("log"):
+                self._journal.metrics(
+                    agent, statistics, self._iteration, self.agent_steps, histograms
+                )
         except Diverged as error:
             raise UserError(
                 f"{error} before agent step {self.agent_steps:,}: the run has diverged. "
@@ -341,7 +362,7 @@ class Training:
         else:
             assert steps is not None
             records = self._stage.evaluate_steps(steps, seed, self._show_evaluation)
-        self._journal.episodes(self._iteration, "eval", self.agent_steps, records)
+        self._log_episodes("eval", records)
         return summarize(records, self._stage.info_metrics.names)
 
     def _show_evaluation(self) -> None:
