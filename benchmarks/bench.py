@@ -25,8 +25,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.types import Transitions
+from dopamine_lite.replay.block import Block
 
 HERE = Path(__file__).parent
 VALUE_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")

@@ -26,7 +26,11 @@ from tests.integration.shrink import shrunk
 from tests.processes import start
 
 _DOORS = "'tests.doors:Doors-v0'"  # its observations come with masks
-_OF_A_RUN = ("logs", "train_seconds")  # in a checkpoint: they differ between equal runs
+_OF_A_RUN = (
+    "logs",
+    "train_seconds",
+    "time_parts",
+)  # in a checkpoint: they differ between equal runs
 _VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what no packaged experiment does
     "munchausen": (
         "dqn/cartpole.gin",

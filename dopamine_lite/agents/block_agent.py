@@ -9,9 +9,9 @@ import numpy as np
 
 from dopamine_lite.acting.actor import Acted, Actor
 from dopamine_lite.agents.agent import Agent
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
+from dopamine_lite.replay.block import Block
 
 
 class BlockAgent(Agent):

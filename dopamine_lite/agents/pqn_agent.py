@@ -9,15 +9,16 @@ import numpy as np
 
 from dopamine_lite.agents.action_value_agent import ActionValueAgent
 from dopamine_lite.agents.agent import State
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.configuration.configurable import configurable, divided
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.pqn_learner import PQNLearner
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.optimizers import Optimizer, RAdam
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.rollout import RolloutBuffer, ValueRollout
 
 
@@ -82,13 +83,17 @@ class PQNAgent(ActionValueAgent[QHead]):
 
     def learn(self, block: Block) -> None:
         self.learner.compile()
+        lap("compile")
         step = self._steps - self.rollout.agent_steps  # at which the rollout began
         self._steps += block.agent_steps
         for rollout in self.rollout.completed(block, self._steps_of, self._values_after):
+            lap("store")
             learned = self.learner.learn(rollout, step)
             self.actor.load(learned.parameters)
             self._means.add(learned.metrics)
             step += self._size
+            lap("update")
+        lap("store")
 
     def _steps_of(self, block: Block, cut_values: np.ndarray) -> ValueRollout:
         return ValueRollout(

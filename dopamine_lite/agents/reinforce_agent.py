@@ -8,14 +8,15 @@ import numpy as np
 
 from dopamine_lite.agents.agent import State
 from dopamine_lite.agents.policy_agent import PolicyAgent
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.configuration.configurable import configurable, divided
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.reinforce_learner import ReinforceLearner
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.episodes import Episode, EpisodeBuffer
 
 
@@ -84,6 +85,7 @@ class ReinforceAgent(PolicyAgent):
 
     def learn(self, block: Block) -> None:
         self.learner.compile()
+        lap("compile")
         ends = np.any(block.ended, axis=1)
         ends[-1] = True
         start = 0
@@ -98,11 +100,13 @@ class ReinforceAgent(PolicyAgent):
             _, values = self.actor.policy_and_values(block.successors(block.num_steps - 1))
             last_values = np.where(truncated, values, 0.0)
         self._batch += self.memory.add(block, last_values)
+        lap("store")
         if len(self._batch) >= self._batch_episodes:
             learned = self.learner.learn(self._batch)
             self.actor.load(learned.parameters)
             self._means.add(learned.metrics)
             self._batch.clear()
+            lap("update")
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         means = self._means.take()

@@ -15,12 +15,12 @@ from dopamine_lite.acting.squashed_actor import SquashedActor
 from dopamine_lite.agents.agent import Explanation, State
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.agents.update_schedule import UpdateSchedule
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.configuration.configurable import configurable
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
@@ -30,6 +30,7 @@ from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.squashed_policy import SquashedGaussianPolicy
 from dopamine_lite.networks.torsos import MLP, Torso
 from dopamine_lite.networks.twin_critics import TwinCritics
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
 
@@ -156,9 +157,11 @@ class SACAgent(BlockAgent):
     def learn(self, block: Block) -> None:
         self._compile()
         self.replay.add(block._replace(actions=block.decisions.actions))
+        lap("store")
         before, self._steps = self._steps, self._steps + block.agent_steps
         if due := self._schedule.due(before, self._steps):
             sample = self.replay.sample(due, self._batch_size)
+            lap("sample")
             learned = self.learner.learn(sample)
             self._means.add(learned.metrics)
             self.actor.load(learned.parameters)
@@ -172,6 +175,7 @@ class SACAgent(BlockAgent):
         self._is_compiled = True
         self.actor.inference.compile()
         self.learner.compile(*self._schedule.numbers)
+        lap("compile")
 
     @property
     def first_update(self) -> int | None:

@@ -12,18 +12,19 @@ import tensorflow as tf
 from dopamine_lite.agents.action_value_agent import ActionValueAgent
 from dopamine_lite.agents.agent import State
 from dopamine_lite.agents.update_schedule import UpdateSchedule
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.value_learner import Batch, Loss, ValueLearner
 from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.network import Network, require_equal
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
 
@@ -163,6 +164,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         if self.actor.first_action:
             block = block._replace(actions=block.actions - self.actor.first_action)
         self.replay.add(block)
+        lap("store")
         before, self._steps = self._steps, self._steps + block.agent_steps
         if self._steps <= self._schedule.min_replay_history:
             return
@@ -173,6 +175,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
 
     def _update(self, num_updates: int) -> None:
         sample = self.replay.sample(num_updates, self._batch_size)
+        lap("sample")
         learned = self.learner.learn(sample)
         self._means.add(learned.metrics)
         self.actor.load(learned.parameters)
@@ -190,6 +193,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         self._is_compiled = True
         self.actor.inference.compile()
         self.learner.compile(*self._schedule.numbers)
+        lap("compile")
 
     @property
     def first_update(self) -> int | None:

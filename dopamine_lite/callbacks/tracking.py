@@ -14,6 +14,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.files.strict_json import expect, read
 from dopamine_lite.reporting.log_reader import read_iterations, read_points
 from dopamine_lite.reporting.tags import GLANCE
+from dopamine_lite.reporting.time_parts import shares_by_tag
 
 Row = dict[str, float]
 
@@ -128,7 +129,7 @@ def row_of(record: Mapping[str, Any]) -> Row:
     speed = record.get("time", {}).get("train_steps_per_second")
     if speed is not None:
         row["train/steps_per_second"] = float(speed)
-    return row | {"iteration": float(record["iteration"] + 1)}
+    return row | shares_by_tag(record) | {"iteration": float(record["iteration"] + 1)}
 
 
 def remembered(path: Path) -> dict[str, str]:

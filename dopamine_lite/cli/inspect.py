@@ -41,7 +41,13 @@ def run(flag_values: flags.FlagValues) -> int:
         return status
     report["disk_use"] = {name: _readable(size) for name, size in report["disk_use"].items()}
     report["provenance"] = _with_resumes_in_words(report["provenance"])
+    times, last = report["time"], dict(report["last_iteration"])
+    last["time"] = {name: value for name, value in last.get("time", {}).items() if name != "parts"}
+    report["last_iteration"] = last
     for section, content in report.items():
+        if section == "time":
+            _print_times(times)
+            continue
         rows = _rows(content)
         if rows:
             print_table(section.replace("_", " ").capitalize(), rows)
@@ -69,9 +75,39 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
         **_settings(config),
         "checkpoints": checkpoints,
         "last_iteration": done.records[-1] if done.records else {},
+        "time": _times(done.records),
         "disk_use": {path.name: _size(path) for path in sorted(directory.iterdir())},
         "provenance": known,
     }
+
+
+def _times(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The seconds of each part, in the run and in the last iteration; {} if nobody measured them."""
+    from dopamine_lite.reporting import time_parts
+
+    measured = [record for record in records if time_parts.of_records([record])]
+    if not measured:
+        return {}
+    return {
+        "iterations": f"{len(measured)} of {len(records)}",
+        "run": time_parts.of_records(measured),
+        "last_iteration": time_parts.of_records(measured[-1:]),
+    }
+
+
+def _print_times(times: dict[str, Any]) -> None:
+    from dopamine_lite.reporting import time_parts
+
+    if times:
+        measured, _, done = times["iterations"].partition(" of ")
+        title = (
+            "Time of the run" if measured == done else f"Time of {measured} of {done} iterations"
+        )
+        columns = [times["run"]]
+        if measured != "1":
+            title += ", and of the last iteration"
+            columns.append(times["last_iteration"])
+        print_table(title, time_parts.rows(*columns))
 
 
 def _settings(config: dict[str, str]) -> dict[str, dict[str, str]]:

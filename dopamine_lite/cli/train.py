@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from dopamine_lite.cli import run_directory
+from dopamine_lite.cli.tables import print_table
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.runner.directory import check_place_for_run, is_run
 
 if TYPE_CHECKING:
     from dopamine_lite.runner.runner import Runner
 
+_LEAST_SHARE = 0.005  # of the time, that a part has to have to be shown
 SUMMARY = "Runs an experiment, or resumes it exactly if its directory already holds a run."
 
 
@@ -78,6 +80,7 @@ def run(flag_values: flags.FlagValues) -> int:
         resume = f"`dopamine-lite train --base_dir {place}{flags}` resumes the run."
         print(f"dopamine-lite: {stopped} {resume}", file=sys.stderr)
         return 128 + stopped.signal_number
+    _print_where_the_time_went(directory)
     _print_next_commands(directory, _import_flags(runner))
     return 0
 
@@ -99,6 +102,18 @@ def _made(flag_values: flags.FlagValues, directory: Path, bindings: list[str]) -
 def _import_flags(runner: Runner) -> str:
     """What commands on the run need to be allowed its imports: " --import my_agent", or ""."""
     return "".join(f" --import {name}" for name in runner.asked_imports)
+
+
+def _print_where_the_time_went(directory: Path) -> None:
+    """Of all iterations, also of those before a resume; nothing if none of them measured it."""
+    from dopamine_lite.reporting import time_parts
+    from dopamine_lite.reporting.console import duration
+    from dopamine_lite.reporting.log_reader import read_iterations
+
+    parts = time_parts.of_records(read_iterations(directory))
+    if parts:
+        title = f"Where the time went: {duration(sum(parts.values()))}"
+        print_table(title, time_parts.rows(parts, least=_LEAST_SHARE))
 
 
 def _print_next_commands(directory: Path, import_flags: str) -> None:

@@ -14,13 +14,13 @@ import numpy as np
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.collecting.shares import Counted, Shares
 from dopamine_lite.collecting.steps import Steps, transitions_of
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.types import State
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.checked import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
+from dopamine_lite.replay.block import Block
 from dopamine_lite.reporting.info_metrics import InfoMetrics
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 

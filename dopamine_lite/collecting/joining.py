@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dopamine_lite.collecting.collector import Collected
-from dopamine_lite.common.block import Block
+from dopamine_lite.replay.block import Block
 
 
 def joined(blocks: Sequence[Block]) -> Block:

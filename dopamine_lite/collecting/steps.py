@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from dopamine_lite.acting.actor import Acted
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.environment import Step
+from dopamine_lite.replay.block import Block
 
 
 class Steps:

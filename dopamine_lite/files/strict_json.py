@@ -65,6 +65,15 @@ def number(value: Any) -> None:
         raise ValueError(f"{_shown(value)} instead of a number")
 
 
+def seconds_by_name(value: Any) -> dict[str, float]:
+    """`value`, which has to be an object of numbers of seconds; else raises ValueError."""
+    for seconds in expect(dict, value).values():
+        number(seconds)
+        if seconds is None or seconds < 0:
+            raise ValueError(f"{_shown(seconds)} instead of a number of seconds")
+    return dict(value)
+
+
 def expect(kind: type, value: Any) -> Any:
     """`value`, which has to be of `kind`; else raises ValueError."""
     if type(value) is not kind:

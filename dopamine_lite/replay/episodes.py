@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.losses.returns import discounted_returns
+from dopamine_lite.replay.block import Block
 
 
 class Episode(NamedTuple):

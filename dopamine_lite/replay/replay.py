@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.types import State
+from dopamine_lite.replay.block import Block
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.types import RingSlots
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.replay import ReplaySpec
 from dopamine_lite.replay.view import Drawn
 

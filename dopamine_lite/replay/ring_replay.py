@@ -6,10 +6,10 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import generator_state, restore_generator
 from dopamine_lite.common.types import State
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.replay import ReplaySpec, SampleSpec
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.selectors import Selector

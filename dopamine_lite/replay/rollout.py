@@ -8,9 +8,9 @@ from typing import Generic, NamedTuple, TypeVar
 import gymnasium
 import numpy as np
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.networks.policies import Policy
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.ring import in_single_precision
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.files.plain_files import open_to_read
-from dopamine_lite.files.strict_json import expect, number, parse, whole
+from dopamine_lite.files.strict_json import expect, number, parse, seconds_by_name, whole
 from dopamine_lite.reporting.info_metrics import PREFIX
 
 ITERATIONS, EPISODES = "iterations.jsonl", "episodes.jsonl"
@@ -109,9 +109,12 @@ def _read(
 def _check_iteration(record: Any) -> None:
     """Raises ValueError unless `record` is that of an iteration."""
     _check_numbers(expect(dict, record), "train")
-    for name in ("eval", "time"):
-        if name in record:
-            _check_numbers(record, name)
+    if "eval" in record:
+        _check_numbers(record, "eval")
+    if "time" in record:
+        times = dict(expect(dict, record["time"]))
+        seconds_by_name(times.pop("parts", {}))  # earlier versions measured none
+        _check_numbers({"time": times}, "time")
     for name in ("iteration", "agent_steps"):
         whole(_entry(record, name))
     if "stopped" in record:

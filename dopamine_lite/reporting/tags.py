@@ -49,6 +49,18 @@ _OF_EPISODES = {
     "episodes": "Whole episodes",
     "median_return": "Median raw return",
 }
+_OF_TIME = {
+    "act": "choosing actions, as far as the agent acts to learn",
+    "checkpoint": "checkpoints",
+    "compile": "compiling the agent's calls, which is done once in a process",
+    "environment": "making, resetting and stepping the environments of training",
+    "evaluation": "the evaluation, with all that acts and steps in it",
+    "log": "logs, TensorBoard, the console and callbacks",
+    "other": "whatever else, such as the start of the run and statistics of episodes",
+    "sample": "sampling from the replay",
+    "store": "storing what was played",
+    "update": "gradient steps and whatever else the agent learns by",
+}
 _PHASES = {
     "train": "in the iteration's training, by the policy that explores",
     "eval": "in the evaluation after the iteration, by the evaluation policy",
@@ -65,6 +77,8 @@ def description(tag: str) -> str:
     if group in _PHASES and name.startswith("info_"):
         info = name.removeprefix("info_")
         return f"Mean of info['{info}'] at an episode's end, over the episodes {_PHASES[group]}."
+    if group == "time":
+        return f"Share of the iteration's time that went to {_OF_TIME.get(name, name)}."
     return _OF_METRICS.get(name, "")
 
 

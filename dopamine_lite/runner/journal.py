@@ -16,6 +16,7 @@ from dopamine_lite.reporting.info_metrics import PREFIX
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 from dopamine_lite.reporting.logbook import Logbook
 from dopamine_lite.reporting.tags import at_a_glance, evaluation_at_a_glance
+from dopamine_lite.reporting.time_parts import shares_by_tag
 from dopamine_lite.runner.hooks import Hooks
 
 _OF_A_PHASE = ("average_return", "median_return", "average_length", "episodes", "cut_episodes")
@@ -144,4 +145,4 @@ def _summary(record: dict[str, Any], info_names: tuple[str, ...]) -> dict[str, f
     }
     if "eval/average_return" in scalars:
         scalars |= evaluation_at_a_glance(scalars["eval/average_return"])
-    return scalars
+    return scalars | shares_by_tag(record)

@@ -8,7 +8,7 @@ before, so the parameters are one block old, always (Daley and Amato 2021, gener
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -32,9 +32,12 @@ from dopamine_lite.collecting.processes import ProcessBackend
 from dopamine_lite.collecting.ray_workers import RayBackend
 from dopamine_lite.collecting.shares import Shares
 from dopamine_lite.collecting.threads import ThreadBackend
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.common.types import State
+from dopamine_lite.files.strict_json import expect
+from dopamine_lite.replay.block import Block
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 from dopamine_lite.runner.play import Tick, block_length, learns_from_blocks
 from dopamine_lite.runner.settings import RunSettings
@@ -76,15 +79,15 @@ class Lockstep:
 
     def play(
         self,
-        seed_of: Callable[[int], int],
+        seeds: Seeds,
         statistics: IterationStatistics,
         steps: int,
         log_every_steps: int,
-    ) -> Iterator[Tick]:
+    ) -> Generator[Tick]:
         """Plays a segment, from which the agent learns; yields each step of all environments.
 
         Args:
-          seed_of: called with the number of a group; the seed of its environments.
+          seeds: gives the environments of each group their seed.
           statistics: takes the rewards and the ends of episodes.
           steps: agent steps of the segment, over all environments.
           log_every_steps: agent steps after which a block ends so that metrics can be logged.
@@ -92,7 +95,10 @@ class Lockstep:
         agent, num_envs = block_agent(self._stage.agent), self._settings.num_envs
         crew = self._started()
         crew.begin(
-            [Begin(seed_of(group.number), self._states[group.number]) for group in self.groups]
+            [
+                Begin(seeds.integer("group", group.number), self._states[group.number])
+                for group in self.groups
+            ]
         )
         statistics.begin_segment(num_envs)
         taken, last = 0, -(-steps // num_envs)  # of each environment
@@ -104,27 +110,40 @@ class Lockstep:
                 agent.actor_parameters(), stop - taken, stop == last, stop in (last, logs_at)
             )
             crew.start(order)
+            lap("act")
             if waiting is not None:
-                agent.learn(waiting)
+                self._learn(waiting)
             parts = crew.finish()
+            lap("actors")
             block = joined([part.block for part in parts])
             self._take(parts, order.wants_metrics)
+            lap("store")
             waiting = block if self._settings.policy_lag else None
             if waiting is None:
-                agent.learn(block)
+                self._learn(block)
             yield from self._ticks(parts, block, statistics, taken)
             taken = stop
         if waiting is not None:
-            agent.learn(waiting)
+            self._learn(waiting)
         statistics.end_segment()
 
-    def evaluate(self, shares: Shares, seed: int) -> list[EpisodeRecord]:
+    def _learn(self, block: Block) -> None:
+        block_agent(self._stage.agent).learn(block)
+        lap("update")
+
+    def flush(self) -> None:
+        """Does nothing: a block ends wherever metrics are logged."""
+
+    def evaluate(
+        self, shares: Shares, seed: int, on_episode: Callable[[], None]
+    ) -> list[EpisodeRecord]:
         """As `Stage.play_shares`; each group plays its own share, as fast as it can."""
         parameters = block_agent(self._stage.agent).actor_parameters()
         parts = self._started().evaluate(Evaluation(parameters, seed, shares))
         self._states = [part.state for part in parts]
         self._say_what_was_said(parts)
         records = [each for part in parts for each in part.records]
+        on_episode()
         return [
             record for _, record in sorted(records, key=lambda each: (each[0], each[1].environment))
         ]
@@ -196,15 +215,16 @@ class Lockstep:
         """The actors' metrics at the end of the last block that was to tell them."""
         return self._metrics
 
-    def get_state(self) -> list[State | None]:
+    def get_state(self) -> State:
         """The actors' states, by group."""
-        return self._states
+        return {"actors": self._states}
 
-    def set_state(self, state: list[State | None]) -> None:
+    def set_state(self, state: State) -> None:
         """Gives the actors the states that `get_state` returned."""
-        if len(state) != len(self.groups):
-            raise ValueError(f"{len(state)} groups of actors instead of {len(self.groups)}")
-        self._states = list(state)
+        states = expect(list, state["actors"])
+        if len(states) != len(self.groups):
+            raise ValueError(f"{len(states)} groups of actors instead of {len(self.groups)}")
+        self._states = states
 
     def close(self) -> None:
         """Ends the actors."""

@@ -12,6 +12,7 @@ from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.block_agent import BlockAgent
 from dopamine_lite.collecting.steps import Steps, transitions_of
 from dopamine_lite.common.checks import check_whole
+from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.actions import ActionContract
 from dopamine_lite.environments.environment import Environment
@@ -63,6 +64,8 @@ class StepByStep:
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
         self._agent.observe(transitions, self._evaluate)
+        if not self._evaluate:
+            lap("update")
 
     def flush(self) -> None:
         pass
@@ -88,14 +91,18 @@ class BlockByBlock:
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
         ended = self._steps.add(transitions, observations, masks)
+        lap("store")
         if len(self._steps) == self._length or (self._agent.blocks_end_with_episodes and ended):
             self.flush()
 
     def flush(self) -> None:
         if not len(self._steps):
             return
-        self._agent.learn(self._steps.take())
+        block = self._steps.take()
+        lap("store")
+        self._agent.learn(block)
         self._length = block_length(self._agent)
+        lap("update")
 
 
 _MOST_STEPS = 64  # of a block, which then takes little memory beside what the agent remembers
@@ -150,24 +157,26 @@ def play(
       clip_rewards: whether the agent gets rewards clipped to [-1, 1].
     """
     observations, masks = environment.reset(), environment.action_masks
+    lap("environment")
     statistics.begin_segment(len(observations))
     act, add, step = player.act, player.add, environment.step
     check = ActionContract(environment.spec, agent).check
     for number in itertools.count(1):
+        lap("other")
         actions = act(observations, masks)
         check(actions, masks)
+        lap("act")
         result = step(actions)
+        lap("environment")
         finished = statistics.step(result.rewards, result.episode_over, result.final_infos)
         last = is_last(number, finished)
         if last:
             result = result._replace(truncated=~result.terminated)
         acted_on, acted_masks = observations, masks
         observations, masks = result.observations, environment.action_masks
-        add(
-            transitions_of(acted_on, acted_masks, actions, result, clip_rewards),
-            observations,
-            masks,
-        )
+        shown = transitions_of(acted_on, acted_masks, actions, result, clip_rewards)
+        lap("other")
+        add(shown, observations, masks)
         if last:
             player.flush()
         yield Tick(number, acted_on, acted_masks, actions, result.rewards, finished)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +19,30 @@ from dopamine_lite import configuration
 from dopamine_lite.agents.agent import State
 from dopamine_lite.callbacks import RunContext
 from dopamine_lite.checkpointing import Checkpointer
-from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.collecting.shares import EpisodeShares, Shares, StepShares
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.common.stopwatch import OTHER, Stopwatch, lap
 from dopamine_lite.configuration.tensorflow_setup import gpu_names
 from dopamine_lite.environments.declared import described
-from dopamine_lite.files.strict_json import expect, whole
+from dopamine_lite.files.strict_json import expect, seconds_by_name, whole
 from dopamine_lite.reporting import provenance
 from dopamine_lite.reporting.console import Console
-from dopamine_lite.reporting.iteration_statistics import IterationStatistics, summarize
+from dopamine_lite.reporting.iteration_statistics import (
+    EpisodeRecord,
+    IterationStatistics,
+    summarize,
+)
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.reporting.logbook import Logbook
 from dopamine_lite.reporting.tags import hyperparameters
+from dopamine_lite.reporting.time_parts import in_order
 from dopamine_lite.runner import directory, warm_start
+from dopamine_lite.runner.alone import Alone
 from dopamine_lite.runner.cautions import cautions
 from dopamine_lite.runner.hooks import Hooks
 from dopamine_lite.runner.journal import Diverged, Journal
 from dopamine_lite.runner.lockstep import Lockstep
-from dopamine_lite.runner.play import Tick, player_for
 from dopamine_lite.runner.restoring import Restoring
 from dopamine_lite.runner.settings import RunSettings
 from dopamine_lite.runner.signals import Signals, Stopped
@@ -98,13 +103,14 @@ class Training:
         self._iteration = 0
         self._segment = 0  # of this iteration's training phase
         self._train_seconds = 0.0
+        self._stopwatch = Stopwatch()  # since the last iteration's record was made
         self._stopped: str | None = None  # which callbacks ended the run, and why
         # The names that the next checkpoint is kept under, and whether it replaces earlier ones there.
         self._kept_names: dict[str, bool] = {}
         stage.after_step = self._stop_if_signaled
-        self.lockstep: Lockstep | None = None
+        self.players: Alone | Lockstep = Alone(stage, settings.num_envs)
         if settings.actors is not None:
-            self.lockstep = Lockstep(stage, settings, config, threads, console.say, say_once)
+            self.players = Lockstep(stage, settings, config, threads, console.say, say_once)
 
     def iterations(self, new_settings: list[str]) -> Iterator[dict[str, Any]]:
         """Yields each iteration's record once its checkpoint is saved.
@@ -121,14 +127,14 @@ class Training:
         with (
             contextlib.closing(self._checkpointer),
             contextlib.closing(logbook),
-            contextlib.closing(self.lockstep) if self.lockstep else contextlib.nullcontext(),
+            contextlib.closing(self.players),
             self._console,
             self._hooks,
         ):
-            with self.signals.caught():
+            with self.signals.caught(), self._stopwatch.running():
                 self._start(new_settings, beginning)
             while not self._is_over():
-                with self.signals.caught():
+                with self.signals.caught(), self._stopwatch.running():
                     record = self._run_iteration()
                 yield record
 
@@ -148,7 +154,8 @@ class Training:
 
     def _start(self, new_settings: list[str], beginning: list[str]) -> None:
         """Takes up the run at its newest checkpoint, and shows these sentences, among others."""
-        self._miss_checkpoints()
+        first = self._settings.segment_steps(self._statistics.steps)
+        directory.miss_checkpoints(self.base_dir, first)
         restored = self._checkpointer.restore()
         if restored is not None:
             self._restoring.take_agent(restored)
@@ -156,6 +163,7 @@ class Training:
                 self._set_state(restored.state)
             with self._restoring.refusing_other_experiments(restored, "Runner.callbacks"):
                 self._hooks.set_state(restored.state.get("callbacks", {}))
+            lap("checkpoint")
         else:
             if read_episodes(self.base_dir):
                 self._console.say(
@@ -165,13 +173,13 @@ class Training:
             self._journal.logbook.set_state({})
         context = self._context()
         self._hooks.check(context)
-        self._write_config()
+        directory.write_config(self.base_dir, self._config)
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
             warnings = cautions(
                 self._settings, self._stage, self._config, self._threads["intra_op"]
             )
-        if self.lockstep:
+        if self._settings.actors is not None:
             start["actors"] = {
                 "number": self._settings.actors,
                 "backend": self._settings.actor_backend,
@@ -214,26 +222,6 @@ class Training:
             is_interrupted=lambda: self.signals.arrived is not None,
         )
 
-    def _miss_checkpoints(self) -> None:
-        """Raises UserError if the logs show that there were checkpoints, and none is left."""
-        if any((self.base_dir / "checkpoints").glob("*checkpoint-*")):  # damaged ones count
-            return
-        reached = max((line["agent_steps"] for line in read_episodes(self.base_dir)), default=0)
-        first = self._settings.segment_steps(self._statistics.steps)
-        if reached > first or len(read_iterations(self.base_dir)) > 1:
-            raise UserError(
-                f"{self.base_dir} has logs of a run but none of its checkpoints: put its directory "
-                "checkpoints back to resume it, or give another `base_dir` to begin anew."
-            )
-
-    def _write_config(self) -> None:
-        """Writes the config in force.
-
-        When a run is resumed, its config may differ in what `configuration.changes` leaves out.
-        """
-        text = configuration.with_header(self._config)
-        replace_file(self.base_dir / directory.CONFIG, text.encode())
-
     def _get_state(self) -> State:
         """The whole run as one value, between two segments."""
         agent = self._stage.agent
@@ -249,12 +237,13 @@ class Training:
             "segment": self._segment,
             "agent_steps": self.agent_steps,
             "train_seconds": self._train_seconds,
+            "time_parts": self._stopwatch.seconds(),
             "seed": self._settings.seed,
             "experiment": self._experiment,
             "statistics": self._statistics.get_state(),
             "agent": state,
             "logs": self._journal.logbook.get_state(),
-            **({"actors": self.lockstep.get_state()} if self.lockstep else {}),
+            **self.players.get_state(),
             **({"callbacks": hooks} if hooks else {}),
             **({"stopped": self._stopped} if self._stopped else {}),
         }
@@ -265,9 +254,10 @@ class Training:
         self._segment = whole(state["segment"])
         self.agent_steps = whole(state["agent_steps"])
         self._train_seconds = state["train_seconds"]
+        parts = state.get("time_parts", {OTHER: self._train_seconds})  # earlier versions had none
+        self._stopwatch.go_on_from(seconds_by_name(parts))
         self._statistics.set_state(state["statistics"])
-        if self.lockstep:
-            self.lockstep.set_state(expect(list, state["actors"]))
+        self.players.set_state(state)
         self._stopped = expect(str, state["stopped"]) if "stopped" in state else None
         self._journal.logbook.set_state(state["logs"])
 
@@ -277,6 +267,7 @@ class Training:
             self._checkpointer.keep(name, self.agent_steps, state, replaces)
         self._kept_names.clear()
         self._checkpointer.save(self.agent_steps, state)
+        lap("checkpoint")
 
     def _is_over(self) -> bool:
         return self._stopped is not None or self._iteration >= self._settings.num_iterations
@@ -295,15 +286,19 @@ class Training:
         train_seconds, eval_seconds = self._train_seconds, 0.0
         if self._settings.evaluates:
             start = time.perf_counter()
-            self._show_evaluation()
-            record["eval"] = self._evaluate()
+            with self._stopwatch.branch("evaluation"):
+                self._show_evaluation()
+                record["eval"] = self._evaluate()
             eval_seconds = time.perf_counter() - start
+        parts = in_order(self._stopwatch.take())
         record["time"] = {
             "train_seconds": round(train_seconds, 3),
             "eval_seconds": round(eval_seconds, 3),
             "train_steps_per_second": round(record["train"]["steps"] / max(train_seconds, 1e-9), 1),
+            "parts": {part: round(seconds, 3) for part, seconds in parts.items()},
         }
-        self._stopped = self._journal.iteration(record, self._stage.info_metrics.names)
+        with self._stopwatch.undivided("log"):
+            self._stopped = self._journal.iteration(record, self._stage.info_metrics.names)
         self._iteration += 1
         self._segment = 0
         self._train_seconds = 0.0
@@ -316,60 +311,40 @@ class Training:
     def _train_segment(self, steps: int) -> None:
         start, num_envs = time.perf_counter(), self._settings.num_envs
         self._journal.begin_segment(self.agent_steps)
-        next_log = self.agent_steps + self._settings.log_every_steps
         end = self.agent_steps + steps
-        with contextlib.closing(self._ticks(steps)) as ticks:
-            for tick, flush in ticks:
+        seeds = self._seeds.child("environment", "train", self._iteration, self._segment)
+        every = self._settings.log_every_steps
+        next_log = self.agent_steps + every
+        playing = self.players.play(seeds, self._statistics, steps, every)
+        with contextlib.closing(playing) as ticks:
+            for tick in ticks:
                 self.agent_steps += num_envs
                 if tick.finished:
-                    self._journal.episodes(
-                        self._iteration, "train", self.agent_steps, tick.finished
-                    )
+                    self._log_episodes("train", tick.finished)
                 if next_log <= self.agent_steps < end:
-                    flush()
+                    self.players.flush()
                     self._log_metrics()
-                    next_log += self._settings.log_every_steps
+                    next_log += every
+        lap("environment")  # closing it
         self._log_metrics(histograms=True)
         self._train_seconds += time.perf_counter() - start
 
-    def _ticks(self, steps: int) -> Generator[tuple[Tick, Callable[[], None]]]:
-        """Plays a segment of so many agent steps.
-
-        Yields:
-          Each step, and what lets the agent learn from all steps so far.
-        """
-        names = ("environment", "train", self._iteration, self._segment)
-        num_envs = self._settings.num_envs
-        if self.lockstep:
-            yield from (
-                (tick, lambda: None)
-                for tick in self.lockstep.play(
-                    lambda group: self._seeds.integer(*names, "group", group),
-                    self._statistics,
-                    steps,
-                    self._settings.log_every_steps,
-                )
-            )
-            return
-        seed = self._seeds.integer(*names)
-        with contextlib.closing(self._stage.create_environment(seed, num_envs)) as environment:
-            player = player_for(self._stage.agent)
-            ticks = self._stage.play(
-                environment, player, self._statistics, lambda tick, _: tick * num_envs >= steps
-            )
-            for tick in ticks:
-                yield tick, player.flush
+    def _log_episodes(self, phase: str, records: list[EpisodeRecord]) -> None:
+        with self._stopwatch.undivided("log"):
+            self._journal.episodes(self._iteration, phase, self.agent_steps, records)
 
     def _log_metrics(self, histograms: bool = False) -> None:
+        agent, statistics = self._stage.agent, self._statistics
         try:
-            self._journal.metrics(
-                self._stage.agent,
-                self._statistics,
-                self._iteration,
-                self.agent_steps,
-                histograms,
-                self.lockstep.metrics() if self.lockstep else None,
-            )
+            with self._stopwatch.undivided("log"):
+                self._journal.metrics(
+                    agent,
+                    statistics,
+                    self._iteration,
+                    self.agent_steps,
+                    histograms,
+                    self.players.metrics(),
+                )
         except Diverged as error:
             raise UserError(
                 f"{error} before agent step {self.agent_steps:,}: the run has diverged. "
@@ -387,11 +362,8 @@ class Training:
         else:
             assert steps is not None
             shares = StepShares(-(-steps // num_envs), num_envs)
-        if self.lockstep:
-            records = self.lockstep.evaluate(shares, seed)
-        else:
-            records = self._stage.play_shares(shares, seed, self._show_evaluation)
-        self._journal.episodes(self._iteration, "eval", self.agent_steps, records)
+        records = self.players.evaluate(shares, seed, self._show_evaluation)
+        self._log_episodes("eval", records)
         return summarize(records, self._stage.info_metrics.names)
 
     def _show_evaluation(self) -> None:

@@ -17,13 +17,13 @@ from dopamine_lite.acting.value_actor import ValueDecisions
 from dopamine_lite.agents.agent import Transitions
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.pqn_agent import PQNAgent
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import CategoricalHead, QHead
 from dopamine_lite.networks.optimizers import RAdam
 from dopamine_lite.networks.torsos import MLP
+from dopamine_lite.replay.block import Block
 from tests.agents.policies import Script, script
 from tests.agents.tiny import Identity, spec
 

@@ -33,6 +33,22 @@ def test_report_of_a_run(runs, cli):
     assert report["provenance"]["protocol"]["environment"] == "CartPole-v1"
 
 
+def test_where_the_time_went(runs, cli):
+    times = json.loads(cli("inspect", "--base_dir", runs["dqn"], "--json").out)["time"]
+    assert times["iterations"] == "2 of 2"
+    assert times["run"]["update"] >= times["last_iteration"]["update"] > 0
+    shown = cli("inspect", "--base_dir", runs["dqn"]).out
+    _, _, section = shown.partition("\nTime of the run, and of the last iteration\n")
+    rows = [line.split() for line in section.partition("\n\n")[0].splitlines()]
+    names = [row[0] for row in rows]
+    assert [name for name in names if name in ("environment", "update", "evaluation", "other")] == [
+        *("environment", "update", "evaluation", "environment", "other", "other"),
+    ]
+    (update,) = (row for row in rows if row[0] == "update")
+    assert update[1] == f"{times['run']['update']:,.2f}"
+    assert "parts" not in shown  # they are not repeated among the numbers of the last iteration
+
+
 def test_all_settings_by_whose_they_are(runs, cli):
     report = json.loads(cli("inspect", "--base_dir", runs["dqn"], "--json").out)
     agent, environment = report["agent_settings"], report["environment_settings"]

@@ -64,7 +64,12 @@ def run(
 def result(base_dir: Path) -> dict[str, Any]:
     """The logs and the digest of everything that a run is."""
     state = dict(Checkpointer(base_dir / "checkpoints").load(rings=True).state)
-    for name in ("logs", "train_seconds", "experiment"):  # files, times, and the number of actors
+    for name in (
+        "logs",
+        "train_seconds",
+        "time_parts",
+        "experiment",
+    ):  # files, times, and the number of actors
         del state[name]
     logs = {name: lines(base_dir / "logs" / f"{name}.jsonl") for name in ("iterations", "episodes")}
     return {"state": digest(state), **logs}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dopamine_lite.collecting.collector import Collected, Group
 from dopamine_lite.collecting.joining import infos_of_all, joined, metrics_of_all
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.types import Transitions
+from dopamine_lite.replay.block import Block
 
 
 class Said(NamedTuple):

@@ -87,7 +87,7 @@ def test_the_number_of_actors_changes_nothing(name, tmp_path):
 
 def kill_one_of(made: Runner, at: int) -> None:
     if made.agent_steps == at:
-        crew = made.training.lockstep._crew
+        crew = made.training.players._crew
         os.kill(crew._workers[-1].process_id, signal.SIGKILL)
 
 
@@ -311,4 +311,4 @@ def test_the_directory_of_a_run_with_actors_is_opened_without_them(tmp_path):
     made = Experiment.of_run(tmp_path / "run").runner(tmp_path / "run")
     made.load()
     assert len(made.evaluate(2, seed=0)) == 2
-    assert made.training.lockstep._crew is None
+    assert made.training.players._crew is None

@@ -32,7 +32,7 @@ def test_actors_on_several_nodes_change_nothing(address, tmp_path, monkeypatch, 
     def kill(made) -> None:
         if made.agent_steps in (75, 400) and made.agent_steps not in killed:
             killed.add(made.agent_steps)
-            worker = made.training.lockstep._crew._workers[1]
+            worker = made.training.players._crew._workers[1]
             os.kill(worker.process_id, signal.SIGKILL)
 
     found = run(tmp_path / "ray", DQN, actors=3, backend="ray", on_step=kill)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.types import Transitions
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.replay import Replay, ReplaySpec
 
 GAMMA = 0.9

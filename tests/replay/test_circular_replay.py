@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.ring import FINAL_FRAME
 from tests.core import core

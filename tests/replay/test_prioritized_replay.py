@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.replay.sum_tree import SumTree
 from tests.replay.episodes import Reference, block, histories, spec

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.sequence_replay import SequenceReplay
 from tests.replay.episodes import Episode, Reference, histories, play, spec
 

@@ -570,6 +570,19 @@ def test_numbers_of_an_iteration_are_numbers(tmp_path, section, value):
         read_iterations(tmp_path)
 
 
+@pytest.mark.parametrize("parts", [[], 1, {"act": "1"}, {"act": None}, {"act": -1.0}, {"act": {}}])
+def test_parts_of_the_time_are_numbers_of_seconds(tmp_path, parts):
+    path = tmp_path / "logs" / "iterations.jsonl"
+    path.parent.mkdir()
+    right = ITERATION | {"time": {"train_seconds": 1.0, "parts": {"act": 0.5, "log": 0}}}
+    wrong = ITERATION | {"time": {"train_seconds": 1.0, "parts": parts}}
+    path.write_text(json.dumps(right) + "\n")
+    assert read_iterations(tmp_path) == [right]
+    path.write_text(json.dumps(wrong) + "\n")
+    with pytest.raises(UserError, match="^Line 1 of "):
+        read_iterations(tmp_path)
+
+
 def test_logs_that_are_no_files_have_a_sentence(tmp_path):
     (tmp_path / "logs").write_text("")
     with pytest.raises(UserError, match="logs is a file, but has to be a directory"):

@@ -192,7 +192,7 @@ def test_what_stops_a_run_is_part_of_the_experiment_and_what_watches_it_is_not(t
 def results(run: Path) -> dict[str, Any]:
     """What equal runs have in common, whatever watched them."""
     state = dict(Checkpointer(run / "checkpoints").load(rings=True).state)
-    for name in ("logs", "train_seconds", "experiment", "callbacks"):
+    for name in ("logs", "train_seconds", "time_parts", "experiment", "callbacks"):
         state.pop(name, None)
     lines = [{**line, "time": None} for line in read_iterations(run)]
     return {"state": digest(state), "iterations": lines, "episodes": read_episodes(run)}

@@ -26,6 +26,7 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path, cli, name):
     run = tmp_path / "run"
     shutil.copytree(DATA / name, run)
     before = read_iterations(run)
+    assert "Time of" not in cli("inspect", "--base_dir", run).out  # nobody measured it
     evaluated = cli("evaluate", "--base_dir", run, "--episodes", 2)
     assert evaluated.status == 0, evaluated.err
     resumed = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 3")
@@ -33,6 +34,8 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path, cli, name):
     assert "Resuming at agent step 512, after 2 of 3 iterations." in resumed.err
     after = read_iterations(run)
     assert after[:2] == before and len(after) == 3
+    assert "parts" in after[2]["time"] and "Where the time went" in resumed.out
+    assert "Time of 1 of 3 iterations\n" in cli("inspect", "--base_dir", run).out
     assert f"Schema {history.SCHEMA}." in (run / "config.gin").read_text().splitlines()[0]
     again = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 4")
     assert again.status == 0 and len(read_iterations(run)) == 4

@@ -157,7 +157,11 @@ def run_killed_at_random(
 def digest_of(base_dir: Path) -> str:
     restored = Checkpointer(base_dir / "checkpoints").load(rings=True)
     state = dict(restored.state)
-    for name in ("logs", "train_seconds"):  # event files and times differ from run to run
+    for name in (
+        "logs",
+        "train_seconds",
+        "time_parts",
+    ):  # event files and times differ from run to run
         del state[name]
     return digest(state)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from dopamine_lite.agents.random_agent import RandomAgent
+from dopamine_lite.collecting import shares
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment, Step
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
-from dopamine_lite.runner import stage as stage_module
 from dopamine_lite.runner.runner import Runner
 from tests.agents.tiny import spec
 from tests.core import core
@@ -181,7 +181,7 @@ def test_what_is_cut_is_shown(tmp_path, capsys):
 
 
 def test_an_evaluation_that_would_never_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage_module, "_ENDLESS", 50)
+    monkeypatch.setattr(shares, "_ENDLESS", 50)
     runner = build(tmp_path, Endless, training_steps=10, num_envs=2)
     with pytest.raises(UserError) as refused:
         runner.evaluate(3, seed=0)

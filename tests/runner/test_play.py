@@ -9,10 +9,10 @@ import pytest
 
 from dopamine_lite.acting.actor import Acted
 from dopamine_lite.agents.block_agent import BlockAgent
-from dopamine_lite.common.block import Block
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.environment import Environment, Step
+from dopamine_lite.replay.block import Block
 from dopamine_lite.reporting.iteration_statistics import IterationStatistics
 from dopamine_lite.runner.play import play, player_for
 from tests.agents.tiny import spec

@@ -45,7 +45,11 @@ def start(*arguments: object, **options) -> subprocess.Popen[str]:
 def result(run: Path) -> dict[str, object]:
     """What equal runs have in common, to the last bit."""
     state = dict(Checkpointer(run / "checkpoints").load(rings=True).state)
-    for name in ("logs", "train_seconds"):  # event files and times differ from run to run
+    for name in (
+        "logs",
+        "train_seconds",
+        "time_parts",
+    ):  # event files and times differ from run to run
         del state[name]
     lines = (run / "logs" / "iterations.jsonl").read_text().splitlines()
     return {
