@@ -42,7 +42,8 @@ class BlockAgent(Agent):
     def actor_parameters(self) -> Any:
         """What the actor acts by, whole: what `load` of an equal actor takes in another process.
 
-        It is a NumPy array or a tree of such arrays. The caller does not change it.
+        It is a NumPy array or a tree of such arrays, which neither the caller nor the agent changes:
+        actors in threads read it while the agent learns.
         """
         name = type(self).__name__
         raise UserError(

@@ -148,9 +148,10 @@ class Collector:
                 render=False,
                 evaluate=evaluate,
             )
-        return introduced(made, num_envs, self._say)
+        return introduced(made, num_envs, self.say)
 
-    def _say(self, topic: str, sentence: str) -> None:
+    def say(self, topic: str, sentence: str) -> None:
+        """Keeps a sentence for the user, which the next result has."""
         self._said.append((topic, sentence))
 
     def collect(self, order: Order) -> Collected:
@@ -205,7 +206,7 @@ class Collector:
         return Evaluated(own, actor.get_state(), said)
 
     def _played(self, environment: Environment, shares: Shares) -> list[tuple[int, EpisodeRecord]]:
-        infos = InfoMetrics(self._recipe.info_metrics, environment.spec.id, self._say)
+        infos = InfoMetrics(self._recipe.info_metrics, environment.spec.id, self.say)
         statistics = IterationStatistics(infos)
         counted = Counted(shares, statistics, environment.spec.id)
         check = ActionContract(environment.spec, self._name).check
@@ -249,17 +250,29 @@ class Station:
     Args:
       recipe: makes their parts.
       groups: the groups.
+      compare: called once the first environments are made; returns sentences for the user.
     """
 
-    def __init__(self, recipe: Recipe, groups: Sequence[Group]):
+    def __init__(
+        self,
+        recipe: Recipe,
+        groups: Sequence[Group],
+        compare: Callable[[], list[str]] = list,
+    ):
         self._collectors = [Collector(recipe, group) for group in groups]
+        self._compare: Callable[[], list[str]] | None = compare
 
     def begin(self, begins: Sequence[Begin]) -> list[np.ndarray]:
         """`Collector.begin` of each."""
-        return [
+        found = [
             collector.begin(begin)
             for collector, begin in zip(self._collectors, begins, strict=True)
         ]
+        if self._compare is not None:  # now every module is imported
+            for sentence in self._compare():
+                self._collectors[0].say(sentence, sentence)
+            self._compare = None
+        return found
 
     def collect(self, order: Order) -> list[Collected]:
         """`Collector.collect` of each."""

@@ -16,7 +16,12 @@ import cloudpickle  # type: ignore[import-untyped]
 from dopamine_lite import configuration
 from dopamine_lite.collecting.collector import Group, Recipe, Station
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
+from dopamine_lite.configuration.tensorflow_setup import (
+    gpu_names,
+    import_tensorflow,
+    tensorflow_threads,
+)
+from dopamine_lite.reporting import provenance
 
 
 def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
@@ -41,7 +46,7 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
     content["configured"] = None
     further = sorted(modules.keys() - set(configuration.imported_modules()))
     try:
-        return bytes(cloudpickle.dumps((content, config, dict(threads), further)))
+        return bytes(cloudpickle.dumps((content, config, dict(threads), further, _here(threads))))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise UserError(
             f"The agent or the environment cannot be made in another process ({error}): pass functions "
@@ -50,15 +55,51 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
 
 
 def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
-    """A station for these groups, with the configuration in force wherever a part is made."""
+    """A station for these groups, with the configuration in force wherever a part is made.
+
+    Its first `begin` raises UserError if the code here is not that of the process which packed the
+    parcel.
+    """
     import_tensorflow()
-    content, config, threads, modules = pickle.loads(parcel)
+    content, config, threads, modules, there = pickle.loads(parcel)
     for module in modules:  # those that gin is to know besides what the configuration imports
         importlib.import_module(module)
     loaded = configuration.Loaded(lambda: configuration.load_text(config))
     with loaded.in_force():
-        tensorflow_threads(**threads)
-    return Station(Recipe(**content | {"configured": loaded.in_force}), groups)
+        record = configuration.Record((), {})  # which keeps what is imported later
+        threads = tensorflow_threads(**threads)
+
+    def compare() -> list[str]:
+        with record.in_force():
+            return _differences(there, _here(threads))
+
+    return Station(Recipe(**content | {"configured": record.in_force}), groups, compare)
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Sentences on machines that differ.
+
+    Raises:
+      UserError: something else differs, such as the source of a module.
+    """
+    machine = provenance.changes(there, there | {"machine": here["machine"]}, _DIFFERENT)
+    for sentence in provenance.changes(there, here, _DIFFERENT):
+        if sentence not in machine:
+            raise UserError(
+                f"{sentence} Make both the same, and resume the run from its newest checkpoint."
+            )
+    return machine
+
+
+_DIFFERENT = (
+    "{subject} is {before} in the run's own process and {now} in an actor's, so the run might not "
+    "repeat bit for bit."
+)
+
+
+def _here(threads: Mapping[str, int]) -> dict[str, Any]:
+    """What results depend on in this process."""
+    return provenance.collect(threads, gpu_names())
 
 
 def surroundings() -> dict[str, Any]:

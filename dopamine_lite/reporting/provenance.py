@@ -23,6 +23,7 @@ import dopamine_lite
 from dopamine_lite import configuration
 from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.machine import processor
 from dopamine_lite.files import strict_json
 from dopamine_lite.files.strict_json import expect
 
@@ -52,8 +53,6 @@ _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `col
     ("commits", "dopamine_lite"),
     *(("variables", name) for name in VARIABLES if name != "OPENBLAS_NUM_THREADS"),  # see threads
 )
-
-
 _SECTIONS = ("commits", "machine", "modules", "threads", "variables", "versions")  # of a start
 
 
@@ -82,7 +81,7 @@ def collect(
         "versions": versions(),
         "machine": {
             "platform": platform.platform(),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
             "memory_gb": round(memory / 1e9, 1),
             "gpus": list(gpus) or None,
@@ -158,17 +157,22 @@ def read(base_dir: Path) -> dict[str, Any] | None:
     return dict(known)
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+BETWEEN_STARTS = (
+    "{subject} was {before} when the run last started and is {now} now: from here on the run may not "
+    "repeat bit for bit."
+)
+
+
+def changes(
+    before: Mapping[str, Any], now: Mapping[str, Any], sentence: str = BETWEEN_STARTS
+) -> list[str]:
     """Sentences on the differences between two starts that can end bit-for-bit repetition."""
     sentences = []
     for section, name in [*_DECISIVE, *_of_imports(before, now), *_of_own_modules(before, now)]:
         old, new = (start.get(section, {}).get(name) for start in (before, now))
         if old != new:
             subject = _IN_WORDS.get(f"{section}.{name}", _IN_WORDS[section]).format(name)
-            sentences.append(
-                f"{subject} was {_shown(old)} when the run last started "
-                f"and is {_shown(new)} now: from here on the run may not repeat bit for bit."
-            )
+            sentences.append(sentence.format(subject=subject, before=_shown(old), now=_shown(new)))
     return sentences
 
 
@@ -387,14 +391,3 @@ def _openblas_threads() -> int:
     """The threads NumPy's OpenBLAS takes: as it is told, else one a core."""
     told = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
     return int(told) if told.isdecimal() else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() in ("model name", "Model"):
-                return value.strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -312,3 +312,36 @@ def test_the_directory_of_a_run_with_actors_is_opened_without_them(tmp_path):
     made.load()
     assert len(made.evaluate(2, seed=0)) == 2
     assert made.training.players._crew is None
+
+
+CHANGING = """
+import os
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Changing(CartPoleEnv):
+    def step(self, action):
+        flag = os.environ["CHANGING_FLAG"]
+        if not os.path.exists(flag):
+            open(flag, "w").close()
+            with open(__file__, "a") as file:
+                file.write("# edited")
+            os.kill(os.getpid(), 9)
+        return super().step(action)
+
+gymnasium.register("Changing-v0", Changing, max_episode_steps=20)
+"""
+
+
+CHANGED = (
+    "module changing_place is [0-9a-f]{8} in the run's own process and [0-9a-f]{8} in an actor's"
+)
+
+
+def test_an_actor_does_not_go_on_with_edited_code(tmp_path, monkeypatch):
+    (tmp_path / "changing_place.py").write_text(CHANGING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("CHANGING_FLAG", str(tmp_path / "flag"))
+    bindings = (*DQN, 'create_environment.id = "changing_place:Changing-v0"')
+    with pytest.raises(UserError, match=CHANGED):
+        run(tmp_path / "run", bindings, actors=2, backend="processes")
