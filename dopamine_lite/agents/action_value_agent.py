@@ -115,5 +115,6 @@ class ActionValueAgent(BlockAgent, Generic[H]):
             "exploration": type(self.actor.exploration).__name__,
             "optimizer": type(self._optimizer).__name__,
             "acting": self.actor.inference.kind,
+            "precision": network.precision,
             "parameters": network.num_parameters,
         }

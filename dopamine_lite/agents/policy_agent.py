@@ -156,6 +156,7 @@ class PolicyAgent(BlockAgent):
             **network.head.describe(),
             "optimizer": type(self._parts.optimizer).__name__,
             "acting": self.actor.inference.kind,
+            "precision": network.precision,
             "normalize_observations": self._parts.normalizer is not None,
             "parameters": network.num_parameters,
         }

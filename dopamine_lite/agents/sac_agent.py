@@ -241,6 +241,7 @@ class SACAgent(BlockAgent):
             **self.replay.describe(),
             "optimizer": type(learner.optimizers["actor"]).__name__,
             "acting": self.actor.inference.kind,
+            "precision": network.precision,
             "parameters": network.num_parameters + learner.parts.critics.num_parameters,
             "learned_temperature": learner.learns_temperature,
             "target_entropy": learner.target_entropy if learner.learns_temperature else None,

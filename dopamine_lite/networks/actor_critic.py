@@ -90,6 +90,7 @@ class TwinTorso:
         first, second = torso(seeds.child("policy")), torso(seeds.child("value"))
         self.layers = _SideBySide(first.layers, second.layers)
         self.compile_update = first.compile_update
+        self.precision = getattr(first, "precision", "float32")
         self.kind = type(first).__name__
         self._both = (first, second)
         self.prepare = first.prepare

@@ -102,6 +102,11 @@ class Network(Generic[H]):
         return self.torso.prepare(self.reader(observations))
 
     @property
+    def precision(self) -> str:
+        """What the torso computes in: "float32" or, if it says so, "bfloat16", or both."""
+        return str(getattr(self.torso, "precision", "float32"))
+
+    @property
     def num_parameters(self) -> int:
         return sum(int(np.prod(variable.shape)) for variable in self.variables)
 

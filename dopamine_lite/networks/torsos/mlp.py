@@ -21,10 +21,19 @@ _LAYER_NORM_EPSILON = 1e-6  # added to the variance
 
 
 def dense(
-    seeds: Seeds, name: str, units: int, kind: str, activation: str = "relu"
+    seeds: Seeds,
+    name: str,
+    units: int,
+    kind: str,
+    activation: str = "relu",
+    dtype: str = "float32",
 ) -> keras.layers.Layer:
     return keras.layers.Dense(
-        units, activation=activation, kernel_initializer=_initializer(kind, seeds, name), name=name
+        units,
+        activation=activation,
+        kernel_initializer=_initializer(kind, seeds, name),
+        name=name,
+        dtype=dtype,
     )
 
 

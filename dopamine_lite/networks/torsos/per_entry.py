@@ -53,6 +53,8 @@ class DictTorso:
         joint = _dense(seeds, "joint", hidden_units, initializer) if hidden_units else None
         self.layers = _EachItsOwn([torso.layers for torso in self._torsos.values()], joint)
         self.compile_update = all(torso.compile_update for torso in self._torsos.values())
+        lower = {getattr(torso, "precision", "float32") for torso in self._torsos.values()}
+        self.precision = ", ".join(sorted(lower))
         if all(map(brings_twin, self._torsos.values())):
             self.call_numpy = self._call_numpy
 
