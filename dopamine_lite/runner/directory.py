@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dopamine_lite import configuration
-from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 
 CONFIG = "config.gin"
 
@@ -79,8 +76,7 @@ def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> P
     Raises:
       UserError: the run's config, logs or checkpoints cannot be read.
     """
-    from dopamine_lite import configuration
-    from dopamine_lite.checkpointing import Checkpointer
+        from dopamine_lite.checkpointing import Checkpointer
     from dopamine_lite.reporting.log_reader import read_iterations
 
     if not is_run(directory):
@@ -141,28 +137,3 @@ def check_writable(directory: Path, remedy: str) -> None:
         raise UserError(
             f"Cannot write to {place} ({os.strerror(error.errno or 0)}): {remedy}."
         ) from error
-
-
-def miss_checkpoints(base_dir: Path, first_segment: int) -> None:
-    """Raises UserError if the logs show that there were checkpoints, and none is left.
-
-    Args:
-      base_dir: the run's directory.
-      first_segment: agent steps before the first checkpoint.
-    """
-    if any((base_dir / "checkpoints").glob("*checkpoint-*")):  # damaged ones count
-        return
-    reached = max((line["agent_steps"] for line in read_episodes(base_dir)), default=0)
-    if reached > first_segment or len(read_iterations(base_dir)) > 1:
-        raise UserError(
-            f"{base_dir} has logs of a run but none of its checkpoints: put its directory "
-            "checkpoints back to resume it, or give another `base_dir` to begin anew."
-        )
-
-
-def write_config(base_dir: Path, config: str) -> None:
-    """Writes the config in force.
-
-    When a run is resumed, its config may differ in what `configuration.changes` leaves out.
-    """
-    replace_file(base_dir / CONFIG, configuration.with_header(config).encode())

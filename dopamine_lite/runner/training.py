@@ -37,7 +37,7 @@ from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.reporting.logbook import Logbook
 from dopamine_lite.reporting.tags import hyperparameters
 from dopamine_lite.reporting.time_parts import in_order
-from dopamine_lite.runner import directory, warm_start
+from dopamine_lite.runner import run_files, warm_start
 from dopamine_lite.runner.alone import Alone
 from dopamine_lite.runner.cautions import cautions
 from dopamine_lite.runner.hooks import Hooks
@@ -155,7 +155,7 @@ class Training:
     def _start(self, new_settings: list[str], beginning: list[str]) -> None:
         """Takes up the run at its newest checkpoint, and shows these sentences, among others."""
         first = self._settings.segment_steps(self._statistics.steps)
-        directory.miss_checkpoints(self.base_dir, first)
+        run_files.miss_checkpoints(self.base_dir, first)
         restored = self._checkpointer.restore()
         if restored is not None:
             self._restoring.take_agent(restored)
@@ -173,7 +173,7 @@ class Training:
             self._journal.logbook.set_state({})
         context = self._context()
         self._hooks.check(context)
-        directory.write_config(self.base_dir, self._config)
+        run_files.write_config(self.base_dir, self._config)
         with self._configuration.in_force():
             start = provenance.collect(self._threads, gpu_names(), self.base_dir)
             warnings = cautions(

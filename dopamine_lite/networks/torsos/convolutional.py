@@ -198,7 +198,8 @@ class ImpalaCNN(PictureTorso):
       initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
         "orthogonal".
       channels: see `PictureTorso`.
-      precision: see `ConvolutionalTorso`.
+      precision: "float32", or "bfloat16", in which convolutions and products are computed; see
+        `ConvolutionalTorso`.
     """
 
     compile_update = False
