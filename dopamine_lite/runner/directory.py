@@ -76,7 +76,8 @@ def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> P
     Raises:
       UserError: the run's config, logs or checkpoints cannot be read.
     """
-        from dopamine_lite.checkpointing import Checkpointer
+    from dopamine_lite import configuration
+    from dopamine_lite.checkpointing import Checkpointer
     from dopamine_lite.reporting.log_reader import read_iterations
 
     if not is_run(directory):
