@@ -11,9 +11,10 @@ from dopamine_lite.configuration.bindings import (
 from dopamine_lite.configuration.comparison import (
     changes,
     differences,
+    may_change,
     new_settings,
     statements,
-    without_length,
+    without_what_may_change,
 )
 from dopamine_lite.configuration.files import all_configs, find_config, packaged_configs
 from dopamine_lite.configuration.history import translated, with_header
@@ -38,6 +39,7 @@ __all__ = [
     "imported_modules",
     "load",
     "load_run",
+    "may_change",
     "new_settings",
     "operative",
     "original",
@@ -49,5 +51,5 @@ __all__ = [
     "translated",
     "unused_bindings",
     "with_header",
-    "without_length",
+    "without_what_may_change",
 ]
