@@ -43,7 +43,7 @@ class CompressedFrames:
         self._open = np.zeros((num_envs, BLOCK, *shape), dtype)  # an open block of each environment
         self._opened: list[int | None] = [None] * num_envs  # its number
         # By number: of block b of environment e, b * N + e. At first, all are the same zeros.
-        self._empty = self._compressor.compress(self._open[0])
+        self._empty = self._compressed(self._open[0])
         self._blocks = [self._empty] * _num_blocks(length, num_envs)
         self._filled = 0  # blocks that are not empty
         self._stored = 0  # bytes that they take
@@ -96,13 +96,17 @@ class CompressedFrames:
         content = self._decompressor.decompress(self._blocks[number])
         return np.ndarray(self._open.shape[1:], self._open.dtype, content)
 
+    def _compressed(self, block: np.ndarray) -> bytes:
+        # A copy, because the compressor's own bytes hold on to room for what had not shrunk at all.
+        return bytes(memoryview(self._compressor.compress(block)))
+
     def _close(self, environment: int) -> None:
         """Compresses the open block of an environment, if there is one."""
         number = self._opened[environment]
         if number is None:
             return
         before, block = self._blocks[number], self._open[environment]
-        self._blocks[number] = self._compressor.compress(block)
+        self._blocks[number] = self._compressed(block)
         self._opened[environment] = None
         self._stored += len(self._blocks[number]) + _BESIDE_BYTES
         if before is self._empty:

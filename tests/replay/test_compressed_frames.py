@@ -281,6 +281,19 @@ def test_compression_is_a_remedy_where_memory_is_short():
         fill(replay, 1, noise())
 
 
+def test_the_bytes_that_are_counted_are_those_that_are_taken():
+    """Often wrong: what the compressor returns takes as much memory as what it was given."""
+    tracemalloc.start()
+    compressed = CompressedFrames(20_000, 1, (84, 84), np.dtype(np.uint8), "Replay")
+    for start in range(0, 20_000, 100):
+        at = np.arange(start, start + 100)
+        compressed[at] = np.broadcast_to(at[:, None, None].astype(np.uint8), (100, 84, 84))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken == pytest.approx(compressed.nbytes, rel=0.1)
+    assert taken < 0.01 * 20_000 * 84 * 84
+
+
 def test_sampling_holds_one_block_beside_the_sample():
     replay = circular(of_atari(), 0, replay_capacity=20_000, compress=True)
     fill(replay, 1_000, lambda shape: np.ones(shape, np.uint8))
