@@ -98,7 +98,7 @@ class CompressedFrames:
 
     def _compressed(self, block: np.ndarray) -> bytes:
         # A copy, because the compressor's own bytes hold on to room for what had not shrunk at all.
-        return bytes(memoryview(self._compressor.compress(block)))
+        return bytes(memoryview(self._compressor.compress(block.data)))
 
     def _close(self, environment: int) -> None:
         """Compresses the open block of an environment, if there is one."""
@@ -127,7 +127,7 @@ class CompressedFrames:
         share = of_block / self._open[0].nbytes
         require_memory(
             round(of_block * (len(self._blocks) - self._filled)) + _ASKED_EVERY,
-            f"The rest of the replay buffer, whose frames shrink to {share:.0%} of their size,",
+            f"The rest of the replay buffer, whose frames take {share:.0%} of their plain size,",
             f"begin a run with a lower {self._owner}.replay_capacity",
         )
 

@@ -249,7 +249,7 @@ def test_noise_that_would_not_fit_into_memory_is_refused_before_it_fills_it():
     assert replay.memory_bytes < available_memory()
     with pytest.raises(
         UserError,
-        match=r"^The rest of the replay buffer, whose frames shrink to 100% of their size, needs .*"
+        match=r"^The rest of the replay buffer, whose frames take 100% of their plain size, needs .*"
         r": begin a run with a lower CircularReplay\.replay_capacity\.$",
     ):
         fill(replay, 2_000, noise())
