@@ -47,10 +47,12 @@ test-extras: install  ## Ray, Optuna, Weights & Biases, MLflow; the report in a 
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning
 
-bench: install  ## speed beside the floor, updates of each agent, a million frames of replay; on a quiet machine
+bench: install  ## speed beside the floor, updates of each agent, a million frames of replay; quiet machine, hours
 	$(BIN)/python benchmarks/bench.py speed
 	$(BIN)/python benchmarks/bench.py updates
 	$(BIN)/python benchmarks/bench.py replay
+	$(BIN)/python benchmarks/bench.py replay --compress
+	$(BIN)/python benchmarks/bench.py compress
 
 SUITES := classic box2d minatar classics pong atari60
 $(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of baselines/; goes on where it was stopped

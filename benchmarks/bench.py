@@ -2,13 +2,16 @@
 
 `python benchmarks/bench.py speed` runs framework and floor in alternation, each as a process of its
 own, and prints the median of the ratios. `python benchmarks/bench.py updates` compares the updates of
-the value-based agents. `python benchmarks/bench.py replay` fills a replay of a million frames with real
-Pong frames and saves it. Run all of them on a quiet machine (`make bench`).
+the value-based agents. `python benchmarks/bench.py replay` fills a replay with a million real frames,
+no two of them from the same moment of a game, samples from it and saves it; with `--compress`, they are
+compressed. `python benchmarks/bench.py compress` trains DQN on Pong with and without compression, in
+alternation. Run all of them on a quiet machine (`make bench`).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -16,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -25,8 +30,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from dopamine_lite.common.types import Transitions
 from dopamine_lite.replay.block import Block
+
+if TYPE_CHECKING:
+    from dopamine_lite.replay.circular_replay import CircularReplay
 
 HERE = Path(__file__).parent
 VALUE_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
@@ -39,6 +46,7 @@ STEPS = {  # agent steps timed, by agent, game and number of environments
     ("ppo", "cartpole", 8): 102_400,
     ("ppo", "pong", 8): 16_384,
 }
+COMPRESSED_STEPS = 50_000  # of an iteration, to compare replays
 BINDINGS = {  # what a floor leaves out, or what would not come to pass in so few steps
     "dqn": {
         "DQNAgent.min_replay_history": 1_000,
@@ -57,11 +65,13 @@ def floor(agent: str, game: str, num_envs: int, steps: int) -> float:
     return float(done.stdout.split()[-1])
 
 
-def framework(agent: str, game: str, num_envs: int, steps: int) -> float:
+def framework(
+    agent: str, game: str, num_envs: int, steps: int, own: Mapping[str, Any] | None = None
+) -> float:
     """Agent steps per second of the Runner's training loop: the second of two iterations.
 
     That includes what a floor does before its clock starts: making environments, for eight Pongs a
-    second.
+    second. `own` has bindings in place of those in BINDINGS.
     """
     bindings = {
         "Runner.num_envs": num_envs,
@@ -71,7 +81,7 @@ def framework(agent: str, game: str, num_envs: int, steps: int) -> float:
         "Runner.num_iterations": 2,
         "Runner.checkpoint_every_steps": None,
         "Runner.training_steps": steps,
-        **BINDINGS[agent],
+        **(BINDINGS[agent] if own is None else own),
     }
     with tempfile.TemporaryDirectory() as directory:
         command = [
@@ -103,6 +113,30 @@ def speed(rounds: int, agents: list[str], games: list[str]) -> None:
             " ".join(f"{ratio:.2f}" for ratio in ratios),
         )
     print("Agent steps per second, medians:")
+    Console(width=100).print(table)
+
+
+def compress(rounds: int) -> None:
+    """Prints agent steps per second of DQN on Pong, by the replay, and the median of the ratios.
+
+    In the iteration that is timed, the replay holds 50,000 to 100,000 frames, more than any cache does.
+    """
+    table = Table("num_envs", "plain", "compressed", "ratio", "ratios")
+    own = {"DQNAgent.min_replay_history": COMPRESSED_STEPS}
+    for num_envs in (1, 8):
+        case = ("dqn", "pong", num_envs, COMPRESSED_STEPS)
+        pairs = [
+            [framework(*case, own | {"CircularReplay.compress": on}) for on in (False, True)]
+            for _ in range(rounds)
+        ]
+        ratios = sorted(compressed / plain for plain, compressed in pairs)
+        table.add_row(
+            str(num_envs),
+            *(f"{statistics.median(column):,.0f}" for column in zip(*pairs, strict=True)),
+            f"{statistics.median(ratios):.3f}",
+            " ".join(f"{ratio:.3f}" for ratio in ratios),
+        )
+    print("Agent steps per second of DQN on Pong, medians:")
     Console(width=100).print(table)
 
 
@@ -144,17 +178,15 @@ def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]
     configuration.load([config], ["Runner.num_envs = 8"])
     with tempfile.TemporaryDirectory() as directory:
         agent = Runner(directory).agent
-    observations, rewards, ends = pong_frames(1_000)
     generator = np.random.default_rng(0)
     plain = CircularReplay(agent.replay.ring.spec, generator, replay_capacity=10_000)
-    for at in range(len(rewards) - 1):
-        actions = generator.integers(6, size=8)
-        step = one_step(observations, at, actions, rewards, ends)
-        agent.replay.add(step)
-        plain.add(step)
+    for block in itertools.islice(blocks("Pong"), 1_000):
+        agent.replay.add(block)
+        plain.add(block)
     learner = agent.learner
     network, target, optimizer = learner.online, learner.target, learner.optimizer
-    frames, seed = tf.constant(observations[:4].reshape(32, 4, 84, 84)), tf.constant([1, 2])
+    states = plain.sample(1, 32).frames[0, :, :4]
+    frames, seed = tf.constant(states), tf.constant([1, 2])
     prepare = tf.function(network.prepare, jit_compile=True)
 
     @tf.function
@@ -196,52 +228,45 @@ def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]
     return medians[0], medians[1], medians[2], medians[4]
 
 
-def pong_frames(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Real play: observations [steps, 8, 4, 84, 84], rewards and ends of a random agent in 8 Pongs."""
-    from dopamine_lite.environments.atari_environment import AtariEnvironment
+def blocks(game: str) -> Iterator[Block]:
+    """Blocks of one step of eight games, without end."""
+    from games import play
 
-    environment = AtariEnvironment(game="Pong", num_envs=8, seed=0)
-    generator = np.random.default_rng(0)
-    observations, rewards, ends = [environment.reset()], [], []
-    for _ in range(steps):
-        result = environment.step(generator.integers(6, size=8))
-        observations.append(result.observations)
-        rewards.append(result.rewards)
-        ends.append(result.terminated)
-    environment.close()
-    return np.array(observations[:-1]), np.array(rewards), np.array(ends)
+    for step in play(game):
+        yield Block.of([step], (step.next_observations, None), [None])
 
 
-def one_step(
-    observations: np.ndarray, at: int, actions: np.ndarray, rewards: np.ndarray, ends: np.ndarray
-) -> Block:
-    """The block of the step at `at` of real play."""
-    after, never = observations[at + 1], np.zeros(8, bool)
-    step = Transitions(observations[at], actions, rewards[at], ends[at], never, after)
-    return Block.of([step], (after, None), [None])
-
-
-def replay(frames: int) -> None:
-    """Fills a replay, saves it whole and after another 50,000 frames; prints sizes and seconds."""
+def replay(frames: int, game: str, compressed: bool) -> None:
+    """Fills a replay, samples, saves it, adds 50,000 frames and saves again; prints sizes and times."""
     from dopamine_lite.checkpointing import Checkpointer
     from dopamine_lite.replay.circular_replay import CircularReplay
     from dopamine_lite.replay.replay import ReplaySpec
 
-    process = psutil.Process()
-    observations, rewards, ends = pong_frames(1_500)
+    process, played = psutil.Process(), blocks(game)
+    next(played)
     before = process.memory_info().rss
     spec = ReplaySpec((84, 84), np.dtype(np.uint8), num_envs=8, stack_size=4)
-    buffer = CircularReplay(spec, np.random.default_rng(0), replay_capacity=frames)
-    actions = np.zeros(8, np.int64)
+    buffer = CircularReplay(
+        spec, np.random.default_rng(0), replay_capacity=frames, compress=compressed
+    )
 
-    def fill(count: int) -> None:
-        for step in range(count // 8):
-            at = step % (len(rewards) - 1)
-            buffer.add(one_step(observations, at, actions, rewards, ends))
+    def fill(count: int) -> float:
+        """Adds frames; returns the seconds that an agent step took on average."""
+        seconds = 0.0
+        for block in itertools.islice(played, count // 8):
+            start = time.perf_counter()
+            buffer.add(block)
+            seconds += time.perf_counter() - start
+        return seconds / count
 
-    fill(frames)
-    print(f"{len(buffer):,} frames of Pong in {process.memory_info().rss / 1e9:.2f} GB resident")
-    print(f"  of which the buffer {(process.memory_info().rss - before) / 1e9:.2f} GB")
+    adding = fill(frames)
+    print(f"{len(buffer):,} frames of {game}: the buffer takes", end=" ")
+    print(
+        f"{(process.memory_info().rss - before) / 1e9:.3f} GB, expected {buffer.memory_bytes / 1e9:.3f}"
+    )
+    print(f"adding an agent step: {adding * 1e6:.0f} us")
+    for cached, name in ((True, "alone"), (False, "after 64 MB of other memory have been used")):
+        print(f"sampling 32 transitions, {name}: {sampling(buffer, cached) * 1e6:.0f} us")
     with tempfile.TemporaryDirectory() as directory:
         checkpointer = Checkpointer(Path(directory))
         for number, name in ((1, "first"), (2, "incremental, 50,000 frames later")):
@@ -254,20 +279,36 @@ def replay(frames: int) -> None:
         start = time.perf_counter()
         buffer.set_state(checkpointer.load(rings=True).state["replay"])
         print(f"restored in {time.perf_counter() - start:.2f} s")
-    print(f"peak {process.memory_info().rss / 1e9:.2f} GB resident at the end")
+    print(f"{process.memory_info().rss / 1e9:.2f} GB resident at the end, with everything else")
+
+
+def sampling(buffer: CircularReplay, cached: bool) -> float:
+    """Seconds of a sample of 32 transitions, the median of 300."""
+    other, times = np.zeros(64_000_000, np.uint8), []
+    for _ in range(300):
+        if not cached:
+            other += 1
+        start = time.perf_counter()
+        buffer.sample(1, 32)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["speed", "updates", "replay"])
+    parser.add_argument("what", choices=["speed", "updates", "replay", "compress"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--agents", nargs="+", default=list(BINDINGS))
     parser.add_argument("--games", nargs="+", default=list(CONFIGS))
     parser.add_argument("--frames", type=int, default=1_000_000)
+    parser.add_argument("--game", default="Pong", help="whose frames fill the replay")
+    parser.add_argument("--compress", action="store_true", help="compress the replay's frames")
     arguments = parser.parse_args()
     if arguments.what == "speed":
         speed(arguments.rounds, arguments.agents, arguments.games)
     elif arguments.what == "updates":
         updates(arguments.rounds)
+    elif arguments.what == "compress":
+        compress(arguments.rounds)
     else:
-        replay(arguments.frames)
+        replay(arguments.frames, arguments.game, arguments.compress)

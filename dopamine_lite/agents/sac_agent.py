@@ -18,7 +18,6 @@ from dopamine_lite.agents.update_schedule import UpdateSchedule
 from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.configuration.configurable import configurable
@@ -33,6 +32,7 @@ from dopamine_lite.networks.twin_critics import TwinCritics
 from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
+from dopamine_lite.replay.ring_replay import check_memory
 
 
 @configurable(passes_to=[SACLearner])
@@ -253,8 +253,7 @@ class SACAgent(BlockAgent):
         return self.replay.memory_bytes
 
     def check_memory(self) -> None:
-        remedy = f"lower {type(self.replay).__name__}.replay_capacity"
-        require_memory(self.memory_bytes, type(self).__name__, remedy)
+        check_memory(self.replay, type(self).__name__)
 
 
 def _actions(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Box:

@@ -15,7 +15,6 @@ from dopamine_lite.agents.update_schedule import UpdateSchedule
 from dopamine_lite.common.checks import check_flag, check_fraction, check_positive, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.environments.environment import EnvironmentSpec
@@ -27,6 +26,7 @@ from dopamine_lite.networks.network import Network, require_equal
 from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Replay, ReplaySpec
+from dopamine_lite.replay.ring_replay import check_memory
 
 H = TypeVar("H", bound=Head)
 
@@ -232,8 +232,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         return self.replay.memory_bytes
 
     def check_memory(self) -> None:
-        remedy = f"lower {type(self.replay).__name__}.replay_capacity"
-        require_memory(self.memory_bytes, type(self).__name__, remedy)
+        check_memory(self.replay, type(self).__name__)
 
 
 def replay_spec(

@@ -12,7 +12,6 @@ from dopamine_lite import configuration
 from dopamine_lite.analysis.run_tables import (
     COLUMNS,
     EPISODES,
-    LENGTH,
     SEED,
     Runs,
     frame,
@@ -131,7 +130,7 @@ def _bound(bindings: str) -> dict[str, str]:
     return {
         name.strip(): value.strip()
         for name, _, value in pairs
-        if name.strip() not in (SEED, LENGTH)
+        if name.strip() != SEED and not configuration.may_change(name.strip())
     }
 
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from dopamine_lite.analysis.run_tables import LENGTH, SEED
+from dopamine_lite.analysis.run_tables import SEED
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
+from dopamine_lite.configuration.comparison import may_change
 from dopamine_lite.configuration.names import did_you_mean, shortened
 
 # Settings that say where a run plays and how long, not what plays there.
 _PLACES = ("AtariEnvironment.game", "MinAtarEnvironment.game", "create_environment.id")
-_NOT_OF_A_GROUP = (SEED, LENGTH, *_PLACES)
+_NOT_OF_A_GROUP = (SEED, *_PLACES)
 _CALLED = {  # by classes' names without "Agent"
     "QRDQN": "QR-DQN",
     "QLearning": "Q-learning",
@@ -30,8 +31,8 @@ _MOST_NAMED = 4  # settings in a name; a group that differs in more is named by 
 def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
     """The name of each run's group: [M] texts, in the order of `runs` (`Runs.runs`).
 
-    Runs form a group if they have the same config, agent and settings, apart from the seed, the number
-    of iterations and the game or environment; or, with `by`, if they have the same values of what it
+    Runs form a group if they have the same config, agent and settings, apart from the seed, the game
+    or environment and what may change in a run; or, with `by`, if they have the same values of what it
     names: columns of `runs` or settings such as "Adam.learning_rate".
 
     Raises:
@@ -110,7 +111,9 @@ def short_agent(name: str | None) -> str:
 def _whole(row: Mapping[Any, Any]) -> dict[str, str]:
     """What a run's group has in common."""
     settings = {
-        name: value for name, value in row["settings"].items() if name not in _NOT_OF_A_GROUP
+        name: value
+        for name, value in row["settings"].items()
+        if name not in _NOT_OF_A_GROUP and not may_change(name)
     }
     return settings | {"agent": short_agent(row["agent"]), "config": row["config"] or ""}
 

@@ -95,7 +95,7 @@ class MLflow(Tracker):
         parameters = [
             Param(_OTHER_LETTERS.sub("_", key), value[:_LONGEST])
             for key, value in settings.items()
-            if value and key != _LENGTH
+            if value and not configuration.may_change(key)
         ]
         for first in range(0, len(parameters), _MOST):
             self._client.log_batch(run_id, params=parameters[first : first + _MOST])

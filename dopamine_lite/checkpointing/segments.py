@@ -269,7 +269,8 @@ def _from(wanted: np.ndarray, block: Block) -> Block:
     kept = stop - start
     trimmed = {
         name: np.concatenate(
-            [array[end - count : end] for end, count in zip(ends, kept, strict=True)]
+            [array[end - count : end] for end, count in zip(ends, kept, strict=True)],
+            dtype=array.dtype,  # else the machine's byte order
         )
         for name, array in block.items()
         if name not in ("start", "stop")

@@ -12,9 +12,10 @@ from dopamine_lite.configuration.bindings import (
 from dopamine_lite.configuration.comparison import (
     changes,
     differences,
+    may_change,
     new_settings,
     statements,
-    without_length,
+    without_what_may_change,
 )
 from dopamine_lite.configuration.files import all_configs, find_config, packaged_configs
 from dopamine_lite.configuration.history import translated, with_header
@@ -40,6 +41,7 @@ __all__ = [
     "load",
     "load_run",
     "load_text",
+    "may_change",
     "new_settings",
     "operative",
     "original",
@@ -52,5 +54,5 @@ __all__ = [
     "translated",
     "unused_bindings",
     "with_header",
-    "without_length",
+    "without_what_may_change",
 ]

@@ -9,9 +9,13 @@ from typing import Any
 
 from dopamine_lite.configuration import gin_tables
 
-_LENGTH = "Runner.num_iterations"  # a run may be made longer
+_MAY_CHANGE = (  # in a run: how long it is, and what does not change a bit of it
+    "Runner.num_iterations",
+    "Runner.actor_backend",
+    "CircularReplay.compress",
+    "PrioritizedReplay.compress",
+)
 _ACTORS = "Runner.actors"  # whether there are any is part of an experiment, their number is not
-_WITHOUT_EFFECT = ("Runner.actor_backend",)  # on results
 _CALLBACKS = "Runner.callbacks"
 _REFERENCE = re.compile(r"@([\w./]+)")
 
@@ -23,17 +27,22 @@ def statements(text: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def without_length(text: str) -> str:
-    """A text from `operative` without the length of the run, which may change."""
+def may_change(setting: str) -> bool:
+    """Whether a run may be resumed with another value of a setting, such as "Runner.num_iterations"."""
+    return setting.rpartition("/")[2] in _MAY_CHANGE
+
+
+def without_what_may_change(text: str) -> str:
+    """A text from `operative` without the settings that a run may change."""
     lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(f"{_LENGTH} = "))
+    return "".join(line for line in lines if not may_change(line.partition(" = ")[0]))
 
 
 def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
     """The settings in which two texts from `operative` differ, with both values.
 
-    `Runner.num_iterations` is left out, and so are `new_settings` and the callbacks that are not part
-    of an experiment. What one text lacks has the value "without it", and an import has the value "".
+    Left out are `new_settings`, settings that a run may change, and the callbacks that are not part of
+    an experiment. What one text lacks has the value "without it", and an import has the value "".
     """
     then, now = _of_experiment(old), _of_experiment(new)
     added, absent = new_settings(old, new), "without it"
@@ -42,7 +51,7 @@ def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
         for key in sorted(
             then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)
         )
-        if then.get(key) != now.get(key) and key != _LENGTH and key not in added
+        if then.get(key) != now.get(key) and key not in added
     }
 
 
@@ -74,9 +83,10 @@ def new_settings(old: str, new: str) -> dict[str, str]:
 
 
 def _of_experiment(text: str) -> dict[str, str]:
-    """`statements` without the callbacks that may come and go, their settings and their modules."""
+    """`statements` without what may change, and without the callbacks that may come and go, their
+    settings and their modules."""
     kept = {}
-    for key, value in statements(text).items():
+    for key, value in statements(without_what_may_change(text)).items():
         if key == _CALLBACKS and "%" not in value:  # a macro is compared as it is
             names = _REFERENCE.findall(value)
             left = [f"@{name}" for name in names if not _may_come_and_go(_configurable(name))]
@@ -84,7 +94,7 @@ def _of_experiment(text: str) -> dict[str, str]:
                 kept[key] = f"[{', '.join(left)}]"
         elif key == _ACTORS and value != "None":
             kept[key] = "a number"
-        elif key not in _WITHOUT_EFFECT and not _is_of_such_callbacks(key):
+        elif not _is_of_such_callbacks(key):
             kept[key] = value
     return kept
 

@@ -20,12 +20,17 @@ class CircularReplay(RingReplay[Sample]):
       spec: what the agent says of frames, environments and transitions.
       generator: draws the samples; its state is part of this buffer's.
       replay_capacity: frames held over all environments.
+      compress: keep frames compressed in memory. Samples are the same, and take a little longer.
     """
 
     def __init__(
-        self, spec: ReplaySpec, generator: np.random.Generator, replay_capacity: int = 1_000_000
+        self,
+        spec: ReplaySpec,
+        generator: np.random.Generator,
+        replay_capacity: int = 1_000_000,
+        compress: bool = False,
     ):
         name = type(self).__name__
         check_whole(name, replay_capacity=replay_capacity)
-        ring = checked_ring(spec, replay_capacity, name)
+        ring = checked_ring(spec, replay_capacity, name, compress)
         super().__init__(ring, Uniform(ring, generator), NStepTransitions(ring), generator)

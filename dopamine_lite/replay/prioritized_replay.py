@@ -31,6 +31,7 @@ class PrioritizedReplay(RingReplay[Sample]):
       beta_period: agent steps in which beta rises linearly to 1; None: beta stays.
       uniform_sample_probability: u, the chance of a uniform draw.
       replay_capacity: frames held over all environments.
+      compress: keep frames compressed in memory. Samples are the same, and take a little longer.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class PrioritizedReplay(RingReplay[Sample]):
         beta_period: int | None = None,
         uniform_sample_probability: float = 0.0,
         replay_capacity: int = 1_000_000,
+        compress: bool = False,
     ):
         name = type(self).__name__
         check_whole(name, replay_capacity=replay_capacity)
-        ring = checked_ring(spec, replay_capacity, name)
+        ring = checked_ring(spec, replay_capacity, name, compress)
         check_whole(name, optional=True, beta_period=beta_period)
         check_fraction(
             name,

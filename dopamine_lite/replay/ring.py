@@ -16,6 +16,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.types import RingSlots
 from dopamine_lite.replay.block import Block
+from dopamine_lite.replay.compressed_frames import CompressedFrames, expected_bytes
 from dopamine_lite.replay.replay import ReplaySpec
 from dopamine_lite.replay.view import Drawn
 
@@ -36,15 +37,24 @@ class Ring:
       capacity: frames held over all environments.
       owner: the replay's name, for messages.
       keeps_ages: whether `ages` says of each step how many its episode had before.
+      compress: keep the frames compressed in memory; what is read is the same.
     """
 
-    def __init__(self, spec: ReplaySpec, capacity: int, owner: str, keeps_ages: bool = False):
+    def __init__(
+        self,
+        spec: ReplaySpec,
+        capacity: int,
+        owner: str,
+        keeps_ages: bool = False,
+        compress: bool = False,
+    ):
         self.spec = spec
         self.length = -(-capacity // spec.num_envs)  # slots of each environment
         self.stop = np.zeros(spec.num_envs, np.int64)  # slots ever written, by environment
         self._environments = np.arange(spec.num_envs)
         self._owner = owner
-        self._arrays: dict[str, np.ndarray] = {}
+        self.compress = compress
+        self._arrays: dict[str, Any] = {}  # of NumPy or, for frames, what stands for one
         kinds: dict[str, tuple[tuple[int, ...], np.dtype]] = {
             "frames": (spec.frame_shape, np.dtype(spec.frame_dtype)),
             "actions": (spec.action_shape, np.dtype(spec.action_dtype)),
@@ -70,8 +80,20 @@ class Ring:
 
     @property
     def memory_bytes(self) -> int:
-        """Size of the full ring."""
-        return self.capacity * self._slot_bytes
+        """Size of the full ring, with `compress` the size that is expected."""
+        plain = self.capacity * self._slot_bytes
+        if not self.compress:
+            return plain
+        shape, dtype = self._kinds["frames"]
+        plain -= self.capacity * int(np.prod(shape)) * dtype.itemsize
+        return plain + expected_bytes(self.length, self.spec.num_envs, shape, dtype)
+
+    @property
+    def memory_remedy(self) -> str:
+        """What the user can do if there is not enough memory for the full ring."""
+        lower = f"lower {self._owner}.replay_capacity"
+        would_shrink = not self.compress and self._kinds["frames"][1].kind != "f"
+        return f"{lower}, or set {self._owner}.compress = True" if would_shrink else lower
 
     @property
     def first(self) -> np.ndarray:
@@ -144,16 +166,25 @@ class Ring:
         """Takes the memory, unless that is done."""
         if self._arrays:
             return
-        remedy = f"lower {self._owner}.replay_capacity"
-        require_memory(self.memory_bytes, "the replay buffer", remedy)
+        require_memory(self.memory_bytes, "the replay buffer", self.memory_remedy)
         for name, (shape, dtype) in self._kinds.items():
-            make = np.empty if name == "frames" else np.zeros
-            self._arrays[name] = make((self.capacity, *shape), dtype)
+            if name == "frames" and self.compress:
+                num_envs = self.spec.num_envs
+                frames = CompressedFrames(self.length, num_envs, shape, dtype, self._owner)
+                self._arrays[name] = frames
+            else:
+                make = np.empty if name == "frames" else np.zeros
+                self._arrays[name] = make((self.capacity, *shape), dtype)
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for the log."""
+        frames = self._arrays.get("frames")
+        return {"frames_bytes": frames.nbytes} if isinstance(frames, CompressedFrames) else {}
 
     def frames(self, drawn: Drawn, offsets: np.ndarray) -> np.ndarray:
         """The frames [M * F, ...] at `offsets` [M, F] from slots, zeros before an episode's first."""
         at = self.at(drawn.environments[:, None], drawn.slots[:, None] + offsets)
-        frames = self["frames"].take(at.ravel(), axis=0)
+        frames = self["frames"][at.ravel()]
         if self.spec.stack_size > 1:
             absent = (offsets < -drawn.ages[:, None]).ravel()
             if absent.any():

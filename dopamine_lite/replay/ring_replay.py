@@ -6,11 +6,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from dopamine_lite.common.checks import check_flag
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.seeding import generator_state, restore_generator
 from dopamine_lite.common.types import State
 from dopamine_lite.replay.block import Block
-from dopamine_lite.replay.replay import ReplaySpec, SampleSpec
+from dopamine_lite.replay.replay import Replay, ReplaySpec, SampleSpec
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.selectors import Selector
 from dopamine_lite.replay.view import Drawn, Sampled, View
@@ -78,10 +80,11 @@ class RingReplay(Generic[Sample]):
         self.selector.feedback(sample.environments, sample.slots, priorities)
 
     def metrics(self) -> dict[str, float]:
-        return self.selector.metrics()
+        return {**self.ring.metrics(), **self.selector.metrics()}
 
     def describe(self) -> dict[str, Any]:
-        return {"replay": type(self).__name__, **self.selector.describe()}
+        compressed = {"compress": True} if self.ring.compress else {}
+        return {"replay": type(self).__name__, **compressed, **self.selector.describe()}
 
     def get_state(self) -> State:
         further = self.selector.get_state()
@@ -128,15 +131,25 @@ class RingReplay(Generic[Sample]):
         return every
 
 
-def checked_ring(spec: ReplaySpec, replay_capacity: int, owner: str) -> Ring:
+def check_memory(replay: Replay, owner: str) -> None:
+    """Raises UserError if a replay, once full, would not fit into memory with its agent `owner`."""
+    lower = f"lower {type(replay).__name__}.replay_capacity"
+    remedy = replay.ring.memory_remedy if isinstance(replay, RingReplay) else lower
+    require_memory(replay.memory_bytes, owner, remedy)
+
+
+def checked_ring(spec: ReplaySpec, replay_capacity: int, owner: str, compress: bool) -> Ring:
     """A ring that is long enough for n-step transitions; raises UserError if it is too short.
 
     Args:
       spec: what the replay is told by the agent.
       replay_capacity: frames held over all environments.
       owner: the replay's name, for messages.
+      compress: whether frames are kept compressed.
     """
-    ring, least = Ring(spec, replay_capacity, owner), spec.update_horizon + spec.stack_size
+    check_flag(owner, compress=compress)
+    ring = Ring(spec, replay_capacity, owner, compress=compress)
+    least = spec.update_horizon + spec.stack_size
     if ring.length <= least:
         raise UserError(
             f"{owner}.replay_capacity is {replay_capacity!r}, which leaves each of "

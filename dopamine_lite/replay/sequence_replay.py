@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.checks import check_flag, check_fraction, check_whole
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.replay.replay import ReplaySpec
 from dopamine_lite.replay.ring import Ring
@@ -29,6 +29,7 @@ class SequenceReplay(RingReplay[SequenceSample]):
       alpha: how much priorities count; 0: not at all.
       beta: exponent of the importance weights, which are divided by their maximum in the batch.
       replay_capacity: frames held over all environments.
+      compress: keep frames compressed in memory. Samples are the same, and take a little longer.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class SequenceReplay(RingReplay[SequenceSample]):
         alpha: float = 0.9,
         beta: float = 0.6,
         replay_capacity: int = 1_000_000,
+        compress: bool = False,
     ):
         name = type(self).__name__
         check_whole(name, sequence_length=sequence_length, replay_capacity=replay_capacity)
         check_whole(name, least=0, most=sequence_length - 1, overlap=overlap)
         check_fraction(name, alpha=alpha, beta=beta)
-        ring = Ring(spec, replay_capacity, name, keeps_ages=True)
+        check_flag(name, compress=compress)
+        ring = Ring(spec, replay_capacity, name, keeps_ages=True, compress=compress)
         if ring.length <= sequence_length + spec.stack_size:
             raise UserError(
                 f"{name}.replay_capacity is {replay_capacity!r}, which leaves each of {spec.num_envs} "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
+from dopamine_lite.configuration.comparison import may_change
+
 # A group whose name comes before "eval" and "train", and curves in it that are numbered: TensorBoard
 # orders both by the alphabet.
 GLANCE = "at_a_glance"
@@ -26,6 +28,7 @@ _OF_METRICS = {
     "epsilon": "Probability of a random action in training.",
     "explained_variance": "1 - Var[return - value] / Var[return]: 1 for a perfect critic, 0 for a "
     "critic that knows only the mean.",
+    "frames_bytes": "Memory that the frames of a compressed replay take, in bytes.",
     "gradient_norm": "Global norm of the gradients before it is limited, over the gradient steps.",
     "kl": "Kullback-Leibler divergence KL(pi_old, pi), in nats; pi_old is the policy that acted.",
     "kl_coefficient": "Weight of the divergence in PPO's adaptive penalty.",
@@ -109,8 +112,8 @@ def evaluation_at_a_glance(average_return: float) -> dict[str, float]:
 def hyperparameters(settings: Mapping[str, str]) -> dict[str, bool | float | str]:
     """What the table of hyperparameters shows of a configuration.
 
-    Left out are the seed, so that the table groups the seeds of one configuration, the run's length,
-    its callbacks, and what is not a setting.
+    Left out are the seed, so that the table groups the seeds of one configuration, what may change in
+    a run, its callbacks, and what is not a setting.
 
     Args:
       settings: gin text of each value by its binding, from `configuration.statements`.
@@ -118,11 +121,11 @@ def hyperparameters(settings: Mapping[str, str]) -> dict[str, bool | float | str
     return {
         name: plain(value)
         for name, value in settings.items()
-        if value and "." in name and name not in _NO_HYPERPARAMETERS
+        if value and "." in name and name not in _NO_HYPERPARAMETERS and not may_change(name)
     }
 
 
-_NO_HYPERPARAMETERS = ("Runner.seed", "Runner.num_iterations", "Runner.callbacks")
+_NO_HYPERPARAMETERS = ("Runner.seed", "Runner.callbacks")
 
 
 def plain(text: str) -> bool | float | str:

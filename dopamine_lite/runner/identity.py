@@ -43,7 +43,7 @@ def identity(
     """
     callbacks = ", ".join(map(_named, make_callbacks))
     return {
-        "config": configuration.with_header(configuration.without_length(config)),
+        "config": configuration.with_header(configuration.without_what_may_change(config)),
         "agent": {"made by": _named(make_agent)}
         | {name: _named(value) for name, value in agent_settings.items()},
         "environment": environment_identity(make_environment, spec),
@@ -188,7 +188,13 @@ def _named(value: object, depth: int = 0) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(sorted(': '.join(inner(*item)) for item in value.items()))}}}"
     if isinstance(value, functools.partial):
-        given = inner(*value.args) + _by_name(value.keywords, inner)
+        name = getattr(value.func, "__name__", "")
+        of_experiment = {
+            keyword: given
+            for keyword, given in value.keywords.items()
+            if not configuration.may_change(f"{name}.{keyword}")
+        }
+        given = inner(*value.args) + _by_name(of_experiment, inner)
         return f"{_named(value.func, depth)}({', '.join(given)})"
     if isinstance(value, types.MethodType):
         return f"{_named(value.__self__, depth)}.{value.__name__}"

@@ -25,6 +25,7 @@ from dopamine_lite.checkpointing.storage import (
     unlock,
 )
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.comparison import may_change
 from dopamine_lite.files import strict_json
 from dopamine_lite.files.plain_files import check_directory, check_regular
 from dopamine_lite.runner.directory import check_writable, is_run
@@ -33,7 +34,6 @@ from dopamine_lite.study.grid import Values, crossed
 
 FILE = "study.json"
 _SCHEMA = 1
-_LENGTH = "Runner.num_iterations"  # a run may be made longer
 
 
 @dataclass(frozen=True)
@@ -228,15 +228,15 @@ def _entry(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "experiment": {
             "gin_files": list(trial.variant.gin_files),
-            "bindings": [each for each in bindings if not _is_length(each)],
+            "bindings": [each for each in bindings if not _may_change(each)],
         },
         "iterations": trial.iterations,
         "agent_steps": trial.agent_steps,
     }
 
 
-def _is_length(binding: str) -> bool:
-    return binding.partition("=")[0].strip() == _LENGTH
+def _may_change(binding: str) -> bool:
+    return may_change(binding.partition("=")[0].strip())
 
 
 def _said(entry: dict[str, Any]) -> str:

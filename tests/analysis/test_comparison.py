@@ -119,6 +119,7 @@ def test_what_is_not_finished_is_left_out_and_what_stopped_well_is_not(make_run,
             [f"DQN p0={i} (and 8 more settings)" for i in (1, 2)],
         ),
         ([{}, {"Runner__num_iterations": 2, "Runner__seed": 7}], ["DQN", "DQN"]),
+        ([{}, {"CircularReplay__compress": True, "Runner__seed": 7}], ["DQN", "DQN"]),
     ],
 )  # fmt: skip
 def test_groups_are_named_by_what_differs(make_run, tmp_path, variants, names):

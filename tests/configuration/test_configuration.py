@@ -378,6 +378,17 @@ def test_differences():
     ]
 
 
+def test_what_may_change_in_a_run_is_no_difference():
+    old = "A.x = 1\nCircularReplay.compress = False\nRunner.num_iterations = 5\n"
+    new = "A.x = 1\nCircularReplay.compress = True\nRunner.num_iterations = 9\n"
+    before_it_existed = "A.x = 1\nRunner.num_iterations = 5\n"
+    for one in (old, new, before_it_existed):
+        assert configuration.without_what_may_change(one) == "A.x = 1\n"
+        for other in (old, new):
+            assert configuration.differences(one, other) == []
+            assert configuration.new_settings(one, other) == {}
+
+
 def test_original_takes_gins_additions_off():
     configuration.load([], ["Painter.brush = @RoundBrush", "RoundBrush.width = -1"])
     with pytest.raises(UserError) as error:

@@ -71,6 +71,7 @@ def command(agent: str, steps: int, evaluation_episodes: int = 3) -> Command:
             f"{VALUE_AGENTS[agent]}.min_replay_history = 500",
             f"{VALUE_AGENTS[agent]}.batch_size = 8",
             f"{replay}.replay_capacity = {steps}",
+            f"{replay}.compress = {agent == 'minatar'}",
         ]
     return lambda base_dir: [
         *("train", f"--base_dir={base_dir}", f"--gin_files={CONFIGS[agent]}", "--seed=3"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.study import naming
 from dopamine_lite.study.grid import axes
-from dopamine_lite.study.study import Trial, variants
+from dopamine_lite.study.study import Trial, record, variants
 
 
 def names(gin_files, grids=(), bindings=()):
@@ -107,3 +107,14 @@ def test_a_trial_is_a_command_line_of_train(tmp_path):
         *("--gin_files", "dqn/cartpole.gin", "--gin_files", "dqn/acrobot.gin"),
         *("--gin_bindings", "C.d=2", "--gin_bindings", "A.b = 1", "--seed", "3"),
     ]
+
+
+def test_a_trial_may_become_longer_and_compress_its_replay_and_nothing_else(tmp_path):
+    def trial(*bindings: str) -> Trial:
+        (variant,) = variants(["dqn/cartpole.gin"], (), bindings)
+        return Trial(variant, 0, 2, 100)
+
+    record(tmp_path, "sweep", [trial()])
+    record(tmp_path, "more", [trial("Runner.num_iterations = 9", "CircularReplay.compress = True")])
+    with pytest.raises(UserError, match="but this command gives it .*DQNAgent.gamma = 0.5"):
+        record(tmp_path, "other", [trial("DQNAgent.gamma = 0.5")])
