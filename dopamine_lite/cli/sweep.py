@@ -117,8 +117,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "cpus_per_trial",
         None,
-        "with --backend ray: number of CPUs that a trial reserves (default: as many as it has "
-        "threads)",
+        "with --backend ray: number of CPUs that a trial reserves (default: as many as its "
+        "threads and processes can keep busy)",
         lower_bound=0.0,
         flag_values=flag_values,
     )

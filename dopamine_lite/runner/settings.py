@@ -85,6 +85,13 @@ class RunSettings:
             )
 
     @property
+    def actor_processes(self) -> int:
+        """The processes of this machine that actors are in, beside the run's own."""
+        if self.actors is None or self.actor_backend != "processes":
+            return 0
+        return min(self.actors, -(-self.num_envs // self.group_size))
+
+    @property
     def evaluates(self) -> bool:
         """Whether an evaluation phase follows each training phase."""
         return self.schedule == "continuous_train_and_eval"

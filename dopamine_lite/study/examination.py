@@ -37,11 +37,11 @@ class Needs:
     """What a trial needs of a machine.
 
     Attributes:
-      threads: the number of TensorFlow's threads.
+      cores: the number of cores that its threads and processes can keep busy.
       memory: bytes, the most that it will need as far as this is known beforehand.
     """
 
-    threads: int
+    cores: int
     memory: int
 
 
@@ -100,7 +100,7 @@ def examine(
             ),
             answer["iterations"],
             answer["agent_steps"],
-            Needs(answer["threads"], answer["memory"]),
+            Needs(answer["cores"], answer["memory"]),
             tuple(answer["callbacks"]),
             answer["evaluates"],
         )
@@ -151,6 +151,7 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
     with contextlib.redirect_stderr(io.StringIO()):  # the trials themselves will say it
         runner = configuration.construct(Runner, place / f"seed={seeds[0]}")
     runner.check()
+    processes = 1 + runner.settings.actor_processes
     for seed in seeds:
         config = runner.config.replace(f"\nRunner.seed = {seeds[0]}\n", f"\nRunner.seed = {seed}\n")
         check_same_config(place / f"seed={seed}" / "config.gin", config)
@@ -158,8 +159,8 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
         "further_bindings": threads,
         "iterations": runner.settings.num_iterations,
         "agent_steps": runner.settings.planned_steps,
-        "threads": _bound_threads(configuration.statements(runner.config)),
-        "memory": _PROCESS + getattr(runner.agent, "memory_bytes", 0),
+        "cores": processes * _bound_threads(configuration.statements(runner.config)),
+        "memory": processes * _PROCESS + getattr(runner.agent, "memory_bytes", 0),
         "callbacks": list(map(repr, _bound("Runner.callbacks") or ())),
         "evaluates": runner.settings.evaluates,
     }

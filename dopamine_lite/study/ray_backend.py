@@ -35,7 +35,7 @@ class RayBackend:
       study: the study's directory, by a path that means the same on every node.
       needs: what its trials need; every trial reserves the greatest needs.
       address: the address of the cluster; None: Ray is started on this machine.
-      cpus: the number of CPUs that a trial reserves; None: as many as it has threads.
+      cpus: the number of CPUs that a trial reserves; None: as many as it can keep busy.
       gpus: the number of GPUs that a trial reserves; it may be a fraction, such as 0.5.
 
     Raises:
@@ -53,7 +53,7 @@ class RayBackend:
         needs = list(needs)
         self._study = study
         self._resources = {
-            "CPU": float(cpus if cpus is not None else max(each.threads for each in needs)),
+            "CPU": float(cpus if cpus is not None else max(each.cores for each in needs)),
             "GPU": float(gpus),
             "memory": float(max(each.memory for each in needs)),
         }

@@ -17,7 +17,7 @@ _SCRIPT = """\
 #!/bin/bash
 #SBATCH --job-name={name}
 #SBATCH --array=0-{last}
-#SBATCH --cpus-per-task={threads}
+#SBATCH --cpus-per-task={cores}
 #SBATCH --mem={memory}M
 #SBATCH --requeue
 #SBATCH --open-mode=append
@@ -64,7 +64,7 @@ def script(study: Path, trials: Sequence[Trial], needs: Sequence[Needs]) -> str:
         name=shlex.quote(study.absolute().name),
         last=len(trials) - 1,
         trials=len(trials),
-        threads=max(each.threads for each in needs),
+        cores=max(each.cores for each in needs),
         memory=-(-max(each.memory for each in needs) // 1_000_000),
         seconds=_SECONDS_BEFORE_THE_LIMIT,
         output=shlex.quote(str(study.absolute() / "slurm-%A_%a.txt")),

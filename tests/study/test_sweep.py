@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -161,6 +162,18 @@ def test_a_trial_that_another_process_runs_is_waited_for(tmp_path):
     _, err = finish(waiting)
     if "another process still runs it" in err:  # the examination may have taken longer
         assert f"{NAME}/seed=0: finished, 20,000 agent steps" in err
+
+
+@pytest.mark.exhaustive
+def test_a_trial_with_actors_needs_cores_and_memory_for_them(tmp_path):
+    memory = []
+    for actors, cores in ((None, 1), (4, 3)):  # of which only two have a group of environments
+        given = bindings({"Runner.num_envs": 16, "Runner.actors": actors})
+        arguments = ("--gin_files", "dqn/cartpole.gin", "--seeds=0:2", *given, "--print_slurm")
+        out, _ = finish(sweep(tmp_path / str(cores), *arguments))
+        assert f"#SBATCH --cpus-per-task={cores}\n" in out
+        memory.append(int(re.search(r"--mem=(\d+)M", out)[1]))
+    assert memory[1] > 2 * memory[0]
 
 
 @pytest.mark.exhaustive
