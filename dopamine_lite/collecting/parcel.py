@@ -16,16 +16,18 @@ import cloudpickle  # type: ignore[import-untyped]
 from dopamine_lite import configuration
 from dopamine_lite.collecting.collector import Group, Recipe, Station
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.devices import tensorflow_devices
 from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
 
 
-def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
+def packed(recipe: Recipe, config: str, threads: Mapping[str, int], device: str | None) -> bytes:
     """What `unpacked` makes a station of in another process.
 
     Args:
       recipe: what the station acts by.
       config: the configuration in force, from `configuration.operative`.
       threads: TensorFlow's "intra_op" and "inter_op", on which results depend.
+      device: the device to act on, from `Devices.first`.
 
     Raises:
       UserError: the agent or the environment cannot be made elsewhere.
@@ -41,7 +43,7 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
     content["configured"] = None
     further = sorted(modules.keys() - set(configuration.imported_modules()))
     try:
-        return bytes(cloudpickle.dumps((content, config, dict(threads), further)))
+        return bytes(cloudpickle.dumps((content, config, dict(threads), device, further)))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise UserError(
             f"The agent or the environment cannot be made in another process ({error}): pass functions "
@@ -52,11 +54,12 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
 def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
     """A station for these groups, with the configuration in force wherever a part is made."""
     import_tensorflow()
-    content, config, threads, modules = pickle.loads(parcel)
+    content, config, threads, device, modules = pickle.loads(parcel)
     for module in modules:  # those that gin is to know besides what the configuration imports
         importlib.import_module(module)
     loaded = configuration.Loaded(lambda: configuration.load_text(config))
     with loaded.in_force():
+        tensorflow_devices(device)
         tensorflow_threads(**threads)
     return Station(Recipe(**content | {"configured": loaded.in_force}), groups)
 

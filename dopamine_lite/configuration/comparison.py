@@ -12,6 +12,7 @@ from dopamine_lite.configuration import gin_tables
 _LENGTH = "Runner.num_iterations"  # a run may be made longer
 _ACTORS = "Runner.actors"  # whether there are any is part of an experiment, their number is not
 _WITHOUT_EFFECT = ("Runner.actor_backend",)  # on results
+_OF_THE_MACHINE = ("tensorflow_devices.device",)  # provenance tells when one changes
 _CALLBACKS = "Runner.callbacks"
 _REFERENCE = re.compile(r"@([\w./]+)")
 
@@ -84,7 +85,7 @@ def _of_experiment(text: str) -> dict[str, str]:
                 kept[key] = f"[{', '.join(left)}]"
         elif key == _ACTORS and value != "None":
             kept[key] = "a number"
-        elif key not in _WITHOUT_EFFECT and not _is_of_such_callbacks(key):
+        elif key not in (*_WITHOUT_EFFECT, *_OF_THE_MACHINE) and not _is_of_such_callbacks(key):
             kept[key] = value
     return kept
 
