@@ -26,6 +26,7 @@ from dopamine_lite.losses import policy_gradient
 from dopamine_lite.networks.actor_critic import PolicyParameters
 from dopamine_lite.networks.normalization import RewardNormalizer
 from dopamine_lite.networks.optimizers import clipped_by_norm
+from dopamine_lite.networks.torsos import compiles_update
 from dopamine_lite.replay.rollout import Rollout
 
 _SURROGATES = ("clip", "kl")
@@ -280,7 +281,7 @@ class PPOLearner:
         batch = size // self._num_minibatches
         return tf.function(
             update,
-            jit_compile=network.torso.compile_update,
+            jit_compile=compiles_update(network.torso),
             input_signature=[
                 tf.TensorSpec([size, *shape], self.parts.input_dtype),
                 tf.TensorSpec([size, policy.action_size], policy.action_dtype),

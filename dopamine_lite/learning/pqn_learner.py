@@ -18,6 +18,7 @@ from dopamine_lite.losses import td
 from dopamine_lite.losses.q_lambda import q_lambda_targets
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
+from dopamine_lite.networks.torsos import compiles_update
 from dopamine_lite.replay.rollout import ValueRollout
 
 
@@ -159,7 +160,7 @@ class PQNLearner:
         minibatches = [self._num_epochs, self.num_minibatches]
         return tf.function(
             update,
-            jit_compile=network.torso.compile_update,
+            jit_compile=compiles_update(network.torso),
             input_signature=[
                 tf.TensorSpec([size, *network.input.shape[1:]], network.input.dtype),
                 tf.TensorSpec([size], tf.int32),

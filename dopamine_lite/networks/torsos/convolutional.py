@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import gin
 import keras
@@ -49,7 +50,9 @@ class ConvolutionalTorso(PictureTorso):
         at each place (Ba et al. 2016).
     """
 
-    compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
+    # Measured: XLA brings nothing for convolutions on the CPU; on an H200, DQN on Pong with 8
+    # environments takes 864 agent steps/s with it and 623 without.
+    compile_update: Mapping[str, bool] = MappingProxyType({"cpu": False, "gpu": True})
 
     def __init__(
         self,
@@ -166,7 +169,7 @@ class ImpalaCNN(PictureTorso):
       channels: see `PictureTorso`.
     """
 
-    compile_update = False
+    compile_update = False  # not measured on a GPU
 
     def __init__(
         self,
