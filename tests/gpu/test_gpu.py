@@ -1,7 +1,7 @@
-"""A GPU learns what the CPU learns, and repeats itself bit for bit. `make test-gpu`, where there is one.
+"""A GPU learns what the CPU learns, and repeats itself bit for bit: `make test-gpu`.
 
-Factors of products are rounded to float32 here. By default, NVIDIA's cards since 2020 round them to TF32,
-which has ten bits, so results are then equal in three digits only.
+Products are those of float32 here (see `conftest`). By default, NVIDIA's cards since 2020 round their
+factors to TF32, which has ten bits, so results are then equal in three digits only.
 """
 
 from __future__ import annotations
