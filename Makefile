@@ -47,6 +47,9 @@ test-extras: install  ## Ray, Optuna, Weights & Biases, MLflow; the report in a 
 test-learning: install  ## the slow tests: agents reach stated returns
 	$(BIN)/python -m pytest -m learning
 
+test-gpu: install  ## a GPU beside the CPU, on a machine that has one
+	$(BIN)/python -m pytest -rs -m gpu tests/gpu
+
 bench: install  ## speed beside the floor, updates of each agent, a million frames of replay; quiet machine, hours
 	$(BIN)/python benchmarks/bench.py speed
 	$(BIN)/python benchmarks/bench.py updates
@@ -73,5 +76,5 @@ format: install  ## puts the code into its format
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-all test-oracle test-extras test-learning bench baselines $(SUITES:%=baselines-%) lint format clean
+.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench baselines $(SUITES:%=baselines-%) lint format clean
 .DEFAULT_GOAL := help

@@ -4,6 +4,7 @@ import os
 
 import gin
 import pytest
+import tensorflow as tf
 
 import dopamine_lite  # noqa: F401  (it sets NumPy's threads, before anything imports NumPy)
 from dopamine_lite.configuration import modules
@@ -11,6 +12,11 @@ from tests.compile_once import compile_once
 
 compile_once()
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # processes share one GPU
+# Tolerances are those of float32. A GPU would round the factors of products to TF32, ten bits. The
+# variable holds for NVIDIA's libraries in all processes that tests start, the call for this process.
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+if tf.config.list_physical_devices("GPU"):
+    tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

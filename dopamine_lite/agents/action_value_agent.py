@@ -20,7 +20,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Adam, Optimizer
-from dopamine_lite.networks.torsos import NatureCNN, Torso
+from dopamine_lite.networks.torsos import NatureCNN, Torso, updating
 from dopamine_lite.networks.value_policy import ValuePolicy
 
 H = TypeVar("H", bound=Head)
@@ -116,5 +116,6 @@ class ActionValueAgent(BlockAgent, Generic[H]):
             "optimizer": type(self._optimizer).__name__,
             "acting": self.actor.inference.kind,
             "precision": network.precision,
+            "updating": updating(network.torso),
             "parameters": network.num_parameters,
         }

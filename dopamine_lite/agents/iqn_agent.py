@@ -17,7 +17,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.value_learner import Batch, Loss
 from dopamine_lite.losses import quantile
 from dopamine_lite.networks.heads import ImplicitQuantileHead
-from dopamine_lite.networks.layers import normal, uniform
+from dopamine_lite.networks.layers import normal, uniform, uniform_rows
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.twins import agree, telling_parameters
 
@@ -105,7 +105,7 @@ class IQNAgent(ValueAgent[ImplicitQuantileHead]):
         next_features = target.features(batch.next_states)
 
         def draw(number: int, seed: tf.Tensor) -> tf.Tensor:
-            return uniform([batch.actions.shape[0], number], seed)
+            return uniform_rows([batch.actions.shape[0], number], seed)
 
         target_taus = draw(num_target_taus, batch.seeds.target)
         choice_taus = draw(num_choice_taus, batch.seeds.choice)

@@ -15,6 +15,7 @@ from dopamine_lite.configuration.configurable import configurable, divided
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import RecentMeans
 from dopamine_lite.learning.ppo_learner import PPOLearner
+from dopamine_lite.networks.torsos import updating
 from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.rollout import Rollout, RolloutBuffer
 
@@ -113,6 +114,7 @@ class PPOAgent(PolicyAgent):
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {
+            "updating": updating(self.learner.parts.network.torso),
             "surrogate": self.learner.surrogate,
             "value_clip": self.learner.value_clip,
             "normalize_advantages": self.learner.normalizes_advantages,

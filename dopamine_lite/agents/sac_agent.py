@@ -27,7 +27,7 @@ from dopamine_lite.learning.sac_learner import SACLearner, SACParts
 from dopamine_lite.networks.export import save_savedmodel
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.squashed_policy import SquashedGaussianPolicy
-from dopamine_lite.networks.torsos import MLP, Torso
+from dopamine_lite.networks.torsos import MLP, Torso, updating
 from dopamine_lite.networks.twin_critics import TwinCritics
 from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
@@ -242,6 +242,7 @@ class SACAgent(BlockAgent):
             "optimizer": type(learner.optimizers["actor"]).__name__,
             "acting": self.actor.inference.kind,
             "precision": network.precision,
+            "updating": updating(network.torso),
             "parameters": network.num_parameters + learner.parts.critics.num_parameters,
             "learned_temperature": learner.learns_temperature,
             "target_entropy": learner.target_entropy if learner.learns_temperature else None,

@@ -20,6 +20,7 @@ SUMMARY = "Plays whole episodes with a run's agent and prints their returns with
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_device(flag_values, "a GPU if there is one, else the CPU")
     run_directory.define_import(flag_values)
     flags.DEFINE_multi_string(
         "gin_bindings",

@@ -43,6 +43,7 @@ _LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
     run_directory.define_checkpoint(flag_values)
+    run_directory.define_device(flag_values, "a GPU if there is one, else the CPU")
     run_directory.define_import(flag_values)
     run_directory.define_count(flag_values, "episodes", 1, "number of episodes to film")
     run_directory.define_seed(flag_values)

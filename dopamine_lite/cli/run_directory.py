@@ -77,6 +77,22 @@ def define_import(flag_values: flags.FlagValues) -> None:
     )
 
 
+def define_device(flag_values: flags.FlagValues, default: str) -> None:
+    flags.DEFINE_string(
+        "device",
+        None,
+        "what TensorFlow computes on: cpu, gpu, gpu:1, gpu:0,1 (both learn together) or tpu; the same "
+        f"as the binding tensorflow_devices.device (default: {default})",
+        flag_values=flag_values,
+    )
+
+
+def device_bindings(flag_values: flags.FlagValues) -> list[str]:
+    """The binding that --device stands for, if it is given."""
+    device = flag_values.device
+    return [] if device is None else [f"tensorflow_devices.device = {device!r}"]
+
+
 def base_dir(flag_values: flags.FlagValues) -> Path:
     """The directory that was named; says so where none was, or where it is a file."""
     if not flag_values.base_dir:
@@ -197,6 +213,8 @@ def open_run(
     """The run in `directory`, as --checkpoint and --import say."""
     from dopamine_lite.experiment import Run
 
+    if "device" in flag_values:
+        gin_bindings = [*gin_bindings, *device_bindings(flag_values)]
     return Run.open(
         directory, flag_values.checkpoint, gin_bindings, imports=flag_values["import"].value
     )

@@ -75,6 +75,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         upper_bound=1024,
         flag_values=flag_values,
     )
+    run_directory.define_device(flag_values, "in each trial a GPU if there is one, else the CPU")
     flags.DEFINE_boolean(
         "optuna",
         False,
@@ -156,7 +157,8 @@ def run(flag_values: flags.FlagValues) -> int:
     spaces = [axis for axis in axes if isinstance(axis, grid.Space)]
     check_kinds(flag_values, values, spaces)
     check_installed(flag_values)
-    variants = study.variants(flag_values.gin_files, values, flag_values.gin_bindings)
+    bindings = [*flag_values.gin_bindings, *run_directory.device_bindings(flag_values)]
+    variants = study.variants(flag_values.gin_files, values, bindings)
     if flag_values.optuna:
         from dopamine_lite.study.suggestions import corners
 

@@ -51,13 +51,16 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "at agent step 400; the same as the binding Runner.from_run",
         flag_values=flag_values,
     )
+    run_directory.define_device(
+        flag_values, "the run's own on resuming, else a GPU if there is one, else the CPU"
+    )
     run_directory.define_import(flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:
     directory = run_directory.base_dir(flag_values)
     check_place_for_run(directory)
-    bindings = list(flag_values.gin_bindings)
+    bindings = [*flag_values.gin_bindings, *run_directory.device_bindings(flag_values)]
     if flag_values.from_run is not None:
         bindings.append(f"Runner.from_run = {flag_values.from_run!r}")
     if not flag_values.gin_files and not is_run(directory):

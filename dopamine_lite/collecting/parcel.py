@@ -16,6 +16,7 @@ import cloudpickle  # type: ignore[import-untyped]
 from dopamine_lite import configuration
 from dopamine_lite.collecting.collector import Group, Recipe, Station
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.devices import tensorflow_devices
 from dopamine_lite.configuration.tensorflow_setup import (
     gpu_names,
     import_tensorflow,
@@ -24,13 +25,14 @@ from dopamine_lite.configuration.tensorflow_setup import (
 from dopamine_lite.reporting import provenance
 
 
-def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
+def packed(recipe: Recipe, config: str, threads: Mapping[str, int], device: str | None) -> bytes:
     """What `unpacked` makes a station of in another process.
 
     Args:
       recipe: what the station acts by.
       config: the configuration in force, from `configuration.operative`.
       threads: TensorFlow's "intra_op" and "inter_op", on which results depend.
+      device: the device to act on, from `Devices.first`.
 
     Raises:
       UserError: the agent or the environment cannot be made elsewhere.
@@ -46,7 +48,8 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int]) -> bytes:
     content["configured"] = None
     further = sorted(modules.keys() - set(configuration.imported_modules()))
     try:
-        return bytes(cloudpickle.dumps((content, config, dict(threads), further, _here(threads))))
+        here = _here(threads)
+        return bytes(cloudpickle.dumps((content, config, dict(threads), device, further, here)))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise UserError(
             f"The agent or the environment cannot be made in another process ({error}): pass functions "
@@ -61,12 +64,13 @@ def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
     parcel.
     """
     import_tensorflow()
-    content, config, threads, modules, there = pickle.loads(parcel)
+    content, config, threads, device, modules, there = pickle.loads(parcel)
     for module in modules:  # those that gin is to know besides what the configuration imports
         importlib.import_module(module)
     loaded = configuration.Loaded(lambda: configuration.load_text(config))
     with loaded.in_force():
         record = configuration.Record((), {})  # which keeps what is imported later
+        tensorflow_devices(device)
         threads = tensorflow_threads(**threads)
 
     def compare() -> list[str]:
@@ -99,7 +103,7 @@ _DIFFERENT = (
 
 def _here(threads: Mapping[str, int]) -> dict[str, Any]:
     """What results depend on in this process."""
-    return provenance.collect(threads, gpu_names())
+    return provenance.collect(threads, gpu_names()[:1])  # on which actors act
 
 
 def surroundings() -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from dopamine_lite.configuration import gin_tables
 
-_MAY_CHANGE = (  # in a run: how long it is, and what does not change a bit of it
+_MAY_CHANGE = (  # in a run: how long it is, and what changes no bit of it
     "Runner.num_iterations",
     "Runner.actor_backend",
+    "tensorflow_devices.device",  # which may change bits, and provenance tells
     "CircularReplay.compress",
     "PrioritizedReplay.compress",
 )

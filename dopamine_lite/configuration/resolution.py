@@ -17,7 +17,10 @@ from dopamine_lite.configuration.description import as_gin_text, declared_parame
 
 _Key = tuple[str, str, str]  # scope, complete selector, parameter
 _FIRST = "dopamine_lite.runner.runner.Runner"
-_LAST = "dopamine_lite.configuration.tensorflow_setup.tensorflow_threads"  # which every run calls
+_LAST = (  # which every run calls
+    "dopamine_lite.configuration.devices.tensorflow_devices",
+    "dopamine_lite.configuration.tensorflow_setup.tensorflow_threads",
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ def resolved(path: Path) -> list[list[Setting]]:
     groups: list[list[Setting]] = []
     seen: set[tuple[str, str]] = set()
     waiting = [("", _FIRST)]
-    rest = [key for key in gin_tables.BOUND if key[1] not in (MACRO, _LAST)] + [("", _LAST)]
+    rest = [key for key in gin_tables.BOUND if key[1] not in (MACRO, *_LAST)]
+    rest += [("", selector) for selector in _LAST]
     while waiting or rest:
         scope, selector = waiting.pop(0) if waiting else rest.pop(0)
         if (scope, selector) in seen or gin_tables.REGISTRY.get_match(selector) is None:

@@ -31,7 +31,7 @@ def import_quietly(module: str) -> ModuleType:
     if "tensorflow" in sys.modules:
         return importlib.import_module(module)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _held_back_stderr():
+    with held_back_stderr():
         return importlib.import_module(module)
 
 
@@ -57,8 +57,8 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
 
     threads = intra_op or usable_cores()
     try:
-        with _held_back_stderr():
-            gpus = tf.config.list_physical_devices("GPU")
+        with held_back_stderr():
+            gpus = tf.config.get_visible_devices("GPU")
             if gpus:  # else convolutions add up in another order each time
                 tf.config.experimental.enable_op_determinism()
             for gpu in gpus:
@@ -68,7 +68,7 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     except RuntimeError:  # TensorFlow has already begun: what it began with stays
         threads = tf.config.threading.get_intra_op_parallelism_threads() or usable_cores()
         inter_op = tf.config.threading.get_inter_op_parallelism_threads() or usable_cores()
-    with _held_back_stderr():  # it says at length that there is no GPU
+    with held_back_stderr():  # it says at length that there is no GPU
         tf.zeros([])
     return {"intra_op": threads, "inter_op": inter_op}
 
@@ -77,13 +77,13 @@ def gpu_names() -> list[str]:
     """The names of the GPUs that TensorFlow uses."""
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return [each.get("device_name", "unknown") for each in details]
 
 
 @contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
+def held_back_stderr() -> Iterator[None]:
     """Keeps file descriptor 2 quiet; lets out what was written if the body raises."""
     if sys.stderr is None:  # closed by whoever started this process
         yield

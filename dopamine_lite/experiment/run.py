@@ -59,7 +59,9 @@ class Run:
           checkpoint: the number of a checkpoint, or a name under which a callback keeps one, such as
             "best"; None: the newest; 0: the agent before it learned.
           gin_bindings: bindings that change settings for the evaluation, such as another environment
-            or "EpsilonGreedy.epsilon_eval = 0.05"; the results of evaluations name the changes.
+            or "EpsilonGreedy.epsilon_eval = 0.05"; the results of evaluations name the changes. Whatever
+            devices the run was trained on, TensorFlow chooses one unless `tensorflow_devices.device` is
+            bound here.
           imports: the modules that its config may import, beside this package's: they are executed.
           report: as in `Experiment.of_run`.
 
@@ -68,7 +70,9 @@ class Run:
             settings that `gin_bindings` have changed.
         """
         bindings = gin_bindings if isinstance(gin_bindings, str) else list(gin_bindings)
-        experiment = Experiment.of_run(base_dir, bindings, imports=imports, report=report)
+        # Devices are those of training; an agent that only plays can do so anywhere.
+        anywhere = ["tensorflow_devices.device = None", *bindings]
+        experiment = Experiment.of_run(base_dir, anywhere, imports=imports, report=report)
         own = trained_config(Path(base_dir)) if bindings else None
         runner = experiment.runner(base_dir)
         number = runner.load(checkpoint, own)

@@ -19,6 +19,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.schedules import share_left
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
+from dopamine_lite.learning.data_parallel import DataParallel
 from dopamine_lite.learning.learner import Learned
 from dopamine_lite.learning.minibatches import drawn_minibatches, require_even_minibatches
 from dopamine_lite.learning.policy_parts import PolicyParts
@@ -26,6 +27,7 @@ from dopamine_lite.losses import policy_gradient
 from dopamine_lite.networks.actor_critic import PolicyParameters
 from dopamine_lite.networks.normalization import RewardNormalizer
 from dopamine_lite.networks.optimizers import clipped_by_norm
+from dopamine_lite.networks.torsos import compiles_update
 from dopamine_lite.replay.rollout import Rollout
 
 _SURROGATES = ("clip", "kl")
@@ -76,6 +78,7 @@ class PPOLearner:
     """
 
     metric_names: Sequence[str] = (*_MEANS, "explained_variance", "passes")
+    shares_batches = True  # among several devices
 
     def __init__(
         self,
@@ -155,7 +158,12 @@ class PPOLearner:
         self._value_coefficient = value_coefficient
         self._entropy_coefficient = entropy_coefficient
         self._max_gradient_norm = max_gradient_norm
+        self._devices = DataParallel(grid[0] * grid[1] // num_minibatches)
         self._order = seeds.generator("minibatches")
+        self._prepare = tf.function(parts.network.prepare, jit_compile=True, autograph=False)
+        self._gradients_of = self._devices.compiled_apart(
+            self._gradients, compiles_update(parts.network.torso)
+        )
         self._update: Callable[..., tuple[tf.Tensor, ...]] | None = None
         parts.optimizer.build(parts.network.variables)
 
@@ -193,7 +201,7 @@ class PPOLearner:
             step, self._learning_rate_decay_period
         )
         if self.surrogate == "kl":
-            return {"learning_rate": rate, "kl_coefficient": float(self._kl_coefficient)}
+            return {"learning_rate": rate, "kl_coefficient": float(self._kl_coefficient.numpy())}
         return {
             "learning_rate": rate,
             "clip": self._clip * share_left(step, self._clip_decay_period),
@@ -202,7 +210,7 @@ class PPOLearner:
     def get_state(self) -> State:
         return self.parts.get_state() | {
             "order": generator_state(self._order),
-            "kl_coefficient": float(self._kl_coefficient),
+            "kl_coefficient": float(self._kl_coefficient.numpy()),
             "rewards": self.reward_normalizer.get_state() if self.reward_normalizer else None,
         }
 
@@ -221,7 +229,7 @@ class PPOLearner:
     def _compiled(self) -> Callable[..., tuple[tf.Tensor, ...]]:
         """All epochs and minibatches of one rollout in one call."""
         network, policy, size = self.parts.network, self.parts.policy, int(np.prod(self._grid))
-        prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
+        prepare = self._prepare
 
         def update(
             observations: tf.Tensor,
@@ -249,7 +257,6 @@ class PPOLearner:
                 for index in tf.range(self._num_minibatches):
                     rows = orders[passes, index]
                     samples = Samples(*(tf.gather(column, rows) for column in whole))
-                    samples = samples._replace(observations=prepare(samples.observations))
                     sums += self._gradient_step(samples, clip, rate_left)
                 means = sums / self._num_minibatches
                 if self.target_kl is not None:
@@ -280,7 +287,7 @@ class PPOLearner:
         batch = size // self._num_minibatches
         return tf.function(
             update,
-            jit_compile=network.torso.compile_update,
+            jit_compile=self._devices.compiled_together(compiles_update(network.torso)),
             input_signature=[
                 tf.TensorSpec([size, *shape], self.parts.input_dtype),
                 tf.TensorSpec([size, policy.action_size], policy.action_dtype),
@@ -296,20 +303,39 @@ class PPOLearner:
     @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(self, samples: Samples, clip: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
         """Learns from a minibatch, at this clip and share of the learning rate; returns the `_MEANS`."""
-        policy, variables = self.parts.policy, self.parts.network.variables
-        advantages = samples.advantages
         if self.normalizes_advantages:
-            advantages = policy_gradient.normalized(advantages)
+            advantages = policy_gradient.normalized(samples.advantages)
+            samples = samples._replace(advantages=advantages)
+        return self._devices.run(self._step, samples, (clip, rate_left))[0]
+
+    @tf.autograph.experimental.do_not_convert
+    def _step(self, *columns_clip_and_rate: tf.Tensor) -> tuple[tf.Tensor]:
+        """The part of a `_gradient_step` that one of several devices takes."""
+        *columns, clip, rate_left = columns_clip_and_rate
+        samples = Samples(*columns)
+        samples = samples._replace(observations=self._prepare(samples.observations))
+        gradients, means = self._gradients_of(samples, clip)
+        averaged = clipped_by_norm(self._devices.averaged(gradients), self._max_gradient_norm)
+        self.parts.optimizer.apply(averaged, rate_left)
+        return (means,)
+
+    def _gradients(
+        self, samples: Samples, clip: tf.Tensor
+    ) -> tuple[Sequence[tf.Tensor], tf.Tensor]:
+        """Gradients and the `_MEANS` of samples that are prepared, at this clip."""
+        policy, variables = self.parts.policy, self.parts.network.variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             outputs, values = self.parts.outputs(samples.observations, masked=samples.old_outputs)
             log_ratios = policy.log_probabilities(outputs, samples.actions) - samples.old_logs
             divergences = policy.divergences(samples.old_outputs, outputs)
             if self.surrogate == "clip":
-                policy_losses = policy_gradient.clipped_surrogate(log_ratios, advantages, clip)
+                policy_losses = policy_gradient.clipped_surrogate(
+                    log_ratios, samples.advantages, clip
+                )
             else:
                 policy_losses = policy_gradient.kl_penalized_surrogate(
-                    log_ratios, advantages, divergences, self._kl_coefficient
+                    log_ratios, samples.advantages, divergences, self._kl_coefficient
                 )
             value_losses = policy_gradient.value_loss(
                 values, samples.returns, samples.old_values, self.value_clip
@@ -322,10 +348,7 @@ class PPOLearner:
                 - self._entropy_coefficient * entropy
             )
         gradients = tape.gradient(loss, variables)
-        gradients = clipped_by_norm(gradients, self._max_gradient_norm)
-        self.parts.optimizer.apply(gradients, rate_left)
         clipped = tf.abs(tf.exp(log_ratios) - 1.0) > clip
         clip_fraction = tf.reduce_mean(tf.cast(clipped, tf.float32))
-        return tf.stack(
-            [policy_loss, value_loss, entropy, tf.reduce_mean(divergences), clip_fraction]
-        )
+        means = [policy_loss, value_loss, entropy, tf.reduce_mean(divergences), clip_fraction]
+        return gradients, tf.stack(means)

@@ -12,12 +12,14 @@ from dopamine_lite.common.checks import check_fraction, check_positive, check_wh
 from dopamine_lite.common.schedules import share_left
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
+from dopamine_lite.learning.data_parallel import DataParallel
 from dopamine_lite.learning.learner import Learned
 from dopamine_lite.learning.minibatches import drawn_minibatches, require_even_minibatches
 from dopamine_lite.losses import td
 from dopamine_lite.losses.q_lambda import q_lambda_targets
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
+from dopamine_lite.networks.torsos import compiles_update
 from dopamine_lite.replay.rollout import ValueRollout
 
 
@@ -49,6 +51,7 @@ class PQNLearner:
     """
 
     metric_names: Sequence[str] = ("loss", "q_mean", "gradient_norm")
+    shares_batches = True  # among several devices
 
     def __init__(
         self,
@@ -82,6 +85,14 @@ class PQNLearner:
         self._max_gradient_norm = max_gradient_norm
         self._order = seeds.generator("minibatches")
         self._noise = seeds.generator("noise", "update")  # of seeds for the graph
+        self._devices = DataParallel(
+            grid[0] * grid[1] // num_minibatches,
+            [network.head] if network.head.random_in_training else [],
+        )
+        self._prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
+        self._gradients_of = self._devices.compiled_apart(
+            self._gradients, compiles_update(network.torso)
+        )
         self._update: Callable[..., tuple[tf.Tensor, ...]] | None = None
         optimizer.build(network.variables)
 
@@ -131,7 +142,6 @@ class PQNLearner:
     def _compiled(self) -> Callable[..., tuple[tf.Tensor, ...]]:
         """All epochs and minibatches of one rollout in one call."""
         network, size = self.network, int(np.prod(self._grid))
-        prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
 
         def update(
             observations: tf.Tensor,
@@ -152,14 +162,13 @@ class PQNLearner:
                 for index in tf.range(self.num_minibatches):
                     rows = orders[epoch, index]
                     samples = Samples(*(tf.gather(column, rows) for column in whole))
-                    samples = samples._replace(observations=prepare(samples.observations))
                     sums += self._gradient_step(samples, seeds[epoch, index], rate_left)
             return self._parameters(), sums / (self._num_epochs * self.num_minibatches)
 
         minibatches = [self._num_epochs, self.num_minibatches]
         return tf.function(
             update,
-            jit_compile=network.torso.compile_update,
+            jit_compile=self._devices.compiled_together(compiles_update(network.torso)),
             input_signature=[
                 tf.TensorSpec([size, *network.input.shape[1:]], network.input.dtype),
                 tf.TensorSpec([size], tf.int32),
@@ -174,11 +183,26 @@ class PQNLearner:
     @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(self, samples: Samples, seed: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
         """Learns from a minibatch, at this share of the learning rate; returns the metrics [M]."""
+        return self._devices.run(self._step, samples, (seed, rate_left))[0]
+
+    @tf.autograph.experimental.do_not_convert
+    def _step(self, *columns_seed_and_rate: tf.Tensor) -> tuple[tf.Tensor]:
+        """The part of a `_gradient_step` that one of several devices takes."""
+        *columns, seed, rate_left = columns_seed_and_rate
+        samples = Samples(*columns)
+        samples = samples._replace(observations=self._prepare(samples.observations))
+        gradients, means = self._gradients_of(samples, seed)
+        averaged = self._devices.averaged(gradients)
+        self.optimizer.apply(clipped_by_norm(averaged, self._max_gradient_norm), rate_left)
+        return (tf.stack([*means, tf.linalg.global_norm(averaged)]),)
+
+    def _gradients(
+        self, samples: Samples, seed: tf.Tensor
+    ) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
+        """Gradients, mean loss and mean action value of samples that are prepared."""
         variables = self.network.variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             values = td.select(self.network(samples.observations, seed), samples.actions)
             loss = 0.5 * tf.reduce_mean(td.squared(values - samples.targets))
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply(clipped_by_norm(gradients, self._max_gradient_norm), rate_left)
-        return tf.stack([loss, tf.reduce_mean(values), tf.linalg.global_norm(gradients)])
+        return tape.gradient(loss, variables), (loss, tf.reduce_mean(values))

@@ -18,6 +18,7 @@ from dopamine_lite.learning.learner import Learned
 from dopamine_lite.losses import sac, td
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Adam, Optimizer, clipped_by_norm
+from dopamine_lite.networks.torsos import compiles_update
 from dopamine_lite.networks.twin_critics import TwinCritics
 from dopamine_lite.replay.replay import Sample, SampleSpec
 
@@ -214,7 +215,7 @@ class SACLearner:
 
         return tf.function(
             update,
-            jit_compile=actor.torso.compile_update,
+            jit_compile=compiles_update(actor.torso),
             input_signature=[
                 tf.TensorSpec([*batch, *spec.frames_shape], tf.as_dtype(spec.frame_dtype)),
                 tf.TensorSpec([*batch, actor.head.action_size], tf.float32),

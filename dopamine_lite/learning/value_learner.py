@@ -10,10 +10,12 @@ import tensorflow as tf
 
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
+from dopamine_lite.learning.data_parallel import DataParallel
 from dopamine_lite.learning.learner import Learned
 from dopamine_lite.networks.augmentation import Augmentation
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
+from dopamine_lite.networks.torsos import compiles_update
 from dopamine_lite.replay.replay import Sample, SampleSpec
 
 _ILLEGAL = -1e9  # finite: times a discount of zero it is zero
@@ -72,6 +74,7 @@ class ValueLearner:
     """
 
     metric_names: Sequence[str] = ("loss", "q_mean")
+    shares_batches = True  # among several devices
 
     def __init__(
         self,
@@ -94,6 +97,10 @@ class ValueLearner:
         self._parameters = parameters
         self._max_gradient_norm = max_gradient_norm
         self.augmentation = augmentation
+        drawing = [online.head] if online.head.random_in_training else []
+        self._devices = DataParallel(
+            sample.batch_size, drawing + ([augmentation] if augmentation else [])
+        )
         self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
         self._generator = seeds.generator("noise", "update")  # of seeds for the graph
         self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by K
@@ -159,8 +166,19 @@ class ValueLearner:
 
     def _compile(self, num_updates: int) -> Callable[..., tuple[tf.Tensor, ...]]:
         """K gradient steps in one call: frames [K, B, F, ...], scalars [K, B, 3 or 4]."""
+        pays, devices = compiles_update(self.online.torso), self._devices
         prepare = tf.function(self._prepare_batch, jit_compile=True, autograph=False)
+        gradients_of = devices.compiled_apart(self._gradients, pays)
         weighted = self._sample.weighted
+
+        @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
+        def step(
+            frames: tf.Tensor, scalars: tf.Tensor, *rest: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            gradients, means, errors = gradients_of(prepare(frames), scalars, *rest)
+            averaged = devices.averaged(gradients)
+            self.optimizer.apply(clipped_by_norm(averaged, self._max_gradient_norm))
+            return means, errors
 
         def update(
             frames: tf.Tensor, scalars: tf.Tensor, seeds: tf.Tensor, *masks: tf.Tensor
@@ -169,12 +187,8 @@ class ValueLearner:
             priorities = tf.TensorArray(tf.float32, num_updates if weighted else 0)
             # Written out, more than two would take as many times as long to compile.
             for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
-                means, errors = self._gradient_step(
-                    prepare(frames[index]),
-                    scalars[index],
-                    seeds[index],
-                    *(mask[index] for mask in masks),
-                )
+                rows = [frames[index], scalars[index], *(mask[index] for mask in masks)]
+                means, errors = devices.run(step, rows, [seeds[index]])
                 total += means
                 if weighted:
                     priorities = priorities.write(index, errors)
@@ -187,7 +201,7 @@ class ValueLearner:
         )
         return tf.function(
             update,
-            jit_compile=self.online.torso.compile_update,
+            jit_compile=devices.compiled_together(pays),
             input_signature=[
                 tf.TensorSpec([*batch, *spec.frames_shape], tf.as_dtype(spec.frame_dtype)),
                 tf.TensorSpec([*batch, 4 if weighted else 3], tf.float32),
@@ -204,15 +218,15 @@ class ValueLearner:
         return self.online.prepare(frames[:, :stack]), self.online.prepare(frames[:, -stack:])
 
     @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
-    def _gradient_step(
+    def _gradients(
         self,
         prepared: tuple[tf.Tensor, tf.Tensor],
         scalars: tf.Tensor,
-        seeds: tf.Tensor,
-        masks: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Learns from one batch; returns the mean loss and mean action value [2], and priorities [B]."""
+        *masks_and_seeds: tf.Tensor,
+    ) -> tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """What to learn from one batch: gradients, mean loss and action value [2], priorities [B]."""
         states, next_states = prepared
+        *masks, seeds = masks_and_seeds
         seeds_left = tf.unstack(seeds)
         if self.augmentation is not None:
             states = self.augmentation(states, seeds_left.pop())
@@ -220,16 +234,17 @@ class ValueLearner:
         actions, returns, discounts, *weights = tf.unstack(scalars, axis=1)
         actions = tf.cast(actions, tf.int32)
         network_seeds = NetworkSeeds(*seeds_left)
-        batch = Batch(states, actions, returns, discounts, next_states, network_seeds, masks)
+        batch = Batch(
+            states, actions, returns, discounts, next_states, network_seeds, *(masks or [None])
+        )
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.online.variables)
             loss = self._loss(self.online, self.target, batch)
             # Importance weights belong inside the gradient (Schaul et al. 2016, algorithm 1).
             weighted = tf.reduce_mean(weights[0] * loss.losses if weights else loss.losses)
         gradients = tape.gradient(weighted, self.online.variables)
-        self.optimizer.apply(clipped_by_norm(gradients, self._max_gradient_norm))
         means = tf.stack([tf.reduce_mean(loss.losses), tf.reduce_mean(loss.values)])
-        return means, loss.priorities
+        return gradients, means, loss.priorities
 
     def _assign_target(self) -> None:
         for target, online in zip(self.target.variables, self.online.variables, strict=True):

@@ -8,7 +8,7 @@ import gin
 import tensorflow as tf
 
 from dopamine_lite.common.checks import check_not_negative, check_whole
-from dopamine_lite.networks.layers import fold_in, normal, uniform
+from dopamine_lite.networks.layers import fold_in, normal_rows, uniform_rows
 
 
 class Augmentation(Protocol):
@@ -33,6 +33,7 @@ class RandomShift:
     """
 
     of_images = True  # and of nothing else
+    draws_for_parts = True
 
     def __init__(self, pixels: int = 4, intensity: float = 0.05):
         check_whole("RandomShift", least=0, pixels=pixels)
@@ -44,12 +45,12 @@ class RandomShift:
         """[B, height, width, channels] float32 -> the same, drawn with the seed [2]."""
         images.shape.assert_has_rank(4)
         batch, height, width = images.shape[:3]
-        draws = tf.floor(uniform([batch, 2], seed) * (2 * self._pixels + 1))
+        draws = tf.floor(uniform_rows([batch, 2], seed) * (2 * self._pixels + 1))
         shifts = tf.cast(draws, tf.int32) - self._pixels  # [B, 2]
         rows = tf.clip_by_value(tf.range(height) + shifts[:, :1], 0, height - 1)
         columns = tf.clip_by_value(tf.range(width) + shifts[:, 1:], 0, width - 1)
         shifted = tf.gather(tf.gather(images, rows, batch_dims=1), columns, axis=2, batch_dims=1)
         if not self._intensity:
             return shifted
-        noise = tf.clip_by_value(normal([batch, 1, 1, 1], fold_in(seed, 1)), -2.0, 2.0)
+        noise = tf.clip_by_value(normal_rows([batch, 1, 1, 1], fold_in(seed, 1)), -2.0, 2.0)
         return shifted * (1 + self._intensity * noise)

@@ -23,7 +23,7 @@ from dopamine_lite.networks.layers import (
     MOST_UNITS,
     CosineEmbedding,
     Dense,
-    uniform,
+    uniform_rows,
 )
 from dopamine_lite.networks.layers import initializer as make_initializer
 from dopamine_lite.networks.streams import Streams
@@ -238,6 +238,7 @@ class ImplicitQuantileHead:
     """
 
     random_in_training = random_in_evaluation = True
+    draws_for_parts = True
 
     def __init__(
         self,
@@ -273,7 +274,7 @@ class ImplicitQuantileHead:
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         assert seed is not None
         size = [tf.shape(features)[0], self._num_samples]
-        return self.quantiles(features, uniform(size, seed))
+        return self.quantiles(features, uniform_rows(size, seed))
 
     def explained_outputs(self, features: tf.Tensor) -> tf.Tensor:
         """[B, Q, A] at fractions that are spread evenly instead of drawn."""

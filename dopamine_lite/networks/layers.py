@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -170,6 +170,31 @@ def uniform(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
 def normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """Standard normal numbers, drawn as in `uniform`."""
     return tf.random.stateless_normal(shape, seed, alg="philox")
+
+
+def uniform_rows(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+    """`uniform` for the rows of a batch, [B, ...].
+
+    If several devices share the batch, B is the number of a device's rows, and their numbers are those
+    that they have in the whole batch.
+    """
+    return _own_rows(uniform, shape, seed)
+
+
+def normal_rows(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+    """`normal`, as `uniform_rows`."""
+    return _own_rows(normal, shape, seed)
+
+
+def _own_rows(
+    draw: Callable[[Sequence[int], tf.Tensor], tf.Tensor], shape: Sequence[int], seed: tf.Tensor
+) -> tf.Tensor:
+    context = tf.distribute.get_replica_context()  # None: outside of a step
+    if context is None or context.num_replicas_in_sync == 1:
+        return draw(shape, seed)
+    (rows, *rest), replicas = shape, context.num_replicas_in_sync
+    whole = tf.reshape(draw([replicas * rows, *rest], seed), [replicas, rows, *rest])
+    return whole[context.replica_id_in_sync_group]
 
 
 def fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:

@@ -155,7 +155,7 @@ class Adam(Optimizer):
             power.assign(power * beta)
 
     def get_state(self) -> State:
-        return super().get_state() | {"powers": [float(power) for power in self._powers]}
+        return super().get_state() | {"powers": [float(power.numpy()) for power in self._powers]}
 
     def set_state(self, state: State) -> None:
         super().set_state(state)

@@ -37,6 +37,7 @@ class Streams:
     """
 
     random_in_evaluation = False
+    draws_for_parts = True  # of a batch: one draw serves all of it
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ VARIABLES = (  # of the environment, each of which can change numbers
     "CUDA_VISIBLE_DEVICES",
 )
 _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `collect` returns
-    *(("machine", name) for name in ("processor", "gpus")),
+    *(("machine", name) for name in ("processor", "gpus", "device")),
     *(("threads", pool) for pool in ("intra_op", "inter_op", "openblas")),
     *(("versions", name) for name in _PACKAGES if name not in ("gin-config", "tensorboard")),
     ("commits", "dopamine_lite"),
@@ -170,7 +170,7 @@ def changes(
     sentences = []
     for section, name in [*_DECISIVE, *_of_imports(before, now), *_of_own_modules(before, now)]:
         old, new = (start.get(section, {}).get(name) for start in (before, now))
-        if old != new:
+        if old != new and (name != "device" or old):  # earlier versions kept none
             subject = _IN_WORDS.get(f"{section}.{name}", _IN_WORDS[section]).format(name)
             sentences.append(sentence.format(subject=subject, before=_shown(old), now=_shown(new)))
     return sentences

@@ -204,7 +204,7 @@ class Lockstep:
         if settings.actor_backend == "threads":
             return ThreadBackend(recipe)
         with self._config.in_force():
-            parcel = packed(recipe, configuration.operative(), self._threads)
+            parcel = packed(recipe, configuration.operative(), self._threads, stage.devices.first)
         if settings.actor_backend == "ray":
             assert settings.actors is not None
             return RayBackend(parcel, min(settings.actors, len(self.groups)))

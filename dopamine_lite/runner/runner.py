@@ -13,6 +13,7 @@ from dopamine_lite import configuration
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.callbacks import Callback
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.configuration.devices import tensorflow_devices
 from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
 from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
@@ -128,9 +129,16 @@ class Runner:
             (parent.__name__ for parent in type(self).__mro__), dataclasses.asdict(settings) | given
         )
         with self._configuration.in_force():
+            devices = tensorflow_devices()
             threads = tensorflow_threads()
         self.stage = Stage(
-            settings, self._configuration, agent, environment, info_metrics, self._say_once
+            settings,
+            self._configuration,
+            agent,
+            environment,
+            info_metrics,
+            self._say_once,
+            devices,
         )
         with self._configuration.in_force():
             hooks = Hooks(callbacks)

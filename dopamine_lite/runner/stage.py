@@ -15,6 +15,7 @@ from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
+from dopamine_lite.configuration.devices import Devices
 from dopamine_lite.environments.checked import introduced
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec
 from dopamine_lite.reporting.info_metrics import InfoMetrics
@@ -37,6 +38,7 @@ class Stage:
       make_environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
       info_metrics: keys of numbers in infos that are logged like returns.
       say_once: called with the topic of a sentence for the user, and the sentence.
+      devices: what the agent learns on.
 
     Attributes:
       limit: the agent steps after which an episode is truncated, as asked of the environment.
@@ -51,6 +53,7 @@ class Stage:
         make_environment: Callable[..., Environment],
         info_metrics: Sequence[str],
         say_once: Callable[[str, str], None],
+        devices: Devices,
     ):
         self.limit = settings.max_steps_per_episode
         self.after_step: Callable[[], None] = _nothing
@@ -60,10 +63,23 @@ class Stage:
         self._config = config
         self._say_once = say_once
         self.spec = self.look_at_environment()
-        with config.in_force():
+        with config.in_force(), devices.scope():
             made = make_agent(self.spec, Seeds(settings.seed).child("agent"))
         self.agent = checked_part("Runner", "agent", made, Agent)
+        self.devices = devices
+        self._require_shared_batches()
         self.info_metrics = InfoMetrics(info_metrics, self.spec.id, say_once)
+
+    def _require_shared_batches(self) -> None:
+        """Raises UserError if there are several devices, and the agent learns on one only."""
+        learner = getattr(self.agent, "learner", None)
+        if self.devices.kind != "tpu" and self.devices.count == 1:
+            return
+        if not getattr(learner, "shares_batches", False):
+            raise UserError(
+                f"{type(self.agent).__name__} learns on one device, but tensorflow_devices.device is "
+                f"{self.devices.name!r}: choose cpu or one GPU."
+            )
 
     def look_at_environment(self) -> EnvironmentSpec:
         """The environments' specification, against which the result of their `reset` was checked."""

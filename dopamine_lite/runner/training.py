@@ -184,6 +184,7 @@ class Training:
                 "number": self._settings.actors,
                 "backend": self._settings.actor_backend,
             }
+        start["machine"]["device"] = self._stage.devices.name
         start["agent_steps"] = self.agent_steps  # at which the run goes on
         changes = provenance.record_start(self.base_dir, start, self._describe())
         for sentence in (*changes, *new_settings, *warnings, *beginning):

@@ -41,7 +41,10 @@ SHORT = [
 VALUE = ["min_replay_history = 20", "update_period = 16"]
 BASES = {  # an experiment in which each configurable is used, and bindings that make it small
     "DQNAgent QHead EpsilonGreedy CircularReplay Adam MLP Runner create_environment "
-    "tensorflow_threads": ("dqn/cartpole.gin", [f"DQNAgent.{each}" for each in VALUE]),
+    "tensorflow_threads tensorflow_devices": (
+        "dqn/cartpole.gin",
+        [f"DQNAgent.{each}" for each in VALUE],
+    ),
     **{
         schedule: (
             "dqn/cartpole.gin",

@@ -2,8 +2,9 @@
 
 A torso holds its Keras `layers`, and two more things: `prepare`, pure TensorFlow from observations to
 what the layers read (compiled by XLA, which is ten times faster here than TensorFlow's own kernels), and
-`compile_update`, which says whether XLA is faster for the whole update too. Observations come as numbers
-in float32: bytes as fractions, names as one-hot vectors (see `observations`).
+`compile_update`, which says whether XLA is faster for the whole update too: True, False, or, where that
+depends on the device, a mapping such as {"cpu": False, "gpu": True}. Observations come as numbers in
+float32: bytes as fractions, names as one-hot vectors (see `observations`).
 
 Two methods are optional. A torso that is small enough to be computed in NumPy has `call_numpy` (see
 `twins`; a subclass defines its own or acts with TensorFlow). A torso that needs to know more about
@@ -23,7 +24,7 @@ from dopamine_lite.networks.torsos.convolutional import (
 from dopamine_lite.networks.torsos.mlp import MLP
 from dopamine_lite.networks.torsos.per_entry import DictTorso
 from dopamine_lite.networks.torsos.pictures import PictureTorso
-from dopamine_lite.networks.torsos.torso import Torso, prepared_shape
+from dopamine_lite.networks.torsos.torso import Torso, compiles_update, prepared_shape, updating
 
 __all__ = [
     "MLP",
@@ -36,5 +37,7 @@ __all__ = [
     "PictureTorso",
     "SmallCNN",
     "Torso",
+    "compiles_update",
     "prepared_shape",
+    "updating",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import gin
 import keras
@@ -72,7 +73,9 @@ class ConvolutionalTorso(PictureTorso):
         and gives other numbers.
     """
 
-    compile_update = False  # measured: XLA brings nothing for convolutions on the CPU
+    # Measured: XLA brings nothing for convolutions on the CPU; on an H200, DQN on Pong with 8
+    # environments takes 864 agent steps/s with it and 623 without.
+    compile_update: Mapping[str, bool] = MappingProxyType({"cpu": False, "gpu": True})
 
     def __init__(
         self,
@@ -202,7 +205,7 @@ class ImpalaCNN(PictureTorso):
         `ConvolutionalTorso`.
     """
 
-    compile_update = False
+    compile_update = False  # not measured on a GPU
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.torsos.mlp import MLP
 from dopamine_lite.networks.torsos.mlp import dense as _dense
 from dopamine_lite.networks.torsos.mlp import dense_numpy as _dense_numpy
-from dopamine_lite.networks.torsos.torso import Torso, prepared_shape
+from dopamine_lite.networks.torsos.torso import Torso, compiles_update, prepared_shape
 from dopamine_lite.networks.twins import brings_twin
 from dopamine_lite.spaces.packed_space import PackedSpace
 
@@ -52,7 +52,7 @@ class DictTorso:
         }
         joint = _dense(seeds, "joint", hidden_units, initializer) if hidden_units else None
         self.layers = _EachItsOwn([torso.layers for torso in self._torsos.values()], joint)
-        self.compile_update = all(torso.compile_update for torso in self._torsos.values())
+        self.compile_update = all(map(compiles_update, self._torsos.values()))
         lower = {getattr(torso, "precision", "float32") for torso in self._torsos.values()}
         self.precision = ", ".join(sorted(lower))
         if all(map(brings_twin, self._torsos.values())):

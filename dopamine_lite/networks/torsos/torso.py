@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import gymnasium
@@ -15,13 +16,29 @@ class Torso(Protocol):
     """What a network asks of its torso. Built as `torso(seeds)`."""
 
     layers: keras.layers.Layer
-    compile_update: bool
+
+    @property
+    def compile_update(self) -> bool | Mapping[str, bool]:
+        """Whether XLA makes the whole update faster; a mapping says so for "cpu" and "gpu"."""
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
         """Observations [B, ...] float32 -> what `layers` reads.
 
         Observations with several entries come as a dictionary of such tensors.
         """
+
+
+def compiles_update(torso: Torso) -> bool:
+    """Whether XLA compiles the whole update of a torso, on what this process computes on."""
+    pays = torso.compile_update
+    if isinstance(pays, Mapping):
+        return pays["gpu" if tf.config.get_visible_devices("GPU") else "cpu"]
+    return pays
+
+
+def updating(torso: Torso) -> str:
+    """What computes updates, for people: "XLA" or "TensorFlow"."""
+    return "XLA" if compiles_update(torso) else "TensorFlow"
 
 
 def prepared_shape(torso: Torso, space: gymnasium.Space) -> tuple[int, ...]:
