@@ -410,8 +410,9 @@ def test_what_ends_bit_for_bit_repetition_is_said(section, values, words):
 
 @pytest.mark.parametrize(("section", "name"), provenance._DECISIVE)
 def test_each_decisive_thing_is_said(section, name):
-    (sentence,) = provenance.changes(start(), start(**{section: {name: "other"}}))
-    assert "other" in sentence
+    before, now = (start(**{section: {name: value}}) for value in ("one", "other"))
+    (sentence,) = provenance.changes(before, now)
+    assert "was one" in sentence and "is other" in sentence
 
 
 def test_what_is_decisive():
