@@ -25,6 +25,15 @@ class Learned(Protocol):
         """The number of parameters that are trained, once there has been a gradient step."""
 
 
+class NothingLearned:
+    """What a random agent learns."""
+
+    def count(self) -> int:
+        return 0
+
+    parameters = count
+
+
 class Clock:
     """Counts agent steps and, between two of them, measures the windows that are asked for.
 

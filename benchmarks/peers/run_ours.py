@@ -42,13 +42,12 @@ def bindings(workload: Workload) -> dict[str, Any]:
     if isinstance(settings, Replayed):
         named = (
             *("batch_size", "update_period", "updates_per_period", "target_update_period"),
-            *("min_replay_history", "gamma", "update_horizon", "max_gradient_norm"),
+            *("min_replay_history", "gamma", "update_horizon", "double", "max_gradient_norm"),
         )
         prioritized = workload.agent in ("rainbow", "hessel")
         replay = "PrioritizedReplay" if prioritized else "CircularReplay"
         bound |= {f"{agent}.{name}": getattr(settings, name) for name in named}
         bound |= {
-            f"{agent}.double": workload.agent == "hessel",
             f"{agent}.replay": f"@{replay}",
             f"{replay}.replay_capacity": settings.replay_capacity,
             "EpsilonGreedy.epsilon_train": settings.epsilon,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clock import Clock
+from clock import Clock, NothingLearned
 
 import ale_py
 import gymnasium
@@ -112,7 +112,7 @@ def main() -> None:
     workload = clock.workload
     environments = make_environments(workload, in_processes=clock.variant == "processes")
     if workload.agent == "random":
-        clock.watch(environments, "step", updates)
+        clock.watch(environments, "step", NothingLearned())
         play_at_random(environments)
     make = make_ppo if workload.agent == "ppo" else make_value_agent
     model = make(workload, environments)

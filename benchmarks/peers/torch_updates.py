@@ -23,7 +23,9 @@ class TorchUpdates:
         self._count += 1
         if not self._parameters:
             held = (group["params"] for group in optimizer.param_groups)
-            self._parameters = sum(each.numel() for group in held for each in group)
+            self._parameters = sum(
+                each.numel() for group in held for each in group if each.requires_grad
+            )
 
     def count(self) -> int:
         """The gradient steps taken."""

@@ -23,6 +23,7 @@ class Replayed:
     epsilon: float = 0.01  # as soon as learning begins
     gamma: float = 0.99
     update_horizon: int = 1
+    double: bool = False
     max_gradient_norm: float | None = None
 
 
@@ -77,7 +78,8 @@ class Workload:
     def warmup(self) -> int:
         """Agent steps before anything is measured: compiling and the first updates are over."""
         first = self.settings.min_replay_history if isinstance(self.settings, Replayed) else 0
-        return (first // self.cycle + 3) * self.cycle
+        counted_otherwise = 100 if first else 0  # some count the transitions that they have stored
+        return ((first + counted_otherwise) // self.cycle + 3) * self.cycle
 
 
 ATARI = ("sb3", "tianshou", "cleanrl", "dopamine")
@@ -122,7 +124,9 @@ _ATARI_DQN = Replayed(
     min_replay_history=2_000,
     learning_rate=6.25e-5,
 )
+_DOUBLE = replace(_ATARI_DQN, double=True)
 _THREE_STEPS = replace(_ATARI_DQN, update_horizon=3)
+_THREE_DOUBLE = replace(_THREE_STEPS, double=True)
 _ZOO_PPO = Rollouts(
     rollout_length=32,
     num_epochs=20,
@@ -214,23 +218,25 @@ WORKLOADS = {
     ),
     "pong_dqn": _pong("dqn", "DQN", 1, "dqn/atari.gin", (*ATARI, "dopamine_same"), _ATARI_DQN),
     "pong_dqn_8": _pong("dqn", "DQN", 8, "dqn/atari.gin", ("sb3", "tianshou"), _ATARI_DQN),
-    "pong_c51": _pong("c51", "C51", 1, "c51/atari.gin", ATARI[1:], _ATARI_DQN),
-    "pong_c51_8": _pong("c51", "C51", 8, "c51/atari.gin", ("tianshou",), _ATARI_DQN),
-    "pong_qr_dqn": _pong(
-        "qr_dqn", "QR-DQN", 1, "qr_dqn/atari.gin", ("sb3", "tianshou"), _ATARI_DQN
-    ),
+    "pong_c51": _pong("c51", "C51", 1, "c51/atari.gin", ("cleanrl", "dopamine"), _ATARI_DQN),
+    "pong_c51_double": _pong("c51", "double C51", 1, "c51/atari.gin", ("tianshou",), _DOUBLE),
+    "pong_c51_double_8": _pong("c51", "double C51", 8, "c51/atari.gin", ("tianshou",), _DOUBLE),
+    "pong_qr_dqn": _pong("qr_dqn", "QR-DQN", 1, "qr_dqn/atari.gin", ("sb3",), _ATARI_DQN),
     "pong_rainbow": _pong(
         *("rainbow", "Rainbow of Dopamine", 1, "rainbow/atari.gin", ("dopamine",), _THREE_STEPS)
     ),
     "pong_hessel": _pong(
-        "hessel",
-        *("Rainbow", 1, "rainbow/atari_hessel.gin", ("tianshou", "cleanrl"), _THREE_STEPS),
+        *("hessel", "Rainbow", 1, "rainbow/atari_hessel.gin", ("tianshou", "cleanrl")),
+        _THREE_DOUBLE,
     ),
     "pong_hessel_8": _pong(
-        "hessel", "Rainbow", 8, "rainbow/atari_hessel.gin", ("tianshou",), _THREE_STEPS
+        "hessel", "Rainbow", 8, "rainbow/atari_hessel.gin", ("tianshou",), _THREE_DOUBLE
     ),
-    "pong_iqn": _pong("iqn", "IQN", 1, "iqn/atari.gin", ("dopamine", "tianshou"), _THREE_STEPS),
-    "pong_iqn_8": _pong("iqn", "IQN", 8, "iqn/atari.gin", ("tianshou",), _THREE_STEPS),
+    "pong_iqn": _pong("iqn", "IQN", 1, "iqn/atari.gin", ("dopamine",), _THREE_STEPS),
+    "pong_iqn_double": _pong("iqn", "double IQN", 1, "iqn/atari.gin", ("tianshou",), _THREE_DOUBLE),
+    "pong_iqn_double_8": _pong(
+        "iqn", "double IQN", 8, "iqn/atari.gin", ("tianshou",), _THREE_DOUBLE
+    ),
     "pong_ppo": Workload(
         "PPO, Pong, 8 environments",
         *("ppo", "Pong", 8, "ppo/atari_ppo2.gin", ("sb3", "tianshou", "cleanrl")),
