@@ -6,6 +6,7 @@ It is imported in the virtual environment of each framework, so it needs only th
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
 import sys
@@ -42,10 +43,12 @@ class Clock:
     still. After the last line, the process ends. What the framework prints goes to stderr.
 
     Args:
-      framework: the name of the framework, and its version.
+      framework: the name of the framework.
+      distribution: the package whose version is its version.
+      version: its version, if no package has it.
     """
 
-    def __init__(self, framework: str, version: str):
+    def __init__(self, framework: str, distribution: str = "", *, version: str = ""):
         parser = argparse.ArgumentParser(description=f"Measures {framework}.")
         parser.add_argument("workload", choices=WORKLOADS)
         parser.add_argument("--variant", default="", help="what differs from the workload")
@@ -58,7 +61,8 @@ class Clock:
         self._started: float = arguments.started
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
-        self._facts = {"framework": framework, "version": version}
+        version = version or importlib.metadata.version(distribution)
+        self._facts: dict[str, Any] = {"framework": framework, "version": version}
         self._steps = 0
         self._next = 1  # the step at which to look up
         self._window: tuple[float, float, int, int] | None = None  # seconds, start, steps, updates
@@ -82,6 +86,15 @@ class Clock:
             return result
 
         setattr(environments, method, counted)
+
+    def limit_xla_threads(self) -> None:
+        """Has XLA on the CPU use one thread if one is asked for; call it before JAX is imported.
+
+        It takes no other number: without this, it takes all cores.
+        """
+        if self.threads == 1:
+            flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+            os.environ["XLA_FLAGS"] = flags
 
     def _look_up(self) -> None:
         if self._steps == self.workload.num_envs:  # the first

@@ -7,7 +7,6 @@ workloads pad 'valid', so that all networks are equal; the variant "same" leaves
 
 from __future__ import annotations
 
-import os
 import sys
 import types
 from typing import Any
@@ -15,9 +14,8 @@ from typing import Any
 from clock import Clock, NothingLearned
 from workloads import Replayed, Workload
 
-CLOCK = Clock("Dopamine", "4.1.2")
-if CLOCK.threads == 1:  # XLA reads it once, and has no other number than 1 and all
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+CLOCK = Clock("Dopamine", "dopamine-rl")
+CLOCK.limit_xla_threads()
 sys.modules["baselines"] = types.ModuleType("baselines")
 sys.modules["baselines.common"] = types.ModuleType("baselines.common")
 sys.modules["baselines.common"].atari_wrappers = None

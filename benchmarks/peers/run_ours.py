@@ -84,7 +84,7 @@ class Learned:
 
 
 def main() -> None:
-    clock = Clock("dopamine_lite", dopamine_lite.__version__)
+    clock = Clock("dopamine_lite", version=dopamine_lite.__version__)
     workload = clock.workload
     bound = [f"{name} = {value}" for name, value in bindings(workload).items()]
     with tempfile.TemporaryDirectory() as directory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 from clock import Clock, NothingLearned
@@ -163,7 +162,7 @@ def train(workload: Workload, environments: Any, space: gymnasium.spaces.Discret
 
 
 def main() -> None:
-    clock = Clock("Tianshou", importlib.metadata.version("tianshou"))
+    clock = Clock("Tianshou", "tianshou")
     updates = TorchUpdates(clock.threads)
     workload = clock.workload
     environments = make_environments(workload, clock.variant)
