@@ -11,9 +11,13 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
-from workloads import WORKLOADS, Workload
+from workloads import WORKLOADS, Workload, holding
+
+MORE_FRAMES = 10_000  # between two saves
 
 
 class Learned(Protocol):
@@ -42,6 +46,9 @@ class Clock:
     seconds, and the answer to it is a line of JSON on stdout. Between two windows the process stands
     still. After the last line, the process ends. What the framework prints goes to stderr.
 
+    With `--frames` it measures instead what a replay of so many frames takes, and what it takes to save
+    it. With `--resume` it measures how long a process takes to go on from there.
+
     Args:
       framework: the name of the framework.
       distribution: the package whose version is its version.
@@ -54,10 +61,18 @@ class Clock:
         parser.add_argument("--variant", default="", help="what differs from the workload")
         parser.add_argument("--threads", type=int, default=0, help="0: as the framework has it")
         parser.add_argument("--started", type=float, default=time.time(), help="Unix time")
+        parser.add_argument("--frames", type=int, default=0, help="of a replay to fill and save")
+        parser.add_argument("--resume", action="store_true", help="from what was saved")
+        parser.add_argument("--directory", type=Path, default=Path(), help="of what is saved")
         arguments = parser.parse_args()
         self.workload: Workload = WORKLOADS[arguments.workload]
         self.variant: str = arguments.variant
         self.threads: int = arguments.threads
+        self.resumes: bool = arguments.resume
+        self.directory: Path = arguments.directory.absolute()
+        self.frames: int = arguments.frames
+        if self.frames:
+            self.workload = holding(self.workload, self.frames)
         self._started: float = arguments.started
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
@@ -66,26 +81,7 @@ class Clock:
         self._steps = 0
         self._next = 1  # the step at which to look up
         self._window: tuple[float, float, int, int] | None = None  # seconds, start, steps, updates
-
-    def watch(self, environments: Any, method: str, learned: Learned) -> None:
-        """Counts a step of each environment whenever `environments.method` has returned.
-
-        Args:
-          environments: all environments of the workload, stepped together.
-          method: the name of the method that steps them.
-          learned: counts gradient steps.
-        """
-        step, num_envs = getattr(environments, method), self.workload.num_envs
-        self._learned = learned
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            result = step(*args, **kwargs)
-            self._steps += num_envs
-            if self._steps >= self._next:
-                self._look_up()
-            return result
-
-        setattr(environments, method, counted)
+        self._save: Callable[[], object] | None = None
 
     def limit_xla_threads(self) -> None:
         """Has XLA on the CPU use one thread if one is asked for; call it before JAX is imported.
@@ -96,13 +92,50 @@ class Clock:
             flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
             os.environ["XLA_FLAGS"] = flags
 
+    def watch(
+        self,
+        environments: Any,
+        method: str,
+        learned: Learned,
+        save: Callable[[], object] | None = None,
+        *,
+        saves_itself: bool = False,
+    ) -> None:
+        """Counts a step of each environment whenever `environments.method` has returned.
+
+        Args:
+          environments: all environments of the workload, stepped together.
+          method: the name of the method that steps them.
+          learned: counts gradient steps.
+          save: saves all that training can be resumed from, replay included, in `directory`; None: the
+            framework cannot.
+          saves_itself: the framework decides when to save, and then calls `timed`.
+        """
+        step, num_envs = getattr(environments, method), self.workload.num_envs
+        self._learned, self._save, self._saves_itself = learned, save, saves_itself
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            result = step(*args, **kwargs)
+            self._steps += num_envs
+            if self._steps >= self._next:
+                self._look_up()
+            return result
+
+        setattr(environments, method, counted)
+
     def _look_up(self) -> None:
         if self._steps == self.workload.num_envs:  # the first
             self._facts["first_step_seconds"] = round(time.time() - self._started, 3)
-            self._next = self.workload.warmup
+            self._facts["resident_at_first"] = resident()
+            if self.resumes:
+                self._end(self._facts)
+            self._next = self.frames or self.workload.warmup
             return
-        if self._window is None:
-            self._answer(self._facts | {"parameters": self._learned.parameters()})
+        if self.frames:
+            self._look_at_replay()
+        elif self._window is None:
+            facts = self._facts | {"threads": self.threads}
+            self._answer(facts | {"parameters": self._learned.parameters()})
             self._wait()
         else:
             length, start, steps, updates = self._window
@@ -112,13 +145,49 @@ class Clock:
                 self._wait()
         self._next += self.workload.cycle
 
+    def _look_at_replay(self) -> None:
+        """Notes what the full replay takes; saves it, and again after some more frames."""
+        if "resident" not in self._facts:
+            self._facts |= {"frames": self._steps, "resident": resident()}
+        if self._save is None:
+            self._end(self._facts)
+        elif not self._saves_itself:
+            self.timed(self._save)
+        self._next = self._steps + MORE_FRAMES - self.workload.cycle
+
+    def timed(self, save: Callable[[], object]) -> None:
+        """Measures `save`, and ends the process after the second time; before the replay is full, nothing."""
+        if "resident" not in self._facts:
+            return
+        which = "second" if "first_saved" in self._facts else "first"
+        start = time.perf_counter()
+        save()
+        self._facts[f"{which}_save_seconds"] = round(time.perf_counter() - start, 3)
+        self._facts[f"{which}_saved"] = size_of(self.directory)
+        if which == "second":
+            self._end(self._facts)
+
     def _answer(self, answer: dict[str, Any]) -> None:
         print(json.dumps(answer), file=self._answers, flush=True)
+
+    def _end(self, answer: dict[str, Any]) -> None:
+        self._answer(answer)
+        os._exit(0)  # whatever threads the framework has
 
     def _wait(self) -> None:
         """Waits for the next window and begins it; ends the process if there is none."""
         line = sys.stdin.readline()
         if not line:
-            os._exit(0)  # whatever threads the framework has
+            os._exit(0)
         updates = self._learned.count()  # waits for them
         self._window = float(line), time.perf_counter(), self._steps, updates
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def size_of(directory: Path) -> int:
+    """Bytes of all files in it."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

@@ -138,10 +138,12 @@ def main() -> None:
     def make_agent(sess: None, environment: Any, summary_writer: str) -> Any:
         actions = environment.action_space.n
         agent = AGENTS[workload.agent](num_actions=actions, summary_writer=summary_writer)
-        CLOCK.watch(environment, "step", Learned(agent))
+        CLOCK.watch(environment, "step", Learned(agent), lambda: runner._checkpoint_experiment(0))
         return agent
 
-    run_experiment.TrainRunner("run", make_agent, lambda: environment).run_experiment()
+    place = str(CLOCK.directory / "run")
+    runner = run_experiment.TrainRunner(place, make_agent, lambda: environment)
+    runner.run_experiment()
 
 
 if __name__ == "__main__":

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from clock import Clock
+from clock import MORE_FRAMES, Clock
 from workloads import WORKLOADS, Replayed, Rollouts, Workload
 
 import dopamine_lite
 from dopamine_lite import Experiment
+from dopamine_lite.configuration.tensorflow_setup import import_quietly
+
+tf = import_quietly("tensorflow")
 
 _AGENTS = {
     "dqn": "DQNAgent",
@@ -85,19 +87,23 @@ class Learned:
 
 def main() -> None:
     clock = Clock("dopamine_lite", version=dopamine_lite.__version__)
-    workload = clock.workload
-    bound = [f"{name} = {value}" for name, value in bindings(workload).items()]
-    with tempfile.TemporaryDirectory() as directory:
-        runner = Experiment(workload.config, bound).runner(directory + "/run")
-        make = runner.stage.create_environment
+    bound = bindings(clock.workload)
+    if clock.frames:
+        bound["Runner.checkpoint_every_steps"] = MORE_FRAMES // clock.workload.num_envs
+    lines = [f"{name} = {value}" for name, value in bound.items()]
+    runner = Experiment(clock.workload.config, lines).runner(clock.directory / "run")
+    clock.threads = tf.config.threading.get_intra_op_parallelism_threads()
+    make, save = runner.stage.create_environment, runner.training._save
 
-        def make_watched(*arguments: Any) -> Any:
-            environment = make(*arguments)
-            clock.watch(environment, "step", Learned(runner.agent))
-            return environment
+    def make_watched(*arguments: Any) -> Any:
+        environment = make(*arguments)
+        clock.watch(environment, "step", Learned(runner.agent), save, saves_itself=True)
+        return environment
 
-        runner.stage.create_environment = make_watched
-        runner.run()
+    runner.stage.create_environment = make_watched
+    if clock.frames:
+        runner.training._save = lambda: clock.timed(save)
+    runner.run()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from clock import Clock, NothingLearned
 import ale_py
 import gymnasium
 import numpy as np
+import torch
 from tianshou import algorithm as algorithms
 from tianshou.algorithm.modelfree.c51 import C51Policy
 from tianshou.algorithm.modelfree.dqn import DiscreteQLearningPolicy
@@ -118,45 +119,57 @@ def make_ppo(workload: Workload, space: gymnasium.spaces.Discrete, observations:
     )
 
 
-def train(workload: Workload, environments: Any, space: gymnasium.spaces.Discrete) -> None:
-    settings, stacks = workload.settings, STACKED if workload.environment == "Pong" else {}
-    per_collection = workload.cycle
-    endless = {
+def endless(workload: Workload, collector: Any) -> dict[str, Any]:
+    """What the trainers of both kinds are told."""
+    return {
+        "training_collector": collector,
         "max_epochs": 1,
         "epoch_num_steps": ENDLESS,
-        "collection_step_num_env_steps": per_collection,
+        "collection_step_num_env_steps": workload.cycle,
         "show_progress": False,
     }
-    if isinstance(settings, Rollouts):
-        observations = 8 if "Lander" in workload.environment else 4
-        algorithm = make_ppo(workload, space, observations)
-        buffer = VectorReplayBuffer(per_collection, workload.num_envs, **stacks)
-        collector = Collector[CollectStats](algorithm, environments, buffer)
-        collector.reset()
-        algorithm.run_training(
-            OnPolicyTrainerParams(
-                training_collector=collector,
-                batch_size=per_collection // settings.num_minibatches,
-                update_step_num_repetitions=settings.num_epochs,
-                **endless,
-            )
+
+
+def train_on_rollouts(workload: Workload, environments: Any, algorithm: Any) -> None:
+    settings, stacks = workload.settings, STACKED if workload.environment == "Pong" else {}
+    assert isinstance(settings, Rollouts)
+    buffer = VectorReplayBuffer(workload.cycle, workload.num_envs, **stacks)
+    collector = Collector[CollectStats](algorithm, environments, buffer)
+    collector.reset()
+    algorithm.run_training(
+        OnPolicyTrainerParams(
+            batch_size=workload.cycle // settings.num_minibatches,
+            update_step_num_repetitions=settings.num_epochs,
+            **endless(workload, collector),
         )
-        return
+    )
+
+
+def train_from_replay(clock: Clock, environments: Any, algorithm: Any, updates: Any) -> None:
+    workload, place = clock.workload, clock.directory
+    settings, stacks = workload.settings, STACKED if workload.environment == "Pong" else {}
     assert isinstance(settings, Replayed)
-    algorithm = make_value_algorithm(workload, space)
     kind, prioritized = VectorReplayBuffer, {}
     if workload.agent == "hessel":
         kind, prioritized = PrioritizedVectorReplayBuffer, {"alpha": 0.5, "beta": 0.4}
     buffer = kind(settings.replay_capacity, workload.num_envs, **prioritized, **stacks)
+
+    def save() -> None:
+        torch.save({"model": algorithm.state_dict()}, place / "checkpoint.pth")
+        buffer.save_hdf5(str(place / "replay.hdf5"))
+
+    if clock.resumes:
+        algorithm.load_state_dict(torch.load(place / "checkpoint.pth")["model"])
+        buffer = kind.load_hdf5(str(place / "replay.hdf5"))
+    clock.watch(environments, "step", updates, save)
     collector = Collector[CollectStats](algorithm, environments, buffer, exploration_noise=True)
-    collector.reset()
+    collector.reset(reset_buffer=False)
     collector.collect(n_step=settings.min_replay_history, random=True)
     algorithm.run_training(
         OffPolicyTrainerParams(
-            training_collector=collector,
             batch_size=settings.batch_size,
-            update_step_num_gradient_steps_per_sample=workload.updates_per_cycle / per_collection,
-            **endless,
+            update_step_num_gradient_steps_per_sample=workload.updates_per_cycle / workload.cycle,
+            **endless(workload, collector),
         )
     )
 
@@ -173,8 +186,13 @@ def main() -> None:
         environments.reset()
         while True:
             environments.step(np.array([space.sample() for _ in range(workload.num_envs)]))
-    clock.watch(environments, "step", updates)
-    train(workload, environments, space)
+    if workload.agent == "ppo":
+        clock.watch(environments, "step", updates)
+        observations = 8 if "Lander" in workload.environment else 4
+        train_on_rollouts(workload, environments, make_ppo(workload, space, observations))
+    else:
+        algorithm = make_value_algorithm(workload, space)
+        train_from_replay(clock, environments, algorithm, updates)
 
 
 if __name__ == "__main__":

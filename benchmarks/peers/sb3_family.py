@@ -83,6 +83,15 @@ def train(clock: Clock, kinds: dict[str, Any], learned: Any, policy: dict[str, A
         policy_kwargs=policy,
         **arguments(workload),
     )
+    place = clock.directory
+
+    def save() -> None:
+        model.save(place / "model")
+        model.save_replay_buffer(place / "replay")
+
+    if clock.resumes:
+        model = kinds[workload.agent].load(place / "model", environments)
+        model.load_replay_buffer(place / "replay")
     counted: Learned = learned(model)
-    clock.watch(model.env, "step", counted)
-    model.learn(ENDLESS)
+    clock.watch(model.env, "step", counted, save)
+    model.learn(ENDLESS, reset_num_timesteps=not clock.resumes)

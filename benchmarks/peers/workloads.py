@@ -82,6 +82,14 @@ class Workload:
         return ((first + counted_otherwise) // self.cycle + 3) * self.cycle
 
 
+def holding(workload: Workload, frames: int) -> Workload:
+    """The workload with a replay of so many frames, which random play fills before anything is learned."""
+    assert isinstance(workload.settings, Replayed)
+    later = frames + 50_000
+    settings = replace(workload.settings, replay_capacity=frames, min_replay_history=later)
+    return replace(workload, settings=replace(settings, epsilon=1.0))
+
+
 ATARI = ("sb3", "tianshou", "cleanrl", "dopamine")
 
 # rl-baselines3-zoo, hyperparams/dqn.yml and ppo.yml, at commit 22e3ff2; SB3 clips gradients to norm 10.
