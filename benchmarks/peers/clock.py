@@ -134,8 +134,9 @@ class Clock:
         if self.frames:
             self._look_at_replay()
         elif self._window is None:
-            facts = self._facts | {"threads": self.threads}
-            self._answer(facts | {"parameters": self._learned.parameters()})
+            warm = {"warm_seconds": round(time.time() - self._started, 3)}
+            facts = {"threads": self.threads, "parameters": self._learned.parameters()}
+            self._answer(self._facts | warm | facts)
             self._wait()
         else:
             length, start, steps, updates = self._window
@@ -156,7 +157,7 @@ class Clock:
         self._next = self._steps + MORE_FRAMES - self.workload.cycle
 
     def timed(self, save: Callable[[], object]) -> None:
-        """Measures `save`, and ends the process after the second time; before the replay is full, nothing."""
+        """Measures `save` once the replay is full, and ends the process after the second time."""
         if "resident" not in self._facts:
             return
         which = "second" if "first_saved" in self._facts else "first"

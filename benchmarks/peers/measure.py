@@ -7,6 +7,8 @@ workload, all processes are started and warmed up. Then each runs one window aft
 others stand still, round after round, so that whatever the machine does meets all of them. A peer is
 first tried with one thread and with all cores, and with each way that it has of stepping environments;
 its fastest is measured. What has been measured stays, unless it is asked for `--again`.
+
+CleanRL's scripts are fetched from its repository, or from where CLEANRL_SOURCE says.
 """
 
 from __future__ import annotations
@@ -43,8 +45,9 @@ CLEANRL_SOURCE = os.environ.get("CLEANRL_SOURCE", "https://github.com/vwxyzjn/cl
 COLUMNS = (
     *("session", "workload", "peer", "framework", "version", "variant", "threads", "envs"),
     *("parameters", "round", "steps", "updates", "seconds", "steps_per_second"),
-    *("first_step_seconds", "processor", "cores", "failure"),
+    *("first_step_seconds", "warm_seconds", "processor", "cores", "failure"),
 )
+TRIAL_SECONDS = 3.0
 TRIAL = 0  # the round of windows that choose threads and variants
 START_SECONDS = 400  # until a framework has warmed up
 Row = dict[str, Any]
@@ -63,6 +66,7 @@ PEERS = {
     "sb3": Peer("run_sb3.py", "sb3", in_processes=True),
     "sbx": Peer("run_sbx.py", "sbx", in_processes=True),
     "tianshou": Peer("run_tianshou.py", "tianshou", in_processes=True),
+    "tianshou_checked": Peer("run_tianshou.py", "tianshou", ("checked",)),
     "cleanrl": Peer("run_cleanrl.py", "cleanrl"),
     "dopamine": Peer("run_dopamine.py", "dopamine"),
     "dopamine_same": Peer("run_dopamine.py", "dopamine", ("same",)),
@@ -106,7 +110,9 @@ class Process:
     def __exit__(self, *_: object) -> None:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)  # with the processes of its environments
+                os.killpg(
+                    self._process.pid, signal.SIGKILL
+                )  # with the processes of its environments
             self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(BrokenPipeError):
@@ -121,7 +127,9 @@ class Process:
         done, workload = self.answer(20 * seconds + 300), WORKLOADS[self.key]
         due = done["steps"] * workload.updates_per_cycle / workload.cycle
         if done["updates"] != due:
-            raise Failure(f"{done['updates']} updates in {done['steps']} steps, where {due} are due")
+            raise Failure(
+                f"{done['updates']} updates in {done['steps']} steps, where {due} are due"
+            )
         return done | {"steps_per_second": round(done["steps"] / done["seconds"], 1)}
 
     def answer(self, seconds: float) -> Row:
@@ -164,7 +172,16 @@ def install(name: str) -> None:
     source = PLACE / "CleanRL"
     if peer.venv == "cleanrl" and not (source / "cleanrl").exists():
         _run("git", "init", "--quiet", str(source))
-        _run("git", "-C", str(source), "fetch", "--quiet", "--depth=1", CLEANRL_SOURCE, CLEANRL_COMMIT)
+        _run(
+            "git",
+            "-C",
+            str(source),
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            CLEANRL_SOURCE,
+            CLEANRL_COMMIT,
+        )
         _run("git", "-C", str(source), "checkout", "--quiet", "FETCH_HEAD")
 
 
@@ -190,17 +207,22 @@ def best(
     name: str, key: str, seconds: float, stack: contextlib.ExitStack, rows: list[Row]
 ) -> Process:
     """The peer's fastest process, running; the others have ended. Each trial is a row of round 0."""
-    fastest, fastest_speed = None, 0.0
+    fastest, fastest_speed, failure = None, 0.0, Failure("nothing to try")
     for threads, variant in candidates(name, WORKLOADS[key]):
-        process = stack.enter_context(Process(name, key, threads, variant))
-        trial = process.window(seconds)
+        try:
+            process = stack.enter_context(Process(name, key, threads, variant))
+            trial = process.window(seconds)
+        except Failure as caught:
+            failure = Failure(f"threads {threads} {variant}: {caught}")
+            continue
         rows.append(row_of(process, trial | {"round": TRIAL}))
         slower = process
         if trial["steps_per_second"] > fastest_speed:
             slower, fastest, fastest_speed = fastest, process, trial["steps_per_second"]
         if slower is not None:
             slower.__exit__()  # and again with the stack, which does nothing
-    assert fastest is not None
+    if fastest is None:
+        raise failure
     return fastest
 
 
@@ -220,7 +242,7 @@ def measure(key: str, names: Sequence[str], rounds: int, seconds: float) -> list
             tried: list[Row] = []
             try:
                 install(name)
-                process = best(name, key, min(seconds, 4.0), stack, tried)
+                process = best(name, key, min(seconds, TRIAL_SECONDS), stack, tried)
                 mine = processes[0].facts["parameters"], process.facts["parameters"]
                 if mine[0] != mine[1] and name != "dopamine_same":
                     raise Failure(f"{mine[1]} parameters, where ours has {mine[0]}")
@@ -296,8 +318,8 @@ def without(rows: Sequence[dict[str, str]], key: str, names: Sequence[str]) -> l
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--workloads", nargs="*", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0, help="the least length of a window")
     parser.add_argument("--again", action="store_true", help="measure anew what has been measured")

@@ -53,7 +53,7 @@ def measure(name: str, frames: int) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", nargs="*", choices=WORKLOAD, default=list(WORKLOAD))
+    parser.add_argument("--peers", nargs="+", choices=WORKLOAD, default=list(WORKLOAD))
     parser.add_argument("--frames", type=int, default=200_000)
     arguments = parser.parse_args()
     for name in arguments.peers:

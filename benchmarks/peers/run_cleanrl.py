@@ -10,11 +10,10 @@ import runpy
 import sys
 from pathlib import Path
 
-from clock import Clock, NothingLearned
-
 import ale_py  # noqa: F401  # registers its games
 import gymnasium
 import numpy as np
+from clock import Clock, NothingLearned
 from torch_updates import TorchUpdates
 from workloads import Replayed, Rollouts, Workload
 

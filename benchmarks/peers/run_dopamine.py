@@ -56,7 +56,7 @@ class ValidLayers:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layers, name)
 
-    def Conv(self, **settings: Any) -> Any:  # noqa: N802  # a class's name
+    def Conv(self, **settings: Any) -> Any:  # a class's name
         return self._layers.Conv(**{"padding": "VALID"} | settings)
 
 
@@ -95,7 +95,7 @@ def bindings(workload: Workload) -> dict[str, Any]:
 
 def bind_cartpole(workload: Workload) -> None:
     """As in Dopamine's dqn_cartpole.gin, but with episodes of 500 steps, of CartPole-v1."""
-    gin.bind_parameter("JaxDQNAgent.observation_shape", gym_lib.CARTPOLE_MIN_VALS.shape + (1,))
+    gin.bind_parameter("JaxDQNAgent.observation_shape", (4, 1))
     gin.bind_parameter("JaxDQNAgent.observation_dtype", "float64")
     gin.bind_parameter("JaxDQNAgent.stack_size", 1)
     gin.bind_parameter("JaxDQNAgent.network", networks.ClassicControlDQNNetwork)

@@ -9,7 +9,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from clock import MORE_FRAMES, Clock
-from workloads import WORKLOADS, Replayed, Rollouts, Workload
+from workloads import Replayed, Rollouts, Workload
 
 import dopamine_lite
 from dopamine_lite import Experiment

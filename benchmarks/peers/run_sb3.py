@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from clock import Clock
-
 import gymnasium
 import torch
+from clock import Clock
 from sb3_contrib import QRDQN
 from sb3_family import train
 from stable_baselines3 import DQN, PPO

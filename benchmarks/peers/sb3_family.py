@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from clock import Clock, Learned, NothingLearned
-
 import ale_py
 import gymnasium
 import numpy as np
+from clock import Clock, Learned, NothingLearned
 from stable_baselines3.common.env_util import make_atari_env, make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack
 from workloads import Replayed, Rollouts, Workload

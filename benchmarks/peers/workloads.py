@@ -48,13 +48,17 @@ class Workload:
     """One row of the table: an agent in an environment, and who is measured with it."""
 
     title: str
-    agent: str  # "dqn", "c51", "qr_dqn", "iqn", "rainbow", "hessel" (all of Rainbow), "ppo", "random"
+    agent: (
+        str  # "dqn", "c51", "qr_dqn", "iqn", "rainbow", "hessel" (all of Rainbow), "ppo", "random"
+    )
     environment: str  # a Gymnasium id, or a game of Atari or MinAtar
     num_envs: int
     config: str  # ours
     peers: tuple[str, ...]
     settings: Replayed | Rollouts | None  # None: nothing learns
-    hidden_units: tuple[int, ...] = ()  # of the network; (): the usual convolutions of the environment
+    hidden_units: tuple[
+        int, ...
+    ] = ()  # of the network; (): the usual convolutions of the environment
 
     @property
     def cycle(self) -> int:
@@ -83,7 +87,7 @@ class Workload:
 
 
 def holding(workload: Workload, frames: int) -> Workload:
-    """The workload with a replay of so many frames, which random play fills before anything is learned."""
+    """The workload with a replay of so many frames, which random play fills before any learning."""
     assert isinstance(workload.settings, Replayed)
     later = frames + 50_000
     settings = replace(workload.settings, replay_capacity=frames, min_replay_history=later)
@@ -91,6 +95,8 @@ def holding(workload: Workload, frames: int) -> Workload:
 
 
 ATARI = ("sb3", "tianshou", "cleanrl", "dopamine")
+
+_ALL = ("sb3", "sbx", *ATARI[1:], "tianshou_checked", "dopamine_same")
 
 # rl-baselines3-zoo, hyperparams/dqn.yml and ppo.yml, at commit 22e3ff2; SB3 clips gradients to norm 10.
 _ZOO_DQN = Replayed(
@@ -224,8 +230,8 @@ WORKLOADS = {
             learning_rate=2.5e-4,
         ),
     ),
-    "pong_dqn": _pong("dqn", "DQN", 1, "dqn/atari.gin", (*ATARI, "dopamine_same"), _ATARI_DQN),
-    "pong_dqn_8": _pong("dqn", "DQN", 8, "dqn/atari.gin", ("sb3", "tianshou"), _ATARI_DQN),
+    "pong_dqn": _pong("dqn", "DQN", 1, "dqn/atari.gin", _ALL, _ATARI_DQN),
+    "pong_dqn_8": _pong("dqn", "DQN", 8, "dqn/atari.gin", ("sb3", "sbx", "tianshou"), _ATARI_DQN),
     "pong_c51": _pong("c51", "C51", 1, "c51/atari.gin", ("cleanrl", "dopamine"), _ATARI_DQN),
     "pong_c51_double": _pong("c51", "double C51", 1, "c51/atari.gin", ("tianshou",), _DOUBLE),
     "pong_c51_double_8": _pong("c51", "double C51", 8, "c51/atari.gin", ("tianshou",), _DOUBLE),
