@@ -57,6 +57,16 @@ bench: install  ## speed beside the floor, updates of each agent, a million fram
 	$(BIN)/python benchmarks/bench.py replay --compress
 	$(BIN)/python benchmarks/bench.py compress
 
+bench-peers: install  ## speed beside other frameworks, into docs/speed.md; PEERS=, WORKLOADS=, ROUNDS= and AGAIN=1
+	$(BIN)/python benchmarks/peers/measure.py $(if $(PEERS),--peers $(PEERS)) \
+	  $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(AGAIN),--again)
+	$(BIN)/python benchmarks/peers/page.py
+
+bench-replays: install  ## memory of replays, checkpoints and going on, beside other frameworks; PEERS=, FRAMES=
+	$(BIN)/python benchmarks/peers/measure_replays.py $(if $(PEERS),--peers $(PEERS)) \
+	  $(if $(FRAMES),--frames $(FRAMES))
+	$(BIN)/python benchmarks/peers/page.py
+
 SUITES := classic box2d minatar classics pong atari60
 $(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of baselines/; goes on where it was stopped
 	$(BIN)/python baselines/suite.py $(@:baselines-%=%) $(SWEEP)
@@ -74,7 +84,7 @@ format: install  ## puts the code into its format
 	$(BIN)/ruff format .
 
 clean:  ## removes the virtual environment and caches, no runs
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench baselines $(SUITES:%=baselines-%) lint format clean
+.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench bench-peers bench-replays baselines $(SUITES:%=baselines-%) lint format clean
 .DEFAULT_GOAL := help

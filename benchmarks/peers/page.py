@@ -1,0 +1,203 @@
+"""Writes the tables of docs/speed.md from speed.csv and replays.csv, beside this.
+
+python benchmarks/peers/page.py
+
+A table stands between `<!-- speed: NAME -->` and `<!-- end of speed -->`, and is written anew. A test
+fails where the document is not what this program makes of the files.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from measure import OURS, PEERS, SPEED, TRIAL, read
+from measure_replays import REPLAYS
+from workloads import WORKLOADS, Replayed, Rollouts, Workload
+
+DOCUMENT = HERE.parents[1] / "docs" / "speed.md"
+Rows = list[dict[str, str]]
+NAMES = {
+    "sb3": "Stable-Baselines3",
+    "sbx": "SBX",
+    "tianshou": "Tianshou",
+    "tianshou_checked": "Tianshou, with its check of the replay",
+    "cleanrl": "CleanRL",
+    "dopamine": "Dopamine",
+    "dopamine_same": "Dopamine, padding 'same'",
+    OURS: "dopamine_lite",
+}
+_BLOCK = re.compile(r"(<!-- speed: (\w+) -->\n).*?(<!-- end of speed -->)", re.DOTALL)
+
+
+def main() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    DOCUMENT.write_text(filled(text, read(SPEED), read(REPLAYS)), encoding="utf-8")
+
+
+def filled(text: str, speed: Rows, replays: Rows) -> str:
+    """The document with its tables written anew, from the rows of both files."""
+    measured = [row for row in speed if row["round"] not in ("", str(TRIAL))]
+    loops = {key: each for key, each in WORKLOADS.items() if each.settings}
+    alone = {key: each for key, each in WORKLOADS.items() if not each.settings}
+    blocks = {
+        "measured": _when_and_where(measured),
+        "loops": _markdown(_speeds(measured, loops)),
+        "environments": _markdown(_speeds(measured, alone)),
+        "failures": _failures(speed),
+        "settings": _markdown(_settings(loops)),
+        "starts": _markdown(_starts(measured)),
+        "replays": _markdown(_replays(replays)),
+    }
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]]}\n{found[3]}", text)
+
+
+def _when_and_where(measured: Rows) -> str:
+    if not measured:
+        return "**Nothing has been measured yet**, so the tables are empty.\n"
+    machines = sorted({f"{row['processor']}, {row['cores']} cores" for row in measured})
+    days = sorted({row["session"][:10] for row in measured})
+    when = f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
+    return f"Measured {when} on {' and '.join(machines)}.\n"
+
+
+def _speeds(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
+    yield ["", "peer", "version", "threads", "its speed", "dopamine_lite", "dopamine_lite / peer"]
+    for key, workload in workloads.items():
+        for name in workload.peers:
+            theirs = [row for row in measured if (row["workload"], row["peer"]) == (key, name)]
+            if not theirs:
+                continue
+            pairs = [(_ours_beside(row, measured), row) for row in theirs]
+            ratios = [_speed(ours) / _speed(row) for ours, row in pairs]
+            in_processes = " in processes" if theirs[0]["variant"] == "processes" else ""
+            yield [
+                workload.title,
+                NAMES[name] + in_processes,
+                theirs[0]["version"],
+                theirs[0]["threads"],
+                _median([_speed(row) for row in theirs]),
+                _median([_speed(ours) for ours, _ in pairs]),
+                _median(ratios),
+            ]
+
+
+def _ours_beside(row: dict[str, str], measured: Rows) -> dict[str, str]:
+    """Our window of the same round."""
+    same = ("workload", "session", "round")
+    return next(
+        each
+        for each in measured
+        if each["peer"] == OURS and all(each[column] == row[column] for column in same)
+    )
+
+
+def _speed(row: dict[str, str]) -> float:
+    return float(row["steps_per_second"])
+
+
+def _failures(speed: Rows) -> str:
+    failed = [row for row in speed if row["failure"]]
+    if not failed:
+        return "Everything could be measured that has been tried.\n"
+    lines = [
+        (WORKLOADS[row["workload"]].title, NAMES[row["peer"]], row["failure"]) for row in failed
+    ]
+    return "".join(f"* {title}: {name}: `{failure}`\n" for title, name, failure in lines)
+
+
+def _settings(workloads: dict[str, Workload]) -> Iterator[list[str]]:
+    yield ["", "`WORKLOADS=`", "our config", "environments", "network", "learning"]
+    for key, workload in workloads.items():
+        hidden = "-".join(map(str, workload.hidden_units))
+        yield [
+            workload.title,
+            f"`{key}`",
+            f"`{workload.config}`",
+            str(workload.num_envs),
+            hidden or "convolutions",
+            _learning(workload.settings),
+        ]
+
+
+def _learning(settings: Replayed | Rollouts | None) -> str:
+    if isinstance(settings, Rollouts):
+        return (
+            f"rollouts of {settings.rollout_length:,}, {settings.num_epochs} passes in "
+            f"{settings.num_minibatches} minibatches"
+        )
+    assert settings is not None
+    updates = "update" if settings.updates_per_period == 1 else "updates"
+    return (
+        f"{settings.updates_per_period} {updates} every {settings.update_period} steps, batch "
+        f"{settings.batch_size}, replay {settings.replay_capacity:,}"
+    )
+
+
+def _starts(measured: Rows) -> Iterator[list[str]]:
+    keys = ("cartpole_dqn_zoo", "pong_dqn")
+    yield ["", *(f"{key}, {what}" for key in keys for what in ("first step", "updates"))]
+    for name in (OURS, *PEERS):
+        cells = []
+        for key in keys:
+            rows = [row for row in measured if (row["workload"], row["peer"]) == (key, name)]
+            for column in ("first_step_seconds", "warm_seconds"):
+                cells.append(_median(sorted({float(row[column]) for row in rows})))
+        if any(cells):
+            yield [NAMES[name], *cells]
+
+
+def _replays(rows: Rows) -> Iterator[list[str]]:
+    yield [
+        *(
+            "",
+            "frames",
+            "resident, GB",
+            "a million, GB",
+            "first save",
+            "second save",
+            "on disk, GB",
+        ),
+        "going on",
+    ]
+    for row in rows:
+        if row["failure"]:
+            yield [NAMES[row["peer"]], row["failure"], *[""] * 6]
+            continue
+        frames, resident = int(row["frames"]), float(row["resident"])
+        before = float(row["resident_at_first"])
+        million = before + (resident - before) / frames * 1e6
+        saves = [row["first_save_seconds"], row["second_save_seconds"], row["resume_seconds"]]
+        first, second, resumed = (f"{float(each):.1f} s" if each else "cannot" for each in saves)
+        on_disk = f"{float(row['second_saved']) / 1e9:.2f}" if row["second_saved"] else ""
+        cells = [f"{frames:,}", f"{resident / 1e9:.2f}", f"{million / 1e9:.1f}", first, second]
+        yield [NAMES[row["peer"]], *cells, on_disk, resumed]
+
+
+def _median(values: Sequence[float]) -> str:
+    """ "12.3 (11.9 to 12.8)", with three digits that count."""
+    if not values:
+        return ""
+    middle = statistics.median(values)
+    if len(values) == 1:
+        return _number(middle)
+    return f"{_number(middle)} ({_number(min(values))} to {_number(max(values))})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _markdown(rows: Iterable[Sequence[str]]) -> str:
+    head, *lines = rows
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *lines))
+
+
+if __name__ == "__main__":
+    main()
