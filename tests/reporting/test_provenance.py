@@ -49,7 +49,7 @@ def checkout(tmp_path) -> Path:
 def start(**sections: dict[str, Any]) -> dict[str, Any]:
     """A start of a run, with `sections` changed."""
     made = {
-        "machine": {"processor": "A", "cores": 2},
+        "machine": {"processor": "A", "cores": 2, "device": "cpu"},
         "threads": {"intra_op": 2, "inter_op": 1, "openblas": 1},
         "versions": {"numpy": "2.0", "tensorflow": "2.21.0", "tensorboard": "2.21.0"},
         "commits": {"dopamine_lite": None, "working_directory": "abc"},
@@ -413,6 +413,12 @@ def test_each_decisive_thing_is_said(section, name):
     before, now = (start(**{section: {name: value}}) for value in ("one", "other"))
     (sentence,) = provenance.changes(before, now)
     assert "was one" in sentence and "is other" in sentence
+
+
+def test_a_device_that_an_earlier_version_did_not_record_is_no_change():
+    earlier = start()
+    del earlier["machine"]["device"]
+    assert provenance.changes(earlier, start()) == []
 
 
 def test_what_is_decisive():
