@@ -59,7 +59,7 @@ class Peer(NamedTuple):
     script: str
     venv: str  # its directory, and the name of its requirements
     variants: tuple[str, ...] = ("",)
-    in_processes: bool = False  # whether it can step Pong's environments in processes
+    in_processes: bool = False  # whether it can step environments in processes
 
 
 PEERS = {
@@ -196,7 +196,7 @@ def candidates(name: str, workload: Workload) -> Iterator[tuple[int, str]]:
     """The threads and variants that the peer is tried with."""
     peer, cores = PEERS[name], len(os.sched_getaffinity(0))
     variants = list(peer.variants)
-    if peer.in_processes and workload.environment == "Pong" and workload.num_envs > 1:
+    if peer.in_processes and workload.environment != "CartPole-v1" and workload.num_envs > 1:
         variants.append("processes")
     for threads in sorted({1, cores} if workload.settings else {1}):
         for variant in variants:
@@ -332,7 +332,10 @@ def main() -> None:
             and (arguments.again or not done(read(SPEED), key, name, arguments.rounds))
         ]
         if names:
-            new = measure(key, names, arguments.rounds, arguments.seconds)
+            try:
+                new = measure(key, names, arguments.rounds, arguments.seconds)
+            except Failure as failure:  # a peer's is a row
+                raise SystemExit(f"{key}: dopamine_lite: {failure}") from None
             write(SPEED, COLUMNS, without(read(SPEED), key, names) + new)
 
 

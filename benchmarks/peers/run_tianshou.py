@@ -26,7 +26,7 @@ from tianshou.data import (
     PrioritizedVectorReplayBuffer,
     VectorReplayBuffer,
 )
-from tianshou.env import DummyVectorEnv
+from tianshou.env import DummyVectorEnv, ShmemVectorEnv
 from tianshou.env.atari import atari_network as pong
 from tianshou.env.atari.atari_wrapper import AtariEnvFactory
 from tianshou.highlevel.env import VectorEnvType
@@ -46,7 +46,8 @@ ENDLESS = 10**9  # steps
 def make_environments(workload: Workload, variant: str) -> Any:
     """Pong in EnvPool, which Tianshou takes where it is installed, or in processes."""
     if workload.environment != "Pong":
-        return DummyVectorEnv([lambda: gymnasium.make(workload.environment)] * workload.num_envs)
+        kind = ShmemVectorEnv if variant == "processes" else DummyVectorEnv
+        return kind([lambda: gymnasium.make(workload.environment)] * workload.num_envs)
     factory = AtariEnvFactory(
         "PongNoFrameskip-v4",
         frame_stack=4,
