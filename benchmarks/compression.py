@@ -77,7 +77,7 @@ def others(frames: np.ndarray) -> list[Codec]:
         return changed
 
     return [
-        *map(zstd, (-5, 1, 3, 9, 19)),
+        *map(zstd, (-5, 1, 3, 9)),
         zstd(
             1,
             ", XOR the one before",
