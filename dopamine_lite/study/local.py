@@ -77,13 +77,13 @@ class LocalBackend:
 
 def _at_once(needs: list[Needs]) -> tuple[int, str]:
     """How many trials fit the machine, and why so many."""
-    threads, memory = (
-        max((getattr(each, name) for each in needs), default=1) for name in ("threads", "memory")
+    busy, memory = (
+        max((getattr(each, name) for each in needs), default=1) for name in ("cores", "memory")
     )
     cores, available = usable_cores(), available_memory()
-    by_cores, by_memory = cores // threads, available // memory
+    by_cores, by_memory = cores // busy, available // memory
     reason = (
-        f"{cores} core{'s' * (cores != 1)}, {threads} thread{'s' * (threads != 1)} each; "
+        f"{cores} core{'s' * (cores != 1)}, {busy} kept busy by each; "
         f"{available / 1e9:.1f} GB free, up to {memory / 1e9:.1f} GB each"
     )
     return max(1, min(by_cores, by_memory)), reason

@@ -374,7 +374,7 @@ BINDINGS = [
         "tensorflow_devices.device='abacus'",
         "is 'abacus': choose cpu, gpu, gpu:1, gpu:0,1 or tpu",
     ),
-    ("dqn", "tensorflow_devices.device=1", "tensorflow_devices.device is 1: choose cpu"),
+    ("dqn", "tensorflow_devices.device=1", "tensorflow_devices.device is 1: give text"),
     ("dqn", "tensorflow_devices.device='gpu:1,1'", "names a device twice"),
     ("dqn", "tensorflow_devices.device='cpu:1'", "numbered from 0 in order, as in cpu:0,1"),
     ("dqn", "tensorflow_devices.device='tpu'", "TensorFlow finds no TPU on this machine"),
