@@ -168,8 +168,8 @@ class Collector:
             result = environment.step(actions)
             rewards.append(np.array(result.rewards))
             over.append(np.array(result.episode_over))
-            if result.final_infos:
-                infos[number] = dict(result.final_infos)
+            if result.final_infos and self._recipe.info_metrics:
+                infos[number] = self._asked_for(result.final_infos)
             if order.is_last and number == order.steps - 1:
                 result = result._replace(truncated=~result.terminated)
             done = transitions_of(observations, masks, actions, result, self._recipe.clip_rewards)
@@ -187,6 +187,14 @@ class Collector:
             actor.metrics() if order.wants_metrics else {},
             said,
         )
+
+    def _asked_for(self, infos: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+        """The infos with the values that are logged. The others might not survive the way."""
+        names = self._recipe.info_metrics
+        return {
+            index: {str(key): info[key] if key in names else None for key in info}
+            for index, info in infos.items()
+        }
 
     def evaluate(self, evaluation: Evaluation) -> Evaluated:
         """Plays this group's share of an evaluation, which may be nothing."""

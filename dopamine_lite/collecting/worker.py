@@ -33,8 +33,9 @@ def main(arguments: Sequence[str]) -> None:
                 if station is None:
                     station = unpacked(parcel, groups)
                 answer = getattr(station, name)(decode(message, orders))
-            except Exception as error:
-                answer = Raised(error)
-            channel.send(encode(answer, answers))
+                encoded = encode(answer, answers)
+            except Exception as error:  # also of what cannot be sent
+                encoded = encode(Raised(error), answers)
+            channel.send(encoded)
     except (EOFError, OSError):
         pass  # the run is over

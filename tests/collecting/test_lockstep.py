@@ -345,3 +345,25 @@ def test_an_actor_does_not_go_on_with_edited_code(tmp_path, monkeypatch):
     bindings = (*DQN, 'create_environment.id = "changing_place:Changing-v0"')
     with pytest.raises(UserError, match=CHANGED):
         run(tmp_path / "run", bindings, actors=2, backend="processes")
+
+
+TELLING = """
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Telling(CartPoleEnv):
+    def step(self, action):
+        seen, reward, terminated, truncated, info = super().step(action)
+        return seen, reward, terminated, truncated, {"angle": float(seen[2]), "plan": lambda: 0}
+
+gymnasium.register("Telling-v0", Telling, max_episode_steps=20)
+"""
+
+
+def test_infos_may_hold_what_cannot_be_sent(tmp_path, monkeypatch):
+    (tmp_path / "telling_place.py").write_text(TELLING)
+    monkeypatch.syspath_prepend(tmp_path)
+    told = 'create_environment.id = "telling_place:Telling-v0"', "Runner.info_metrics = ['angle']"
+    one = run(tmp_path / "one", (*DQN, *told), actors=1)
+    assert all(line["train"]["info_angle"] is not None for line in one["iterations"])
+    assert run(tmp_path / "two", (*DQN, *told), actors=2, backend="processes") == one
