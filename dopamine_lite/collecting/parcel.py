@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import os
 import pickle
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -83,9 +81,16 @@ def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Sentences on machines that differ.
 
+    A module that only one of the two has loaded tells nothing: an actor needs no plots, for example.
+
     Raises:
       UserError: something else differs, such as the source of a module.
     """
+    both = there["modules"].keys() & here["modules"].keys()
+    there, here = (
+        start | {"modules": {name: start["modules"][name] for name in both}}
+        for start in (there, here)
+    )
     machine = provenance.changes(there, there | {"machine": here["machine"]}, _DIFFERENT)
     for sentence in provenance.changes(there, here, _DIFFERENT):
         if sentence not in machine:
@@ -104,11 +109,6 @@ _DIFFERENT = (
 def _here(threads: Mapping[str, int]) -> dict[str, Any]:
     """What results depend on in this process."""
     return provenance.collect(threads, gpu_names()[:1])  # on which actors act
-
-
-def surroundings() -> dict[str, Any]:
-    """Where this process finds modules and files."""
-    return {"path": sys.path, "directory": os.getcwd()}
 
 
 class Raised:
