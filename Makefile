@@ -55,7 +55,7 @@ bench: install  ## speed beside the floor, updates of each agent, a million fram
 	$(BIN)/python benchmarks/bench.py updates
 	$(BIN)/python benchmarks/bench.py replay
 	$(BIN)/python benchmarks/bench.py replay --compress
-	$(BIN)/python benchmarks/bench.py compress
+	$(BIN)/python benchmarks/bench.py options
 
 bench-peers: install  ## speed beside other frameworks, into docs/speed.md; PEERS=, WORKLOADS=, ROUNDS= and AGAIN=1
 	$(BIN)/python benchmarks/peers/measure.py $(if $(PEERS),--peers $(PEERS)) \

@@ -4,7 +4,8 @@
 own, and prints the median of the ratios. `python benchmarks/bench.py updates` compares the updates of
 the value-based agents. `python benchmarks/bench.py replay` fills a replay with a million real frames,
 no two of them from the same moment of a game, samples from it and saves it; with `--compress`, they are
-compressed. `python benchmarks/bench.py compress` trains DQN on Pong with and without compression, in
+compressed. `python benchmarks/bench.py options` trains DQN on Pong plain, with a compressed replay, in
+bfloat16, and with an actor in a thread or a process that steps environments while the agent learns, in
 alternation. Run all of them on a quiet machine (`make bench`).
 """
 
@@ -30,6 +31,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from dopamine_lite.common.machine import processor, usable_cores
 from dopamine_lite.replay.block import Block
 
 if TYPE_CHECKING:
@@ -46,7 +48,14 @@ STEPS = {  # agent steps timed, by agent, game and number of environments
     ("ppo", "cartpole", 8): 102_400,
     ("ppo", "pong", 8): 16_384,
 }
-COMPRESSED_STEPS = 50_000  # of an iteration, to compare replays
+OPTION_STEPS = 8_000  # of an iteration, to compare options
+_LAG = {"Runner.actors": 1, "Runner.policy_lag": 1}
+OPTIONS: dict[str, dict[str, Any]] = {  # bindings
+    "compress": {"CircularReplay.compress": True},
+    "bfloat16": {"NatureCNN.precision": '"bfloat16"'},
+    "thread": _LAG | {"Runner.actor_backend": '"threads"'},
+    "process": _LAG | {"Runner.actor_backend": '"processes"'},
+}
 BINDINGS = {  # what a floor leaves out, or what would not come to pass in so few steps
     "dqn": {
         "DQNAgent.min_replay_history": 1_000,
@@ -116,27 +125,27 @@ def speed(rounds: int, agents: list[str], games: list[str]) -> None:
     Console(width=100).print(table)
 
 
-def compress(rounds: int) -> None:
-    """Prints agent steps per second of DQN on Pong, by the replay, and the median of the ratios.
+def options(rounds: int, names: list[str], num_envs: int) -> None:
+    """Prints agent steps per second of DQN on Pong with each option, and ratios to those without any.
 
-    In the iteration that is timed, the replay holds 50,000 to 100,000 frames, more than any cache does.
+    In the iteration that is timed, the replay holds more frames than any cache does.
     """
-    table = Table("num_envs", "plain", "compressed", "ratio", "ratios")
-    own = {"DQNAgent.min_replay_history": COMPRESSED_STEPS}
-    for num_envs in (1, 8):
-        case = ("dqn", "pong", num_envs, COMPRESSED_STEPS)
-        pairs = [
-            [framework(*case, own | {"CircularReplay.compress": on}) for on in (False, True)]
-            for _ in range(rounds)
-        ]
-        ratios = sorted(compressed / plain for plain, compressed in pairs)
+    case = ("dqn", "pong", num_envs, OPTION_STEPS)
+    own = {"DQNAgent.min_replay_history": OPTION_STEPS}
+    found: dict[str, list[float]] = {name: [] for name in ("plain", *names)}
+    for _ in range(rounds):
+        for name, speeds in found.items():
+            speeds.append(framework(*case, own | OPTIONS.get(name, {})))
+    table = Table("option", "steps/s", "ratio", "ratios")
+    for name, speeds in found.items():
+        ratios = sorted(one / plain for one, plain in zip(speeds, found["plain"], strict=True))
         table.add_row(
-            str(num_envs),
-            *(f"{statistics.median(column):,.0f}" for column in zip(*pairs, strict=True)),
-            f"{statistics.median(ratios):.3f}",
-            " ".join(f"{ratio:.3f}" for ratio in ratios),
+            name,
+            f"{statistics.median(speeds):,.0f}",
+            f"{statistics.median(ratios):.2f}",
+            " ".join(f"{ratio:.2f}" for ratio in ratios),
         )
-    print("Agent steps per second of DQN on Pong, medians:")
+    print(f"DQN on Pong, {num_envs} environments, {processor()}, {usable_cores()} cores, medians:")
     Console(width=100).print(table)
 
 
@@ -296,19 +305,21 @@ def sampling(buffer: CircularReplay, cached: bool) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["speed", "updates", "replay", "compress"])
+    parser.add_argument("what", choices=["speed", "updates", "replay", "options"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--agents", nargs="+", default=list(BINDINGS))
     parser.add_argument("--games", nargs="+", default=list(CONFIGS))
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--game", default="Pong", help="whose frames fill the replay")
+    parser.add_argument("--options", nargs="+", choices=OPTIONS, default=list(OPTIONS))
+    parser.add_argument("--num_envs", type=int, default=8, help="of the options")
     parser.add_argument("--compress", action="store_true", help="compress the replay's frames")
     arguments = parser.parse_args()
     if arguments.what == "speed":
         speed(arguments.rounds, arguments.agents, arguments.games)
     elif arguments.what == "updates":
         updates(arguments.rounds)
-    elif arguments.what == "compress":
-        compress(arguments.rounds)
+    elif arguments.what == "options":
+        options(arguments.rounds, arguments.options, arguments.num_envs)
     else:
         replay(arguments.frames, arguments.game, arguments.compress)

@@ -22,15 +22,11 @@ import numpy as np
 from dopamine_lite.checkpointing import Checkpointer
 from dopamine_lite.common.types import RingSlots
 from dopamine_lite.configuration import all_configs, packaged_configs
+from tests.equal_runs import OF_A_RUN
 from tests.integration.shrink import shrunk
 from tests.processes import start
 
 _DOORS = "'tests.doors:Doors-v0'"  # its observations come with masks
-_OF_A_RUN = (
-    "logs",
-    "train_seconds",
-    "time_parts",
-)  # in a checkpoint: they differ between equal runs
 _VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {  # what no packaged experiment does
     "munchausen": (
         "dqn/cartpole.gin",
@@ -119,7 +115,7 @@ def fingerprint(run: Path) -> dict[str, Any]:
     lines = (run / "logs" / "iterations.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     state = dict(Checkpointer(run / "checkpoints").load(rings=True).state)
-    for name in _OF_A_RUN:
+    for name in OF_A_RUN:
         del state[name]
     return {
         "iterations": [{key: record[key] for key in record if key != "time"} for record in records],

@@ -18,10 +18,10 @@ import numpy as np
 from dopamine_lite.collecting.backend import WorkerDied
 from dopamine_lite.collecting.channel import Channel, Shared, decode, encode
 from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order, Recipe
-from dopamine_lite.collecting.parcel import Raised, surroundings
+from dopamine_lite.collecting.parcel import Raised
+from dopamine_lite.collecting.steps import MOST_STEPS
 from dopamine_lite.environments.environment import EnvironmentSpec
 
-_MOST_STEPS = 65  # of a block, and what comes after the last
 _BESIDE_OBSERVATIONS = (
     64 << 20
 )  # bytes for everything else in a block; what is not used is not taken
@@ -46,14 +46,12 @@ class ProcessWorker:
         here, there = socket.socketpair()
         self._channel = Channel(here)
         self._replies = Shared(reply_size)
-        around = surroundings()
         passed = (there.fileno(), board.descriptor, self._replies.descriptor)
         sizes = (board.size, self._replies.size)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(around["path"]), *map(str, passed + sizes)],
+            [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, passed + sizes)],
             pass_fds=passed,
             stdin=subprocess.DEVNULL,
-            cwd=around["directory"],
         )
         there.close()
         self._send(pickle.dumps((parcel, list(groups))))
@@ -85,10 +83,6 @@ class ProcessWorker:
         if status < 0:
             return f"its process got the signal {signal.Signals(-status).name}"
         return f"its process ended with status {status}"
-
-    @property
-    def process_id(self) -> int:
-        return self._process.pid
 
     def close(self) -> None:
         self._channel.close()
@@ -130,4 +124,5 @@ def reply_size(spec: EnvironmentSpec, groups: Sequence[Group]) -> int:
     space = spec.observation_space
     assert space.shape is not None and space.dtype is not None
     of_one = int(np.prod(space.shape)) * np.dtype(space.dtype).itemsize
-    return 2 * _MOST_STEPS * sum(group.size for group in groups) * of_one + _BESIDE_OBSERVATIONS
+    most = MOST_STEPS + 1  # with what comes after the last
+    return 2 * most * sum(group.size for group in groups) * of_one + _BESIDE_OBSERVATIONS

@@ -23,9 +23,6 @@ class _Actor:
         self._path = path
         self._station: Any = None
 
-    def process_id(self) -> int:
-        return os.getpid()
-
     def call(self, name: str, message: Any) -> Any:
         """What a method of the station returns for a message, or what it raises."""
         try:
@@ -48,11 +45,6 @@ class RayWorker:
     def __init__(self, ray: Any, actor: Any):
         self._ray = ray
         self._actor = actor
-
-    @property
-    def process_id(self) -> int:
-        """The process of the actor on its node."""
-        return int(self._ray.get(self._actor.process_id.remote()))
 
     def begin(self, begins: Sequence[Begin]) -> None:
         self._asked = self._actor.call.remote("begin", list(begins))

@@ -11,6 +11,8 @@ from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.environment import Step
 from dopamine_lite.replay.block import Block
 
+MOST_STEPS = 64  # of a block, which then takes little memory beside what the agent remembers
+
 
 class Steps:
     """The steps of N environments since the last block.

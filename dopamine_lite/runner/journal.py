@@ -58,8 +58,8 @@ class Journal:
         statistics: IterationStatistics,
         iteration: int,
         agent_steps: int,
-        histograms: bool = False,
-        of_actors: Mapping[str, float | np.ndarray] | None = None,
+        histograms: bool,
+        of_actors: Mapping[str, float | np.ndarray],
     ) -> None:
         """Asks the agent for its metrics, and reports them.
 
@@ -75,7 +75,7 @@ class Journal:
           Diverged: a metric is not a finite number.
           UserError: the metrics are not a dictionary of numbers.
         """
-        scalars, arrays = _metrics(agent, of_actors or {})
+        scalars, arrays = _metrics(agent, of_actors)
         statistics.log(scalars)
         self.logbook.scalars(agent_steps, _of_training(scalars))
         if histograms:

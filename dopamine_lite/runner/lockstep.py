@@ -65,15 +65,15 @@ class Lockstep:
         say: Callable[[str], None],
         say_once: Callable[[str, str], None],
     ):
-        self.groups = Group.all_of(settings.num_envs, settings.group_size)
-        self._firsts = [group.first for group in self.groups]
+        self._groups = Group.all_of(settings.num_envs, settings.group_size)
+        self._firsts = [group.first for group in self._groups]
         self._stage = stage
         self._settings = settings
         self._config = config
         self._threads = threads
         self._say = say
         self._say_once = say_once
-        self._states: list[State | None] = [None] * len(self.groups)  # of the actors
+        self._states: list[State | None] = [None] * len(self._groups)  # of the actors
         self._metrics: dict[str, float | np.ndarray] = {}
         self._crew: Crew | None = None
 
@@ -90,14 +90,14 @@ class Lockstep:
           seeds: gives the environments of each group their seed.
           statistics: takes the rewards and the ends of episodes.
           steps: agent steps of the segment, over all environments.
-          log_every_steps: agent steps after which a block ends so that metrics can be logged.
+          log_every_steps: agent steps after which metrics are logged. Without a lag, a block ends there.
         """
-        agent, num_envs = block_agent(self._stage.agent), self._settings.num_envs
+        agent, num_envs, lag = self._agent, self._settings.num_envs, self._settings.policy_lag
         crew = self._started()
         crew.begin(
             [
                 Begin(seeds.integer("group", group.number), self._states[group.number])
-                for group in self.groups
+                for group in self._groups
             ]
         )
         statistics.begin_segment(num_envs)
@@ -105,10 +105,11 @@ class Lockstep:
         waiting: Block | None = None  # what has been collected and not learned from
         while taken < last:
             logs_at = -(-(taken * num_envs // log_every_steps + 1) * log_every_steps // num_envs)
-            stop = min(taken + block_length(agent), last, logs_at)
-            order = Order(
-                agent.actor_parameters(), stop - taken, stop == last, stop in (last, logs_at)
-            )
+            stop = min(taken + block_length(agent), last)
+            if not lag:  # else a shorter block would be acted with other parameters
+                stop = min(stop, logs_at)
+            is_last, logs = stop == last, stop >= logs_at
+            order = Order(agent.actor_parameters(), stop - taken, is_last, is_last or logs)
             crew.start(order)
             lap("act")
             if waiting is not None:
@@ -118,7 +119,7 @@ class Lockstep:
             block = joined([part.block for part in parts])
             self._take(parts, order.wants_metrics)
             lap("store")
-            waiting = block if self._settings.policy_lag else None
+            waiting = block if lag else None
             if waiting is None:
                 self._learn(block)
             yield from self._ticks(parts, block, statistics, taken)
@@ -127,19 +128,27 @@ class Lockstep:
             self._learn(waiting)
         statistics.end_segment()
 
+    @property
+    def _agent(self) -> BlockAgent:
+        return block_agent(self._stage.agent)
+
     def _learn(self, block: Block) -> None:
-        block_agent(self._stage.agent).learn(block)
+        self._agent.learn(block)
         lap("update")
 
     def flush(self) -> None:
-        """Does nothing: a block ends wherever metrics are logged."""
+        """Does nothing: the agent has learned from the block, or learns from it one block later."""
 
     def evaluate(
         self, shares: Shares, seed: int, on_episode: Callable[[], None]
     ) -> list[EpisodeRecord]:
-        """As `Stage.play_shares`; each group plays its own share, as fast as it can."""
-        parameters = block_agent(self._stage.agent).actor_parameters()
+        """As `Stage.play_shares`; each group plays its own share, as fast as it can.
+
+        `on_episode` is called once, when all have been played.
+        """
+        parameters = self._agent.actor_parameters()
         parts = self._started().evaluate(Evaluation(parameters, seed, shares))
+        lap("actors")
         self._states = [part.state for part in parts]
         self._say_what_was_said(parts)
         records = [each for part in parts for each in part.records]
@@ -182,7 +191,7 @@ class Lockstep:
             assert self._settings.actors is not None
             self._crew = Crew(
                 self._backend(),
-                self.groups,
+                self._groups,
                 self._settings.actors,
                 self._say,
                 self._stage.after_step,
@@ -207,9 +216,8 @@ class Lockstep:
             parcel = packed(recipe, configuration.operative(), self._threads, stage.devices.first)
         if settings.actor_backend == "ray":
             assert settings.actors is not None
-            return RayBackend(parcel, min(settings.actors, len(self.groups)))
-        parameters = block_agent(stage.agent).actor_parameters()
-        return ProcessBackend(recipe, parcel, parameters)
+            return RayBackend(parcel, min(settings.actors, len(self._groups)))
+        return ProcessBackend(recipe, parcel, self._agent.actor_parameters())
 
     def metrics(self) -> dict[str, float | np.ndarray]:
         """The actors' metrics at the end of the last block that was to tell them."""
@@ -222,8 +230,8 @@ class Lockstep:
     def set_state(self, state: State) -> None:
         """Gives the actors the states that `get_state` returned."""
         states = expect(list, state["actors"])
-        if len(states) != len(self.groups):
-            raise ValueError(f"{len(states)} groups of actors instead of {len(self.groups)}")
+        if len(states) != len(self._groups):
+            raise ValueError(f"{len(states)} groups of actors instead of {len(self._groups)}")
         self._states = states
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dopamine_lite.agents.agent import Agent
 from dopamine_lite.agents.block_agent import BlockAgent
-from dopamine_lite.collecting.steps import Steps, transitions_of
+from dopamine_lite.collecting.steps import MOST_STEPS, Steps, transitions_of
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.stopwatch import lap
 from dopamine_lite.common.types import Transitions
@@ -105,9 +105,6 @@ class BlockByBlock:
         lap("update")
 
 
-_MOST_STEPS = 64  # of a block, which then takes little memory beside what the agent remembers
-
-
 def block_length(agent: BlockAgent) -> int:
     """The steps of each environment in the agent's next block.
 
@@ -117,7 +114,7 @@ def block_length(agent: BlockAgent) -> int:
     wanted = agent.block_length
     if type(wanted) is not int or wanted < 1:
         check_whole(type(agent).__name__, optional=True, block_length=wanted)
-    return _MOST_STEPS if wanted is None else min(wanted, _MOST_STEPS)
+    return MOST_STEPS if wanted is None else min(wanted, MOST_STEPS)
 
 
 def learns_from_blocks(agent: Agent) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dopamine_lite.checkpointing import Checkpointer, digest
 from dopamine_lite.experiment.experiment import Experiment
 from dopamine_lite.runner.runner import Runner
+from tests.equal_runs import in_common
 
 CARTPOLE = (
     "Runner.num_envs = 5",
@@ -58,23 +57,4 @@ def run(
 
         made.stage.after_step = after_step
     made.run()
-    return result(base_dir)
-
-
-def result(base_dir: Path) -> dict[str, Any]:
-    """The logs and the digest of everything that a run is."""
-    state = dict(Checkpointer(base_dir / "checkpoints").load(rings=True).state)
-    for name in (
-        "logs",
-        "train_seconds",
-        "time_parts",
-        "experiment",
-    ):  # files, times, and the number of actors
-        del state[name]
-    logs = {name: lines(base_dir / "logs" / f"{name}.jsonl") for name in ("iterations", "episodes")}
-    return {"state": digest(state), **logs}
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "time"} for line in found]
+    return in_common(base_dir, "experiment")  # which has the number of actors

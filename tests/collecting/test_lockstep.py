@@ -11,7 +11,7 @@ import pytest
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.experiment.experiment import Experiment
 from dopamine_lite.runner.runner import Runner
-from tests.collecting.runs import CARTPOLE, DQN, lines, run, runner
+from tests.collecting.runs import CARTPOLE, DQN, run, runner
 from tests.core import core
 
 EXPERIMENTS = {
@@ -88,7 +88,7 @@ def test_the_number_of_actors_changes_nothing(name, tmp_path):
 def kill_one_of(made: Runner, at: int) -> None:
     if made.agent_steps == at:
         crew = made.training.players._crew
-        os.kill(crew._workers[-1].process_id, signal.SIGKILL)
+        os.kill(crew._workers[-1]._process.pid, signal.SIGKILL)
 
 
 def test_actors_that_die_change_nothing(tmp_path, capsys):
@@ -138,14 +138,27 @@ def test_whether_there_are_actors_belongs_to_the_experiment(tmp_path):
 
 
 def test_groups_have_seeds_of_their_own(tmp_path):
-    run(tmp_path / "run", (*DQN, "DQNAgent.min_replay_history = 5000"), actors=2)
-    found = [
-        [(line["return"], line["agent_steps"]) for line in episodes if line["stream"] == env]
-        for episodes in [lines(tmp_path / "run" / "logs" / "episodes.jsonl")]
-        for env in range(5)
+    found = run(tmp_path / "run", (*DQN, "DQNAgent.min_replay_history = 5000"), actors=2)
+    by_environment = [
+        tuple(
+            (line["return"], line["agent_steps"])
+            for line in found["episodes"]
+            if line["stream"] == environment
+        )
+        for environment in range(5)
     ]
-    assert all(found)
-    assert len({tuple(each) for each in found}) == 5
+    assert all(by_environment) and len(set(by_environment)) == 5
+
+
+@pytest.mark.parametrize("lag", [0, 1])
+def test_how_often_metrics_are_logged_changes_nothing(lag, tmp_path):
+    experiment = (*DQN, "DQNAgent.min_replay_history = 50", f"Runner.policy_lag = {lag}")
+    often, seldom = (
+        run(tmp_path / str(steps), (*experiment, f"Runner.log_every_steps = {steps}"), actors=1)
+        for steps in (10, 1_000)
+    )
+    assert often["episodes"] == seldom["episodes"]
+    assert often["state"] == seldom["state"]
 
 
 def test_a_policy_lag_is_one_block(tmp_path):
@@ -345,6 +358,16 @@ def test_an_actor_does_not_go_on_with_edited_code(tmp_path, monkeypatch):
     bindings = (*DQN, 'create_environment.id = "changing_place:Changing-v0"')
     with pytest.raises(UserError, match=CHANGED):
         run(tmp_path / "run", bindings, actors=2, backend="processes")
+
+
+def test_what_only_the_program_has_loaded_does_not_matter(tmp_path, monkeypatch):
+    (tmp_path / "own_place.py").write_text("")
+    (tmp_path / "own_plots.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("own_plots")
+    experiment = (*DQN, "import own_place")
+    found = run(tmp_path / "processes", experiment, actors=2, backend="processes")
+    assert found == run(tmp_path / "threads", experiment, actors=1)
 
 
 TELLING = """

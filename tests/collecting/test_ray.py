@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 
 from dopamine_lite.common.errors import UserError
@@ -33,7 +30,7 @@ def test_actors_on_several_nodes_change_nothing(address, tmp_path, monkeypatch, 
         if made.agent_steps in (75, 400) and made.agent_steps not in killed:
             killed.add(made.agent_steps)
             worker = made.training.players._crew._workers[1]
-            os.kill(worker.process_id, signal.SIGKILL)
+            worker._ray.kill(worker._actor)
 
     found = run(tmp_path / "ray", DQN, actors=3, backend="ray", on_step=kill)
     assert found == whole

@@ -16,6 +16,7 @@ from dopamine_lite.checkpointing import Checkpointer, digest
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from tests.cli.conftest import files_below
+from tests.equal_runs import in_common
 from tests.processes import start
 from tests.runner.test_same_experiment import CLIFF, runner
 
@@ -191,11 +192,7 @@ def test_what_stops_a_run_is_part_of_the_experiment_and_what_watches_it_is_not(t
 
 def results(run: Path) -> dict[str, Any]:
     """What equal runs have in common, whatever watched them."""
-    state = dict(Checkpointer(run / "checkpoints").load(rings=True).state)
-    for name in ("logs", "train_seconds", "time_parts", "experiment", "callbacks"):
-        state.pop(name, None)
-    lines = [{**line, "time": None} for line in read_iterations(run)]
-    return {"state": digest(state), "iterations": lines, "episodes": read_episodes(run)}
+    return in_common(run, "experiment", "callbacks")
 
 
 def test_what_watches_a_run_changes_nothing(tmp_path, train):

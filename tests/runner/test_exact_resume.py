@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -14,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dopamine_lite.checkpointing import Checkpointer, digest
 from dopamine_lite.reporting import provenance
 from dopamine_lite.reporting.log_reader import read_iterations
+from tests.equal_runs import in_common
 from tests.processes import start
 
 pytestmark = pytest.mark.exhaustive
@@ -155,28 +154,10 @@ def run_killed_at_random(
     raise AssertionError(printed(base_dir).read_text())
 
 
-def digest_of(base_dir: Path) -> str:
-    restored = Checkpointer(base_dir / "checkpoints").load(rings=True)
-    state = dict(restored.state)
-    for name in (
-        "logs",
-        "train_seconds",
-        "time_parts",
-    ):  # event files and times differ from run to run
-        del state[name]
-    return digest(state)
-
-
-def lines(base_dir: Path, name: str) -> list[dict]:
-    found = [json.loads(line) for line in (base_dir / "logs" / name).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "time"} for line in found]
-
-
 def assert_equal_runs(first: Path, second: Path) -> None:
-    for name in ("iterations.jsonl", "episodes.jsonl"):
-        assert lines(first, name) == lines(second, name)
-    assert len(lines(first, "iterations.jsonl")) == 3
-    assert digest_of(first) == digest_of(second)
+    found = in_common(first)
+    assert len(found["iterations"]) == 3
+    assert found == in_common(second)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from dopamine_lite.checkpointing import Checkpointer, digest
+from tests.equal_runs import in_common
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
@@ -44,23 +43,7 @@ def start(*arguments: object, **options) -> subprocess.Popen[str]:
 
 def result(run: Path) -> dict[str, object]:
     """What equal runs have in common, to the last bit."""
-    state = dict(Checkpointer(run / "checkpoints").load(rings=True).state)
-    for name in (
-        "logs",
-        "train_seconds",
-        "time_parts",
-    ):  # event files and times differ from run to run
-        del state[name]
-    lines = (run / "logs" / "iterations.jsonl").read_text().splitlines()
-    return {
-        "iterations": [
-            {key: value for key, value in json.loads(line).items() if key != "time"}
-            for line in lines
-        ],
-        "episodes": (run / "logs" / "episodes.jsonl").read_bytes(),
-        "config": (run / "config.gin").read_text(),
-        "state": digest(state),
-    }
+    return in_common(run) | {"config": (run / "config.gin").read_text()}
 
 
 def results(study: Path, *names: str) -> dict[str, dict[str, object]]:
