@@ -4,9 +4,9 @@ python benchmarks/peers/measure.py --peers sb3 dopamine --workloads pong_dqn --r
 
 Each framework runs in a process, and each peer in a virtual environment of its own under .peers/. For a
 workload, all processes are started and warmed up. Then each runs one window after the other while the
-others stand still, round after round, so that whatever the machine does meets all of them. A peer is
-first tried with one thread and with all cores, and with each way that it has of stepping environments;
-its fastest is measured. What has been measured stays, unless it is asked for `--again`.
+others stand still, round after round, so that whatever the machine does meets all of them. A framework
+is first tried with one thread and with all cores, and with each way that it has of stepping
+environments; its fastest is measured. What has been measured stays, unless it is asked for `--again`.
 
 CleanRL's scripts are fetched from its repository, or from where CLEANRL_SOURCE says.
 """
@@ -45,7 +45,8 @@ CLEANRL_SOURCE = os.environ.get("CLEANRL_SOURCE", "https://github.com/vwxyzjn/cl
 COLUMNS = (
     *("session", "workload", "peer", "framework", "version", "variant", "threads", "envs"),
     *("parameters", "round", "steps", "updates", "seconds", "steps_per_second"),
-    *("first_step_seconds", "warm_seconds", "processor", "cores", "failure"),
+    *("first_step_seconds", "warm_seconds", "processor", "cores", "peak_gflops"),
+    "failure",
 )
 TRIAL_SECONDS = 3.0
 TRIAL = 0  # the round of windows that choose threads and variants
@@ -71,6 +72,8 @@ PEERS = {
     "dopamine": Peer("run_dopamine.py", "dopamine"),
     "dopamine_same": Peer("run_dopamine.py", "dopamine", ("same",)),
 }
+
+_OURSELVES = Peer("run_ours.py", "")
 
 
 class Failure(Exception):
@@ -146,7 +149,7 @@ class Process:
 
 def command_of(name: str) -> list[str]:
     if name == OURS:
-        return [sys.executable, str(HERE / "run_ours.py")]
+        return [sys.executable, str(HERE / _OURSELVES.script)]
     peer = PEERS[name]
     return [str(PLACE / peer.venv / "bin" / "python"), str(HERE / peer.script)]
 
@@ -193,8 +196,8 @@ def _run(*command: str) -> None:
 
 
 def candidates(name: str, workload: Workload) -> Iterator[tuple[int, str]]:
-    """The threads and variants that the peer is tried with."""
-    peer, cores = PEERS[name], len(os.sched_getaffinity(0))
+    """The threads and variants that a framework is tried with."""
+    peer, cores = PEERS.get(name, _OURSELVES), len(os.sched_getaffinity(0))
     variants = list(peer.variants)
     if peer.in_processes and workload.environment != "CartPole-v1" and workload.num_envs > 1:
         variants.append("processes")
@@ -206,7 +209,7 @@ def candidates(name: str, workload: Workload) -> Iterator[tuple[int, str]]:
 def best(
     name: str, key: str, seconds: float, stack: contextlib.ExitStack, rows: list[Row]
 ) -> Process:
-    """The peer's fastest process, running; the others have ended. Each trial is a row of round 0."""
+    """A framework's fastest process, running; the others have ended. Each trial is a row of round 0."""
     fastest, fastest_speed, failure = None, 0.0, Failure("nothing to try")
     for threads, variant in candidates(name, WORKLOADS[key]):
         try:
@@ -237,7 +240,7 @@ def measure(key: str, names: Sequence[str], rounds: int, seconds: float) -> list
     """The rows of a workload: `rounds` windows of ours and of each peer, in alternation."""
     rows: list[Row] = []
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(Process(OURS, key, 0, ""))]
+        processes = [best(OURS, key, min(seconds, TRIAL_SECONDS), stack, rows)]
         for name in names:
             tried: list[Row] = []
             try:
@@ -260,13 +263,35 @@ def measure(key: str, names: Sequence[str], rounds: int, seconds: float) -> list
                     processes.remove(process)
                 print(f"  {key:24} {process.peer:14} {_shown(rows[-1])}", flush=True)
     here = machine()
-    return [here | row for row in rows]
+    peaks = {row["threads"]: peak(row["threads"]) for row in rows if "threads" in row}
+    return [here | row | {"peak_gflops": peaks.get(row.get("threads"), "")} for row in rows]
 
 
 def _shown(row: Row) -> str:
     if "failure" in row:
         return str(row["failure"])
     return f"{row['steps_per_second']:10,.1f} steps/s, threads {row['threads']} {row['variant']}"
+
+
+def peak(threads: int) -> float:
+    """Billions of floating-point operations a second in a large product of matrices, by NumPy."""
+    variables = os.environ | {"OPENBLAS_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-c", _PRODUCTS]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    return round(float(done.stdout), 1)
+
+
+_PRODUCTS = """
+import statistics, time
+import numpy as np
+matrix = np.random.default_rng(0).random((1024, 1024), np.float32)
+product, times = np.empty_like(matrix), []
+for _ in range(30):
+    start = time.perf_counter()
+    np.dot(matrix, matrix, out=product)
+    times.append(time.perf_counter() - start)
+print(2 * 1024**3 / statistics.median(times) / 1e9)
+"""
 
 
 def machine() -> Row:

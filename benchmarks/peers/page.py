@@ -49,6 +49,7 @@ def filled(text: str, speed: Rows, replays: Rows) -> str:
     blocks = {
         "measured": _when_and_where(measured),
         "loops": _markdown(_speeds(measured, loops)),
+        "limits": _markdown(_limits(measured, loops)),
         "environments": _markdown(_speeds(measured, alone)),
         "failures": _failures(speed),
         "settings": _markdown(_settings(loops)),
@@ -68,7 +69,10 @@ def _when_and_where(measured: Rows) -> str:
 
 
 def _speeds(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
-    yield ["", "peer", "version", "threads", "its speed", "dopamine_lite", "dopamine_lite / peer"]
+    yield [
+        *("", "peer", "version", "its threads", "our threads", "its speed", "dopamine_lite"),
+        "dopamine_lite / peer",
+    ]
     for key, workload in workloads.items():
         for name in workload.peers:
             theirs = [row for row in measured if (row["workload"], row["peer"]) == (key, name)]
@@ -82,9 +86,31 @@ def _speeds(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str
                 NAMES[name] + in_processes,
                 theirs[0]["version"],
                 theirs[0]["threads"],
+                pairs[0][0]["threads"],
                 _median([_speed(row) for row in theirs]),
                 _median([_speed(ours) for ours, _ in pairs]),
                 _median(ratios),
+            ]
+
+
+def _limits(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
+    """What the matrix products of our updates alone would take at the processor's peak."""
+    yield ["", "threads", "updates per second", "GFLOP an update", "GFLOP/s", "peak", "share"]
+    for key, workload in workloads.items():
+        rows = [
+            row
+            for row in measured
+            if (row["workload"], row["peer"]) == (key, OURS) and row["peak_gflops"]
+        ]
+        if rows and workload.operations:
+            updates = [float(row["updates"]) / float(row["seconds"]) for row in rows]
+            billions = workload.operations / 1e9
+            peaks = [float(row["peak_gflops"]) for row in rows]
+            shares = [billions * each / peak for each, peak in zip(updates, peaks, strict=True)]
+            yield [
+                *(workload.title, rows[0]["threads"], _median(updates), _number(billions)),
+                *(_median([billions * each for each in updates]), _median(sorted(set(peaks)))),
+                f"{statistics.median(shares):.0%}",
             ]
 
 

@@ -88,6 +88,8 @@ class Learned:
 def main() -> None:
     clock = Clock("dopamine_lite", version=dopamine_lite.__version__)
     bound = bindings(clock.workload)
+    if clock.threads:
+        bound["tensorflow_threads.intra_op"] = clock.threads
     if clock.frames:
         bound["Runner.checkpoint_every_steps"] = MORE_FRAMES // clock.workload.num_envs
     lines = [f"{name} = {value}" for name, value in bound.items()]

@@ -6,6 +6,7 @@ All periods are in agent steps, over all environments.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 
@@ -43,6 +44,15 @@ class Rollouts:
     max_gradient_norm: float = 0.5
 
 
+_OUTPUTS = {"dqn": 1, "c51": 51}  # of an action
+_NATURE = (  # multiplications of a layer: places x inputs of each x channels
+    20 * 20 * (8 * 8 * 4) * 32,
+    9 * 9 * (4 * 4 * 32) * 64,
+    7 * 7 * (3 * 3 * 64) * 64,
+    3_136 * 512,
+)
+
+
 @dataclass(frozen=True)
 class Workload:
     """One row of the table: an agent in an environment, and who is measured with it."""
@@ -77,6 +87,28 @@ class Workload:
         if isinstance(self.settings, Rollouts):
             return self.settings.num_epochs * self.settings.num_minibatches
         return 0
+
+    @property
+    def operations(self) -> int | None:
+        """Floating-point operations of an update, multiplications and additions; None: not counted.
+
+        These are the matrix products and convolutions of DQN's and C51's networks: online network
+        forward in s, target network forward in s', and the gradients of all parameters and of what
+        every layer but the first gets as its input. Double Q-learning adds the online network in s'.
+        """
+        outputs = _OUTPUTS.get(self.agent)
+        if outputs is None or not isinstance(self.settings, Replayed):
+            return None
+        if self.environment == "CartPole-v1":
+            sizes = (4, *self.hidden_units, 2 * outputs)
+            layers = [before * after for before, after in itertools.pairwise(sizes)]
+        elif self.environment == "Pong":
+            layers = [*_NATURE, 512 * 6 * outputs]
+        else:
+            return None
+        forward, backward = sum(layers), 2 * sum(layers) - layers[0]
+        passes = (3 if self.settings.double else 2) * forward + backward
+        return 2 * self.settings.batch_size * passes
 
     @property
     def warmup(self) -> int:

@@ -128,12 +128,24 @@ def test_a_ratio_is_of_windows_in_the_same_round():
     _, first, second = page._speeds(measured, {"pong_dqn": WORKLOADS["pong_dqn"]})
     title = "DQN, Pong, 1 environment"
     assert first == [
-        *(title, "Stable-Baselines3", "1", "1", "50 (40 to 60)", "100 (90 to 120)"),
+        *(title, "Stable-Baselines3", "1", "1", "1", "50 (40 to 60)", "100 (90 to 120)"),
         "2 (1.5 to 3)",
     ]
-    assert second == [title, "Dopamine", "1", "1", "100", "300", "3"]
+    assert second == [title, "Dopamine", "1", "1", "1", "100", "300", "3"]
     text = page.filled("<!-- speed: measured -->\n<!-- end of speed -->", MORNING + EVENING, [])
     assert "Measured from 2026-01-01 to 2026-01-02 on" in text
+
+
+def test_operations_are_those_of_products():
+    """By hand for layers 4-256-256-2: twice 67,072 forward, and 2 x 67,072 - 4 x 256 backward."""
+    workload = WORKLOADS["cartpole_dqn_zoo"]
+    assert workload.operations == 2 * 64 * (4 * 67_072 - 4 * 256)
+    assert WORKLOADS["pong_c51_double"].operations > WORKLOADS["pong_c51"].operations
+    assert WORKLOADS["cartpole_ppo_zoo"].operations is None
+    windows = rows("2026-01-01T10:00:00", ("ours", 1, 2_000.0), key="cartpole_dqn_zoo")
+    windows[0] |= {"updates": "10000", "seconds": "10", "peak_gflops": "50"}
+    _, line = page._limits(windows, {"cartpole_dqn_zoo": workload})
+    assert line[1:] == ["1", "1,000", "0.0342", "34.2", "50", "68%"]
 
 
 def test_what_has_been_measured_stays():
