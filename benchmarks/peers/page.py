@@ -131,7 +131,7 @@ def _speed(row: dict[str, str]) -> float:
 def _failures(speed: Rows) -> str:
     failed = [row for row in speed if row["failure"]]
     if not failed:
-        return "Everything could be measured that has been tried.\n"
+        return "Nothing has failed so far; what is not in the tables has not been measured yet.\n"
     lines = [
         (WORKLOADS[row["workload"]].title, NAMES[row["peer"]], row["failure"]) for row in failed
     ]
@@ -222,6 +222,8 @@ def _number(value: float) -> str:
 
 def _markdown(rows: Iterable[Sequence[str]]) -> str:
     head, *lines = rows
+    if not lines:
+        return "Not measured yet.\n"
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *lines))
 
 

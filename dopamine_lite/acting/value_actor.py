@@ -21,6 +21,7 @@ class ValueDecisions(NamedTuple):
     """What a value actor says about its decisions in N environments."""
 
     values: np.ndarray  # [N] max_a Q(s, a), of the legal actions
+    taken: np.ndarray  # [N] Q(s, a) of the actions taken
 
 
 class ValueActor:
@@ -50,7 +51,7 @@ class ValueActor:
         self.steps = 0  # agent steps acted in training, over all environments
         self.first_action = first_action
         self._num_envs = num_envs
-        self._tells_values = tells_values
+        self.tells_values = tells_values
         head = inference.network.head
         self._noise = {  # what the head draws, by whether it is in evaluation
             False: seeds.generator("noise", "train") if head.random_in_training else None,
@@ -70,13 +71,18 @@ class ValueActor:
                 self._recent_values.append(computed)
             return _of_legal(computed, action_masks)
 
-        asked, decisions = values, None
-        if self._tells_values and not evaluate:
-            known = values()
-            asked, decisions = lambda: known, ValueDecisions(known.max(axis=1))
+        known = values() if self.tells_values and not evaluate else None
         actions = self.exploration.choose(
-            len(observations), asked, self.steps, evaluate, action_masks
+            len(observations),
+            lambda: values() if known is None else known,
+            self.steps,
+            evaluate,
+            action_masks,
         )
+        decisions = None
+        if known is not None:
+            taken = known[np.arange(len(known)), actions]
+            decisions = ValueDecisions(known.max(axis=1), taken)
         if not evaluate:
             self.steps += self._num_envs
         return Acted(actions + self.first_action if self.first_action else actions, decisions)

@@ -19,7 +19,8 @@ class BlockAgent(Agent):
 
     In training, the Runner lets the actor act for `block_length` steps and gives the block to `learn`.
     A block can end sooner: after 64 steps of each environment, when a segment of the run ends, when the
-    log asks for metrics and, with `blocks_end_with_episodes`, when an episode ends.
+    log asks for metrics (unless there is a `Runner.policy_lag`) and, with `blocks_end_with_episodes`,
+    when an episode ends.
     """
 
     actor: Actor

@@ -30,6 +30,7 @@ class C51Agent(ValueAgent[CategoricalHead]):
     """
 
     _head_kind = CategoricalHead
+    priorities_are_td_errors = False  # but divergences
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
     """
 
     learner: ValueLearner
+    priorities_are_td_errors = True  # absolute ones, of what a loss tells a prioritized replay
 
     def __init__(
         self,
@@ -102,11 +103,16 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
             name,
             "replay",
             replay(
-                replay_spec(spec, update_horizon, gamma, self._num_actions),
+                replay_spec(
+                    spec, update_horizon, gamma, self._num_actions, self.priorities_are_td_errors
+                ),
                 seeds.generator("replay"),
             ),
             Replay,
         )
+        if getattr(self.replay, "needs_values", False):
+            self.actor.tells_values = self.needs_decisions = True
+            self.learns_from_other_actions = False
         online, target = self._network, self._new_network()
         require_equal(online, target)  # the same seeds made them
         sample = self.replay.sample_spec(batch_size)
@@ -236,7 +242,11 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
 
 
 def replay_spec(
-    spec: EnvironmentSpec, update_horizon: int, gamma: float, num_actions: int
+    spec: EnvironmentSpec,
+    update_horizon: int,
+    gamma: float,
+    num_actions: int,
+    tells_values: bool = False,
 ) -> ReplaySpec:
     """The spec of a replay of n-step transitions, for an environment with discrete actions."""
     shape, dtype = spec.observation_space.shape, spec.observation_space.dtype
@@ -249,4 +259,5 @@ def replay_spec(
         update_horizon=update_horizon,
         gamma=gamma,
         mask_size=num_actions if spec.action_masks else None,
+        tells_values=tells_values,
     )

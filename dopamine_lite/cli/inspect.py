@@ -159,12 +159,15 @@ def _with_resumes_in_words(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start_in_words(start: dict[str, Any]) -> str:
-    """ "2026-11-27 10:02 UTC at agent step 20,000 with commit 1a2b3c4"."""
+    """ "2026-11-27 10:02 UTC at agent step 20,000 by 2 actors (processes) with commit 1a2b3c4"."""
     date, _, clock = str(start.get("time", "at an unknown time")).partition("T")
     words = f"{date} {clock[:5]} UTC" if clock else date
     steps = start.get("agent_steps")  # earlier versions did not keep it
     if isinstance(steps, int):
         words += f" at agent step {steps:,}"
+    if "actors" in start:
+        number, backend = start["actors"]["number"], start["actors"]["backend"]
+        words += f" by {number} actor{'s' if number > 1 else ''} ({backend})"
     commit, _, changes = str(start.get("commits", {}).get("dopamine_lite") or "").partition("+")
     if commit:
         words += f" with commit {commit[:7]}{' and local changes' if changes else ''}"

@@ -6,6 +6,7 @@ import mmap
 import os
 import pickle
 import select
+import signal
 import socket
 import struct
 import tempfile
@@ -14,6 +15,8 @@ from typing import Any
 
 from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS
 
+# The run's process may get them with its whole group. It alone decides what comes of them.
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 _LENGTH = struct.Struct("<Q")
 _ALIGNMENT = 64  # bytes, of arrays in shared memory
 
@@ -88,31 +91,55 @@ class Channel:
 
     def __init__(self, connection: socket.socket):
         self._connection = connection
+        self._poll = select.poll()  # unlike `select.select`, also of descriptors above 1,023
+        self._poll.register(connection, select.POLLIN)
 
     def send(self, message: bytes) -> None:
         """Raises OSError if the other process is gone."""
         self._connection.sendall(_LENGTH.pack(len(message)))
         self._connection.sendall(message)
 
-    def receive(self, on_wait: Callable[[], None] = lambda: None) -> bytes:
-        """Waits for a message, and calls `on_wait` now and then.
+    def receive(
+        self,
+        on_wait: Callable[[], None] = lambda: None,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> bytes:
+        """Waits for a message.
+
+        Args:
+          on_wait: called now and then; it may raise.
+          is_gone: called as often; whether the other process is known to have ended. Its end of the
+            connection can stay open all the same, in processes that it has forked.
 
         Raises:
           EOFError, OSError: the other process is gone.
         """
-        while not select.select([self._connection], [], [], SECONDS_BETWEEN_LOOKS)[0]:
-            on_wait()
-        (size,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
-        return self._exactly(size)
 
-    def _exactly(self, size: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < size:
-            part = self._connection.recv(min(size - len(parts), 1 << 20))
-            if not part:
-                raise EOFError("the other process has closed its end")
-            parts += part
-        return bytes(parts)
+        def exactly(size: int) -> bytes:
+            parts = bytearray()
+            while len(parts) < size:
+                while not self._is_ready(SECONDS_BETWEEN_LOOKS):
+                    on_wait()
+                    if is_gone() and not self._is_ready(0):
+                        raise EOFError("the other process has ended")
+                part = self._connection.recv(min(size - len(parts), 1 << 20))
+                if not part:
+                    raise EOFError("the other process has closed its end")
+                parts += part
+            return bytes(parts)
+
+        (size,) = _LENGTH.unpack(exactly(_LENGTH.size))
+        return exactly(size)
+
+    def _is_ready(self, seconds: float) -> bool:
+        """Whether something can be read, or the other end is closed, within this time."""
+        return bool(self._poll.poll(seconds * 1_000))
+
+    def wait_for_end(self) -> None:
+        """Returns when the other end has been closed."""
+        poll = select.poll()
+        poll.register(self._connection, getattr(select, "POLLRDHUP", 0))
+        poll.poll()
 
     def close(self) -> None:
         self._connection.close()

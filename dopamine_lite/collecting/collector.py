@@ -125,6 +125,7 @@ class Collector:
         self._actor = agent.actor
         self._name = type(agent).__name__
         self._environment: Environment | None = None
+        self._prepared: Environment | None = None
         self._said: list[tuple[str, str]] = []
 
     def begin(self, begin: Begin) -> np.ndarray:
@@ -196,16 +197,26 @@ class Collector:
             for index, info in infos.items()
         }
 
+    def prepare(self, evaluation: Evaluation) -> None:
+        """Makes the environments of an evaluation."""
+        group = self._group
+        shares = evaluation.shares.part(group.first, group.size)
+        if shares.num_envs:
+            seed = Seeds(evaluation.seed).integer("group", group.number)
+            self._prepared = self._made(shares.num_envs, seed, evaluate=True)
+
     def evaluate(self, evaluation: Evaluation) -> Evaluated:
         """Plays this group's share of an evaluation, which may be nothing."""
         group, actor = self._group, self._actor
-        shares = evaluation.shares.part(group.first, group.size)
+        if self._prepared is None:
+            self.prepare(evaluation)
+        prepared, self._prepared = self._prepared, None
         records: list[tuple[int, EpisodeRecord]] = []
-        if shares.num_envs:
-            actor.load(evaluation.parameters)
-            seed = Seeds(evaluation.seed).integer("group", group.number)
-            with contextlib.closing(self._made(shares.num_envs, seed, evaluate=True)) as made:
-                records = self._played(made, shares)
+        if prepared is not None:
+            with contextlib.closing(prepared):
+                actor.load(evaluation.parameters)
+                shares = evaluation.shares.part(group.first, group.size)
+                records = self._played(prepared, shares)
         own = [
             (tick, each._replace(environment=group.first + each.environment))
             for tick, each in records
@@ -247,9 +258,10 @@ class Collector:
 
     def close(self) -> None:
         """Frees what the environments hold."""
-        if self._environment is not None:
-            self._environment.close()
-            self._environment = None
+        for environment in (self._environment, self._prepared):
+            if environment is not None:
+                environment.close()
+        self._environment = self._prepared = None
 
 
 class Station:
@@ -285,6 +297,11 @@ class Station:
     def collect(self, order: Order) -> list[Collected]:
         """`Collector.collect` of each."""
         return [collector.collect(order) for collector in self._collectors]
+
+    def prepare(self, evaluation: Evaluation) -> None:
+        """`Collector.prepare` of each."""
+        for collector in self._collectors:
+            collector.prepare(evaluation)
 
     def evaluate(self, evaluation: Evaluation) -> list[Evaluated]:
         """`Collector.evaluate` of each."""

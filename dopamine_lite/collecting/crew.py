@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,10 +42,16 @@ class Crew:
         self._on_wait = on_wait
         parts = np.array_split(np.arange(len(groups)), min(num_workers, len(groups)))
         self._parts = [[groups[index] for index in part] for part in parts]
-        self._workers: list[Worker] = [backend.start(part) for part in self._parts]
+        self._workers: list[Worker] = []
         self._begins: list[Begin] = []
         self._taken: list[list[np.ndarray]] = [[] for _ in groups]  # [T, n] of each block
         self._observations = [np.empty(0)] * len(groups)  # [n, ...] each, which come next
+        try:
+            for part in self._parts:
+                self._workers.append(backend.start(part))
+        except BaseException:
+            self.close()
+            raise
 
     def begin(self, begins: Sequence[Begin]) -> None:
         """Begins a segment in every group."""
@@ -85,7 +92,9 @@ class Crew:
         for number in range(len(self._workers)):
             found += self._result(number, has_begun=True)
         for group, result in enumerate(found):
-            self._begins[group] = self._begins[group]._replace(state=result.state)
+            # Its arrays may lie in memory that a worker writes to while it sends the next result.
+            found[group] = result._replace(state=copy.deepcopy(result.state))
+            self._begins[group] = self._begins[group]._replace(state=found[group].state)
         return found
 
     def _ask_to_begin(self, number: int) -> None:
@@ -116,8 +125,9 @@ class Crew:
                 deaths += 1
                 if deaths == _MOST_DEATHS:
                     raise UserError(
-                        f"An actor has ended {deaths} times in the same task ({died}). Resume the run "
-                        "from its newest checkpoint, with fewer Runner.actors if memory is short."
+                        f"An actor has ended {deaths} times in the same task ({died}). If memory is "
+                        "short, resume the run with fewer Runner.actors; otherwise, see whether code of "
+                        "the environment or of the agent ends its process."
                     ) from None
                 self._say(f"An actor has ended ({died}). Another one takes its place.")
 

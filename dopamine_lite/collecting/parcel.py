@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
 import importlib
 import pickle
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
+import gymnasium
 
 from dopamine_lite import configuration
 from dopamine_lite.collecting.collector import Group, Recipe, Station
@@ -44,10 +48,12 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int], device: str 
         )
     content = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     content["configured"] = None
+    registered = _registered()
     further = sorted(modules.keys() - set(configuration.imported_modules()))
     try:
         here = _here(threads)
-        return bytes(cloudpickle.dumps((content, config, dict(threads), device, further, here)))
+        told = (content, config, dict(threads), device, further, registered, here)
+        return bytes(cloudpickle.dumps(told))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise UserError(
             f"The agent or the environment cannot be made in another process ({error}): pass functions "
@@ -62,11 +68,12 @@ def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
     parcel.
     """
     import_tensorflow()
-    content, config, threads, device, modules, there = pickle.loads(parcel)
+    content, config, threads, device, modules, registered, there = pickle.loads(parcel)
     for module in modules:  # those that gin is to know besides what the configuration imports
         importlib.import_module(module)
     loaded = configuration.Loaded(lambda: configuration.load_text(config))
     with loaded.in_force():
+        _register(registered)
         record = configuration.Record((), {})  # which keeps what is imported later
         tensorflow_devices(device)
         threads = tensorflow_threads(**threads)
@@ -76,6 +83,37 @@ def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
             return _differences(there, _here(threads))
 
     return Station(Recipe(**content | {"configured": record.in_force}), groups, compare)
+
+
+def _registered() -> dict[str, bytes]:
+    """By id, the environments that the program has registered with Gymnasium, wherever it did so.
+
+    They are pickled one by one, because those that cannot be pickled may not be needed.
+    """
+    found = {}
+    for id, registered in gymnasium.registry.items():
+        spec = copy.copy(registered)
+        entry: Any = spec.entry_point
+        if isinstance(entry, type) and entry.__module__ != "__main__":
+            entry = f"{entry.__module__}:{entry.__qualname__}"  # whose module is imported if needed
+            spec.entry_point = entry
+        package = entry.partition(":")[0].partition(".")[0] if isinstance(entry, str) else ""
+        if package not in _REGISTER_THEMSELVES:
+            with contextlib.suppress(pickle.PicklingError, TypeError, AttributeError):
+                found[id] = cloudpickle.dumps(spec)
+    return found
+
+
+_REGISTER_THEMSELVES = ("gymnasium", "ale_py", "dopamine_lite")  # in every process
+
+
+def _register(environments: Mapping[str, bytes]) -> None:
+    """Registers the environments that are not registered here."""
+    for id in environments.keys() - gymnasium.registry.keys():
+        with contextlib.suppress(Exception):  # whatever it needs; the experiment may do without it
+            gymnasium.registry[id] = pickle.loads(environments[id])
+    # Their modules may register them again when one of them is made.
+    warnings.filterwarnings("ignore", ".*Overriding environment .* already in registry")
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
@@ -88,15 +126,16 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """
     both = there["modules"].keys() & here["modules"].keys()
     there, here = (
-        start | {"modules": {name: start["modules"][name] for name in both}}
+        start
+        | {"modules": {name: start["modules"][name] for name in both}}
+        # Ray sets this variable. What depends on it, OpenBLAS's threads, is compared by itself.
+        | {"variables": start["variables"] | {"OMP_NUM_THREADS": None}}
         for start in (there, here)
     )
     machine = provenance.changes(there, there | {"machine": here["machine"]}, _DIFFERENT)
     for sentence in provenance.changes(there, here, _DIFFERENT):
         if sentence not in machine:
-            raise UserError(
-                f"{sentence} Make both the same, and resume the run from its newest checkpoint."
-            )
+            raise UserError(f"{sentence} Make both the same, and start the run again.")
     return machine
 
 

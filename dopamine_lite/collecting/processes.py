@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dopamine_lite.collecting.backend import WorkerDied
-from dopamine_lite.collecting.channel import Channel, Shared, decode, encode
+from dopamine_lite.collecting.channel import INTERRUPTIONS, Channel, Shared, decode, encode
 from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order, Recipe
 from dopamine_lite.collecting.parcel import Raised
 from dopamine_lite.collecting.steps import MOST_STEPS
@@ -48,11 +48,17 @@ class ProcessWorker:
         self._replies = Shared(reply_size)
         passed = (there.fileno(), board.descriptor, self._replies.descriptor)
         sizes = (board.size, self._replies.size)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, passed + sizes)],
-            pass_fds=passed,
-            stdin=subprocess.DEVNULL,
-        )
+        path = json.dumps([place for place in sys.path if isinstance(place, str)])
+        # A process inherits which signals are blocked, and lets them through when it is ready for them.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, path, *map(str, passed + sizes)],
+                pass_fds=passed,
+                stdin=subprocess.DEVNULL,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         there.close()
         self._send(pickle.dumps((parcel, list(groups))))
 
@@ -68,7 +74,8 @@ class ProcessWorker:
 
     def result(self, on_wait: Callable[[], None]) -> Any:
         try:
-            found = decode(self._channel.receive(on_wait), self._replies)
+            message = self._channel.receive(on_wait, lambda: self._process.poll() is not None)
+            found = decode(message, self._replies)
         except (EOFError, OSError):
             raise WorkerDied(self._how_it_ended()) from None
         if isinstance(found, Raised):
@@ -81,7 +88,8 @@ class ProcessWorker:
         except subprocess.TimeoutExpired:
             return "it closed its connection"
         if status < 0:
-            return f"its process got the signal {signal.Signals(-status).name}"
+            names = {each.value: each.name for each in signal.Signals}
+            return f"its process got the signal {names.get(-status, -status)}"
         return f"its process ended with status {status}"
 
     def close(self) -> None:

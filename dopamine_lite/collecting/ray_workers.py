@@ -30,7 +30,7 @@ class _Actor:
                 sys.path.extend(place for place in self._path if place not in sys.path)
                 self._station = unpacked(self._parcel, self._groups)
             return getattr(self._station, name)(message)
-        except Exception as error:
+        except BaseException as error:
             return Raised(error)
 
 

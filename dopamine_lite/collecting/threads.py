@@ -13,7 +13,7 @@ from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order, 
 class ThreadWorker:
     """A station in a thread.
 
-    What gin configures is made in the caller's thread, since gin has one configuration a process.
+    What gin configures is made in the caller's thread, since gin has one configuration in a process.
     """
 
     def __init__(self, recipe: Recipe, groups: Sequence[Group]):
@@ -25,6 +25,8 @@ class ThreadWorker:
         self._asked.set_result(self._station.begin(begins))
 
     def do(self, name: str, published: Order | Evaluation) -> None:
+        if isinstance(published, Evaluation):
+            self._station.prepare(published)
         work: Callable[[Any], Any] = getattr(self._station, name)
         self._asked = self._thread.submit(work, published)
 
@@ -33,8 +35,8 @@ class ThreadWorker:
             try:
                 return self._asked.result(SECONDS_BETWEEN_LOOKS)
             except concurrent.futures.TimeoutError:
-                if self._asked.done():  # the error is the environment's or the agent's own
-                    raise
+                if self._asked.done():  # then the error may be the environment's or the agent's own
+                    return self._asked.result()
                 on_wait()
 
     def close(self) -> None:

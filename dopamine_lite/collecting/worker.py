@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import socket
+import threading
 from collections.abc import Sequence
 from typing import Any
 
-from dopamine_lite.collecting.channel import Channel, Shared, decode, encode
+from dopamine_lite.collecting.channel import INTERRUPTIONS, Channel, Shared, decode, encode
 from dopamine_lite.collecting.parcel import Raised, unpacked
 
 
@@ -19,10 +21,10 @@ def main(arguments: Sequence[str]) -> None:
       arguments: the file descriptors of the connection, of the orders and of the replies, and the sizes
         of the last two.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # which the whole group of processes may get
-        signal.signal(number, signal.SIG_IGN)  # the process that started this one ends it
+    _leave_interruptions_alone()
     connection, board, replies, board_size, replies_size = map(int, arguments)
     channel = Channel(socket.socket(fileno=connection))
+    threading.Thread(target=_end_with, args=(channel,), daemon=True).start()
     orders, answers = Shared(board_size, board), Shared(replies_size, replies)
     try:
         parcel, groups = pickle.loads(channel.receive())
@@ -34,8 +36,27 @@ def main(arguments: Sequence[str]) -> None:
                     station = unpacked(parcel, groups)
                 answer = getattr(station, name)(decode(message, orders))
                 encoded = encode(answer, answers)
-            except Exception as error:  # also of what cannot be sent
+            except BaseException as error:  # also of what cannot be sent, and SystemExit
                 encoded = encode(Raised(error), answers)
             channel.send(encoded)
     except (EOFError, OSError):
         pass  # the run is over
+
+
+def _leave_interruptions_alone() -> None:
+    """The process that started this one ends it. Processes that an environment starts do as usual."""
+
+    def usual() -> None:
+        for number in INTERRUPTIONS:
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in INTERRUPTIONS:
+        signal.signal(number, lambda *_: None)  # another program begins without it, unlike SIG_IGN
+    os.register_at_fork(after_in_child=usual)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
+
+
+def _end_with(channel: Channel) -> None:
+    """Ends this process when the other end of the channel is closed, whatever it is doing then."""
+    channel.wait_for_end()
+    os._exit(0)

@@ -14,7 +14,7 @@ from dopamine_lite.configuration.tensorflow_setup import held_back_stderr
 
 _FORM = re.compile(r"(cpu|gpu)(?::(\d{1,3}(?:,\d{1,3})*))?|tpu")
 _MOST_PARTS = 16  # of the CPU; each has threads and memory of its own
-_EXAMPLES = "cpu, gpu, gpu:1, gpu:0,1 or tpu"
+_EXAMPLES = "cpu, gpu, gpu:1, gpu:0,1 or tpu, or cpu:0,1 to try two devices"
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def _parsed(device: str | None) -> tuple[str | None, list[int]]:
     kind = form[1] or "tpu"
     if kind == "cpu" and (numbers != list(range(len(numbers))) or len(numbers) > _MOST_PARTS):
         raise UserError(
-            f"tensorflow_devices.device is {device!r}: the parts of the CPU are numbered from 0 in "
-            f"order, as in cpu:0,1, up to {_MOST_PARTS}."
+            f"tensorflow_devices.device is {device!r}: number the parts of the CPU from 0 on, as in "
+            f"cpu:0,1; there can be {_MOST_PARTS}."
         )
     return kind, numbers
 
@@ -124,8 +124,8 @@ def _check_gpus(device: str | None, numbers: list[int], present: int) -> None:
     if not present:
         raise UserError(
             f"tensorflow_devices.device is {device!r}, but TensorFlow finds no GPU on this machine: "
-            "choose cpu, or install TensorFlow's libraries for GPUs with "
-            "`pip install 'tensorflow[and-cuda]'`."
+            "choose cpu. (If the machine has a GPU, TensorFlow lacks its libraries: "
+            "`pip install 'tensorflow[and-cuda]'`.)"
         )
     if max(numbers) >= present:
         last = f"to gpu:{present - 1}" if present > 1 else "only"

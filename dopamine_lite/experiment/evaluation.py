@@ -65,8 +65,8 @@ class Evaluation:
 def summary(returns: list[float]) -> dict[str, Any]:
     """Statistics of the `returns` of one agent's episodes.
 
-    The 95% interval of the mean comes from the percentile bootstrap (Efron 1979) over episodes. The
-    interval and the standard deviation are None for a single episode.
+    The 95% interval of the mean comes from the percentile bootstrap (Efron 1979) over episodes. It is
+    None for fewer than three episodes, and the standard deviation for a single one.
     """
     import numpy as np
 
@@ -78,7 +78,7 @@ def summary(returns: list[float]) -> dict[str, Any]:
         "episodes": len(values),
         "mean": float(values.mean()),
         "standard_deviation": float(values.std(ddof=1)) if several else None,
-        "interval_95": np.percentile(means, [2.5, 97.5]).tolist() if several else None,
+        "interval_95": np.percentile(means, [2.5, 97.5]).tolist() if len(values) > 2 else None,
         "min": float(values.min()),
         "median": float(np.median(values)),
         "max": float(values.max()),

@@ -6,7 +6,7 @@ import numpy as np
 
 from dopamine_lite.losses.returns import n_step_returns
 from dopamine_lite.replay.replay import Sample
-from dopamine_lite.replay.ring import TERMINATED, Ring
+from dopamine_lite.replay.ring import ENDED, TERMINATED, TRUNCATED, Ring
 from dopamine_lite.replay.view import Drawn
 from dopamine_lite.replay.windows import Windows
 
@@ -40,11 +40,7 @@ class NStepTransitions:
     def sample(self, drawn: Drawn, num_batches: int) -> Sample:
         """K batches of the transitions that have been drawn."""
         ring, (environments, slots, _, lengths, _) = self._ring, drawn
-        window = ring.at(environments[:, None], slots[:, None] + np.arange(self.horizon))  # [M, n]
-        last = ring["kinds"][ring.at(environments, slots + lengths - 1)]
-        returns, discounts = n_step_returns(
-            ring["rewards"][window], lengths, (last & TERMINATED) != 0, ring.spec.gamma
-        )
+        window, returns, discounts, _ = self._returns(drawn)
         shape = (num_batches, -1)
         masks = None
         if "masks" in ring:
@@ -59,6 +55,28 @@ class NStepTransitions:
             slots=slots.reshape(shape),
             masks=masks,
         )
+
+    def td_errors(self, drawn: Drawn) -> np.ndarray:
+        """|R + d max_a Q(s', a) - Q(s, a)| [M] of transitions, by the values that the actor told.
+
+        It is not a number where an episode was truncated, because nobody acted in its last observation.
+        """
+        ring = self._ring
+        window, returns, discounts, last = self._returns(drawn)
+        after = ring.at(drawn.environments, drawn.slots + drawn.lengths)
+        taken, greatest = ring["values"][window[:, 0], 0], ring["values"][after, 1]
+        errors = np.abs(returns + discounts * greatest - taken)
+        return np.where((last & ENDED) == TRUNCATED, np.float32(np.nan), errors)
+
+    def _returns(self, drawn: Drawn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Where the steps are [M, n], R [M], d [M], and what the last step of each led to [M]."""
+        ring, (environments, slots, _, lengths, _) = self._ring, drawn
+        window = ring.at(environments[:, None], slots[:, None] + np.arange(self.horizon))
+        last = ring["kinds"][ring.at(environments, slots + lengths - 1)]
+        returns, discounts = n_step_returns(
+            ring["rewards"][window], lengths, (last & TERMINATED) != 0, ring.spec.gamma
+        )
+        return window, returns, discounts, last
 
     def _gather(self, drawn: Drawn) -> np.ndarray:
         """The frames [M * F, ...] of s and s'."""

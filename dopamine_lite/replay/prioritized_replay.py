@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gin
 import numpy as np
 
 from dopamine_lite.common.checks import check_fraction, check_whole
+from dopamine_lite.common.errors import UserError
 from dopamine_lite.replay.n_step import NStepTransitions
 from dopamine_lite.replay.replay import ReplaySpec, Sample
 from dopamine_lite.replay.ring_replay import RingReplay, checked_ring
@@ -16,11 +19,11 @@ from dopamine_lite.replay.selectors import Proportional
 class PrioritizedReplay(RingReplay[Sample]):
     """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
 
-    Once a transition can be drawn, it enters with the greatest priority so far; `feedback` gives it a
-    priority of its own. A transition cannot be drawn while its n-step successor is not stored yet,
-    or once a frame of its stack is no longer stored. It then has no priority, so that every draw finds
-    something. Within a batch of B, each draw comes from a B-th of the total (stratified, appendix
-    B.2.1). All K batches of one `sample` are drawn by the priorities before the first of them.
+    Once a transition can be drawn, it enters with its `initial_priority`; `feedback` gives it another. A
+    transition cannot be drawn while its n-step successor is not stored yet, or once a frame of its stack
+    is no longer stored. It then has no priority, so that every draw finds something. Within a batch of
+    B, each draw comes from a B-th of the total (stratified, appendix B.2.1). All K batches of one
+    `sample` are drawn by the priorities before the first of them.
 
     Args:
       spec: what the agent says of frames, environments and transitions.
@@ -30,6 +33,11 @@ class PrioritizedReplay(RingReplay[Sample]):
         batch.
       beta_period: agent steps in which beta rises linearly to 1; None: beta stays.
       uniform_sample_probability: u, the chance of a uniform draw.
+      initial_priority: the priority with which a transition enters: "greatest", the greatest so far, or
+        "td_error", as in Ape-X (Horgan et al. 2018, algorithm 1). The actor then computes action values
+        in every step, and |R + d max_a Q(s', a) - Q(s, a)| is of the values that it acted by. Where an
+        episode was truncated, nobody acted in s', and the transition enters with the greatest priority
+        all the same. The agent's own priorities must be TD errors too, as in DQN, QR-DQN and IQN.
       replay_capacity: frames held over all environments.
       compress: keep frames compressed in memory. Samples are the same, and take a little longer.
     """
@@ -43,12 +51,14 @@ class PrioritizedReplay(RingReplay[Sample]):
         beta: float = 0.4,
         beta_period: int | None = None,
         uniform_sample_probability: float = 0.0,
+        initial_priority: str = "greatest",
         replay_capacity: int = 1_000_000,
         compress: bool = False,
     ):
         name = type(self).__name__
         check_whole(name, replay_capacity=replay_capacity)
-        ring = checked_ring(spec, replay_capacity, name, compress)
+        self.needs_values = self._needs_values(initial_priority, spec)
+        ring = checked_ring(spec, replay_capacity, name, compress, keeps_values=self.needs_values)
         check_whole(name, optional=True, beta_period=beta_period)
         check_fraction(
             name,
@@ -65,5 +75,25 @@ class PrioritizedReplay(RingReplay[Sample]):
             beta=beta,
             beta_period=beta_period,
             uniform=uniform_sample_probability,
+            first_priorities=view.td_errors if self.needs_values else None,
         )
         super().__init__(ring, selector, view, generator)
+
+    def _needs_values(self, initial_priority: str, spec: ReplaySpec) -> bool:
+        """Whether the actor has to say by which values it acted."""
+        name = type(self).__name__
+        if initial_priority not in ("greatest", "td_error"):
+            raise UserError(
+                f'{name}.initial_priority is {initial_priority!r}: choose "greatest" or "td_error".'
+            )
+        wanted = initial_priority == "td_error"
+        if wanted and not spec.tells_values:
+            raise UserError(
+                f'{name}.initial_priority is "td_error", which needs an agent whose priorities are TD '
+                'errors of action values, such as DQNAgent: set it to "greatest" for this agent.'
+            )
+        return wanted
+
+    def describe(self) -> dict[str, Any]:
+        initial = {"initial_priority": "td_error"} if self.needs_values else {}
+        return super().describe() | initial

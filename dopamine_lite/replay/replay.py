@@ -24,6 +24,8 @@ class ReplaySpec:
     update_horizon: int = 1  # n of the n-step return, which is shorter if the episode ends sooner
     gamma: float = 0.99  # discount per agent step
     mask_size: int | None = None  # A, the number of actions, if legal actions are to be stored
+    # Whether the agent's priorities are absolute TD errors, and its actor can tell values for the first.
+    tells_values: bool = False
     # The shape of an actor's recurrent state, if it is to be stored.
     state_shape: tuple[int, ...] | None = None
 

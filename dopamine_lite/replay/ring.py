@@ -37,6 +37,7 @@ class Ring:
       capacity: frames held over all environments.
       owner: the replay's name, for messages.
       keeps_ages: whether `ages` says of each step how many its episode had before.
+      keeps_values: whether `values` has for each step Q(s, a) and max_a Q(s, a), as the actor told them.
       compress: keep the frames compressed in memory; what is read is the same.
     """
 
@@ -46,6 +47,7 @@ class Ring:
         capacity: int,
         owner: str,
         keeps_ages: bool = False,
+        keeps_values: bool = False,
         compress: bool = False,
     ):
         self.spec = spec
@@ -67,6 +69,8 @@ class Ring:
             kinds["states"] = (spec.state_shape, np.dtype(np.float32))
         if keeps_ages:
             kinds["ages"] = ((), np.dtype(np.int32))
+        if keeps_values:
+            kinds["values"] = ((2,), np.dtype(np.float32))
         self._age = np.zeros(spec.num_envs, np.int32)  # of the next step, by environment
         self._kinds = kinds
         self._slot_bytes = sum(
@@ -139,6 +143,9 @@ class Ring:
             arrays["masks"][at] = block.action_masks[:-1]
         if "states" in arrays:
             arrays["states"][at] = block.decisions.state
+        if "values" in arrays:
+            told = block.decisions
+            arrays["values"][at] = np.stack([told.taken, told.values], axis=-1)
         if "ages" in arrays:
             arrays["ages"][at] = self._ages(ended)
         self.stop += block.num_steps

@@ -138,7 +138,13 @@ def check_memory(replay: Replay, owner: str) -> None:
     require_memory(replay.memory_bytes, owner, remedy)
 
 
-def checked_ring(spec: ReplaySpec, replay_capacity: int, owner: str, compress: bool) -> Ring:
+def checked_ring(
+    spec: ReplaySpec,
+    replay_capacity: int,
+    owner: str,
+    compress: bool,
+    keeps_values: bool = False,
+) -> Ring:
     """A ring that is long enough for n-step transitions; raises UserError if it is too short.
 
     Args:
@@ -146,9 +152,10 @@ def checked_ring(spec: ReplaySpec, replay_capacity: int, owner: str, compress: b
       replay_capacity: frames held over all environments.
       owner: the replay's name, for messages.
       compress: whether frames are kept compressed.
+      keeps_values: as in `Ring`.
     """
     check_flag(owner, compress=compress)
-    ring = Ring(spec, replay_capacity, owner, compress=compress)
+    ring = Ring(spec, replay_capacity, owner, keeps_values=keeps_values, compress=compress)
     least = spec.update_horizon + spec.stack_size
     if ring.length <= least:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from dopamine_lite.common.schedules import linearly_decaying
 from dopamine_lite.common.types import State
 from dopamine_lite.replay.ring import Ring
 from dopamine_lite.replay.sum_tree import SumTree
-from dopamine_lite.replay.view import Sampled, View
+from dopamine_lite.replay.view import Drawn, Sampled, View
 
 
 class Selector(Protocol):
@@ -113,6 +114,9 @@ class Proportional:
       beta: exponent of the importance weights.
       beta_period: agent steps in which beta rises linearly to 1; None: beta is constant.
       uniform: u, the chance of a uniform draw.
+      first_priorities: says with which priority each of the slots [M] that have become whole enters, not
+        a number where it does not know; None: it never knows. Then, the greatest priority so far is
+        taken.
     """
 
     weighted = True
@@ -127,6 +131,7 @@ class Proportional:
         beta: float,
         beta_period: int | None,
         uniform: float,
+        first_priorities: Callable[[Drawn], np.ndarray] | None = None,
     ):
         self._ring = ring
         self._generator = generator
@@ -136,6 +141,7 @@ class Proportional:
         self._beta_period = beta_period
         self._uniform = uniform
         self._uniformly = Uniform(ring, generator)
+        self._first_priorities = first_priorities
         self.max_priority = 1.0  # of p^alpha
         self._steps = 0  # agent steps stored
         self._tree: SumTree | None = None  # over the ring's flat arrays
@@ -170,10 +176,15 @@ class Proportional:
         oldest = _between(first, np.minimum(first + self._ring.spec.stack_size - 1, stop))
         newest = _between(np.maximum(self._entered, first), stop)
         environments, slots = np.concatenate([oldest, newest], axis=1)
-        whole = self._view.examine(environments, slots).whole
+        found = self._view.examine(environments, slots)
+        whole = found.whole
         at, new = self._ring.at(environments, slots), slice(len(oldest[0]), None)
         priorities = self.tree.get(at)
         priorities[new] = self.max_priority
+        if self._first_priorities is not None:
+            entering = whole.copy()
+            entering[: len(oldest[0])] = False
+            priorities[entering] = self._first(Drawn(*(each[entering] for each in found)))
         self.tree.set(at, priorities * whole)
         self._entered = _after_last(whole[new], environments[new], slots[new], self._entered)
 
@@ -202,6 +213,12 @@ class Proportional:
         Raises:
           UserError: a priority is not a finite number; the run has diverged.
         """
+        values = self._to_power(priorities)
+        self.tree.set(self._ring.at(environments, slots).ravel(), values.ravel())
+        self.max_priority = max(self.max_priority, float(values.max()))
+
+    def _to_power(self, priorities: np.ndarray) -> np.ndarray:
+        """p^alpha, of which draws are in proportion."""
         if not np.isfinite(priorities).all():
             raise UserError(
                 "A priority is not a finite number: the run has diverged. Lower the learning rate "
@@ -209,9 +226,19 @@ class Proportional:
             )
         # float32, because a checkpoint keeps that. Rounding can make a divergence negative. The constant
         # lets everything be drawn again.
-        values = ((np.maximum(priorities, 0) + 1e-6) ** self._alpha).astype(np.float32)
-        self.tree.set(self._ring.at(environments, slots).ravel(), values.ravel())
-        self.max_priority = max(self.max_priority, float(values.max()))
+        values: np.ndarray = (np.maximum(priorities, 0) + 1e-6) ** self._alpha
+        return values.astype(np.float32)
+
+    def _first(self, entering: Drawn) -> np.ndarray:
+        """p^alpha of what can be drawn from now on."""
+        assert self._first_priorities is not None
+        priorities = self._first_priorities(entering)
+        known = ~np.isnan(priorities)
+        values = self._to_power(priorities[known])
+        self.max_priority = max([self.max_priority, *values.max(keepdims=True, initial=0).tolist()])
+        found = np.full(priorities.shape, self.max_priority)
+        found[known] = values
+        return found
 
     def metrics(self) -> dict[str, float]:
         return {"beta": self.beta, "max_priority": self.max_priority}

@@ -29,6 +29,7 @@ def cautions(settings: RunSettings, stage: Stage, config: str, intra_op: int) ->
         _nothing_learned(settings, stage),
         _short_segments(settings, stage),
         _idle_actors(settings),
+        _actors_not_wanted(settings),
     )
     return [sentence for sentence in found if sentence]
 
@@ -89,8 +90,24 @@ def _idle_actors(settings: RunSettings) -> str | None:
     groups = -(-settings.num_envs // settings.group_size)
     if settings.actors is None or settings.actors <= groups:
         return None
+    several = "s" if settings.num_envs > 1 else ""
     return (
-        f"Runner.actors is {settings.actors}, but {settings.num_envs} environments in groups of "
-        f"{settings.group_size} give work to {groups} only, so no more are started: raise "
+        f"Runner.actors is {settings.actors}, but {settings.num_envs} environment{several} in groups of "
+        f"{settings.group_size} can only keep {groups} busy, so no more are started: raise "
         "Runner.num_envs or lower Runner.group_size to use more."
+    )
+
+
+def _actors_not_wanted(settings: RunSettings) -> str | None:
+    """Settings of actors where there are none."""
+    given = [
+        f"Runner.{name} = {getattr(settings, name)!r}"
+        for name, default in {"actor_backend": "processes", "group_size": 8}.items()
+        if getattr(settings, name) != default
+    ]
+    if settings.actors is not None or not given:
+        return None
+    return (
+        f"Runner.actors is None, so {' and '.join(given)} changes nothing: bind a number of actors, "
+        "which then step the environments apart from the learner."
     )

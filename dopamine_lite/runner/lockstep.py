@@ -100,6 +100,7 @@ class Lockstep:
                 for group in self._groups
             ]
         )
+        lap("actors")
         statistics.begin_segment(num_envs)
         taken, last = 0, -(-steps // num_envs)  # of each environment
         waiting: Block | None = None  # what has been collected and not learned from

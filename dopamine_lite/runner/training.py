@@ -189,7 +189,8 @@ class Training:
         changes = provenance.record_start(self.base_dir, start, self._describe())
         for sentence in (*changes, *new_settings, *warnings, *beginning):
             self._console.say(sentence)
-        self._console.say(_in_one_line(self._describe()["agent"]))
+        device = {"device": self._stage.devices.name}
+        self._console.say(_in_one_line(self._describe()["agent"] | device))
         self._say_where_it_is(restored is not None)
         self._hooks.start(context)
         self._console.start(self._settings.planned_steps, self.agent_steps)

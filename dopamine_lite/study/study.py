@@ -228,7 +228,7 @@ def _entry(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "experiment": {
             "gin_files": list(trial.variant.gin_files),
-            "bindings": [each for each in bindings if not _may_change(each)],
+            "bindings": [_of_experiment(each) for each in bindings if not _may_change(each)],
         },
         "iterations": trial.iterations,
         "agent_steps": trial.agent_steps,
@@ -237,6 +237,12 @@ def _entry(trial: Trial) -> dict[str, Any]:
 
 def _may_change(binding: str) -> bool:
     return may_change(binding.partition("=")[0].strip())
+
+
+def _of_experiment(binding: str) -> str:
+    """The binding, without what a run may change of it: how many actors there are."""
+    name, _, value = (part.strip() for part in binding.partition("="))
+    return f"{name}=a number" if name == "Runner.actors" and value != "None" else binding
 
 
 def _said(entry: dict[str, Any]) -> str:

@@ -35,6 +35,7 @@ from dopamine_lite.networks.torsos import MLP
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.replay.replay import Sample
+from dopamine_lite.replay.ring import TERMINATED
 from tests.agents.policies import Recorder
 from tests.agents.tiny import Identity, spec
 from tests.core import core
@@ -42,6 +43,7 @@ from tests.core import core
 ATOMS = {"num_atoms": 21, "vmin": -0.5, "vmax": 2.5}
 UNIFORM = functools.partial(CircularReplay, replay_capacity=1000)
 PRIORITIZED = functools.partial(PrioritizedReplay, replay_capacity=1000)
+FIRST_ERRORS = functools.partial(PRIORITIZED, initial_priority="td_error")
 RAINBOW = functools.partial(RainbowAgent, replay=PRIORITIZED, update_horizon=1, **ATOMS)
 PARTS: dict[str, Any] = {  # what one binding each takes away
     "without_double": {"double": False},
@@ -61,6 +63,7 @@ AGENTS: dict[str, Any] = {
     "double_qr_dqn": functools.partial(QRDQNAgent, head=QUANTILES, double=True, replay=PRIORITIZED),
     "iqn": functools.partial(IQNAgent, head=IMPLICIT, num_tau_samples=8, num_tau_prime_samples=8),
     "prioritized_dqn": functools.partial(DQNAgent, replay=PRIORITIZED),
+    "first_errors_dqn": functools.partial(DQNAgent, replay=FIRST_ERRORS),
     "rainbow": RAINBOW,
     **{name: functools.partial(RAINBOW, **part) for name, part in PARTS.items()},
 }
@@ -112,7 +115,9 @@ def test_truncation_is_bootstrapped_and_termination_is_not(name):
     np.testing.assert_allclose(np.diag(values(cut)), 2.0, atol=0.3)
 
 
-@pytest.mark.parametrize("name", core(["c51", "double_qr_dqn", "iqn", "rainbow"], "iqn", "rainbow"))
+@pytest.mark.parametrize(
+    "name", core(["c51", "double_qr_dqn", "first_errors_dqn", "iqn", "rainbow"], "iqn", "rainbow")
+)
 def test_a_restored_agent_goes_on_bit_for_bit(name):
     whole = build(name)
     environment = Identity()
@@ -481,6 +486,36 @@ def test_priorities_are_absolute_errors(name):
     batch = batch_of(agent)._replace(returns=returns, discounts=tf.zeros([4]))
     loss = loss_of(agent, batch)
     np.testing.assert_allclose(loss.priorities, np.abs(returns - loss.values), rtol=1e-4)
+
+
+def test_the_first_priority_is_the_error_of_the_action_taken():
+    """Every step is an episode, so it is |r - Q(s, a)|, to the power alpha."""
+    agent = build("first_errors_dqn", num_envs=2, min_replay_history=1000)
+    Identity(num_envs=2).play(agent, 30)
+    replay = agent.replay
+    replay.selector.prepare()
+    steps = np.flatnonzero(replay.ring["kinds"][: 2 * 60] == TERMINATED)
+    q = values(agent)[replay.ring["frames"][steps].argmax(axis=1), replay.ring["actions"][steps]]
+    expected = np.sqrt(np.abs(replay.ring["rewards"][steps] - q) + 1e-6)
+    assert len(steps) == 60 and len(set(replay.ring["actions"][steps])) == 3
+    np.testing.assert_allclose(replay.selector.tree.get(steps), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["c51", "rainbow"])
+def test_priorities_that_are_divergences_do_not_begin_as_errors(name):
+    with pytest.raises(UserError, match="needs an agent whose priorities are TD errors"):
+        build(name, replay=FIRST_ERRORS)
+    assert build("without_categorical", replay=FIRST_ERRORS).actor.tells_values
+
+
+def test_other_actions_than_the_actors_have_no_first_errors():
+    class Contrary(DQNAgent):
+        def act(self, observations, evaluate=False, action_masks=None):
+            return (super().act(observations, evaluate, action_masks) + 1) % 3
+
+    agent = Contrary(spec(), Seeds(0), replay=FIRST_ERRORS, torso=MLP, min_replay_history=50)
+    with pytest.raises(UserError, match="other actions than its actor chose"):
+        Identity().play(agent, 2)
 
 
 @pytest.mark.parametrize("name", ["c51", "without_noisy"])

@@ -372,11 +372,15 @@ BINDINGS = [
     (
         "dqn",
         "tensorflow_devices.device='abacus'",
-        "is 'abacus': choose cpu, gpu, gpu:1, gpu:0,1 or tpu",
+        "is 'abacus': choose cpu, gpu, gpu:1, gpu:0,1 or tpu, or cpu:0,1 to try two devices",
     ),
     ("dqn", "tensorflow_devices.device=1", "tensorflow_devices.device is 1: give text"),
     ("dqn", "tensorflow_devices.device='gpu:1,1'", "names a device twice"),
-    ("dqn", "tensorflow_devices.device='cpu:1'", "numbered from 0 in order, as in cpu:0,1"),
+    (
+        "dqn",
+        "tensorflow_devices.device='cpu:1'",
+        "number the parts of the CPU from 0 on, as in cpu:0,1",
+    ),
     ("dqn", "tensorflow_devices.device='tpu'", "TensorFlow finds no TPU on this machine"),
     ("dqn", "tensorflow_threads.inter_op=None", "tensorflow_threads.inter_op is None"),
     ("dqn", "MLP.hidden_units=(0,)", "MLP.hidden_units is 0: give a whole number, from 1 to"),

@@ -24,6 +24,13 @@ EXPERIMENTS = {
         "RainbowAgent.update_period = 10",
         "RainbowAgent.batch_size = 8",
     ),
+    "initial priorities": (  # by the values that actors tell
+        *DQN[:-1],
+        "DQNAgent.replay = @PrioritizedReplay",
+        "PrioritizedReplay.replay_capacity = 200",
+        'PrioritizedReplay.initial_priority = "td_error"',
+        "DQNAgent.update_horizon = 3",
+    ),
     "ppo": (  # with running statistics of observations
         "ppo/cartpole.gin",
         *CARTPOLE,
@@ -192,8 +199,16 @@ def test_a_policy_lag_is_one_block(tmp_path):
 
 def test_actors_without_a_group_are_not_started(tmp_path, capsys):
     run(tmp_path / "run", DQN, actors=4)
-    sentence = "Runner.actors is 4, but 5 environments in groups of 2 give work to 3 only"
+    sentence = "Runner.actors is 4, but 5 environments in groups of 2 can only keep 3 busy"
     assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_settings_of_actors_that_are_not_wanted_are_told(tmp_path, capsys):
+    bindings = ("dqn/cartpole.gin", *CARTPOLE, "DQNAgent.min_replay_history = 5000")
+    runner(tmp_path / "run", bindings, None, "threads").run()
+    said = " ".join(capsys.readouterr().err.split())
+    settings = "Runner.actor_backend = 'threads' and Runner.group_size = 2 changes nothing"
+    assert f"Runner.actors is None, so {settings}" in said
 
 
 @pytest.mark.parametrize(
@@ -366,6 +381,24 @@ def test_what_only_the_program_has_loaded_does_not_matter(tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     __import__("own_plots")
     experiment = (*DQN, "import own_place")
+    found = run(tmp_path / "processes", experiment, actors=2, backend="processes")
+    assert found == run(tmp_path / "threads", experiment, actors=1)
+
+
+def test_an_actor_knows_what_the_program_has_registered(tmp_path, monkeypatch):
+    place = """
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Registered(CartPoleEnv):
+    pass
+
+gymnasium.register("Registered-v0", Registered, max_episode_steps=20)
+"""
+    (tmp_path / "registering_place.py").write_text(place)
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("registering_place")
+    experiment = (*DQN, "create_environment.id = 'Registered-v0'")
     found = run(tmp_path / "processes", experiment, actors=2, backend="processes")
     assert found == run(tmp_path / "threads", experiment, actors=1)
 

@@ -435,7 +435,7 @@ class Half(EnvironmentWrapper):
     def __init__(self, environment: Environment):
         super().__init__(environment, environment.spec.observation_space, stack_size=1)
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         return observations * np.float64(0.5)
 
 

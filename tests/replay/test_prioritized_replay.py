@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dopamine_lite.acting.value_actor import ValueDecisions
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.replay.block import Block
@@ -65,7 +66,7 @@ def test_the_last_of_two_values_for_one_index_counts():
     assert tree.total == 4
 
 
-OF_FRAMES = {"stack_size", "update_horizon", "gamma"}
+OF_FRAMES = {"stack_size", "update_horizon", "gamma", "tells_values"}
 
 
 def build(num_envs: int = 1, seed: int = 0, **arguments: Any) -> PrioritizedReplay:
@@ -360,3 +361,106 @@ def test_one_buffer_imported_makes_all_known_to_gin():
 
 def test_the_tree_counts_as_memory():
     assert build(replay_capacity=1000).memory_bytes > 2 * 8 * 1000
+
+
+def play_with_values(
+    replay: PrioritizedReplay, steps: int, seed: int, most: int
+) -> dict[tuple[int, int], float | None]:
+    """Plays two environments with random ends and values, in blocks of up to `most` steps.
+
+    Returns:
+      The TD errors by environment and slot, from a plain loop over the steps that follow; None: nobody
+      knows the value of the last observation.
+    """
+    generator = np.random.default_rng(seed)
+    spec, now, errors = replay.ring.spec, np.zeros(2, int), {}
+    waiting: list[list[tuple[int, float, list[float]]]] = [[], []]  # slot, Q(s, a), rewards
+    taken: list[Transitions] = []
+    said: list[ValueDecisions] = []
+    for step in range(steps):
+        rewards, kind = generator.normal(size=2).astype(np.float32), generator.integers(6, size=2)
+        told = ValueDecisions(*generator.normal(size=(2, 2)).astype(np.float32))
+        frames = np.full((2, 1), step, np.float32)
+        taken.append(
+            Transitions(frames, np.zeros(2, int), rewards, kind == 0, kind == 1, frames + 1)
+        )
+        said.append(told)
+        for environment, still in enumerate(waiting):
+            for slot, q, following in [
+                each for each in still if len(each[2]) == spec.update_horizon
+            ]:
+                returns = sum(spec.gamma**k * reward for k, reward in enumerate(following))
+                value = spec.gamma ** len(following) * told.values[environment]
+                errors[environment, slot] = abs(returns + value - q)
+                still.remove((slot, q, following))
+            still.append((int(now[environment]), float(told.taken[environment]), []))
+            for _, _, following in still:
+                following.append(float(rewards[environment]))
+            if kind[environment] < 2:
+                for slot, q, following in still:
+                    returns = sum(spec.gamma**k * reward for k, reward in enumerate(following))
+                    errors[environment, slot] = None if kind[environment] else abs(returns - q)
+                still.clear()
+        now += 1 + (kind < 2)
+        if len(taken) == most or step == steps - 1:
+            after = taken[-1].next_observations, None
+            replay.add(Block.of(taken, after, said))
+            replay.selector.prepare()
+            taken, said = [], []
+    return errors
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+@pytest.mark.parametrize("most", [1, 5])
+def test_the_first_priority_is_the_td_error_of_the_actors_values(horizon, most):
+    replay = build(
+        num_envs=2,
+        update_horizon=horizon,
+        tells_values=True,
+        initial_priority="td_error",
+        replay_capacity=400,
+    )
+    errors = play_with_values(replay, 100, seed=horizon, most=most)
+    priorities = replay.selector.tree.get(np.arange(replay.ring.capacity))
+    entered, greatest = 0, 1.0
+    for (environment, slot), error in errors.items():
+        found = priorities[replay.ring.at(environment, np.array(slot))]
+        if error is None:
+            assert 1.0 <= found <= replay.selector.max_priority
+        else:
+            np.testing.assert_allclose(found, error + 1e-6, rtol=1e-5)
+            greatest = max(greatest, error)
+        entered += 1
+    assert entered > 150 and np.count_nonzero(priorities) == entered
+    assert replay.selector.max_priority == pytest.approx(greatest, rel=1e-5)
+    assert replay.describe()["initial_priority"] == "td_error"
+
+
+def test_first_priorities_are_in_the_state():
+    """What has been drawn since, and what will be drawn, is the same in a replay that was restored."""
+    arguments = {"num_envs": 2, "tells_values": True, "initial_priority": "td_error"}
+    replay, restored = build(**arguments), build(seed=1, **arguments)
+    play_with_values(replay, 40, seed=0, most=3)
+    restored.set_state(replay.get_state())
+    for each in (replay, restored):
+        play_with_values(each, 10, seed=1, most=4)
+    first, second = (each.sample(3, 8) for each in (replay, restored))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_values_that_diverge_end_the_run():
+    replay = build(num_envs=2, tells_values=True, initial_priority="td_error")
+    frames, ones = np.zeros((2, 1), np.float32), np.ones(2, np.float32)
+    step = Transitions(frames, np.zeros(2, int), ones, ones > 1, ones > 1, frames)
+    said = ValueDecisions(ones * np.inf, ones)
+    replay.add(Block.of([step, step], (frames, None), [said, said]))
+    with pytest.raises(UserError, match="not a finite number"):
+        replay.sample(1, 2)
+
+
+def test_first_priorities_need_an_agent_that_tells_values():
+    with pytest.raises(UserError, match="such as DQNAgent"):
+        build(initial_priority="td_error")
+    with pytest.raises(UserError, match='choose "greatest" or "td_error"'):
+        build(tells_values=True, initial_priority="td")

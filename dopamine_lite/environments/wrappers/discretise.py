@@ -71,7 +71,7 @@ class Discretise(EnvironmentWrapper):
         self._bins_per_unit = np.array(counts) / (highest - lowest)
         self._strides = np.array([math.prod(counts[index + 1 :]) for index in range(len(counts))])
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         positions = (observations.reshape(len(observations), -1) - self._low) * self._bins_per_unit
         bins = np.minimum(np.maximum(positions, 0), self._last).astype(np.int64)
         return bins @ self._strides

@@ -35,11 +35,11 @@ class DifferenceFrame(EnvironmentWrapper):
                 f"are stacks of {environment.spec.stack_size}: set AtariEnvironment.stack_size = 1."
             )
         self._dtype: Any = np.int16 if space.dtype == np.uint8 else np.float32
-        low, high = self._convert(space.low), self._convert(space.high)
+        low, high = self.convert(space.low), self.convert(space.high)
         differences = gymnasium.spaces.Box(low - high, high - low, dtype=self._dtype)
         super().__init__(environment, differences, stack_size=1)
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         return observations.astype(self._dtype)
 
     def reset(self) -> np.ndarray:
@@ -86,7 +86,7 @@ class StackFrames(EnvironmentWrapper):
             environment, _stacks(spec.observation_space, size, spec.id), size, size=size
         )
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         return observations
 
     def reset(self) -> np.ndarray:

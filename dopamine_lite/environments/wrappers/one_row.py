@@ -47,7 +47,7 @@ class Flatten(EnvironmentWrapper):
         size = spec.stack_size
         super().__init__(environment, stacked(row, size) if size > 1 else row, size)
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         values = {"": observations}
         if isinstance(self._space, PackedSpace):
             values = self._space.unpack(observations)

@@ -52,7 +52,7 @@ class Crop(EnvironmentWrapper):
         cropped = gymnasium.spaces.Box(low, high, dtype=space.dtype.type)
         super().__init__(environment, cropped, environment.spec.stack_size, **cuts)
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         return observations[self._kept]
 
 
@@ -79,11 +79,11 @@ class Grey(EnvironmentWrapper):
                 f"observations of {space}: leave Grey out of wrapped_environment.wrappers."
             )
         self._channels = channels
-        low, high = self._convert(space.low), self._convert(space.high)
+        low, high = self.convert(space.low), self.convert(space.high)
         gray = gymnasium.spaces.Box(low, high, dtype=low.dtype.type)
         super().__init__(environment, gray, environment.spec.stack_size)
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         colors = np.moveaxis(observations, self._channels, 0)
         if observations.dtype != np.uint8:
             red, green, blue = colors.astype(np.float32)
@@ -124,7 +124,7 @@ class Resize(EnvironmentWrapper):
         stack_size = environment.spec.stack_size
         super().__init__(environment, resized, stack_size, height=height, width=width)
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         axes = (self._rows, self._columns)
         planes = np.moveaxis(observations.astype(self._dtype, copy=False), axes, (-2, -1))
         resized = [
@@ -162,7 +162,7 @@ class Binarise(EnvironmentWrapper):
         self._levels = np.ones(256, np.uint8)
         self._levels[[0, *background]] = 0  # black: the frames before an episode's first, in stacks
 
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         return self._levels[observations]
 
 

@@ -49,7 +49,7 @@ def wrapped_environment(
 
 
 class EnvironmentWrapper(Environment):
-    """An environment whose observations go through `_convert`. Nothing else changes.
+    """An environment whose observations go through `convert`. Nothing else changes.
 
     Built as `wrapper(environment)` from an environment that has not been reset. The wrapper's name and
     its `settings` are added to the protocol.
@@ -70,20 +70,20 @@ class EnvironmentWrapper(Environment):
         )
 
     @abc.abstractmethod
-    def _convert(self, observations: np.ndarray) -> np.ndarray:
+    def convert(self, observations: np.ndarray) -> np.ndarray:
         """Observations [N, ...] as this wrapper shows them, in an array that is not written to later."""
 
     def reset(self) -> np.ndarray:
-        observations = self._convert(self._environment.reset())
+        observations = self.convert(self._environment.reset())
         self.action_masks = self._environment.action_masks
         return observations
 
     def step(self, actions: np.ndarray) -> Step:
         result = self._environment.step(actions)
         self.action_masks = self._environment.action_masks
-        following = observations = self._convert(result.next_observations)
+        following = observations = self.convert(result.next_observations)
         if result.observations is not result.next_observations:  # an episode has ended
-            observations = self._convert(result.observations)
+            observations = self.convert(result.observations)
         return result._replace(observations=observations, next_observations=following)
 
     def render(self) -> np.ndarray:
