@@ -71,6 +71,11 @@ SUITES: dict[str, list[str]] = {  # by name: the flags of `sweep`
         ),
         "--seeds=0:5",
     ],
+    "policy_lag": [  # beside the same without the lag
+        *_files("dqn/cartpole", "dqn/lunar_lander"),
+        *("--gin_bindings=Runner.actors=1", "--gin_bindings=Runner.actor_backend='threads'"),
+        *("--grid=Runner.policy_lag=[0,1]", "--seeds=0:10"),
+    ],
     "pong": [
         *_files("dqn/atari", "rainbow/atari"),
         "--gin_bindings=Runner.num_envs = 8",

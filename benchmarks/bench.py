@@ -48,7 +48,7 @@ STEPS = {  # agent steps timed, by agent, game and number of environments
     ("ppo", "cartpole", 8): 102_400,
     ("ppo", "pong", 8): 16_384,
 }
-OPTION_STEPS = 8_000  # of an iteration, to compare options
+OPTION_STEPS = 5_000  # of an iteration, to compare options
 _LAG = {"Runner.actors": 1, "Runner.policy_lag": 1}
 OPTIONS: dict[str, dict[str, Any]] = {  # bindings
     "compress": {"CircularReplay.compress": True},
