@@ -38,12 +38,13 @@ AGENTS = {
     "rainbow": "RainbowAgent",
     "ppo": "PPOAgent",
 }
-FLAGS = {  # what may grow, and the bindings that say so
-    "num_envs": ("Runner.num_envs",),
-    "actors": ("Runner.actors",),
-    "policy_lag": ("Runner.policy_lag",),
-    "replay_capacity": ("CircularReplay.replay_capacity", "PrioritizedReplay.replay_capacity"),
-    "hidden_units": ("MLP.hidden_units",),
+PRIORITIZED = (("qr_dqn", "pong"), ("rainbow", "pong"), ("rainbow", "cartpole"))  # their replays
+FLAGS = {  # what may grow, and the parameter that says so
+    "num_envs": "Runner.num_envs",
+    "actors": "Runner.actors",
+    "policy_lag": "Runner.policy_lag",
+    "replay_capacity": "CircularReplay.replay_capacity",
+    "hidden_units": "MLP.hidden_units",
 }
 WARM_STEPS = 2_000  # before anything is measured; for PPO, one rollout at least
 
@@ -61,9 +62,11 @@ def bindings(case: dict[str, Any]) -> list[str]:
     }
     if case["agent"] != "ppo":
         bound[f"{name}.min_replay_history"] = max(case["fill"] or 0, WARM_STEPS // 2)
-    for flag, names in FLAGS.items():
+    for flag, parameter in FLAGS.items():
         if case[flag] is not None:
-            bound |= dict.fromkeys(names, case[flag])
+            bound[parameter] = case[flag]
+    if case["replay_capacity"] and (case["agent"], case["game"]) in PRIORITIZED:
+        bound["PrioritizedReplay.replay_capacity"] = bound.pop(FLAGS["replay_capacity"])
     if case["actors"] == 0:
         bound["Runner.actors"] = None
     if case["hidden_units"]:
