@@ -59,14 +59,14 @@ class NStepTransitions:
     def td_errors(self, drawn: Drawn) -> np.ndarray:
         """|R + d max_a Q(s', a) - Q(s, a)| [M] of transitions, by the values that the actor told.
 
-        It is not a number where an episode was truncated, because nobody acted in its last observation.
+        It is -1 where an episode was truncated, because nobody acted in its last observation.
         """
         ring = self._ring
         window, returns, discounts, last = self._returns(drawn)
         after = ring.at(drawn.environments, drawn.slots + drawn.lengths)
         taken, greatest = ring["values"][window[:, 0], 0], ring["values"][after, 1]
         errors = np.abs(returns + discounts * greatest - taken)
-        return np.where((last & ENDED) == TRUNCATED, np.float32(np.nan), errors)
+        return np.where((last & ENDED) == TRUNCATED, np.float32(-1), errors)
 
     def _returns(self, drawn: Drawn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Where the steps are [M, n], R [M], d [M], and what the last step of each led to [M]."""

@@ -114,9 +114,9 @@ class Proportional:
       beta: exponent of the importance weights.
       beta_period: agent steps in which beta rises linearly to 1; None: beta is constant.
       uniform: u, the chance of a uniform draw.
-      first_priorities: says with which priority each of the slots [M] that have become whole enters, not
-        a number where it does not know; None: it never knows. Then, the greatest priority so far is
-        taken.
+      first_priorities: says with which priority each of the slots [M] that have become whole enters, a
+        negative number where it does not know; None: it never knows. Then, the greatest priority so far
+        is taken.
     """
 
     weighted = True
@@ -233,7 +233,7 @@ class Proportional:
         """p^alpha of what can be drawn from now on."""
         assert self._first_priorities is not None
         priorities = self._first_priorities(entering)
-        known = ~np.isnan(priorities)
+        known = ~(priorities < 0)  # also what is not a number, and is refused
         values = self._to_power(priorities[known])
         self.max_priority = max([self.max_priority, *values.max(keepdims=True, initial=0).tolist()])
         found = np.full(priorities.shape, self.max_priority)

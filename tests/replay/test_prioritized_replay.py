@@ -449,11 +449,12 @@ def test_first_priorities_are_in_the_state():
         np.testing.assert_array_equal(one, other)
 
 
-def test_values_that_diverge_end_the_run():
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_values_that_diverge_end_the_run(value):
     replay = build(num_envs=2, tells_values=True, initial_priority="td_error")
     frames, ones = np.zeros((2, 1), np.float32), np.ones(2, np.float32)
     step = Transitions(frames, np.zeros(2, int), ones, ones > 1, ones > 1, frames)
-    said = ValueDecisions(ones * np.inf, ones)
+    said = ValueDecisions(ones * np.float32(value), ones)
     replay.add(Block.of([step, step], (frames, None), [said, said]))
     with pytest.raises(UserError, match="not a finite number"):
         replay.sample(1, 2)
