@@ -93,11 +93,14 @@ def _of_experiment(text: str) -> dict[str, str]:
             left = [f"@{name}" for name in names if not _may_come_and_go(_configurable(name))]
             if left:
                 kept[key] = f"[{', '.join(left)}]"
-        elif key == _ACTORS and value != "None":
-            kept[key] = "a number"
         elif not _is_of_such_callbacks(key):
-            kept[key] = value
+            kept[key] = compared(key, value)
     return kept
+
+
+def compared(setting: str, value: str) -> str:
+    """The value by which a setting is compared: of the number of actors, whether there are any."""
+    return "a number" if setting == _ACTORS and value != "None" else value
 
 
 def _is_of_such_callbacks(key: str) -> bool:

@@ -25,7 +25,7 @@ from dopamine_lite.checkpointing.storage import (
     unlock,
 )
 from dopamine_lite.common.errors import UserError
-from dopamine_lite.configuration.comparison import may_change
+from dopamine_lite.configuration.comparison import compared, may_change
 from dopamine_lite.files import strict_json
 from dopamine_lite.files.plain_files import check_directory, check_regular
 from dopamine_lite.runner.directory import check_writable, is_run
@@ -166,7 +166,7 @@ def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
     for trial in trials:
         entry = _entry(trial)
         before = entries.setdefault(trial.name, entry)
-        if before["experiment"] != entry["experiment"]:
+        if _compared(before) != _compared(entry):
             raise UserError(
                 f"The trial {trial.name} of the study in {directory} has {_said(before)}, but this "
                 f"command gives it {_said(entry)}: give another `base_dir`, or the same bindings."
@@ -228,7 +228,7 @@ def _entry(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "experiment": {
             "gin_files": list(trial.variant.gin_files),
-            "bindings": [_of_experiment(each) for each in bindings if not _may_change(each)],
+            "bindings": [each for each in bindings if not _may_change(each)],
         },
         "iterations": trial.iterations,
         "agent_steps": trial.agent_steps,
@@ -239,10 +239,12 @@ def _may_change(binding: str) -> bool:
     return may_change(binding.partition("=")[0].strip())
 
 
-def _of_experiment(binding: str) -> str:
-    """The binding, without what a run may change of it: how many actors there are."""
-    name, _, value = (part.strip() for part in binding.partition("="))
-    return f"{name}=a number" if name == "Runner.actors" and value != "None" else binding
+def _compared(entry: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """What must be the same in two entries of one trial."""
+    experiment = entry["experiment"]
+    pairs = ((part.strip() for part in each.partition("=")) for each in experiment["bindings"])
+    bindings = [f"{name}={compared(name, value)}" for name, _, value in pairs]
+    return experiment["gin_files"], bindings
 
 
 def _said(entry: dict[str, Any]) -> str:

@@ -118,3 +118,14 @@ def test_a_trial_may_become_longer_and_compress_its_replay_and_nothing_else(tmp_
     record(tmp_path, "more", [trial("Runner.num_iterations = 9", "CircularReplay.compress = True")])
     with pytest.raises(UserError, match="but this command gives it .*DQNAgent.gamma = 0.5"):
         record(tmp_path, "other", [trial("DQNAgent.gamma = 0.5")])
+
+
+def test_how_many_actors_a_trial_has_may_change_but_not_whether_it_has_any(tmp_path):
+    def trial(actors: int | None) -> Trial:
+        (variant,) = variants(["dqn/cartpole.gin"], (), [f"Runner.actors = {actors}"])
+        return Trial(variant, 0, 2, 100)
+
+    record(tmp_path, "first", [trial(2)])
+    record(tmp_path, "more", [trial(4)])
+    with pytest.raises(UserError, match="Runner.actors = 4, but this command gives it .*None"):
+        record(tmp_path, "none", [trial(None)])
