@@ -57,7 +57,7 @@ bench: install  ## speed beside the floor, updates of each agent, a million fram
 	$(BIN)/python benchmarks/bench.py replay --compress
 	$(BIN)/python benchmarks/bench.py options
 
-bench-peers: install  ## speed beside other frameworks, into docs/speed.md; PEERS=, WORKLOADS=, ROUNDS= and AGAIN=1
+bench-peers: install  ## speed beside other frameworks, into docs/results/speed.md; PEERS=, WORKLOADS=, ROUNDS= and AGAIN=1
 	$(BIN)/python benchmarks/peers/measure.py $(if $(PEERS),--peers $(PEERS)) \
 	  $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(AGAIN),--again)
 	$(BIN)/python benchmarks/peers/page.py

@@ -1,4 +1,4 @@
-"""Writes docs/results.md and the tables of results in other documents, from the CSV files beside this.
+"""Writes docs/results/final.md, and the tables of results in other documents, from the CSV files here.
 
 python baselines/tables.py
 
@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE))
 import collect
 
 ROOT = HERE.parent
-RESULTS = "docs/results.md"
+RESULTS = "docs/results/final.md"
 _AGENTS = {  # by the directory of their configs
     "dqn": "DQN",
     "c51": "C51",
@@ -50,7 +50,7 @@ _INTRODUCTION = """\
 # Results
 
 This page is written by `python baselines/tables.py` from
-[`baselines/final.csv`](../baselines/README.md), which has a line for each run with its seed,
+`baselines/final.csv`, which has a line for each run with its seed,
 commit, protocol, processor and time; nothing here is typed by hand.
 
 *Evaluation* is the mean return of 100 episodes of the evaluation policy at the last checkpoint,
@@ -65,7 +65,7 @@ A published value stands beside ours where one is known for the agent and the en
 evaluation return unless it says "training", and usually comes from a single run. "Ours is below it"
 marks a mean whose whole interval lies below the published value; no such difference has been
 explained yet. The protocols of published values are in
-[`baselines/published`](../baselines/published/README.md) and are seldom quite ours.
+`baselines/published` and are seldom quite ours.
 
 To repeat a line: `dopamine-lite train --base_dir D --gin_files CONFIG --seed S`, then
 `dopamine-lite evaluate --base_dir D --episodes 100`. To repeat a suite: `make baselines-classic`;

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/speed.md from speed.csv and replays.csv, beside this.
+"""Writes the tables of docs/results/speed.md from speed.csv and replays.csv, beside this.
 
 python benchmarks/peers/page.py
 

@@ -49,7 +49,7 @@ class BlockAgent(Agent):
         name = type(self).__name__
         raise UserError(
             f"{name} has no `actor_parameters`, so its actors cannot act elsewhere: give it this "
-            "method (docs/parallel_actors.md), or bind Runner.actors = None."
+            "method (docs/how_to/parallel_actors.md), or bind Runner.actors = None."
         )
 
     def act(
@@ -78,7 +78,7 @@ class BlockAgent(Agent):
             raise UserError(
                 f"{name}.act did not ask its actor, but {name} learns from what the actor says of its "
                 "decisions: call `super().act` in every step, or give the agent an actor of your own "
-                "(docs/your_own_agent.md)."
+                "(docs/how_to/your_own_agent.md)."
             )
         if (
             acted is not None
@@ -87,7 +87,7 @@ class BlockAgent(Agent):
         ):
             raise UserError(
                 f"{name}.act returned other actions than its actor chose, but {name} can only learn "
-                "from the actor's: alter them in an actor of your own (docs/your_own_agent.md)."
+                "from the actor's: alter them in an actor of your own (docs/how_to/your_own_agent.md)."
             )
         after = transitions.next_observations, transitions.next_action_masks
         self.learn(Block.of([transitions], after, [acted.decisions if acted else None]))

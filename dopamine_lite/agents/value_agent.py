@@ -79,7 +79,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         if hasattr(self, "_loss"):  # of a subclass for an earlier version
             raise UserError(
                 f"{name}._loss would never be called: redefine `loss(online, target, batch)` instead "
-                "(docs/your_own_agent.md)."
+                "(docs/how_to/your_own_agent.md)."
             )
         check_fraction(name, gamma=gamma)
         check_whole(name, target_update_period=target_update_period, batch_size=batch_size)

@@ -204,7 +204,7 @@ class _Camera:
                     f"A {name} has nothing to explain: only agents that learn action values or a "
                     "policy have. Record it without --explain, or give it a method "
                     "`explain(observations, action_masks)` (see "
-                    "docs/watching.md)."
+                    "docs/how_to/watch.md)."
                 )
             self._explainer = Explainer(spec, f"{name}, {self._explained}")
         if self.steps == 0:

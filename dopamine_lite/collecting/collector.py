@@ -253,7 +253,7 @@ class Collector:
                 f"{name}.steps grew by {after - before} in {steps} steps of "
                 f"{self._recipe.spec.num_envs} environments, which is not {expected}: let `act` add "
                 "the number of all environments, `spec.num_envs`, however many it acts for "
-                "(docs/parallel_actors.md)."
+                "(docs/how_to/parallel_actors.md)."
             )
 
     def close(self) -> None:

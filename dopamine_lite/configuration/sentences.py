@@ -169,7 +169,8 @@ def not_built_sentence(error: Exception) -> str | None:
     what = one_line(str(error).split("\n  ", 1)[0]).rstrip(".")
     if abstract := re.match(r"Can't instantiate abstract class (\w+) .* methods? (.*)", what):
         return (
-            f"{abstract[1]} is not complete: define {abstract[2]} in it (docs/your_own_agent.md)."
+            f"{abstract[1]} is not complete: define {abstract[2]} in it "
+            "(docs/how_to/your_own_agent.md)."
         )
     unexpected = re.fullmatch(
         rf"{configurable.name}(?:\.__init__)?\(\) (got an unexpected .*|takes .* but .*)", what

@@ -387,7 +387,7 @@ def _clear_errors(id: str, options: dict[str, Any], draw: bool = False) -> Itera
             raise UserError(
                 f"{id} is made by {find(id).entry_point}, which does not make a gymnasium.Env: let its "
                 "class inherit from gymnasium.Env and keep to Gymnasium's interface (see "
-                "docs/your_own_environment.md)."
+                "docs/how_to/your_own_environment.md)."
             ) from error
         raise
 

@@ -14,6 +14,7 @@ from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
+from dopamine_lite.learning.data_parallel import DataParallel
 from dopamine_lite.learning.learner import Learned
 from dopamine_lite.losses import sac, td
 from dopamine_lite.networks.network import Network
@@ -62,6 +63,7 @@ class SACLearner:
         "entropy",
         "temperature",
     )
+    shares_batches = True  # among several devices
 
     def __init__(
         self,
@@ -110,6 +112,10 @@ class SACLearner:
         start = initial_temperature if fixed_temperature is None else fixed_temperature
         self._log_temperature = tf.Variable(math.log(start), dtype=tf.float32)
         self._generator = seeds.generator("noise", "update")  # of seeds for the graph
+        self._devices = DataParallel(sample.batch_size, [parts.actor.head])
+        pays = compiles_update(parts.actor.torso)
+        self._critic_gradients_of = self._devices.compiled_apart(self._critic_gradients, pays)
+        self._policy_gradients_of = self._devices.compiled_apart(self._policy_gradients, pays)
         self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by K
         self.optimizers: dict[str, Optimizer] = {}
         for name, make, variables in (
@@ -160,7 +166,7 @@ class SACLearner:
             "actor": self.parts.actor.get_state(),
             "critics": self.parts.critics.get_state(),
             "targets": self.parts.targets.get_state(),
-            "log_temperature": float(self._log_temperature),
+            "log_temperature": float(self._log_temperature.numpy()),
             "optimizers": {name: each.get_state() for name, each in self.optimizers.items()},
             "generator": generator_state(self._generator),
         }
@@ -215,7 +221,7 @@ class SACLearner:
 
         return tf.function(
             update,
-            jit_compile=compiles_update(actor.torso),
+            jit_compile=self._devices.compiled_together(compiles_update(actor.torso)),
             input_signature=[
                 tf.TensorSpec([*batch, *spec.frames_shape], tf.as_dtype(spec.frame_dtype)),
                 tf.TensorSpec([*batch, actor.head.action_size], tf.float32),
@@ -243,12 +249,45 @@ class SACLearner:
           seeds: [2, 2] the seeds of the actions that are drawn in s and in s'.
           share: [] how far the target critics move.
         """
-        actor, critics, targets, _ = self.parts
+        _, critics, targets, _ = self.parts
+        means, errors = self._devices.run(self._step, [frames, actions, scalars], [seeds])
+        for target, online in zip(targets.variables, critics.variables, strict=True):
+            target.assign(sac.averaged(target, online, share))
+        return means, errors
+
+    @tf.autograph.experimental.do_not_convert
+    def _step(
+        self, frames: tf.Tensor, actions: tf.Tensor, scalars: tf.Tensor, seeds: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The part of a `_gradient_step` that one of several devices takes."""
+        temperature = tf.exp(self._log_temperature)
+        gradients, means, errors = self._critic_gradients_of(
+            frames, actions, scalars, seeds[1], temperature
+        )
+        self._apply("critic", gradients)
+        gradients, (gradient,), policy_means = self._policy_gradients_of(
+            frames[:, 0], seeds[0], temperature
+        )
+        self._apply("actor", gradients)
+        if self.learns_temperature:
+            self.optimizers["temperature"].apply(self._devices.averaged([gradient]))
+        (critic_loss, value), (policy_loss, entropy) = means, policy_means
+        return tf.stack([critic_loss, policy_loss, value, entropy, temperature]), errors
+
+    @tf.autograph.experimental.do_not_convert
+    def _critic_gradients(
+        self,
+        frames: tf.Tensor,
+        actions: tf.Tensor,
+        scalars: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+    ) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor], tf.Tensor]:
+        """Gradients of the critics, their mean loss and value, and priorities [B]."""
+        _, critics, targets, _ = self.parts
         states, next_states = frames[:, 0], frames[:, 1]
         returns, discounts, *weights = tf.unstack(scalars, axis=1)
-        temperature = tf.exp(self._log_temperature)
-
-        next_actions, next_logs = self._draw(next_states, seeds[1])
+        next_actions, next_logs = self._draw(next_states, seed)
         next_values = sac.soft_values(targets(next_states, next_actions), next_logs, temperature)
         goals = td.td_targets(returns, discounts, next_values)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -257,30 +296,30 @@ class SACLearner:
             losses = sac.critic_losses(values, goals)
             # Importance weights belong inside the gradient (Schaul et al. 2016, algorithm 1).
             weighted = tf.reduce_mean(weights[0] * losses if weights else losses)
-        self._apply("critic", tape.gradient(weighted, critics.variables))
+        means = (tf.reduce_mean(losses), tf.reduce_mean(values))
+        errors = tf.reduce_mean(tf.abs(values - goals[:, None]), axis=1)
+        return tape.gradient(weighted, critics.variables), means, errors
 
+    @tf.autograph.experimental.do_not_convert
+    def _policy_gradients(
+        self, states: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor
+    ) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor], Sequence[tf.Tensor]]:
+        """Gradients of the policy and of log(alpha), the mean policy loss and entropy."""
+        actor, critics, *_ = self.parts
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(actor.variables)
-            drawn, logs = self._draw(states, seeds[0])
-            policy_losses = sac.policy_losses(critics(states, drawn), logs, temperature)
-            policy_loss = tf.reduce_mean(policy_losses)
-        self._apply("actor", tape.gradient(policy_loss, actor.variables))
-
-        if self.learns_temperature:
-            with tf.GradientTape() as tape:
-                temperature_loss = tf.reduce_mean(
-                    sac.temperature_losses(self._log_temperature, logs, self.target_entropy)
-                )
-            gradient = tape.gradient(temperature_loss, self._log_temperature)
-            self.optimizers["temperature"].apply([gradient])
-
-        for target, online in zip(targets.variables, critics.variables, strict=True):
-            target.assign(sac.averaged(target, online, share))
-        means = [
-            *(tf.reduce_mean(losses), policy_loss, tf.reduce_mean(values)),
-            *(-tf.reduce_mean(logs), temperature),
-        ]
-        return tf.stack(means), tf.reduce_mean(tf.abs(values - goals[:, None]), axis=1)
+            drawn, logs = self._draw(states, seed)
+            policy_loss = tf.reduce_mean(
+                sac.policy_losses(critics(states, drawn), logs, temperature)
+            )
+        gradients = tape.gradient(policy_loss, actor.variables)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._log_temperature)
+            loss = tf.reduce_mean(
+                sac.temperature_losses(self._log_temperature, logs, self.target_entropy)
+            )
+        gradient = tape.gradient(loss, self._log_temperature)
+        return gradients, (gradient,), (policy_loss, -tf.reduce_mean(logs))
 
     def _draw(self, states: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Actions [B, D] that the policy draws, and log pi(a|s) [B]."""
@@ -288,4 +327,5 @@ class SACLearner:
         return actor.head.draw(actor(actor.prepare(states)), seed)
 
     def _apply(self, name: str, gradients: Sequence[tf.Tensor]) -> None:
-        self.optimizers[name].apply(clipped_by_norm(gradients, self._max_gradient_norm))
+        averaged = self._devices.averaged(gradients)
+        self.optimizers[name].apply(clipped_by_norm(averaged, self._max_gradient_norm))

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.losses import sac
-from dopamine_lite.networks.layers import Dense, initializer, normal
+from dopamine_lite.networks.layers import Dense, initializer, normal_rows
 from dopamine_lite.networks.policies import float32_towards
 
 _FRACTIONS = (
@@ -34,6 +34,7 @@ class SquashedGaussianPolicy:
     """
 
     random_in_training = random_in_evaluation = False
+    draws_for_parts = True
 
     def __init__(self, seeds: Seeds, action_space: gymnasium.spaces.Box):
         self._shape = action_space.shape
@@ -72,7 +73,7 @@ class SquashedGaussianPolicy:
     def draw(self, outputs: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Actions [B, D] drawn with a seed [2], and log pi(a|s) [B]. Differentiable."""
         means, log_stds = tf.split(outputs, 2, axis=1)
-        return sac.squashed(means, log_stds, normal(means.shape, seed))
+        return sac.squashed(means, log_stds, normal_rows(means.shape, seed))
 
     def sample(self, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Actions [N, D] drawn from outputs [N, 2 D]."""

@@ -10,7 +10,7 @@ import zstandard
 
 from dopamine_lite.common.memory import require_memory
 
-BLOCK = 8  # frames; docs/decisions/0006-eight-frames-are-a-block.md says why
+BLOCK = 8  # frames; docs/explanation/decisions/0006-eight-frames-are-a-block.md says why
 _LEVEL = 1  # of zstd; higher levels hardly shrink frames further
 _EXPECTED_SHARE = 0.1  # of their size, to which frames shrink; 0.01 to 0.08 in most Atari games
 _ASKED_EVERY = 64 << 20  # bytes of frames between two questions whether memory is left

@@ -257,7 +257,7 @@ def block_agent(agent: Agent) -> BlockAgent:
     if not learns_from_blocks(agent):
         raise UserError(
             f"{name} redefines act or observe, which actors apart from the agent would not call: put "
-            "what they do into an actor or into `learn` (docs/your_own_agent.md), or bind "
+            "what they do into an actor or into `learn` (docs/how_to/your_own_agent.md), or bind "
             "Runner.actors = None."
         )
     if agent.blocks_end_with_episodes:

@@ -166,7 +166,7 @@ def check_factory(name: str, value: Any) -> None:
         raise UserError(
             f"Runner.{name} is {value.__name__}, the class of a Gymnasium environment: register it with "
             "gymnasium.register, and let @create_environment make it by its id "
-            "(docs/your_own_environment.md)."
+            "(docs/how_to/your_own_environment.md)."
         )
     if not callable(value):
         raise UserError(

@@ -231,7 +231,7 @@ class Training:
         if not isinstance(state, dict):
             raise UserError(
                 f"{type(agent).__name__}.get_state returned {described(state)}: return a dictionary of "
-                "everything that decides what the agent does next (docs/your_own_agent.md)."
+                "everything that decides what the agent does next (docs/how_to/your_own_agent.md)."
             )
         hooks = self._hooks.get_state()
         return {

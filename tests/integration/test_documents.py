@@ -98,7 +98,9 @@ NAMED_WORK = re.compile(r"([A-Z][a-z]+)(?: and [A-Z][a-z]+| et al\.)? \(?((?:19|
 
 
 def test_every_work_that_is_named_has_its_reference():
-    references = (ROOT / "docs" / "references.md").read_text(encoding="utf-8").splitlines()
+    references = (
+        (ROOT / "docs" / "reference" / "papers.md").read_text(encoding="utf-8").splitlines()
+    )
     named = set()
     for pattern in ("docs/**/*.md", "dopamine_lite/**/*.py", "configs/**/*.gin"):
         for path in ROOT.glob(pattern):

@@ -52,7 +52,7 @@ def rows_of(name: str) -> list[dict[str, str]]:
 
 def test_tables_are_what_the_program_makes_of_these_runs(tables):
     made = tables.documents()
-    assert {"docs/results.md", "README.md"} <= set(made)
+    assert {"docs/results/final.md", "README.md"} <= set(made)
     for path, text in made.items():
         assert (ROOT / path).read_text(encoding="utf-8") == text, "run python baselines/tables.py"
 
@@ -149,7 +149,7 @@ MINATAR_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
     ("heading", "column"), [("training", "last_train_return"), ("greedy", "evaluation_return")]
 )
 def test_minatars_tables_are_of_these_runs(heading, column, final):
-    rows = table_rows("docs/minatar.md", heading)
+    rows = table_rows("docs/results/minatar.md", heading)
     assert len(rows) == 3
     for game, *cells in rows:
         for agent, cell in zip(MINATAR_AGENTS, cells[-len(MINATAR_AGENTS) :], strict=True):

@@ -6,6 +6,7 @@ the devices, such as cpu:0,1, and the name of a case, and prints, as JSON, what 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -25,32 +26,41 @@ import tensorflow as tf
 
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.ppo_agent import PPOAgent
+from dopamine_lite.agents.sac_agent import SACAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.augmentation import RandomShift
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.torsos import SmallCNN
+from dopamine_lite.replay.prioritized_replay import PrioritizedReplay
 from dopamine_lite.replay.replay import Sample
+from tests.agents import continuous
 from tests.agents.tiny import Identity, spec
 from tests.learning.agents import AGENTS, VALUE
 
 
+def fresh(name: str) -> Any:
+    if name == "sac":
+        replay = partial(PrioritizedReplay, replay_capacity=100)
+        return continuous.build(replay=replay, max_gradient_norm=0.1)
+    return AGENTS[name](spec(num_envs=2), Seeds(0))
+
+
 def played(name: str, together: bool) -> Any:
     """An agent of a case that has learned from 64 steps of each of 2 environments."""
-    make = partial(AGENTS[name], spec(num_envs=2), Seeds(0))
-    if together:
-        with DEVICES.scope():
-            agent = make()
-    else:
-        agent = make()
-    Identity(2).play(agent, 64)
+    with DEVICES.scope() if together else contextlib.nullcontext():
+        agent = fresh(name)
+    (continuous.Reach if name == "sac" else Identity)(2).play(agent, 64)
     return agent
 
 
 def variables(agent: Any) -> list[Any]:
     learner = agent.learner
-    network = learner.parts.network if isinstance(agent, PPOAgent) else agent._network
     assert learner.shares_batches
+    if isinstance(agent, SACAgent):
+        actor, critics, targets, _ = learner.parts
+        return [*actor.variables, *critics.variables, *targets.variables]
+    network = learner.parts.network if isinstance(agent, PPOAgent) else agent._network
     return list(network.variables)
 
 
@@ -83,9 +93,9 @@ def _numbers(tree: Any) -> np.ndarray:
 def compared(name: str) -> dict[str, Any]:
     alone, first, second = (played(name, together) for together in (False, True, True))
     one, two = learned(alone), learned(first)
-    fresh = AGENTS[name](spec(num_envs=2), Seeds(0))
-    begun = in_one_row(fresh)
-    fresh.set_state(first.get_state())
+    loaded = fresh(name)
+    begun = in_one_row(loaded)
+    loaded.set_state(first.get_state())
     copies = [[each.numpy() for each in variable.values] for variable in variables(first)]
     return {
         "difference": float(np.max(np.abs(one - two) / np.maximum(np.abs(one), 1))),
@@ -93,7 +103,7 @@ def compared(name: str) -> dict[str, Any]:
         "copies": [each.device[-5:] for each in variables(first)[0].values],
         "copies_equal": all(np.array_equal(*pair) for pair in copies),
         "repeats": np.array_equal(two, learned(second)),
-        "loads_on_one": np.array_equal(in_one_row(first), in_one_row(fresh)),
+        "loads_on_one": np.array_equal(in_one_row(first), in_one_row(loaded)),
     }
 
 

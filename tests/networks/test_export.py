@@ -94,7 +94,7 @@ def test_a_savedmodel_and_tensorflow_lite_take_the_agents_actions(name, tmp_path
 
 
 def test_quantiles_that_are_drawn_do_not_convert(tmp_path):
-    """What docs/exported_policies.md says; should this fail, it can say more."""
+    """What docs/how_to/deploy.md says; should this fail, it can say more."""
     agent = functools.partial(IQNAgent, torso=SMALL, replay=REPLAY)
     spec = EnvironmentSpec("Truck-v0", LINE, FROM_MINUS_1, num_envs=1)
     agent(spec, Seeds(0)).export(tmp_path / "policy")

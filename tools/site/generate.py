@@ -1,0 +1,45 @@
+"""Writes the pages of the site that are made from code and data; git ignores them.
+
+python tools/site/generate.py
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from source_links import source_page
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def main() -> None:
+    write_sources()
+
+
+def write_sources() -> None:
+    """A page for each module that another page links to."""
+    shutil.rmtree(DOCS / "source", ignore_errors=True)
+    linked = set()
+    for page in DOCS.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)#\s]+\.py)\)", page.read_text(encoding="utf-8")):
+            if source_page(link):
+                linked.add((page.parent / link).resolve().relative_to(ROOT))
+    for module in sorted(linked):
+        page = (DOCS / "source" / module).with_suffix(".md")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        code = (ROOT / module).read_text(encoding="utf-8")
+        page.write_text(
+            "---\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n\n"
+            f"# `{module}`\n\n```python\n{code}```\n",
+            encoding="utf-8",
+        )
+
+
+if __name__ == "__main__":
+    main()
