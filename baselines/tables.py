@@ -9,9 +9,10 @@ written anew. A test fails where a document is not what this program makes of th
 from __future__ import annotations
 
 import csv
+import functools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ _EARLIER_VERSIONS = {  # of environments, which published results are of
 }
 _PUBLISHED = ("rl_zoo", "cleanrl", "minatar")  # the first that has a value is quoted
 _BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+_SHORTENED = re.compile(r"(Runner\.num_iterations = \d+)?")  # of bindings
 _HEADINGS = {  # of sections, by what environments' names begin with; the last takes the rest
     "Classic control and Box2D": (
         *("CartPole", "Acrobot", "MountainCar", "Pendulum", "LunarLander", "BipedalWalker"),
@@ -177,7 +179,25 @@ def _overview(groups: list[Group]) -> Iterator[list[str]]:
             yield [agent, *cells]
 
 
-_TABLES = {"overview": _overview}
+def _of_agent(groups: list[Group], beginning: str) -> Iterator[list[str]]:
+    """What an agent's page shows: its configs, by how they begin, as they are or shortened."""
+    yield ["config", "environment", "agent steps", "evaluation", "training", "published"]
+    for group in groups:
+        if group.config.startswith(beginning) and _SHORTENED.fullmatch(group.bindings):
+            seeds = "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"
+            steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
+            yield [
+                *(f"`{group.config}`", group.environment, f"{steps}, {seeds}"),
+                _mean(group.values("evaluation_return")),
+                _mean(group.values("last_train_return")),
+                _published(group),
+            ]
+
+
+_TABLES: dict[str, Callable[[list[Group]], Iterator[list[str]]]] = {"overview": _overview} | {
+    name: functools.partial(_of_agent, beginning=f"{name}/") for name in _AGENTS
+}
+_TABLES["reinforce"] = functools.partial(_of_agent, beginning="classics/reinforce_")
 
 
 def _published(group: Group) -> str:
