@@ -12,16 +12,16 @@ trap 'rm -rf "$place"' EXIT
 for python in "${@:-python3}"; do
   for built in "$place"/dist/*; do
     environment="$place/environment"
-    rm -rf "$environment" "$place/run"
+    rm -rf "$environment" "$place/run" "$place/dqn"
     "$python" -m venv "$environment"
     "$environment/bin/pip" install --quiet "$built"
     (
       cd "$place" # so that nothing comes from this checkout
       "$environment/bin/dopamine-lite" train --base_dir run --gin_files classics/q_learning_cliff.gin 2> log \
         || { cat log >&2; exit 1; }
-      "$environment/bin/dopamine-lite" train --base_dir run/dqn --gin_files dqn/cartpole.gin \
+      "$environment/bin/dopamine-lite" train --base_dir dqn --gin_files dqn/cartpole.gin \
         --gin_bindings "Runner.num_iterations = 1" 2> log || { cat log >&2; exit 1; }
-      "$environment/bin/dopamine-lite" evaluate --base_dir run/dqn --episodes 2 2> log || { cat log >&2; exit 1; }
+      "$environment/bin/dopamine-lite" evaluate --base_dir dqn --episodes 2 2> log || { cat log >&2; exit 1; }
     )
     echo "$("$python" --version): $(basename "$built") installs, trains and evaluates"
   done
