@@ -180,14 +180,14 @@ def _overview(groups: list[Group]) -> Iterator[list[str]]:
 
 
 def _of_agent(groups: list[Group], beginning: str) -> Iterator[list[str]]:
-    """What an agent's page shows: its configs, by how they begin, as they are or shortened."""
-    yield ["config", "environment", "agent steps", "evaluation", "training", "published"]
+    """What an agent's page shows of its configs, which begin so, as they are or shortened."""
+    yield ["environment", "agent steps", "evaluation", "training", "published"]
     for group in groups:
         if group.config.startswith(beginning) and _SHORTENED.fullmatch(group.bindings):
             seeds = "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"
             steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
             yield [
-                *(f"`{group.config}`", group.environment, f"{steps}, {seeds}"),
+                *(group.environment, f"{steps}, {seeds}"),
                 _mean(group.values("evaluation_return")),
                 _mean(group.values("last_train_return")),
                 _published(group),

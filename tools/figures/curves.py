@@ -170,7 +170,7 @@ def draw(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
     axes.margins(x=0.02)
     axes.set_xlim(0, panel.most_steps)
     axes.set_ylim(*panel.limits)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
