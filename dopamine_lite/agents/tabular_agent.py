@@ -31,10 +31,10 @@ class TabularAgent(Agent):
       spec: the environment's specification, with discrete observations. @Discretise makes other
         observations discrete.
       seeds: the agent's node in the tree of seeds.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       learning_rate: alpha, the step size, above 0 and at most 1.
-      initial_value: the initial value of every action in every state. If it is above every return that
-        can be reached, the agent tries every action.
+      initial_value: the initial value of every action in every state. If it is above every possible
+        return, the agent tries every action.
       exploration: the strategy that chooses actions by their values.
 
     Raises:
