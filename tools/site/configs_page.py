@@ -43,11 +43,11 @@ the results.
 
 """
 _TITLES = {
-    "atari": "Atari protocols",
-    "classics": "Classics",
-    "minatar": "MinAtar's protocol",
-    "random": "Random agent",
     **tables._AGENTS,
+    "random": "Random agent",
+    "classics": "Classics",
+    "atari": "Atari protocols",
+    "minatar": "MinAtar's protocol",
 }
 _ENVIRONMENTS = ("AtariEnvironment", "MinAtarEnvironment", "create_environment")
 _NAME = re.compile(r"\b[a-z_0-9]+/[a-z_0-9]+\.gin\b")
@@ -164,7 +164,9 @@ def _environment(config: Config) -> str:
 
 
 def _section(config: Config, links: Mapping[str, str]) -> str:
-    lines = [f"### {config.name} {{ #{_anchor(config.name)} }}\n", _header(config.header)]
+    short = config.name.partition("/")[2].removesuffix(".gin")  # for the contents
+    heading = f'### {config.name} {{ #{_anchor(config.name)} data-toc-label="{short}" }}\n'
+    lines = [heading, _header(config.header)]
     if not config.is_experiment:
         bound = {part: config.bound(part) for part in config.parts}
         rows = [(code(f"{p}.{n}"), code(v)) for p in bound for n, v in bound[p].items()]
