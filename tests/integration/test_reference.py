@@ -144,7 +144,7 @@ def logged(directory: Path) -> set[str]:
 
 
 def explained(*sections: str) -> set[str]:
-    """The names in the first columns of the tables in these sections; of all sections if none is named."""
+    """The names in the first columns of the tables in these sections, or in all if none is named."""
     text = (REFERENCE / "metrics.md").read_text(encoding="utf-8")
     found = set()
     for part in re.split(r"^##+ ", text, flags=re.M)[1:]:

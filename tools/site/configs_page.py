@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,11 +171,8 @@ def _section(config: Config, links: Mapping[str, str]) -> str:
         bound = {part: config.bound(part) for part in config.parts}
         rows = [(code(f"{p}.{n}"), code(v)) for p in bound for n, v in bound[p].items()]
         return "\n".join([*lines, table(("setting", "value"), rows)])
-    lines.append(table(("", ""), list(_facts(config, links))))
-    results = list(_results(config))
-    if results:
-        head = ("environment", "bindings", "agent steps", "seeds", "return")
-        lines.append(table(head, results))
+    facts = [*_facts(config, links), *_results(config)]
+    lines.append("".join(f"* **{name}**: {text}\n" for name, text in facts if text))
     place = config.name.removesuffix(".gin").replace("/", "_")
     command = f"dopamine-lite train --base_dir runs/{place} --gin_files {config.name} --seed 0"
     return "\n".join([*lines, f"```sh\n{command}\n```\n"])
@@ -206,20 +203,21 @@ def _all() -> tuple[Path, ...]:
 
 def _facts(config: Config, links: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     num_envs = config.number("num_envs") or 1
-    together = "1 environment" if num_envs == 1 else f"{num_envs} environments together"
-    yield "environment", f"{_environment(config)}, {together}"
-    yield "protocol", ", ".join(_protocol(config))
+    together = f", {num_envs} environments together" if num_envs > 1 else ""
+    yield "Environment", f"{_environment(config)}{together}"
     iterations, steps = config.number("num_iterations"), config.number("training_steps")
     assert iterations is not None and steps is not None
     phase = -(-steps // num_envs) * num_envs
+    evaluation = _evaluation(config)
+    then = f"with {evaluation} of evaluation after each" if evaluation else "without evaluations"
     yield (
-        "length",
-        f"{iterations * phase:,} agent steps: {iterations:,} iterations of {phase:,}",
+        "Length",
+        f"{iterations * phase:,} agent steps, in {iterations:,} iterations {then}",
     )
-    yield "evaluation", _evaluation(config)
+    yield "Protocol", ", ".join(_protocol(config))
     kinds = (catalogue.ENVIRONMENT, catalogue.OTHER)
     parts = [part.name for part in catalogue.parts() if part.kind not in kinds]
-    yield "parts", ", ".join(code(name, links) for name in parts if config.uses(name))
+    yield "Parts", ", ".join(code(name, links) for name in parts if config.uses(name))
 
 
 def _protocol(config: Config) -> Iterator[str]:
@@ -241,22 +239,21 @@ def _protocol(config: Config) -> Iterator[str]:
         yield "rewards clipped for the agent"
 
 
-def _evaluation(config: Config) -> str:
+def _evaluation(config: Config) -> str | None:
     if config.value("Runner", "schedule") == "'continuous_train'":
-        return "none"
+        return None
     episodes, steps = config.number("evaluation_episodes"), config.number("evaluation_steps")
     return f"{episodes:,} episodes" if episodes is not None else f"{steps:,} agent steps"
 
 
-def _results(config: Config) -> Iterable[tuple[str, ...]]:
+def _results(config: Config) -> Iterator[tuple[str, str]]:
+    """What was reached, for each environment and each set of further bindings."""
     for group in tables._groups():
-        if group.config != config.name:
-            continue
         evaluations = group.values("evaluation_return")
-        yield (
-            group.environment,
-            code(group.bindings) if group.bindings else "",
-            tables._range(group.values("agent_steps"), 0),
-            str(len(group.rows)),
-            collect.interval(evaluations) if evaluations else "not evaluated",
-        )
+        if group.config == config.name and evaluations:
+            seeds = "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"
+            steps = tables._range(group.values("agent_steps"), 0)
+            where = "" if group.environment == _environment(config) else f" in {group.environment}"
+            bound = f" with {code(group.bindings)}" if group.bindings else ""
+            result = f"{collect.interval(evaluations)} after {steps} agent steps, {seeds}"
+            yield f"Return{where}", f"{result}{bound}"

@@ -32,7 +32,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def lookup(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of names to look up, which the style sheet shows as blocks on a narrow screen."""
-    return f'<div class="lookup" markdown>\n\n{table(head, rows)}\n</div>\n'
+    kinds = "lookup defaults" if "default" in head else "lookup"
+    return f'<div class="{kinds}" markdown>\n\n{table(head, rows)}\n</div>\n'
 
 
 def capitalized(text: str) -> str:
