@@ -21,7 +21,7 @@ from measure import OURS, PEERS, SPEED, TRIAL, read
 from measure_replays import REPLAYS
 from workloads import WORKLOADS, Replayed, Rollouts, Workload
 
-DOCUMENT = HERE.parents[1] / "docs" / "speed.md"
+DOCUMENT = HERE.parents[1] / "docs" / "results" / "speed.md"
 Rows = list[dict[str, str]]
 NAMES = {
     "sb3": "Stable-Baselines3",
@@ -78,19 +78,23 @@ def _speeds(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str
             theirs = [row for row in measured if (row["workload"], row["peer"]) == (key, name)]
             if not theirs:
                 continue
-            pairs = [(_ours_beside(row, measured), row) for row in theirs]
-            ratios = [_speed(ours) / _speed(row) for ours, row in pairs]
+            ours = [_ours_beside(row, measured) for row in theirs]
             in_processes = " in processes" if theirs[0]["variant"] == "processes" else ""
             yield [
                 workload.title,
                 NAMES[name] + in_processes,
                 theirs[0]["version"],
                 theirs[0]["threads"],
-                pairs[0][0]["threads"],
+                ours[0]["threads"],
                 _median([_speed(row) for row in theirs]),
-                _median([_speed(ours) for ours, _ in pairs]),
-                _median(ratios),
+                _median([_speed(row) for row in ours]),
+                _median(ratios(theirs, measured)),
             ]
+
+
+def ratios(theirs: Rows, measured: Rows) -> list[float]:
+    """Our speed divided by a peer's, of each of its windows: ours is that of the same round."""
+    return [_speed(_ours_beside(row, measured)) / _speed(row) for row in theirs]
 
 
 def _limits(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
