@@ -5,8 +5,10 @@ python tools/site/generate.py
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +22,7 @@ DOCS = ROOT / "docs"
 
 def main() -> None:
     write_sources()
+    write_report()
 
 
 def write_sources() -> None:
@@ -39,6 +42,18 @@ def write_sources() -> None:
             f"# `{module}`\n\n```python\n{code}```\n",
             encoding="utf-8",
         )
+
+
+def write_report() -> None:
+    """What `dopamine-lite report` makes of all runs in baselines/; a note where it is not installed."""
+    place = DOCS / "results" / "report"
+    if importlib.util.find_spec("pandas"):
+        command = [sys.executable, "-m", "dopamine_lite", "report", "baselines"]
+        options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
+        subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    elif not (place / "index.html").exists():
+        place.mkdir(exist_ok=True)
+        (place / "index.html").write_text("<p>The report is here after <code>make docs</code>.</p>\n")
 
 
 if __name__ == "__main__":
