@@ -2,17 +2,18 @@
 
 python baselines/tables.py
 
-A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`, and is written anew. Its name
-is a section's, which is an environment's but for the exceptions of `section_of`, or one of `_TABLES`. A test
-fails where a document is not what this program makes of the files.
+A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`, and is written anew. NAME is
+one of `_TABLES`, or a section: an environment, but for the exceptions of `section_of`. A test fails where a
+document is not what this program makes of the files.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,6 +83,7 @@ _UNFINISHED = {  # configs of unfinished.csv, and whom dopamine_legacy.csv has b
     "dqn/atari.gin": ("DQN", "DQN (Adam + MSE in JAX)"),
     "rainbow/atari.gin": ("Rainbow", "Rainbow"),
 }
+_SHORTENED = re.compile(r"(Runner\.num_iterations = \d+)?")  # of bindings
 _GAMES = ("Asterix", "Breakout", "Pong", "SpaceInvaders")
 
 
@@ -329,6 +331,24 @@ def _across(environments: dict[str, str], found: list[Group]) -> str:
     return _markdown(rows)
 
 
+def _of_agent(found: list[Group], beginning: str) -> str:
+    """What an agent's page shows: its configs, by how they begin, as they are or shortened."""
+    rows = [["config", "environment", "agent steps", "evaluation", "training", "published"]]
+    for group in found:
+        if group.config.startswith(beginning) and _SHORTENED.fullmatch(group.bindings):
+            seeds = "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"
+            steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
+            rows.append(
+                [
+                    *(f"`{group.config}`", group.environment, f"{steps}, {seeds}"),
+                    _mean(group.values("evaluation_return")),
+                    _mean(group.values("last_train_return")),
+                    "<br>".join(_published_cells(group)),
+                ]
+            )
+    return _markdown(rows)
+
+
 def _random(found: list[Group]) -> str:
     """Random agents, with intervals over games, beside the random scores of others."""
     from dopamine_lite.analysis.published import human_scores
@@ -397,13 +417,17 @@ def _published_atari(_: list[Group]) -> str:
     return f"{_markdown(rows)}\n{''.join(dict.fromkeys(notes))}"
 
 
-_TABLES = {
+_TABLES: dict[str, Callable[[list[Group]], str]] = {
     "overview": _overview,
     "discrete actions": lambda found: _across(_DISCRETE, found),
     "continuous actions": lambda found: _across(_CONTINUOUS, found),
     "random play": _random,
     "unfinished runs": _unfinished,
     "published Atari": _published_atari,
+    "reinforce": functools.partial(_of_agent, beginning="classics/reinforce_"),
+}
+_TABLES |= {
+    directory: functools.partial(_of_agent, beginning=f"{directory}/") for directory in _AGENTS
 }
 
 

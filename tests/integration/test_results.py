@@ -136,9 +136,9 @@ def test_a_single_run_has_an_interval_over_its_games(tables):
 @pytest.mark.parametrize(
     ("document", "config", "column", "digits"),
     [
-        ("README", "switching_asterix", "evaluation_return", 0),
-        ("README", "sarsa_cartpole", "evaluation_return", 1),
-        ("README", "double_q_cartpole", "evaluation_return", 1),
+        ("index", "switching_asterix", "evaluation_return", 0),
+        ("index", "sarsa_cartpole", "evaluation_return", 1),
+        ("index", "double_q_cartpole", "evaluation_return", 1),
         ("07_sarsa_cartpole", "sarsa_cartpole", "evaluation_return", 1),
         ("08_double_q_cartpole", "double_q_cartpole", "evaluation_return", 1),
         ("08_double_q_cartpole", "double_q_cartpole", "last_train_return", 1),

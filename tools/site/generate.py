@@ -53,7 +53,9 @@ def write_report() -> None:
         subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     elif not (place / "index.html").exists():
         place.mkdir(exist_ok=True)
-        (place / "index.html").write_text("<p>The report is here after <code>make docs</code>.</p>\n")
+        (place / "index.html").write_text(
+            "<p>The report is here after <code>make docs</code>.</p>\n"
+        )
 
 
 if __name__ == "__main__":
