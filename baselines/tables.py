@@ -2,9 +2,9 @@
 
 python baselines/tables.py
 
-A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`, and is written anew. NAME is
-one of `_TABLES`, or a section: an environment, but for the exceptions of `section_of`. A test fails where a
-document is not what this program makes of the files.
+A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`, and is written anew. NAME
+is one of `_TABLES`, or a section: an environment, but for the exceptions of `section_of`. A test fails
+where a document is not what this program makes of the files.
 """
 
 from __future__ import annotations
@@ -166,12 +166,22 @@ def _rows(name: str) -> list[dict[str, str]]:
 def _block(name: str, found: list[Group]) -> str:
     if name in _TABLES:
         return _TABLES[name](found)
-    return section([group for group in found if section_of(group) == name])
+    return section(in_order(found, name))
 
 
-def section(chosen: Sequence[Group]) -> str:
+def in_order(found: Iterable[Group], name: str) -> list[Group]:
+    """The groups of a section: the agents as in `_AGENTS`, then others, then the random agent."""
+    order = [*_AGENTS.values(), "", RANDOM]
+
+    def place(group: Group) -> int:
+        agent = group.name.partition(",")[0]
+        return order.index(agent if agent in order else "")
+
+    return sorted((group for group in found if section_of(group) == name), key=place)
+
+
+def section(ordered: Sequence[Group]) -> str:
     """The table of an environment, the protocols of published values, and the commands."""
-    ordered = sorted(chosen, key=lambda group: group.name == RANDOM)  # random agents last
     parts = [_markdown(_without_empty_columns(lines(ordered)))]
     if notes := _notes(ordered):
         parts.append(notes)
@@ -186,22 +196,31 @@ def section(chosen: Sequence[Group]) -> str:
 def lines(chosen: Iterable[Group]) -> Iterator[list[str]]:
     """The table of an environment, its heading first."""
     yield [
-        *("agent", "agent steps", "seeds", "evaluation", "lowest, highest", "training"),
-        "published",
+        *("agent", "agent steps", "evaluation", "lowest, highest", "training", "published"),
     ]
     for group in chosen:
         evaluations = group.values("evaluation_return")
         span = f"{min(evaluations):,.1f}, {max(evaluations):,.1f}" if len(evaluations) > 1 else ""
         is_random = group.name == RANDOM
+        steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
         yield [
             f"[{group.name}](../{group.page})".replace("../results/", ""),
-            "" if is_random else _range([float(row["agent_steps"]) for row in group.rows], 0),
-            "" if is_random else str(len(group.rows)),
-            _evaluation(group),
+            "" if is_random else f"{steps}<br>{_seeds(group)}",
+            _in_two_lines(_evaluation(group)),
             span,
-            "" if is_random else _mean(group.values("last_train_return")),
+            "" if is_random else _in_two_lines(_mean(group.values("last_train_return"))),
             "<br>".join(_published_cells(group)),
         ]
+
+
+def _seeds(group: Group) -> str:
+    return "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"
+
+
+def _in_two_lines(mean: str) -> str:
+    """A mean, and its interval in the next line of the cell, which does not break."""
+    value, bracket, interval = mean.partition(" (")
+    return f"{value}<br>({interval}".replace(" ", "\u00a0") if bracket else mean
 
 
 def _evaluation(group: Group) -> str:
@@ -209,8 +228,17 @@ def _evaluation(group: Group) -> str:
     values = group.values("evaluation_return")
     low, high = group.values("evaluation_low"), group.values("evaluation_high")
     if len(values) == 1 and low and high:
-        return f"{values[0]:.1f} (games: {low[0]:.1f} to {high[0]:.1f})"
+        return f"{values[0]:.1f} (games: {_rounded(low[0])} to {_rounded(high[0])})"
     return _mean(values)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
+
+
+def _title(environment: str) -> str:
+    """A game's name as its makers write it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", environment)
 
 
 def _published(group: Group) -> list[dict[str, Any]]:
@@ -326,7 +354,8 @@ def _across(environments: dict[str, str], found: list[Group]) -> str:
     for directory, agent in _AGENTS.items():
         chosen = [_plain(found, agent, environment) for environment in environments]
         if any(chosen):
-            cells = [_mean(group.values("evaluation_return")) if group else "" for group in chosen]
+            means = [_mean(group.values("evaluation_return")) if group else "" for group in chosen]
+            cells = map(_in_two_lines, means)
             rows.append([f"[{agent}](../agents/{directory}.md)", *cells])
     return _markdown(rows)
 
@@ -336,11 +365,10 @@ def _of_agent(found: list[Group], beginning: str) -> str:
     rows = [["config", "environment", "agent steps", "evaluation", "training", "published"]]
     for group in found:
         if group.config.startswith(beginning) and _SHORTENED.fullmatch(group.bindings):
-            seeds = "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"
             steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
             rows.append(
                 [
-                    *(f"`{group.config}`", group.environment, f"{steps}, {seeds}"),
+                    *(f"`{group.config}`", group.environment, f"{steps}, {_seeds(group)}"),
                     _mean(group.values("evaluation_return")),
                     _mean(group.values("last_train_return")),
                     "<br>".join(_published_cells(group)),
@@ -360,7 +388,7 @@ def _random(found: list[Group]) -> str:
             columns = ("evaluation_return", "evaluation_low", "evaluation_high")
             mean, low, high = (f"{group.values(column)[0]:.3g}" for column in columns)
             theirs = f"{published[group.environment]:g}"
-            rows.append([group.environment, f"{mean} ({low} to {high})", theirs])
+            rows.append([_title(group.environment), f"{mean} ({low} to {high})", theirs])
     return _markdown(rows)
 
 
@@ -398,7 +426,7 @@ def _published_atari(_: list[Group]) -> str:
     """What others' agents reach in the games of the Atari page, with protocols below."""
     from dopamine_lite.analysis.published import load_reference
 
-    rows, notes = [["", "agent steps", "runs", *_GAMES]], []
+    rows, notes = [["", "agent steps", "runs", *map(_title, _GAMES)]], []
     for name in ("dopamine", "rl_zoo", "cleanrl"):
         table = load_reference(name)
         for agent in ("DQN", "Rainbow", "PPO"):

@@ -103,8 +103,9 @@ def test_a_line_of_a_table(tables):
     )
     _, line = tables.lines([group])
     assert line == [
-        *("[QR-DQN](../agents/qr_dqn.md)", "1,000", "3", "-80.0 (-82.5 to -77.5)", "-81.0, -79.0"),
-        "7.0 (7.0 to 7.0)",
+        *("[QR-DQN](../agents/qr_dqn.md)", "1,000<br>3 seeds"),
+        *("-80.0<br>(-82.5 to -77.5)".replace(" ", "\u00a0"), "-81.0, -79.0"),
+        "7.0<br>(7.0 to 7.0)".replace(" ", "\u00a0"),
         "-69.1 (RL Zoo, 100,000 steps); ours is lower",
     ]
     assert "# QR-DQN: seeds 0 to 2, 0.25 to 0.50 (P) hours each" in tables.section([group])
@@ -123,7 +124,7 @@ def test_a_single_run_has_an_interval_over_its_games(tables):
         evaluation_high=["482"],
     )
     text = tables.section([group])
-    assert "| 438.0 (games: 397.0 to 482.0) |" in text
+    assert "| 438.0<br>(games: 397 to 482) |" in text.replace("\u00a0", " ")
     assert "lowest" not in text  # columns in which all cells are empty
     assert (
         "train --base_dir runs/dqn_atari_asterix --gin_files dqn/atari.gin "

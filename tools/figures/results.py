@@ -5,6 +5,7 @@ python tools/figures/results.py acrobot     # draws some of them
 python tools/figures/results.py --check     # names the figures that are not of today's data, and fails
 
 A figure has the agents of one section of the tables (`baselines/tables.py`), drawn as in `curves.py`.
+overview.svg, of README, has three of them and is one directory above.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import curves
 import tables
 from curves import EVALUATION, TRAINING, Line, Panel, Row
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 PICTURES = ROOT / "docs" / "pictures" / "results"
-_SIZE = (7.2, 3.1)  # inches
+_SIZES = {1: (7.2, 3.1), 3: (11.0, 3.4)}  # inches, by the number of panels
 _COLORS = {  # of an agent in every figure
     "DQN": "#0072B2",
     "C51": "#D55E00",
@@ -50,6 +52,7 @@ class Sheet(NamedTuple):
     levels: tuple[tuple[str, float], ...] = ()  # dotted lines and what they are
     log: bool = False  # agent steps by their logarithm: runs of very different lengths
     unfinished: bool = False  # runs of unfinished.csv, too
+    random: bool = True  # a dotted line where a random agent is
 
 
 SHEETS = {
@@ -66,32 +69,43 @@ SHEETS = {
     "minatar_asterix": Sheet("MinAtar/Asterix"),
     "minatar_breakout": Sheet("MinAtar/Breakout"),
     "minatar_space_invaders": Sheet("MinAtar/SpaceInvaders"),
-    "grid_world": Sheet("GridWorld-v0", levels=(("the best possible: -11", -11.0),)),
-    "cliff_walking": Sheet("CliffWalking-v1"),
+    "grid_world": Sheet("GridWorld-v0", TRAINING, levels=(("the best possible: -11", -11.0),)),
+    "cliff_walking": Sheet("CliffWalking-v1", TRAINING, limits=(-110, 0)),
     "rocket_lander": Sheet("RocketLander-v0", levels=(("hand-written controller: 219", 219.0),)),
-    "pong": Sheet("Pong", TRAINING, unfinished=True),
+    "pong": Sheet("Pong", TRAINING, unfinished=True, random=False),
     "space_invaders": Sheet("SpaceInvaders", TRAINING),
 }
+OVERVIEW = ("cartpole", "acrobot", "lunar_lander")  # of README and the first page
+FIGURES = {name: (sheet,) for name, sheet in SHEETS.items()}
+FIGURES["overview"] = tuple(SHEETS[name] for name in OVERVIEW)
 
 
-def panel(sheet: Sheet, groups: Sequence[tables.Group], rows: Sequence[Row]) -> Panel:
+def path_of(name: str) -> Path:
+    return (PICTURES if name in SHEETS else PICTURES.parent) / f"{name}.svg"
+
+
+def panel(sheet: Sheet, title: str, groups: Sequence[tables.Group]) -> Panel:
     """A line for each agent of the section that has a curve."""
     lines, levels = [], list(sheet.levels)
-    for group in groups:
-        if tables.section_of(group) != sheet.section:
-            continue
-        if group.name == tables.RANDOM:
+    for group in tables.in_order(groups, sheet.section):
+        if group.name == tables.RANDOM and sheet.random:
             levels.append(("random", round(group.values("evaluation_return")[0], 1)))
+        if group.name == tables.RANDOM:
             continue
         key = group.config, group.environment, group.bindings
         lines.append(Line(group.name, *key, color=_COLORS.get(group.name)))
     if sheet.unfinished:
-        found = {(row["config"], row["bindings"]) for row in unfinished()}
-        for config, bindings in sorted(found):
+        for config, bindings in sorted({(row["config"], row["bindings"]) for row in unfinished()}):
             name = tables.Group(config, sheet.section, bindings, []).name
             label = f"{name}, not finished"
             lines.append(Line(label, config, sheet.section, bindings, color=_COLORS[name]))
-    return Panel("", tuple(lines), sheet.column, sheet.limits, tuple(levels))
+    return Panel(title, tuple(lines), sheet.column, sheet.limits, tuple(levels))
+
+
+def panels(name: str, groups: Sequence[tables.Group]) -> list[Panel]:
+    sheets = FIGURES[name]
+    titles = [sheet.section if len(sheets) > 1 else "" for sheet in sheets]
+    return [panel(sheet, title, groups) for sheet, title in zip(sheets, titles, strict=True)]
 
 
 def unfinished() -> list[Row]:
@@ -103,38 +117,53 @@ def read_rows() -> list[Row]:
     return [*curves.read_rows(), *unfinished()]
 
 
-def digest(sheet: Sheet, drawn: Panel, rows: Sequence[Row]) -> str:
+def digest(name: str, drawn: Sequence[Panel], rows: Sequence[Row]) -> str:
     """Of everything that the figure shows."""
-    text = repr(sheet) + curves.digest((drawn,), rows)
+    text = repr(FIGURES[name]) + curves.digest(drawn, rows)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def save(path: Path, sheet: Sheet, drawn: Panel, rows: Sequence[Row]) -> None:
+def save(name: str, groups: Sequence[tables.Group], rows: Sequence[Row]) -> None:
     """Writes the SVG, the same bytes from the same numbers."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    sheets, drawn = FIGURES[name], panels(name, groups)
     with pyplot.style.context(curves.STYLE):
-        figure, axes = pyplot.subplots(figsize=_SIZE)
-        curves.draw(axes, drawn, rows)
-        if sheet.log:
-            first = min(line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) > 2)
-            axes.set_xscale("log")
-            axes.set_xlim(first, None)
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter(curves.EngFormatter(sep=""))
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        if len(drawn.lines) > 1:
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        metadata = {"Date": None, "Creator": None, "Identifier": digest(sheet, drawn, rows)}
-        figure.savefig(path, metadata=metadata)
+        figure, grid = pyplot.subplots(1, len(sheets), figsize=_SIZES[len(sheets)], squeeze=False)
+        for axes, sheet, each in zip(grid[0], sheets, drawn, strict=True):
+            curves.draw(axes, each, rows)
+            if sheet.log:
+                count_by_powers(axes)
+            if own := axes.get_legend():
+                own.remove()
+        legend = {
+            label: handle
+            for axes in grid[0]
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if len(legend) > 1:
+            place = "outside right center" if len(sheets) == 1 else "outside lower center"
+            columns = 1 if len(sheets) == 1 else len(legend)
+            figure.legend(legend.values(), legend.keys(), loc=place, ncols=columns)
+        metadata = {"Date": None, "Creator": None, "Identifier": digest(name, drawn, rows)}
+        figure.savefig(path_of(name), metadata=metadata)
         pyplot.close(figure)
+
+
+def count_by_powers(axes: Axes) -> None:
+    """Agent steps by their logarithm, from the first point of a curve on."""
+    ends = [line.get_xdata()[[0, -1]] for line in axes.lines if len(line.get_xdata()) > 2]
+    first, last = min(end[0] for end in ends), max(end[1] for end in ends)
+    axes.set_xscale("log")
+    axes.set_xlim(first, None)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 300 * first else (1,)))
+    axes.xaxis.set_major_formatter(curves.EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def out_of_date() -> list[str]:
     """The figures that do not show today's rows."""
     rows, groups, found = read_rows(), tables.groups(), []
-    for name, sheet in SHEETS.items():
-        path = PICTURES / f"{name}.svg"
-        wanted = digest(sheet, panel(sheet, groups, rows), rows)
+    for name in FIGURES:
+        path, wanted = path_of(name), digest(name, panels(name, groups), rows)
         if not path.exists() or wanted not in path.read_text(encoding="utf-8"):
             found.append(name)
     return found
@@ -145,16 +174,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw; none: all")
     parser.add_argument("--check", action="store_true", help="only tell which are out of date")
     given = parser.parse_args(arguments)
-    if unknown := set(given.names) - set(SHEETS):
+    if unknown := set(given.names) - set(FIGURES):
         parser.error(f"no figure is called {', '.join(sorted(unknown))}")
     if given.check:
         for name in (found := out_of_date()):
             print(f"{name}: not of today's data; run python tools/figures/results.py {name}")
         return 1 if found else 0
     rows, groups = read_rows(), tables.groups()
-    for name in given.names or SHEETS:
-        sheet = SHEETS[name]
-        save(PICTURES / f"{name}.svg", sheet, panel(sheet, groups, rows), rows)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name in given.names or FIGURES:
+        save(name, groups, rows)
     return 0
 
 

@@ -3,7 +3,7 @@
 python tools/figures/speed.py             # draws docs/pictures/speed.svg
 python tools/figures/speed.py --check     # fails if the figure is not of today's measurements
 
-A bar is the median over the rounds of the ratios of two windows in the same round; a black line reaches
+A bar is the median over the rounds of the ratios of two windows in the same round; a gray line reaches
 from the lowest to the highest ratio.
 """
 
@@ -82,9 +82,16 @@ def save(shown: Sequence[Bar]) -> None:
             color = _COLORS[bar.peer.partition("_")[0]]
             hatch = "///" if "_" in bar.peer else None
             axes.barh(
-                y, middle - 1, left=1, height=0.85, color=color, hatch=hatch, edgecolor="none"
+                y,
+                middle - 1,
+                left=1,
+                height=0.85,
+                color=color,
+                hatch=hatch,
+                edgecolor="none",
+                alpha=0.7,
             )
-            axes.plot([min(bar.ratios), max(bar.ratios)], [y, y], color="#808080", linewidth=1)
+            axes.plot([min(bar.ratios), max(bar.ratios)], [y, y], color="#606060", linewidth=1.5)
             axes.annotate(
                 f"{middle:.2f}" if middle < 10 else f"{middle:.1f}",
                 (max(middle, *bar.ratios, 1), y),
@@ -106,11 +113,12 @@ def save(shown: Sequence[Bar]) -> None:
         )
         axes.tick_params(axis="y", length=0, labelsize=8)
         axes.grid(visible=False, axis="y")
-        axes.invert_yaxis()
+        axes.set_ylim(height, -1)  # the first at the top
         peers = dict.fromkeys(bar.peer for bar in shown)
         handles = [
             Patch(
                 facecolor=_COLORS[peer.partition("_")[0]],
+                alpha=0.7,
                 hatch="///" if "_" in peer else None,
                 label=page.NAMES[peer],
             )

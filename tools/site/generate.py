@@ -48,6 +48,7 @@ def write_report() -> None:
     """What `dopamine-lite report` makes of all runs in baselines/; a note where it is not installed."""
     place = DOCS / "results" / "report"
     if importlib.util.find_spec("pandas"):
+        shutil.rmtree(place, ignore_errors=True)
         command = [sys.executable, "-m", "dopamine_lite", "report", "baselines"]
         options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
         subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
