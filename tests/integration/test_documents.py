@@ -22,7 +22,12 @@ from tests.integration.shrink import shrunk
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted(
+    [
+        *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
 
 
 def blocks(document: Path, language: str) -> list[str]:
