@@ -41,7 +41,7 @@ def test_points_of_a_line(curves):
     row = {"config": "c", "train_return": "1"}
     rows = [
         row | {"seed": seed, "agent_steps": steps, "train_return": value}
-        for seed, steps, value in (("0", "20", "4"), ("0", "10", "1"), ("1", "10", "3"), ("1", "20", "8"))
+        for seed, steps, value in map(str.split, ("0 20 4", "0 10 1", "1 10 3", "1 20 8"))
     ]
     points = curves.Points.of(rows, "train_return")
     assert points.steps == [10, 20]

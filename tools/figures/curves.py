@@ -5,7 +5,7 @@ python tools/figures/curves.py dqn sac    # draws some of them
 python tools/figures/curves.py --check    # names the figures that are not of today's data, and fails
 
 A figure is a row of panels, a panel has lines, and a line is the mean over the seeds of one config. Its
-band reaches from the lowest seed to the highest. Each file carries a digest of its numbers and its style.
+band reaches from the lowest seed to the highest. Each file carries a digest of its numbers and style.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BASELINES = ROOT / "baselines"
 PICTURES = ROOT / "docs" / "pictures" / "curves"
 STYLE = Path(__file__).with_name("light_and_dark.mplstyle")
 GRAY = "#808080"  # of what a line is compared with
-_HEIGHT, _WIDTHS = 2.7, {1: 5.2, 2: 7.2, 3: 7.2}  # inches, by the number of panels
+_HEIGHT, _WIDTHS = 2.7, {1: 5.2, 2: 7.2, 3: 9.0}  # inches, by the number of panels
 
 Row = Mapping[str, str]
 EVALUATION, TRAINING = "eval_return", "train_return"
@@ -96,7 +96,9 @@ class Points(NamedTuple):
         lows = [[float(row.get("low") or row[column]) for row in by_step[step]] for step in steps]
         highs = [[float(row.get("high") or row[column]) for row in by_step[step]] for step in steps]
         of_seeds = {
-            seed: [float(row[column]) for step in steps for row in by_step[step] if row["seed"] == seed]
+            seed: [
+                float(row[column]) for step in steps for row in by_step[step] if row["seed"] == seed
+            ]
             for seed in sorted(seeds)
         }
         return cls(
@@ -128,6 +130,14 @@ def figure(panels: Sequence[Panel], rows: Sequence[Row]) -> Figure:
         )
         for axes, panel in zip(grid[0], panels, strict=True):
             draw(axes, panel, rows)
+        labels = [tuple(line.label for line in panel.lines) for panel in panels]
+        if len(panels) > 1 and len(set(labels)) == 1 and len(labels[0]) > 1:
+            lines, names = grid[0][0].get_legend_handles_labels()
+            made.legend(lines, names, loc="outside lower center", ncols=len(names))
+        else:
+            for axes, names in zip(grid[0], labels, strict=True):
+                if len(names) > 1:
+                    axes.legend()
         pyplot.close(made)
     return made
 
@@ -152,18 +162,16 @@ def draw(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
         )
     for label, height in panel.levels:
         axes.axhline(height, color=GRAY, linewidth=1, linestyle=":")
-        axes.annotate(
-            label, (0.99, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
-        )
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes.annotate(label, (0.99, height), fontsize=8, **place)
     axes.set_title(panel.title)
     axes.set_xlabel("agent steps")
     axes.set_ylabel(_WORDS[panel.column])
+    axes.margins(x=0.02)
     axes.set_xlim(0, panel.most_steps)
     axes.set_ylim(*panel.limits)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    if len(panel.lines) > 1:
-        axes.legend()
 
 
 def digest(panels: Sequence[Panel], rows: Sequence[Row]) -> str:
@@ -190,13 +198,17 @@ def is_current(path: Path, panels: Sequence[Panel], rows: Sequence[Row]) -> bool
 def _beside_dqn(agent: str, label: str, config: str, environment: str, title: str = "") -> Panel:
     """An agent and, in gray, DQN with the config of the same name."""
     dqn = Line("DQN", f"dqn/{config}", environment, color=GRAY)
-    return Panel(title or environment, (Line(label, f"{agent}/{config}", environment), dqn), TRAINING)
+    return Panel(
+        title or environment, (Line(label, f"{agent}/{config}", environment), dqn), TRAINING
+    )
 
 
 def _agent(agent: str, label: str) -> tuple[Panel, ...]:
     """What the pages of C51, QR-DQN, IQN and Rainbow show."""
     return (
-        _beside_dqn(agent, label, "lunar_lander.gin", "LunarLander-v3")._replace(limits=(-400, 300)),
+        _beside_dqn(agent, label, "lunar_lander.gin", "LunarLander-v3")._replace(
+            limits=(-250, 300)
+        ),
         _beside_dqn(
             agent, label, "minatar.gin", "MinAtar/SpaceInvaders", "Space Invaders (MinAtar)"
         ),
@@ -218,14 +230,35 @@ _INVADERS_REINFORCE = (
 _PONG_REINFORCE = ("classics/reinforce_pong.gin", "Pong", "Runner.num_iterations = 12")
 _PONG_PPO = ("ppo/atari_ppo2.gin", "Pong", "Runner.num_iterations = 13")
 
+_AGENTS = (
+    ("DQN", "dqn"),
+    ("C51", "c51"),
+    ("QR-DQN", "qr_dqn"),
+    ("IQN", "iqn"),
+    ("Rainbow", "rainbow"),
+)
+
 FIGURES: dict[str, tuple[Panel, ...]] = {
+    "overview": tuple(
+        Panel(
+            environment,
+            tuple(Line(label, f"{agent}/{config}", environment) for label, agent in _AGENTS),
+            TRAINING,
+            limits=limits,
+        )
+        for environment, config, limits in (
+            ("CartPole-v1", "cartpole.gin", (0, 510)),
+            ("Acrobot-v1", "acrobot.gin", (-300, -50)),
+            ("LunarLander-v3", "lunar_lander.gin", (-300, 300)),
+        )
+    ),
     "dqn": (
         Panel("CartPole-v1", (Line("DQN", "dqn/cartpole.gin", "CartPole-v1"),), TRAINING),
         Panel(
             "LunarLander-v3",
             (Line("DQN", "dqn/lunar_lander.gin", "LunarLander-v3"),),
             TRAINING,
-            limits=(-400, 300),
+            limits=(-250, 300),
         ),
     ),
     "c51": _agent("c51", "C51"),
@@ -241,13 +274,13 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
             "LunarLander-v3, discrete",
             (Line("PPO", "ppo/lunar_lander.gin", "LunarLander-v3"),),
             TRAINING,
-            limits=(-300, 300),
+            limits=(-250, 300),
         ),
         Panel(
             "LunarLanderContinuous-v3",
             (Line("PPO", "ppo/lunar_lander_continuous.gin", "LunarLanderContinuous-v3"),),
             TRAINING,
-            limits=(-300, 300),
+            limits=(-250, 300),
         ),
     ),
     "ppo_pong": (
@@ -383,7 +416,9 @@ def main(figures: Mapping[str, Sequence[Panel]], arguments: Sequence[str]) -> in
     parser.add_argument("--check", action="store_true", help="only tell which are out of date")
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - set(figures):
-        parser.error(f"no figure is called {', '.join(sorted(unknown))}: choose of {', '.join(figures)}")
+        parser.error(
+            f"no figure is called {', '.join(sorted(unknown))}: choose of {', '.join(figures)}"
+        )
     rows, out_of_date = read_rows(), []
     for name in given.names or figures:
         path = PICTURES / f"{name}.svg"

@@ -47,10 +47,9 @@ RECORDS = {
     ),
     "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=240, every=3),
     "rocket": Film("ppo/rocket_lander.gin", width=240, every=3, seconds=16),
+    "cartpole": Film("dqn/cartpole.gin", every=2, seconds=6),
     "cartpole_boltzmann": Film("classics/dqn_boltzmann_cartpole.gin", every=2, seconds=6),
-    "cartpole_c51": Film(
-        "c51/cartpole.gin", record=("--explain",), width=640, every=4, seconds=8
-    ),
+    "cartpole_c51": Film("c51/cartpole.gin", record=("--explain",), width=640, every=4, seconds=8),
     "breakout": Film("classics/dqn_breakout.gin", width=240, every=2, colors=32),
     "space_invaders": Film("classics/dqn_space_invaders.gin", width=240, every=2, colors=32),
     "space_invaders_reinforce": Film(
