@@ -151,8 +151,8 @@ def groups() -> list[Group]:
 
 def section_of(group: Group) -> str:
     """The table and the figure that the runs belong to: of one environment under one protocol."""
-    if group.environment == "CartPole-v1" and "policy_lag" in group.bindings:
-        return "CartPole-v1, one actor"
+    if "Runner.policy_lag" in group.bindings:
+        return "one actor"  # in any environment
     if group.environment == "CartPole-v1" and "steps_per_episode 200" in group.rows[0]["protocol"]:
         return "CartPole-v1, 200 steps"
     return group.environment
@@ -193,18 +193,20 @@ def section(ordered: Sequence[Group]) -> str:
     return "\n".join(parts)
 
 
-def lines(chosen: Iterable[Group]) -> Iterator[list[str]]:
+def lines(chosen: Sequence[Group]) -> Iterator[list[str]]:
     """The table of an environment, its heading first."""
     yield [
         *("agent", "agent steps", "evaluation", "lowest, highest", "training", "published"),
     ]
+    mixed = len({group.environment for group in chosen}) > 1
     for group in chosen:
+        name = f"{group.environment}: {group.name}" if mixed else group.name
         evaluations = group.values("evaluation_return")
         span = f"{min(evaluations):,.1f}, {max(evaluations):,.1f}" if len(evaluations) > 1 else ""
         is_random = group.name == RANDOM
         steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
         yield [
-            f"[{group.name}](../{group.page})".replace("../results/", ""),
+            f"[{name}](../{group.page})".replace("../results/", ""),
             "" if is_random else f"{steps}<br>{_seeds(group)}",
             _in_two_lines(_evaluation(group)),
             span,

@@ -1,6 +1,6 @@
 """Draws the figures of docs/explanation/statistics.md from baselines/*.csv, and prints their numbers.
 
-python tools/figures/statistics.py
+python tools/figures/interval_of_seeds.py
 """
 
 from __future__ import annotations
