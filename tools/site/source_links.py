@@ -1,7 +1,7 @@
 """A Markdown extension: on the site, links to modules lead to pages that show them.
 
-In the repository `[dqn_agent.py](../../dopamine_lite/agents/dqn_agent.py)` leads to the module itself. The
-site has a page of each module that is linked, written by `generate.py`.
+In the repository a link to ../../dopamine_lite/agents/dqn_agent.py opens the module itself. The site has
+a page for each module that is linked, which `generate.py` writes.
 """
 
 from __future__ import annotations
@@ -35,5 +35,5 @@ class SourceLinks(Extension):
         md.treeprocessors.register(_SourceLinks(md), "source_links", 10)  # after the text is parsed
 
 
-def makeExtension(**settings: Any) -> SourceLinks:  # noqa: N802 (Markdown looks for this name)
+def makeExtension(**settings: Any) -> SourceLinks:  # Markdown looks for it
     return SourceLinks(**settings)
