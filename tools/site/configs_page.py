@@ -247,7 +247,7 @@ def _evaluation(config: Config) -> str:
 
 
 def _results(config: Config) -> Iterable[tuple[str, ...]]:
-    for group in tables._groups():
+    for group in tables.groups():
         if group.config != config.name:
             continue
         evaluations = group.values("evaluation_return")
