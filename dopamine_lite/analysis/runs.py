@@ -45,11 +45,11 @@ def load_runs(
     episodes: bool = True,
     report: Callable[[str], None] = to_stderr,
 ) -> Runs:
-    """The runs in the directories `paths` and below them, in the order of their paths.
+    """Reads the runs in the directories `paths` and below them, in the order of their paths.
 
-    A directory with a config.gin is a run; no further runs are looked for inside it, links are not
+    A directory with a config.gin is a run, and no further runs are looked for inside it. Links are not
     followed, and nothing in the runs is executed. A table that was collected from runs, such as
-    baselines/curves.csv, is read as well.
+    baselines/curves.csv, is read as well. A run that is still being trained can be read.
 
     Args:
       paths: the paths of directories or of such tables.

@@ -122,7 +122,7 @@ def test_an_agent(cli):
         "  import dopamine_lite.agents.dqn_agent",
         "  Runner.agent = @DQNAgent",
         "  DQNAgent.gamma = 0.99",
-        "      A number: discount per agent step.",
+        "      A number: the discount per agent step.",
         "  DQNAgent.torso = @NatureCNN",
         "      Parts that fit: @NatureCNN, @DictTorso, @ImpalaCNN, @MLP, @MinAtarCNN, @SmallCNN.",
         "      Parts that fit: @QHead.",  # of four heads the one that it learns from

@@ -19,22 +19,18 @@ from dopamine_lite import analysis
 from dopamine_lite.analysis import statistics
 from dopamine_lite.analysis.collected import read_collected
 from dopamine_lite.analysis.figures import COLORS, new_figure
+from dopamine_lite.analysis.statistics import RESAMPLES, Estimate
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 GAMES = ("MinAtar/Asterix", "MinAtar/Breakout", "MinAtar/SpaceInvaders")
-AGENTS = {
-    "dqn": "DQN",
-    "c51": "C51",
-    "qr_dqn": "QR-DQN",
-    "iqn": "IQN",
-    "rainbow": "Rainbow",
-}
+AGENTS = {"dqn": "DQN", "qr_dqn": "QR-DQN", "rainbow": "Rainbow"}  # by directory
+GREY = "0.45"
 LAGS = {0: "without the lag", 1: "with the lag"}  # by Runner.policy_lag
 
 
 def main() -> None:
-    save(one_group_beside_another(), "statistics_seeds.svg")
+    save(two_groups(), "statistics_seeds.svg")
     save(fewer_seeds(), "statistics_number_of_seeds.svg")
     save(profiles(), "statistics_profiles.svg")
 
@@ -58,74 +54,81 @@ def lag_scores() -> dict[int, np.ndarray]:
     }
 
 
-def one_group_beside_another() -> Figure:
-    """Every seed, and three intervals beside it."""
+def two_groups() -> Figure:
+    """Every seed of two groups, and three intervals of each."""
     scores = lag_scores()
-    with new_figure(2, None, size=(4.0, 3.0)) as (figure, panels):
-        for axes, (lag, values) in zip(panels, scores.items(), strict=True):
-            half = scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values)
-            rows = {
-                "mean, Student's t": (values.mean(), values.mean() - half, values.mean() + half),
-                "mean, bootstrap": estimate(statistics.mean, values),
-                "IQM, bootstrap": estimate(statistics.iqm, values),
-            }
-            draw_seeds(axes, values)
-            for place, (label, row) in enumerate(rows.items(), start=1):
-                draw_interval(axes, place, row, COLORS[place - 1])
-                print(f"{LAGS[lag]}: {label} {row[0]:.1f} ({row[1]:.1f} to {row[2]:.1f})")
-            axes.axvline(500, color="0.45", linestyle="--", linewidth=1)
-            axes.set_yticks(range(4), ["ten seeds", *rows])
-            axes.set_ylim(3.5, -0.5)
-            axes.set_xlim(190, 540)
-            axes.set_xlabel("evaluation return (dashed: the highest possible)")
-            axes.set_title(LAGS[lag], fontsize="medium")
+    labels = []
+    with new_figure(1, None, size=(7.2, 3.6)) as (figure, (axes,)):
+        for lag, values in scores.items():
+            draw_seeds(axes, values, len(labels))
+            labels.append(f"{LAGS[lag]}: ten seeds")
+            for color, (label, row) in zip(COLORS, intervals(values).items(), strict=False):
+                draw_interval(axes, len(labels), row, color)
+                labels.append(label)
+                print(f"{LAGS[lag]}, {label}: {row.value:.1f} ({row.low:.1f} to {row.high:.1f})")
+        axes.axvline(500, color=GREY, linestyle="--", linewidth=1, zorder=0)
+        axes.axhline(3.5, color=GREY, linewidth=0.5)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+        axes.set_xlabel("evaluation return; the dashed line is the highest possible")
+        trim(axes, "x")
     better = statistics.probability_of_improvement([scores[1]], [scores[0]], 10_000, 0)
-    print(f"P(a run with the lag is better): {better.value:.2f} ({better.low:.2f}, {better.high:.2f})")
+    print(f"probability of improvement: {better.value:.2f} ({better.low:.2f} to {better.high:.2f})")
     return figure
 
 
-def estimate(statistic: object, values: np.ndarray) -> tuple[float, float, float]:
-    return tuple(statistics.estimate(statistic, [values], statistics.RESAMPLES, 0))  # type: ignore
+def intervals(values: np.ndarray) -> dict[str, Estimate]:
+    mean = float(values.mean())
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values))
+    return {
+        "mean, Student's t": Estimate(mean, mean - half, mean + half),
+        "mean, bootstrap": statistics.estimate(statistics.mean, [values], RESAMPLES, 0),
+        "IQM, bootstrap": statistics.estimate(statistics.iqm, [values], RESAMPLES, 0),
+    }
 
 
-def draw_seeds(axes: Axes, values: np.ndarray) -> None:
-    """A dot for each seed, equal ones above each other."""
-    seen: dict[float, int] = {}
-    for value in np.sort(values):
-        at = round(value / 8)
-        seen[at] = seen.get(at, 0) + 1
-        height = 0.25 - 0.09 * (seen[at] - 1)
-        axes.plot(value, height, "o", color="0.2", markersize=4, clip_on=False)
+def draw_seeds(axes: Axes, values: np.ndarray, row: int) -> None:
+    """A dot for each seed; dots that would cover each other are stacked around the row."""
+    places = np.round(values / 8)
+    for place in np.unique(places):
+        here = np.sort(values[places == place])
+        heights = row + 0.08 * (np.arange(len(here)) - (len(here) - 1) / 2)
+        axes.plot(here, heights, "o", color="0.2", markersize=3.5, linestyle="none")
 
 
-def draw_interval(axes: Axes, place: int, row: tuple[float, float, float], color: str) -> None:
-    value, low, high = row
-    axes.plot([low, high], [place, place], color=color, linewidth=5, alpha=0.35)
-    axes.plot(value, place, "o", color=color)
+def draw_interval(axes: Axes, row: int, found: Estimate, color: str) -> None:
+    bar = {"linewidth": 5, "alpha": 0.35, "solid_capstyle": "butt"}
+    axes.plot([found.low, found.high], [row, row], color=color, **bar)
+    axes.plot(found.value, row, "o", color=color, markersize=6)
 
 
 def fewer_seeds() -> Figure:
-    """The means that fewer of these ten seeds would have shown."""
+    """The means that fewer of ten seeds would have shown, a dot for each choice."""
     values = lag_scores()[0]
-    with new_figure(1, None, size=(6.0, 3.2)) as (figure, (axes,)):
+    generator = np.random.default_rng(0)
+    with new_figure(1, None, size=(6.4, 3.4)) as (figure, (axes,)):
         for number in range(1, len(values) + 1):
             means = np.array([np.mean(some) for some in itertools.combinations(values, number)])
-            low, high = np.percentile(means, [5, 95])
-            axes.plot([number] * 2, [means.min(), means.max()], color=COLORS[0], linewidth=1)
-            axes.plot([number] * 2, [low, high], color=COLORS[0], linewidth=6, alpha=0.35)
+            at = number + generator.uniform(-0.25, 0.25, len(means))
+            axes.plot(at, means, "o", color=COLORS[0], markersize=3, alpha=0.3, linestyle="none")
             print(
-                f"{number} of ten seeds: means from {means.min():.0f} to {means.max():.0f}, "
-                f"nine of ten choices from {low:.0f} to {high:.0f}, {len(means)} choices"
+                f"{number} of ten seeds: {len(means)} means, {means.min():.0f} to {means.max():.0f}"
             )
-        axes.axhline(values.mean(), color="0.45", linestyle="--", linewidth=1)
+        axes.axhline(values.mean(), color=GREY, linestyle="--", linewidth=1)
         axes.set_xticks(range(1, len(values) + 1))
-        axes.set_xlabel("seeds, chosen from the ten")
+        axes.set_xlabel("number of seeds, chosen from ten")
         axes.set_ylabel("mean evaluation return")
+        trim(axes, "y")
     return figure
 
 
+def trim(axes: Axes, grid: str) -> None:
+    axes.grid(alpha=0.25, axis=grid)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def profiles() -> Figure:
-    """Performance profiles of five agents in three games of MinAtar."""
+    """Performance profiles of three agents in three games of MinAtar."""
     runs = read_collected(ROOT / "baselines" / "curves.csv")
     room = runs.runs["config"].str.partition("/")
     chosen = runs.runs["environment"].isin(GAMES) & (room[2] == "minatar.gin")
