@@ -37,7 +37,7 @@ dopamine-lite train --base_dir runs/breakout --gin_files dqn/atari.gin \\
 ```
 
 A result is the mean return of 100 evaluation episodes at the last checkpoint, averaged over seeds, with
-a 95% interval of the mean by Student's t. [All results](../results/final.md) are beside published ones.
+a 95% interval of the mean by Student's t. [All results](../results/index.md) are beside published ones.
 "Provenance" says where the settings come from, and "ours" means that they were chosen on the seeds of
 the results.
 
@@ -248,7 +248,7 @@ def _evaluation(config: Config) -> str | None:
 
 def _results(config: Config) -> Iterator[tuple[str, str]]:
     """What was reached, for each environment and each set of further bindings."""
-    for group in tables._groups():
+    for group in tables.groups():
         evaluations = group.values("evaluation_return")
         if group.config == config.name and evaluations:
             seeds = "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"

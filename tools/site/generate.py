@@ -23,6 +23,7 @@ DOCS = ROOT / "docs"
 def main() -> None:
     write_reference()
     write_sources()
+    write_report()
 
 
 def write_reference() -> None:
@@ -61,6 +62,21 @@ def write_sources() -> None:
             "---\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n\n"
             f"# `{module}`\n\n```python\n{code}```\n",
             encoding="utf-8",
+        )
+
+
+def write_report() -> None:
+    """What `dopamine-lite report` makes of all runs in baselines/; a note where it is not installed."""
+    place = DOCS / "results" / "report"
+    if importlib.util.find_spec("pandas"):
+        shutil.rmtree(place, ignore_errors=True)
+        command = [sys.executable, "-m", "dopamine_lite", "report", "baselines"]
+        options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
+        subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    elif not (place / "index.html").exists():
+        place.mkdir(exist_ok=True)
+        (place / "index.html").write_text(
+            "<p>The report is here after <code>make docs</code>.</p>\n"
         )
 
 
