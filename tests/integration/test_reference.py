@@ -106,7 +106,10 @@ RUNS: dict[str, tuple[str, list[str], tuple[str, ...]]] = {  # config, bindings,
     "sac": ("sac/pendulum.gin", [], ("SAC",)),
     "q_learning": (
         "classics/q_learning_cliff.gin",
-        ["Runner.info_metrics = ['prob']"],
+        [
+            "Runner.info_metrics = ['prob']",
+            "QLearningAgent.learning_rate_decay_period = 1000",
+        ],
         ("Q-learning, Sarsa and double Q-learning",),
     ),
     "switching": ("classics/switching_asterix.gin", [], ()),

@@ -166,7 +166,7 @@ def _environment(config: Config) -> str:
 def _section(config: Config, links: Mapping[str, str]) -> str:
     short = config.name.partition("/")[2].removesuffix(".gin")  # for the contents
     heading = f'### {config.name} {{ #{_anchor(config.name)} data-toc-label="{short}" }}\n'
-    lines = [heading, _header(config.header)]
+    lines = [heading, _header(config.header, links)]
     if not config.is_experiment:
         bound = {part: config.bound(part) for part in config.parts}
         rows = [(code(f"{p}.{n}"), code(v)) for p in bound for n, v in bound[p].items()]
@@ -178,22 +178,22 @@ def _section(config: Config, links: Mapping[str, str]) -> str:
     return "\n".join([*lines, f"```sh\n{command}\n```\n"])
 
 
-def _header(text: str) -> str:
+def _header(text: str, links: Mapping[str, str]) -> str:
     """A config's comment: its lines in paragraphs, in which Provenance and Deviations begin new ones."""
     text = re.sub(r"^(Provenance|Deviations?)\b", r"\n\1", text, flags=re.M)
     text = re.sub(r"\n- ", "\n\n- ", text)
     paragraphs = [" ".join(each.split()) for each in text.split("\n\n")]
-    bold = (re.sub(r"^(Provenance|Deviations?)\b", r"**\1**", _linked(p)) for p in paragraphs if p)
+    shown = (_linked(paragraph, links) for paragraph in paragraphs if paragraph)
+    bold = (re.sub(r"^(Provenance|Deviations?)\b", r"**\1**", paragraph) for paragraph in shown)
     return "\n\n".join(bold) + "\n"
 
 
-def _linked(text: str) -> str:
-    """`text` as Markdown, in which the names of packaged configs are links."""
+def _linked(text: str, links: Mapping[str, str]) -> str:
+    """`text` as Markdown, in which the names of packaged configs and of parts are links."""
     known = {path.relative_to(configuration.packaged_configs()).as_posix() for path in _all()}
-    links = {name: f"#{_anchor(name)}" for name in known}
-    return prose(
-        _NAME.sub(lambda name: f"`{name[0]}`" if name[0] in known else name[0], text), links
-    )
+    targets = {**links, **{name: f"#{_anchor(name)}" for name in known}}
+    text = _NAME.sub(lambda name: f"`{name[0]}`" if name[0] in known else name[0], text)
+    return prose(text, targets)
 
 
 @functools.cache
