@@ -49,7 +49,8 @@ class Runs(NamedTuple):
       protocol's frame skip; NaN without a frame skip), `seconds` (of training, since the run began), and
       every number that was logged, `train_...` and `eval_...`; NaN where it is missing.
     episodes: a row per whole episode: `run`, `iteration`, `phase` ("train" or "eval"), `agent_steps`,
-      `stream` (in which of the N environments, from 0), `return` (raw) and `length` (agent steps).
+      `stream` (in which of the N environments, from 0), `return` (raw), `length` (agent steps), and
+      `info_...` for each name in the run's Runner.info_metrics; NaN where it is missing.
     """
 
     runs: pd.DataFrame
