@@ -363,16 +363,16 @@ def _across(environments: dict[str, str], found: list[Group]) -> str:
 
 
 def _of_agent(found: list[Group], beginning: str) -> str:
-    """What an agent's page shows: its configs, by how they begin, as they are or shortened."""
-    rows = [["config", "environment", "agent steps", "evaluation", "training", "published"]]
+    """What an agent's page shows of its configs, which begin so, as they are or shortened."""
+    rows = [["environment", "agent steps", "evaluation", "training", "published"]]
     for group in found:
         if group.config.startswith(beginning) and _SHORTENED.fullmatch(group.bindings):
             steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
             rows.append(
                 [
-                    *(f"`{group.config}`", group.environment, f"{steps}, {_seeds(group)}"),
-                    _mean(group.values("evaluation_return")),
-                    _mean(group.values("last_train_return")),
+                    *(group.environment, f"{steps}, {_seeds(group)}"),
+                    _in_two_lines(_mean(group.values("evaluation_return"))),
+                    _in_two_lines(_mean(group.values("last_train_return"))),
                     "<br>".join(_published_cells(group)),
                 ]
             )
