@@ -34,8 +34,8 @@ class TabularAgent(Agent):
       seeds: the agent's node in the tree of seeds.
       gamma: the discount per agent step.
       learning_rate: alpha, the step size, above 0 and at most 1.
-      learning_rate_decay_period: agent steps, over all environments, in which alpha falls linearly to
-        zero. None keeps alpha constant.
+      learning_rate_decay_period: the agent steps in which alpha falls linearly to zero; None: alpha is
+        constant.
       initial_value: the initial value of every action in every state. If it is above every possible
         return, the agent tries every action.
       exploration: the strategy that chooses actions by their values.

@@ -138,13 +138,15 @@ def _of_one_parameter(about: Description, name: str) -> Description:
 
 
 def _print_part(about: Description, configs: list[str]) -> None:
+    from dopamine_lite.configuration import description
+
     part = about.part
     print(f"{part.name}, {part.kind.noun}\n")
     paragraphs = about.text.split("\n\n") if about.text else ["(It has no docstring.)"]
     print("\n\n".join(map(_paragraph, paragraphs)))
     print(f"\n  import {part.module}")
-    if part.kind.bound:
-        print(f"  {part.kind.bound.replace('...', part.name)}")
+    if bound := description.bound_as(part):
+        print(f"  {bound}")
     if about.parameters:
         print("\nParameters that can be bound, and their defaults:\n")
     for parameter in about.parameters:

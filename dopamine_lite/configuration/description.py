@@ -110,6 +110,25 @@ def own_names() -> list[str]:
     return [name for name in registered_names() if name.rpartition(".")[2] not in known]
 
 
+def bound_as(part: Part) -> str | None:
+    """A line of gin that refers to `part`; None: nothing in the package does.
+
+    What an agent refers to is shown with an agent that takes it, for no agent takes every head.
+    """
+    usual = part.kind.bound.replace("...", part.name)
+    owner, _, parameter = usual.partition(" ")[0].partition(".")
+    agents = [each for each in catalogue.parts() if each.kind is catalogue.AGENT]
+    if usual and owner not in [each.name for each in agents]:
+        return usual
+    lines = [
+        f"{agent.name}.{each.name} = @{part.name}"
+        for agent in agents
+        for each in described(agent).parameters
+        if f"@{part.name}" in each.fits and parameter in ("", each.name)
+    ]
+    return usual if usual in lines else next(iter(lines), usual or None)
+
+
 def configs_that_name(name: str) -> list[str]:
     """The packaged configs that refer to or bind the part `name`, in what they include as well."""
     return [path for path, text in _texts().items() if re.search(rf"(^|@|/){name}\b", text, re.M)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from absl import flags
-from markdown_text import code, prose, table
+from markdown_text import capitalized, code, lookup, prose
 
 from dopamine_lite.cli.commands import COMMANDS, Option, command_module, options, positional
 
@@ -26,11 +26,12 @@ _TYPED = re.compile(
     r"(?<![\w`'])(--[a-z_]+|'[A-Z][^']+'|[A-Za-z]\w*\.[a-z]\w*=[^\s,;]*[^\s,;.]"
     r"|[A-Z]\w+\.[a-z]\w+|tensorflow_devices\.device|[\w/]+\.gin|D@400)(?![\w`])"
 )
+_CODE = re.compile(r"[\d:.]+|[a-z_]+")  # a default that one could type
 
 
 def page() -> str:
     overview = [(f"[`{name}`](#{name})", _prose(command_module(name).SUMMARY)) for name in COMMANDS]
-    parts = [_HEAD, table(("command", "what it does"), overview)]
+    parts = [_HEAD, lookup(("command", "what it does"), overview)]
     return "\n".join([*parts, *map(_section, COMMANDS)])
 
 
@@ -42,26 +43,29 @@ def _section(name: str) -> str:
     command.define_flags(known)
     rows = [_row(name, option) for option in options(known)]
     if argument:
-        rows.insert(0, (code(argument), "text", "**required**", _prose(meaning)))
-        if argument.startswith("["):
-            rows[0] = (code(argument.strip("[]")), "text", "", _prose(meaning))
+        optional = argument.startswith("[")
+        required = "" if optional else "required"
+        rows.insert(0, (code(argument.strip("[]")), required, _prose(meaning)))
     return (
         f"## {name} {{ #{name} }}\n\n{_prose(command.SUMMARY)}\n\n"
         f"```text\n{usage}\n```\n\n"
-        f"{table(('flag', 'value', 'default', 'meaning'), rows)}\n"
+        f"{lookup(('flag', 'default', 'meaning'), rows)}\n"
         f"For example:\n\n```sh\n{command.EXAMPLE}\n```\n"
     )
 
 
 def _row(command: str, option: Option) -> tuple[str, ...]:
     anchor = f"{command}{option.name}"
-    default = _prose(option.default)
-    meaning = _prose(option.meaning) + (" May be repeated." if option.repeated else "")
+    sentences = [_prose(option.meaning)]
+    if option.value != "text":
+        sentences.insert(0, f"{capitalized(option.value or 'a switch')}.")
+    if option.repeated:
+        sentences.append("May be repeated.")
+    default = code(option.default) if _CODE.fullmatch(option.default) else _prose(option.default)
     return (
         f"[`{option.name}`](#{anchor}){{ #{anchor} }}",
-        option.value or "(a switch)",
-        "**required**" if option.required else default,
-        meaning,
+        "required" if option.required else default,
+        " ".join(sentences),
     )
 
 

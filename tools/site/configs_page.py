@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +37,17 @@ dopamine-lite train --base_dir runs/breakout --gin_files dqn/atari.gin \\
 ```
 
 A result is the mean return of 100 evaluation episodes at the last checkpoint, averaged over seeds, with
-a 95% interval of the mean by Student's t. [All results](../results/final.md) are beside published ones.
+a 95% interval of the mean by Student's t. [All results](../results/index.md) are beside published ones.
 "Provenance" says where the settings come from, and "ours" means that they were chosen on the seeds of
 the results.
 
 """
 _TITLES = {
-    "atari": "Atari protocols",
-    "classics": "Classics",
-    "minatar": "MinAtar's protocol",
-    "random": "Random agent",
     **tables._AGENTS,
+    "random": "Random agent",
+    "classics": "Classics",
+    "atari": "Atari protocols",
+    "minatar": "MinAtar's protocol",
 }
 _ENVIRONMENTS = ("AtariEnvironment", "MinAtarEnvironment", "create_environment")
 _NAME = re.compile(r"\b[a-z_0-9]+/[a-z_0-9]+\.gin\b")
@@ -164,37 +164,36 @@ def _environment(config: Config) -> str:
 
 
 def _section(config: Config, links: Mapping[str, str]) -> str:
-    lines = [f"### {config.name} {{ #{_anchor(config.name)} }}\n", _header(config.header)]
+    short = config.name.partition("/")[2].removesuffix(".gin")  # for the contents
+    heading = f'### {config.name} {{ #{_anchor(config.name)} data-toc-label="{short}" }}\n'
+    lines = [heading, _header(config.header, links)]
     if not config.is_experiment:
         bound = {part: config.bound(part) for part in config.parts}
         rows = [(code(f"{p}.{n}"), code(v)) for p in bound for n, v in bound[p].items()]
         return "\n".join([*lines, table(("setting", "value"), rows)])
-    lines.append(table(("", ""), list(_facts(config, links))))
-    results = list(_results(config))
-    if results:
-        head = ("environment", "bindings", "agent steps", "seeds", "return")
-        lines.append(table(head, results))
+    facts = [*_facts(config, links), *_results(config)]
+    lines.append("".join(f"* **{name}**: {text}\n" for name, text in facts if text))
     place = config.name.removesuffix(".gin").replace("/", "_")
     command = f"dopamine-lite train --base_dir runs/{place} --gin_files {config.name} --seed 0"
     return "\n".join([*lines, f"```sh\n{command}\n```\n"])
 
 
-def _header(text: str) -> str:
+def _header(text: str, links: Mapping[str, str]) -> str:
     """A config's comment: its lines in paragraphs, in which Provenance and Deviations begin new ones."""
     text = re.sub(r"^(Provenance|Deviations?)\b", r"\n\1", text, flags=re.M)
     text = re.sub(r"\n- ", "\n\n- ", text)
     paragraphs = [" ".join(each.split()) for each in text.split("\n\n")]
-    bold = (re.sub(r"^(Provenance|Deviations?)\b", r"**\1**", _linked(p)) for p in paragraphs if p)
+    shown = (_linked(paragraph, links) for paragraph in paragraphs if paragraph)
+    bold = (re.sub(r"^(Provenance|Deviations?)\b", r"**\1**", paragraph) for paragraph in shown)
     return "\n\n".join(bold) + "\n"
 
 
-def _linked(text: str) -> str:
-    """`text` as Markdown, in which the names of packaged configs are links."""
+def _linked(text: str, links: Mapping[str, str]) -> str:
+    """`text` as Markdown, in which the names of packaged configs and of parts are links."""
     known = {path.relative_to(configuration.packaged_configs()).as_posix() for path in _all()}
-    links = {name: f"#{_anchor(name)}" for name in known}
-    return prose(
-        _NAME.sub(lambda name: f"`{name[0]}`" if name[0] in known else name[0], text), links
-    )
+    targets = {**links, **{name: f"#{_anchor(name)}" for name in known}}
+    text = _NAME.sub(lambda name: f"`{name[0]}`" if name[0] in known else name[0], text)
+    return prose(text, targets)
 
 
 @functools.cache
@@ -204,20 +203,21 @@ def _all() -> tuple[Path, ...]:
 
 def _facts(config: Config, links: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     num_envs = config.number("num_envs") or 1
-    together = "1 environment" if num_envs == 1 else f"{num_envs} environments together"
-    yield "environment", f"{_environment(config)}, {together}"
-    yield "protocol", ", ".join(_protocol(config))
+    together = f", {num_envs} environments together" if num_envs > 1 else ""
+    yield "Environment", f"{_environment(config)}{together}"
     iterations, steps = config.number("num_iterations"), config.number("training_steps")
     assert iterations is not None and steps is not None
     phase = -(-steps // num_envs) * num_envs
+    evaluation = _evaluation(config)
+    then = f"with {evaluation} of evaluation after each" if evaluation else "without evaluations"
     yield (
-        "length",
-        f"{iterations * phase:,} agent steps: {iterations:,} iterations of {phase:,}",
+        "Length",
+        f"{iterations * phase:,} agent steps, in {iterations:,} iterations {then}",
     )
-    yield "evaluation", _evaluation(config)
+    yield "Protocol", ", ".join(_protocol(config))
     kinds = (catalogue.ENVIRONMENT, catalogue.OTHER)
     parts = [part.name for part in catalogue.parts() if part.kind not in kinds]
-    yield "parts", ", ".join(code(name, links) for name in parts if config.uses(name))
+    yield "Parts", ", ".join(code(name, links) for name in parts if config.uses(name))
 
 
 def _protocol(config: Config) -> Iterator[str]:
@@ -239,22 +239,21 @@ def _protocol(config: Config) -> Iterator[str]:
         yield "rewards clipped for the agent"
 
 
-def _evaluation(config: Config) -> str:
+def _evaluation(config: Config) -> str | None:
     if config.value("Runner", "schedule") == "'continuous_train'":
-        return "none"
+        return None
     episodes, steps = config.number("evaluation_episodes"), config.number("evaluation_steps")
     return f"{episodes:,} episodes" if episodes is not None else f"{steps:,} agent steps"
 
 
-def _results(config: Config) -> Iterable[tuple[str, ...]]:
+def _results(config: Config) -> Iterator[tuple[str, str]]:
+    """What was reached, for each environment and each set of further bindings."""
     for group in tables.groups():
-        if group.config != config.name:
-            continue
         evaluations = group.values("evaluation_return")
-        yield (
-            group.environment,
-            code(group.bindings) if group.bindings else "",
-            tables._range(group.values("agent_steps"), 0),
-            str(len(group.rows)),
-            collect.interval(evaluations) if evaluations else "not evaluated",
-        )
+        if group.config == config.name and evaluations:
+            seeds = "1 seed" if len(group.rows) == 1 else f"{len(group.rows)} seeds"
+            steps = tables._range(group.values("agent_steps"), 0)
+            where = "" if group.environment == _environment(config) else f" in {group.environment}"
+            bound = f" with {code(group.bindings)}" if group.bindings else ""
+            result = f"{collect.interval(evaluations)} after {steps} agent steps, {seeds}"
+            yield f"Return{where}", f"{result}{bound}"

@@ -30,6 +30,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(' '.join(c.split()) for c in cells)} |\n" for cells in lines)
 
 
+def lookup(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of names to look up, which the style sheet shows as blocks on a narrow screen."""
+    kinds = "lookup defaults" if "default" in head else "lookup"
+    return f'<div class="{kinds}" markdown>\n\n{table(head, rows)}\n</div>\n'
+
+
+def capitalized(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def indented(text: str) -> str:
     """`text` as the content of an admonition."""
     return "".join(f"    {line}" if line.strip() else line for line in text.splitlines(True))

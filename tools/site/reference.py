@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from pages import COMMANDS, CONFIGS, GENERATED
+from reference_pages import COMMANDS, CONFIGS, GENERATED
 
 PAGES = ROOT / "docs" / "reference"
 _DIGEST = ROOT / "build" / "reference.sha256"

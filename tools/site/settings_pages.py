@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from configs_page import Config, link_to
-from markdown_text import code, indented, prose, table
-from pages import SETTINGS, SETTINGS_INDEX, SettingsPage
+from markdown_text import capitalized, code, indented, lookup, prose, table
+from reference_pages import SETTINGS, SETTINGS_INDEX, SettingsPage
 
 from dopamine_lite.configuration import catalogue, description
 from dopamine_lite.configuration.catalogue import Part
@@ -37,10 +36,12 @@ how to find out what a config sets.
 
 def pages(configs: list[Config]) -> dict[str, str]:
     """The text of each page by its name below docs/reference."""
-    found = {page: [part for part in catalogue.parts() if _is_on(page, part)] for page in SETTINGS}
+    found = {page: _parts_on(page) for page in SETTINGS}
     missing = set(catalogue.parts()) - {part for parts in found.values() for part in parts}
     if missing:
-        raise SystemExit(f"No page is for {sorted(part.name for part in missing)}: see pages.py.")
+        raise SystemExit(
+            f"No page is for {sorted(part.name for part in missing)}: see reference_pages.py."
+        )
     links = {part.name: f"{page.name}.md#{part.name}" for page in SETTINGS for part in found[page]}
     texts = {SETTINGS_INDEX: _INDEX + "\n".join(_overview(found))}
     for page, parts in found.items():
@@ -62,6 +63,16 @@ def links_from(directory: str) -> dict[str, str]:
     }
 
 
+def _parts_on(page: SettingsPage) -> list[Part]:
+    """Its parts in the catalogue's order, other parts in the order of the page's modules."""
+
+    def rank(part: Part) -> int:
+        places = [i for i, name in enumerate(page.modules) if part.module.startswith(name)]
+        return places[0] if part.kind is catalogue.OTHER and not page.kinds else 0
+
+    return sorted((part for part in catalogue.parts() if _is_on(page, part)), key=rank)
+
+
 def _is_on(page: SettingsPage, part: Part) -> bool:
     if part.kind is catalogue.OTHER:
         return part.module.startswith(page.modules) if page.modules else False
@@ -71,11 +82,11 @@ def _is_on(page: SettingsPage, part: Part) -> bool:
 def _overview(found: Mapping[SettingsPage, list[Part]]) -> Iterator[str]:
     for page, parts in found.items():
         rows = [(f"[`{p.name}`]({page.name}.md#{p.name})", prose(p.summary)) for p in parts]
-        yield f"## [{page.title}]({page.name}.md)\n\n{table(('part', 'what it is'), rows)}"
+        yield f"## [{page.title}]({page.name}.md)\n\n{lookup(('part', 'what it is'), rows)}"
 
 
 def _contents(parts: list[Part]) -> str:
-    return table(
+    return lookup(
         ("part", "what it is"), [(f"[`{p.name}`](#{p.name})", prose(p.summary)) for p in parts]
     )
 
@@ -83,9 +94,7 @@ def _contents(parts: list[Part]) -> str:
 def _section(part: Part, links: Mapping[str, str], configs: list[Config]) -> str:
     about = description.described(part)
     own = {name: target for name, target in links.items() if name != part.name}
-    lines = [f"import {part.module}"]
-    if part.kind.bound:
-        lines.append(part.kind.bound.replace("...", part.name))
+    lines = [f"import {part.module}", *filter(None, [description.bound_as(part)])]
     paragraphs = [" ".join(each.split()) for each in about.text.split("\n\n")]
     return "\n".join(
         [
@@ -94,7 +103,7 @@ def _section(part: Part, links: Mapping[str, str], configs: list[Config]) -> str
             "```gin\n" + "\n".join(lines) + "\n```\n",
             _parameters(about, own),
             *_given(about),
-            *_used(part, configs),
+            *_used(part, about, configs),
         ]
     )
 
@@ -103,25 +112,23 @@ def _parameters(about: Description, links: Mapping[str, str]) -> str:
     if not about.parameters:
         return "Nothing can be set.\n"
     rows = [_row(about.part.name, each, links) for each in about.parameters]
-    return table(("parameter", "default", "value", "meaning"), rows)
+    return lookup(("parameter", "default", "meaning"), rows)
 
 
 def _row(part: str, parameter: Parameter, links: Mapping[str, str]) -> tuple[str, ...]:
     anchor = f"{part}.{parameter.name}"
-    name = f"[`{parameter.name}`](#{anchor}){{ #{anchor} }}"
-    meaning = prose(f"{parameter.help[:1].upper()}{parameter.help[1:]}", links)
+    meaning = prose(f"{capitalized(_shorter(parameter.kind))}: {parameter.help}", links)
     if parameter.fits:
         meaning += f" Fits: {', '.join(code(each, links) for each in parameter.fits)}."
     return (
-        name if parameter.default is not None else f"**{name}**",
+        f"[`{parameter.name}`](#{anchor}){{ #{anchor} }}",
         "must be bound" if parameter.default is None else code(parameter.default, links),
-        prose(_shorter(parameter.kind)),
         meaning,
     )
 
 
 def _shorter(kind: str) -> str:
-    """A kind of value in a column, in which a reference's class says enough."""
+    """A kind of value where the parts that fit follow, so that the class says enough of a reference."""
     for words in ("to a class or function that makes", "to classes or functions that make"):
         kind = kind.replace(words, "to")
     return kind
@@ -138,14 +145,21 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _used(part: Part, configs: list[Config]) -> Iterator[str]:
-    """The packaged configs in which the part is in force, and what they set on it."""
+def _used(part: Part, about: Description, configs: list[Config]) -> Iterator[str]:
+    """The packaged experiments that name the part, and what they set on it to something else."""
+    naming, defaults = description.configs_that_name(part.name), _defaults(about)
     rows = []
     for config in configs:
-        settings: dict[str, Any] = config.bound(part.name)
-        if config.uses(part.name):
-            bound = ", ".join(f"`{name} = {value}`" for name, value in settings.items())
-            rows.append((link_to(config, "../"), bound or "the defaults"))
+        if config.is_experiment and config.name in naming:
+            bound = config.bound(part.name).items()
+            changed = [
+                f"`{name} = {value}`" for name, value in bound if defaults.get(name) != value
+            ]
+            rows.append((link_to(config, "../"), ", ".join(changed) or "the defaults"))
     if rows:
-        inner = indented(table(("config", "what it sets"), rows))
-        yield f'??? abstract "Packaged configs that use it: {len(rows)}"\n\n{inner}'
+        inner = indented(table(("config", "what differs from the defaults"), rows))
+        yield f'??? abstract "Packaged configs that name it: {len(rows)}"\n\n{inner}'
+
+
+def _defaults(about: Description) -> dict[str, str | None]:
+    return {parameter.name: parameter.default for parameter in about.parameters}
