@@ -13,6 +13,7 @@ import csv
 import functools
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -275,7 +276,7 @@ def _notes(chosen: Iterable[Group]) -> str:
     """A line for each source of published values: what it is, how many runs, and the protocol."""
     rows = [row for group in chosen for row in _published(group)]
     notes = dict.fromkeys(_note(row) for row in rows)
-    return "".join(f"* {note}\n" for note in sorted(notes))
+    return _bullets(sorted(notes))
 
 
 def _note(row: dict[str, Any]) -> str:
@@ -285,6 +286,11 @@ def _note(row: dict[str, Any]) -> str:
         f"{_SOURCES[row['reference']]}: {row['metric']} of {runs} by {repository}. "
         f"Protocol: {row['protocol']}."
     )
+
+
+def _bullets(notes: Iterable[str]) -> str:
+    texts = (textwrap.fill(f"* {note}", 120, subsequent_indent="  ") for note in notes)
+    return "".join(f"{text}\n" for text in texts)
 
 
 def _commands(group: Group) -> str:
@@ -363,16 +369,16 @@ def _across(environments: dict[str, str], found: list[Group]) -> str:
 
 
 def _of_agent(found: list[Group], beginning: str) -> str:
-    """What an agent's page shows: its configs, by how they begin, as they are or shortened."""
-    rows = [["config", "environment", "agent steps", "evaluation", "training", "published"]]
+    """What an agent's page shows of its configs, which begin so, as they are or shortened."""
+    rows = [["environment", "agent steps", "evaluation", "training", "published"]]
     for group in found:
         if group.config.startswith(beginning) and _SHORTENED.fullmatch(group.bindings):
             steps = _range([float(row["agent_steps"]) for row in group.rows], 0)
             rows.append(
                 [
-                    *(f"`{group.config}`", group.environment, f"{steps}, {_seeds(group)}"),
-                    _mean(group.values("evaluation_return")),
-                    _mean(group.values("last_train_return")),
+                    *(group.environment, f"{steps}, {_seeds(group)}"),
+                    _in_two_lines(_mean(group.values("evaluation_return"))),
+                    _in_two_lines(_mean(group.values("last_train_return"))),
                     "<br>".join(_published_cells(group)),
                 ]
             )
@@ -443,8 +449,8 @@ def _published_atari(_: list[Group]) -> str:
             rows.append([f"{_SOURCES[name]}'s {agent}", steps, " to ".join(runs), *cells])
             for protocol in dict.fromkeys(last["protocol"]):
                 metric = last["metric"].iloc[0]
-                notes.append(f"* {_SOURCES[name]}: {metric}. Protocol: {protocol}.\n")
-    return f"{_markdown(rows)}\n{''.join(dict.fromkeys(notes))}"
+                notes.append(f"{_SOURCES[name]}: {metric}. Protocol: {protocol}.")
+    return f"{_markdown(rows)}\n{_bullets(dict.fromkeys(notes))}"
 
 
 _TABLES: dict[str, Callable[[list[Group]], str]] = {

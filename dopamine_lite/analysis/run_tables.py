@@ -51,8 +51,8 @@ class Runs(NamedTuple):
         began), and every number that was logged, as `train_...` and `eval_...`. A number that is missing
         is NaN.
       episodes: a row for each whole episode: `run`, `iteration`, `phase` ("train" or "eval"),
-        `agent_steps`, `stream` (the number of the environment, from 0), `return` (raw) and `length`
-        (agent steps).
+        `agent_steps`, `stream` (the number of the environment, from 0), `return` (raw), `length` (agent
+        steps), and `info_...` for each name in the run's Runner.info_metrics.
     """
 
     runs: pd.DataFrame

@@ -81,8 +81,9 @@ def make(name: str, film: Film, run: Path | None, runs: Path) -> Path:
 def shrink(record: Path, output: Path, film: Film) -> None:
     """A smaller GIF, with a part of the pictures and one palette for all of them."""
     with Image.open(record) as source:
-        milliseconds = source.info["duration"]
-        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(source)]
+        milliseconds, frames = source.info["duration"], []
+        for frame in ImageSequence.Iterator(source):  # equal pictures are one, which stays longer
+            frames += [frame.convert("RGB")] * round(frame.info["duration"] / milliseconds)
     frames = frames[: round(1000 * film.seconds / milliseconds)][:: film.every]
     height = round(frames[0].height * film.width / frames[0].width)
     frames = [frame.resize((film.width, height), Image.Resampling.LANCZOS) for frame in frames]
