@@ -62,13 +62,15 @@ _SOURCES = {  # of published values
     "minatar": "Young and Tian",
     "dopamine": "Dopamine",
 }
-_DISCRETE = {  # environments of the overview: the page, and the heading there
+_CLASSIC = {  # environments of the overview: the page, and the heading there
     "CartPole-v1": "[CartPole](classic_control.md#cartpole-v1)",
     "Acrobot-v1": "[Acrobot](classic_control.md#acrobot-v1)",
     "LunarLander-v3": "[LunarLander](classic_control.md#lunarlander-v3)",
-    "MinAtar/Asterix": "[MinAtar Asterix](minatar.md#asterix)",
-    "MinAtar/Breakout": "[MinAtar Breakout](minatar.md#breakout)",
-    "MinAtar/SpaceInvaders": "[MinAtar Space Invaders](minatar.md#space-invaders)",
+}
+_MINATAR = {
+    "MinAtar/Asterix": "[Asterix](minatar.md#asterix)",
+    "MinAtar/Breakout": "[Breakout](minatar.md#breakout)",
+    "MinAtar/SpaceInvaders": "[Space Invaders](minatar.md#space-invaders)",
 }
 _CONTINUOUS = {
     "Pendulum-v1": "[Pendulum](classic_control.md#pendulum-v1)",
@@ -174,9 +176,9 @@ def in_order(found: Iterable[Group], name: str) -> list[Group]:
     """The groups of a section: the agents as in `_AGENTS`, then others, then the random agent."""
     order = [*_AGENTS.values(), "", RANDOM]
 
-    def place(group: Group) -> int:
-        agent = group.name.partition(",")[0]
-        return order.index(agent if agent in order else "")
+    def place(group: Group) -> tuple[int, str]:
+        agent, _, variant = group.name.partition(", ")
+        return order.index(agent if agent in order else ""), variant
 
     return sorted((group for group in found if section_of(group) == name), key=place)
 
@@ -333,7 +335,7 @@ def _hours(group: Group) -> str:
 
 def _overview(found: list[Group]) -> str:
     """Mean evaluation of the agents on the environments that most have been run on."""
-    environments = ("CartPole-v1", "Acrobot-v1", "LunarLander-v3")
+    environments = tuple(_CLASSIC)
     rows = [["", *environments]]
     for agent in _AGENTS.values():
         cells = []
@@ -455,8 +457,9 @@ def _published_atari(_: list[Group]) -> str:
 
 _TABLES: dict[str, Callable[[list[Group]], str]] = {
     "overview": _overview,
-    "discrete actions": lambda found: _across(_DISCRETE, found),
-    "continuous actions": lambda found: _across(_CONTINUOUS, found),
+    "classic control": functools.partial(_across, _CLASSIC),
+    "MinAtar": functools.partial(_across, _MINATAR),
+    "continuous actions": functools.partial(_across, _CONTINUOUS),
     "random play": _random,
     "unfinished runs": _unfinished,
     "published Atari": _published_atari,

@@ -77,7 +77,7 @@ SHEETS = {
 }
 OVERVIEW = ("cartpole", "acrobot", "lunar_lander")  # of README and the first page
 FIGURES = {name: (sheet,) for name, sheet in SHEETS.items()}
-FIGURES["overview"] = tuple(SHEETS[name] for name in OVERVIEW)
+FIGURES["overview"] = tuple(SHEETS[name]._replace(levels=()) for name in OVERVIEW)
 
 
 def path_of(name: str) -> Path:
@@ -131,7 +131,7 @@ def save(name: str, groups: Sequence[tables.Group], rows: Sequence[Row]) -> None
         for axes, sheet, each in zip(grid[0], sheets, drawn, strict=True):
             curves.draw(axes, each, rows)
             if sheet.log:
-                count_by_powers(axes)
+                count_by_powers(axes, len(sheets) > 1)
             if own := axes.get_legend():
                 own.remove()
         legend = {
@@ -148,13 +148,14 @@ def save(name: str, groups: Sequence[tables.Group], rows: Sequence[Row]) -> None
         pyplot.close(figure)
 
 
-def count_by_powers(axes: Axes) -> None:
+def count_by_powers(axes: Axes, is_narrow: bool) -> None:
     """Agent steps by their logarithm, from the first point of a curve on."""
     ends = [line.get_xdata()[[0, -1]] for line in axes.lines if len(line.get_xdata()) > 2]
     first, last = min(end[0] for end in ends), max(end[1] for end in ends)
     axes.set_xscale("log")
     axes.set_xlim(first, None)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 300 * first else (1,)))
+    fits = not is_narrow and last < 300 * first
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if fits else (1,)))
     axes.xaxis.set_major_formatter(curves.EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

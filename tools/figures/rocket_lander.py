@@ -31,7 +31,7 @@ def main() -> None:
     for place, frame in enumerate(shown):
         small = Image.fromarray(frame).resize(_SIZE, Image.Resampling.LANCZOS)
         whole.paste(small, (place * (_SIZE[0] + _GAP), 0))
-    whole.quantize(128, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
+    whole.save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":
