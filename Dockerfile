@@ -22,8 +22,8 @@ COPY configs configs
 COPY dopamine_lite dopamine_lite
 RUN pip install --no-cache-dir ".[minatar]" "${TENSORFLOW}" --constraint constraints.txt
 
-RUN useradd --create-home user && mkdir /runs && chown user /runs
-USER user
+RUN useradd --create-home --uid 1000 user && mkdir /runs && chown user /runs
+USER 1000
 WORKDIR /runs
 ENTRYPOINT ["dopamine-lite"]
 CMD ["--help"]

@@ -61,6 +61,7 @@ bench-peers: install  ## speed beside other frameworks, into docs/results/speed.
 	$(BIN)/python benchmarks/peers/measure.py $(if $(PEERS),--peers $(PEERS)) \
 	  $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(AGAIN),--again)
 	$(BIN)/python benchmarks/peers/page.py
+	$(BIN)/python tools/figures/speed.py
 
 bench-replays: install  ## memory of replays, checkpoints and going on, beside other frameworks; PEERS=, FRAMES=
 	$(BIN)/python benchmarks/peers/measure_replays.py $(if $(PEERS),--peers $(PEERS)) \

@@ -76,28 +76,29 @@ def _when_and_where(measured: Rows) -> str:
 
 
 def _speeds(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
-    yield [
-        *("", "peer", "version", "its threads", "our threads", "its speed", "dopamine_lite"),
-        "dopamine_lite / peer",
-    ]
+    yield ["", "framework", "threads, its / ours", "its speed", "dopamine_lite", "ratio"]
     for key, workload in workloads.items():
+        title = workload.title
         for name in workload.peers:
             theirs = [row for row in measured if (row["workload"], row["peer"]) == (key, name)]
             if not theirs:
                 continue
-            pairs = [(_ours_beside(row, measured), row) for row in theirs]
-            ratios = [_speed(ours) / _speed(row) for ours, row in pairs]
+            ours = [_ours_beside(row, measured) for row in theirs]
             in_processes = " in processes" if theirs[0]["variant"] == "processes" else ""
             yield [
-                workload.title,
-                NAMES[name] + in_processes,
-                theirs[0]["version"],
-                theirs[0]["threads"],
-                pairs[0][0]["threads"],
+                title,
+                f"{NAMES[name]} {theirs[0]['version']}{in_processes}",
+                f"{theirs[0]['threads']} / {ours[0]['threads']}",
                 _median([_speed(row) for row in theirs]),
-                _median([_speed(ours) for ours, _ in pairs]),
-                _median(ratios),
+                _median([_speed(row) for row in ours]),
+                _median(ratios(theirs, measured)),
             ]
+            title = ""  # of the rows below, too
+
+
+def ratios(theirs: Rows, measured: Rows) -> list[float]:
+    """Our speed divided by a peer's, of each of its windows: ours is that of the same round."""
+    return [_speed(_ours_beside(row, measured)) / _speed(row) for row in theirs]
 
 
 def _limits(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
@@ -296,7 +297,16 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
     head, *lines = rows
     if not lines:
         return "Not measured yet.\n"
+    lines = [[_SPAN.sub(_in_two_lines, cell) for cell in cells] for cells in lines]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *lines))
+
+
+_SPAN = re.compile(r"([\d.,]+) (\([\d.,]+ to [\d.,]+\))")  # a whole cell
+
+
+def _in_two_lines(found: re.Match[str]) -> str:
+    """A median, and in the next line of its cell the lowest and the highest, which do not part."""
+    return f"{found[1]}<br>{found[2].replace(' ', chr(0xA0))}"
 
 
 if __name__ == "__main__":

@@ -32,12 +32,12 @@ class TabularAgent(Agent):
       spec: the environment's specification, with discrete observations. @Discretise makes other
         observations discrete.
       seeds: the agent's node in the tree of seeds.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       learning_rate: alpha, the step size, above 0 and at most 1.
-      learning_rate_decay_period: agent steps, over all environments, in which alpha falls linearly to
-        zero; None: alpha stays as it is.
-      initial_value: the initial value of every action in every state. If it is above every return that
-        can be reached, the agent tries every action.
+      learning_rate_decay_period: the agent steps in which alpha falls linearly to zero; None: alpha is
+        constant.
+      initial_value: the initial value of every action in every state. If it is above every possible
+        return, the agent tries every action.
       exploration: the strategy that chooses actions by their values.
 
     Raises:

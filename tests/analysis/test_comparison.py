@@ -63,6 +63,20 @@ def test_a_run_as_rows(make_run, tmp_path):
     assert runs.episodes.empty
 
 
+def test_episodes_have_the_numbers_of_their_infos(make_run, tmp_path):
+    plain, measured = make_run("plain"), make_run("measured", 1)
+    episode = {"iteration": 0, "phase": "train", "agent_steps": 9, "stream": 0, "length": 9}
+    for directory, infos in (
+        (plain, [{}]),
+        (measured, [{"info_success": 1}, {"info_success": None}]),
+    ):
+        lines = [json.dumps(episode | {"return": 2.0} | info) + "\n" for info in infos]
+        (directory / "logs" / "episodes.jsonl").write_text("".join(lines))
+    episodes = analysis.load_runs([plain, measured]).episodes
+    np.testing.assert_array_equal(episodes["info_success"], [np.nan, 1.0, np.nan])
+    assert "info_success" not in analysis.load_runs(plain).episodes
+
+
 def test_runs_are_found_below_and_links_are_passed_by(make_run, tmp_path):
     one, two = make_run("study/one"), make_run("study/deep/two")
     make_run("study/one/inside")  # of a run: not looked for

@@ -128,10 +128,10 @@ def test_a_ratio_is_of_windows_in_the_same_round():
     _, first, second = page._speeds(measured, {"pong_dqn": WORKLOADS["pong_dqn"]})
     title = "DQN, Pong, 1 environment"
     assert first == [
-        *(title, "Stable-Baselines3", "1", "1", "1", "50 (40 to 60)", "100 (90 to 120)"),
+        *(title, "Stable-Baselines3 1", "1 / 1", "50 (40 to 60)", "100 (90 to 120)"),
         "2 (1.5 to 3)",
     ]
-    assert second == [title, "Dopamine", "1", "1", "1", "100", "300", "3"]
+    assert second == ["", "Dopamine 1", "1 / 1", "100", "300", "3"]
     text = page.filled("<!-- speed: measured -->\n<!-- end of speed -->", MORNING + EVENING, [], [])
     assert "Measured from 2026-01-01 to 2026-01-02 on" in text
 

@@ -230,28 +230,7 @@ _INVADERS_REINFORCE = (
 _PONG_REINFORCE = ("classics/reinforce_pong.gin", "Pong", "Runner.num_iterations = 12")
 _PONG_PPO = ("ppo/atari_ppo2.gin", "Pong", "Runner.num_iterations = 13")
 
-_AGENTS = (
-    ("DQN", "dqn"),
-    ("C51", "c51"),
-    ("QR-DQN", "qr_dqn"),
-    ("IQN", "iqn"),
-    ("Rainbow", "rainbow"),
-)
-
 FIGURES: dict[str, tuple[Panel, ...]] = {
-    "overview": tuple(
-        Panel(
-            environment,
-            tuple(Line(label, f"{agent}/{config}", environment) for label, agent in _AGENTS),
-            TRAINING,
-            limits=limits,
-        )
-        for environment, config, limits in (
-            ("CartPole-v1", "cartpole.gin", (0, 510)),
-            ("Acrobot-v1", "acrobot.gin", (-300, -50)),
-            ("LunarLander-v3", "lunar_lander.gin", (-300, 300)),
-        )
-    ),
     "dqn": (
         Panel("CartPole-v1", (Line("DQN", "dqn/cartpole.gin", "CartPole-v1"),), TRAINING),
         Panel(

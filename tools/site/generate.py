@@ -5,8 +5,10 @@ python tools/site/generate.py
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +21,29 @@ DOCS = ROOT / "docs"
 
 
 def main() -> None:
+    write_reference()
     write_sources()
+    write_report()
+
+
+def write_reference() -> None:
+    """The reference's pages, by the Python that has the package's dependencies."""
+    script = Path(__file__).with_name("reference.py")
+    subprocess.run([_python_of_the_package(), str(script)], check=True, cwd=ROOT)
+
+
+def _python_of_the_package() -> str:
+    """This Python or, if it is one that only builds the site, that of the checkout's environment."""
+    if importlib.util.find_spec("tensorflow"):
+        return sys.executable
+    command = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"]
+    git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    # A worktree has no environment of its own: the main checkout's has the same packages.
+    for checkout in (ROOT, Path(git).parent):
+        python = checkout / ".venv" / "bin" / "python"
+        if python.is_file():
+            return str(python)
+    sys.exit("The reference is made from the package, which is not installed: run `make install`.")
 
 
 def write_sources() -> None:
@@ -38,6 +62,21 @@ def write_sources() -> None:
             "---\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n\n"
             f"# `{module}`\n\n```python\n{code}```\n",
             encoding="utf-8",
+        )
+
+
+def write_report() -> None:
+    """What `dopamine-lite report` makes of all runs in baselines/; a note where it is not installed."""
+    place = DOCS / "results" / "report"
+    if importlib.util.find_spec("pandas"):
+        shutil.rmtree(place, ignore_errors=True)
+        command = [sys.executable, "-m", "dopamine_lite", "report", "baselines"]
+        options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
+        subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    elif not (place / "index.html").exists():
+        place.mkdir(exist_ok=True)
+        (place / "index.html").write_text(
+            "<p>The report is here after <code>make docs</code>.</p>\n"
         )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import gymnasium
 from digest import STEPS, print_digest
 from stable_baselines3 import DQN
 
 
 def main(part: str, directory: Path) -> None:
     if part == "second":
-        model = DQN.load(directory / "model", env="CartPole-v1")
+        model = DQN.load(directory / "model", env=gymnasium.make("CartPole-v1"))
         model.load_replay_buffer(directory / "replay")
     else:
         model = DQN("MlpPolicy", "CartPole-v1", seed=0, learning_starts=100)
