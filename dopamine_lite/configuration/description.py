@@ -113,20 +113,17 @@ def own_names() -> list[str]:
 def bound_as(part: Part) -> str | None:
     """A line of gin that refers to `part`; None: nothing in the package does.
 
-    What an agent refers to is shown with an agent that takes it, for no agent takes every head.
+    No agent takes every head, so a head is shown with an agent that takes it.
     """
     usual = part.kind.bound.replace("...", part.name)
-    owner, _, parameter = usual.partition(" ")[0].partition(".")
-    agents = [each for each in catalogue.parts() if each.kind is catalogue.AGENT]
-    if usual and owner not in [each.name for each in agents]:
+    if usual and part.kind is not catalogue.HEAD:
         return usual
-    lines = [
-        f"{agent.name}.{each.name} = @{part.name}"
-        for agent in agents
-        for each in described(agent).parameters
-        if f"@{part.name}" in each.fits and parameter in ("", each.name)
-    ]
-    return usual if usual in lines else next(iter(lines), usual or None)
+    for agent in catalogue.parts():
+        if agent.kind is catalogue.AGENT:
+            for each in described(agent).parameters:
+                if f"@{part.name}" in each.fits and each.name in ("head", part.name.lower()):
+                    return f"{agent.name}.{each.name} = @{part.name}"
+    return None
 
 
 def configs_that_name(name: str) -> list[str]:

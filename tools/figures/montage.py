@@ -8,45 +8,42 @@ A film is a .gif that `dopamine-lite record` has written. Shorter films begin ag
 from __future__ import annotations
 
 import argparse
-import itertools
 from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-SIDE = 200  # pixels, of each film in the picture
+HEIGHT = 150  # pixels, of every film in the picture
 GAP = 8
 SECONDS, PICTURES_PER_SECOND = 8, 12
 BACKGROUND = (255, 255, 255)
 
 
 def pictures(film: Path) -> list[Image.Image]:
-    """A film's pictures, `PICTURES_PER_SECOND` of them, each within a square."""
+    """A film's pictures, `PICTURES_PER_SECOND` of them, each of the same height."""
     taken, time = [], 0.0
     with Image.open(film) as opened:
         for frame in ImageSequence.Iterator(opened):
             if time >= len(taken) * 1000 / PICTURES_PER_SECOND:
-                taken.append(_in_square(frame.convert("RGB")))
+                taken.append(_scaled(frame.convert("RGB")))
             time += frame.info.get("duration", 40)
     return taken
 
 
-def _in_square(picture: Image.Image) -> Image.Image:
-    scale = SIDE / max(picture.size)
-    size = tuple(round(scale * each) for each in picture.size)
-    square = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
-    square.paste(
-        picture.resize(size, Image.Resampling.LANCZOS), [(SIDE - each) // 2 for each in size]
-    )
-    return square
+def _scaled(picture: Image.Image) -> Image.Image:
+    width, height = picture.size
+    return picture.resize((round(width * HEIGHT / height), HEIGHT), Image.Resampling.LANCZOS)
 
 
 def montage(films: list[Path]) -> list[Image.Image]:
-    columns = [itertools.cycle(pictures(film)) for film in films]
+    columns = [pictures(film) for film in films]
+    width = sum(column[0].width + GAP for column in columns) - GAP
     made = []
-    for _ in range(SECONDS * PICTURES_PER_SECOND):
-        whole = Image.new("RGB", (len(films) * (SIDE + GAP) - GAP, SIDE), BACKGROUND)
-        for number, column in enumerate(columns):
-            whole.paste(next(column), (number * (SIDE + GAP), 0))
+    for number in range(SECONDS * PICTURES_PER_SECOND):
+        whole, left = Image.new("RGB", (width, HEIGHT), BACKGROUND), 0
+        for column in columns:
+            picture = column[number % len(column)]
+            whole.paste(picture, (left, 0))
+            left += picture.width + GAP
         made.append(whole.quantize(64, dither=Image.Dither.NONE))
     return made
 
