@@ -359,14 +359,16 @@ def _plain(found: list[Group], agent: str, environment: str) -> Group | None:
 
 
 def _across(environments: dict[str, str], found: list[Group]) -> str:
-    """A row an agent: its mean evaluation in each environment."""
-    rows = [["", *environments.values()]]
+    """A row an agent: its mean evaluation in each environment. Above the agents: how many seeds."""
+    rows, seeds = [["", *environments.values()]], []
     for directory, agent in _AGENTS.items():
         chosen = [_plain(found, agent, environment) for environment in environments]
         if any(chosen):
             means = [_mean(group.values("evaluation_return")) if group else "" for group in chosen]
             cells = map(_in_two_lines, means)
+            seeds += [len(group.rows) for group in chosen if group]
             rows.append([f"[{agent}](../agents/{directory}.md)", *cells])
+    rows[0][0] = f"{_range(seeds, 0)} seeds"
     return _markdown(rows)
 
 

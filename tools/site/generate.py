@@ -66,18 +66,15 @@ def write_sources() -> None:
 
 
 def write_report() -> None:
-    """What `dopamine-lite report` makes of all runs in baselines/; a note where it is not installed."""
+    """The report of all runs in baselines/, unless it is newer than what it is made from."""
     place = DOCS / "results" / "report"
-    if importlib.util.find_spec("pandas"):
-        shutil.rmtree(place, ignore_errors=True)
-        command = [sys.executable, "-m", "dopamine_lite", "report", "baselines"]
-        options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
-        subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    elif not (place / "index.html").exists():
-        place.mkdir(exist_ok=True)
-        (place / "index.html").write_text(
-            "<p>The report is here after <code>make docs</code>.</p>\n"
-        )
+    inputs = [*ROOT.glob("baselines/*.csv"), *ROOT.glob("dopamine_lite/analysis/**/*.*")]
+    page = place / "index.html"
+    if page.exists() and page.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
+        return
+    command = [_python_of_the_package(), "-m", "dopamine_lite", "report", "baselines"]
+    options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
+    subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
