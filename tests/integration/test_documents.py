@@ -21,7 +21,20 @@ from tests.integration.shrink import shrunk
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+IGNORED = [
+    ROOT / line
+    for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    if line.startswith("docs/")
+]
+
+
+def pages() -> list[Path]:
+    """The pages of the site, without those that tools/site/generate.py writes, which git ignores."""
+    found = (ROOT / "docs").rglob("*.md")
+    return [page for page in found if not any(page.is_relative_to(place) for place in IGNORED)]
+
+
+DOCUMENTS = sorted([ROOT / "README.md", *pages()])
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -102,9 +115,9 @@ def test_every_work_that_is_named_has_its_reference():
         (ROOT / "docs" / "reference" / "papers.md").read_text(encoding="utf-8").splitlines()
     )
     named = set()
-    for pattern in ("docs/**/*.md", "dopamine_lite/**/*.py", "configs/**/*.gin"):
-        for path in ROOT.glob(pattern):
-            named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
+    others = ("dopamine_lite/**/*.py", "configs/**/*.gin", "notebooks/*.ipynb")
+    for path in [*pages(), *(path for pattern in others for path in ROOT.glob(pattern))]:
+        named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
     assert len(named) > 25
     for author, year in sorted(named):
         assert any(author in line and year in line for line in references), (author, year)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from lessons import write_lesson
 from source_links import source_page
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,16 @@ DOCS = ROOT / "docs"
 
 
 def main() -> None:
+    write_lessons()
     write_sources()
+
+
+def write_lessons() -> None:
+    """A page for each notebook."""
+    pages = DOCS / "start" / "lessons"
+    shutil.rmtree(pages, ignore_errors=True)
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        write_lesson(notebook, pages, DOCS)
 
 
 def write_sources() -> None:
