@@ -95,8 +95,11 @@ format: install  ## puts the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+release-check: install  ## builds and installs wheel and sdist in empty environments of PYTHONS="python3.11 python3.12"
+	BUILDER=$(BIN)/python tools/check_release.sh $(or $(PYTHONS),$(PYTHON))
+
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench bench-peers bench-replays baselines $(SUITES:%=baselines-%) notebooks docs docs-serve lint format clean
+.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench bench-peers bench-replays baselines $(SUITES:%=baselines-%) notebooks docs docs-serve lint format release-check clean
 .DEFAULT_GOAL := help

@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,8 @@ DOCUMENTS = sorted([ROOT / "README.md", *pages()])
 
 def blocks(document: Path, language: str) -> list[str]:
     text = document.read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return [textwrap.dedent(block) for block in found]  # those in tabs are indented
 
 
 def commands(document: Path) -> list[str]:
