@@ -14,12 +14,13 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-COLORS = 128  # of a stored picture
+COLORS = 256  # of a stored picture
 SECONDS = 600  # that a cell may take
 
 
@@ -42,15 +43,16 @@ def execute(notebook: NotebookNode, directory: Path) -> None:
       nbclient.exceptions.CellExecutionError: a cell raises an exception.
     """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    client = NotebookClient(
-        notebook,
-        timeout=SECONDS,
-        kernel_name="python3",
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(directory)}},
-    )
-    client.execute(env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    with tempfile.TemporaryDirectory() as sockets:  # by which nobody else can talk to the kernel
+        client = NotebookClient(
+            notebook,
+            timeout=SECONDS,
+            km=AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel"),
+            record_timing=False,
+            coalesce_streams=True,
+            resources={"metadata": {"path": str(directory)}},
+        )
+        client.execute(env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
 
 
 def shortened(notebook: NotebookNode) -> NotebookNode:

@@ -1,4 +1,4 @@
-"""Every notebook runs, shortened, and is stored as `make notebooks` leaves it: with outputs, and small."""
+"""Every notebook runs, shortened, and is stored as `make notebooks` leaves it."""
 
 from __future__ import annotations
 
@@ -107,4 +107,6 @@ def test_the_site_has_a_page_of_it(path, tmp_path):
     for picture in re.findall(r"\]\((pictures/[^)]+)\)", page):
         assert (pages / picture).stat().st_size
     notebook = path.read_text(encoding="utf-8")
-    assert page.count("](pictures/") == notebook.count('"image/png": ') + notebook.count('"image/gif": ')
+    assert page.count("](pictures/") == notebook.count('"image/png": ') + notebook.count(
+        '"image/gif": '
+    )

@@ -23,7 +23,7 @@ def write_lesson(notebook: Path, pages: Path, docs: Path) -> None:
     (`source_hidden` in its metadata), the page folds it.
 
     Raises:
-      ValueError: the notebook links to something that the site does not have.
+      ValueError: the notebook links to something that does not exist, or that the site does not have.
     """
     pages.mkdir(parents=True, exist_ok=True)
     shutil.copy(notebook, pages)
@@ -35,7 +35,9 @@ def write_lesson(notebook: Path, pages: Path, docs: Path) -> None:
         elif cell["cell_type"] == "code":
             parts += [_code(cell), *_outputs(cell, f"{notebook.stem}_{number}", pages)]
     title, _, rest = parts[0].partition("\n")
-    download = f"[Download this page as a notebook]({notebook.name}){{ download }} to run it yourself."
+    download = (
+        f"[Download this page as a notebook]({notebook.name}){{ download }} to run it yourself."
+    )
     page = "\n\n".join([title, download, rest.strip(), *parts[1:]]) + "\n"
     (pages / f"{notebook.stem}.md").write_text(page, encoding="utf-8")
 
@@ -45,6 +47,8 @@ def with_links_of_the_site(text: str, notebook: Path, pages: Path, docs: Path) -
 
     def moved(link: re.Match) -> str:
         target = (notebook.parent / link[1]).resolve()
+        if not target.exists():
+            raise ValueError(f"{notebook} links to {link[1]}, which does not exist.")
         if target.parent == notebook.parent.resolve() and target.suffix == ".ipynb":
             return f"{target.stem}.md"
         if target.is_relative_to(docs.resolve()) or target.suffix == ".py":

@@ -1,8 +1,8 @@
 """A Markdown extension: on the site, links to modules and notebooks lead to pages that show them.
 
-In the repository a link to ../../dopamine_lite/agents/dqn_agent.py opens the module itself, and a link to
-../../notebooks/5_policies.ipynb the notebook. The site has a page for each module that is linked and for
-each notebook, which `generate.py` writes.
+In the repository a link to ../../dopamine_lite/agents/dqn_agent.py opens the module itself, and a link
+to ../../notebooks/5_policies.ipynb the notebook. The site has a page for each module that is linked and
+for each notebook, which `generate.py` writes.
 """
 
 from __future__ import annotations
