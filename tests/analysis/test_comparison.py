@@ -188,7 +188,10 @@ def test_protocols_that_differ(make_run, tmp_path):
 
 def test_without_evaluations_their_settings_are_no_protocol(make_run, tmp_path):
     for seed, episodes in enumerate((5, 20)):
-        settings = {"Runner__schedule": "'continuous_train'", "Runner__evaluation_episodes": episodes}
+        settings = {
+            "Runner__schedule": "'continuous_train'",
+            "Runner__evaluation_episodes": episodes,
+        }
         make_run(f"run{seed}", seed, **settings)
     chosen = analysis.select(analysis.load_runs(tmp_path), by=["agent"])
     assert len(chosen.runs) == 2
