@@ -127,7 +127,7 @@ def test_every_work_that_is_named_has_its_reference():
     )
     named = set()
     others = ("dopamine_lite/**/*.py", "configs/**/*.gin", "notebooks/*.ipynb")
-    for path in [*pages(), *(path for pattern in others for path in ROOT.glob(pattern))]:
+    for path in [*DOCUMENTS, *(path for pattern in others for path in ROOT.glob(pattern))]:
         named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
     assert len(named) > 25
     for author, year in sorted(named):
