@@ -67,6 +67,7 @@ def write_report() -> None:
     page = place / "index.html"
     if page.exists() and page.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
         return
+    shutil.rmtree(place, ignore_errors=True)
     command = [sys.executable, "-m", "dopamine_lite", "report", "baselines"]
     options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
     subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
