@@ -45,8 +45,8 @@ RECORDS = {
     "cartpole_double_q": Film(
         "classics/double_q_cartpole.gin", ("Runner.num_iterations = 2",), every=2, seconds=6
     ),
-    "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=240, every=3),
-    "rocket": Film("ppo/rocket_lander.gin", width=240, every=3, seconds=16),
+    "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=200, every=4),
+    "rocket": Film("ppo/rocket_lander.gin", width=200, every=4, seconds=16),
     "cartpole": Film("dqn/cartpole.gin", every=2, seconds=6),
     "cartpole_boltzmann": Film("classics/dqn_boltzmann_cartpole.gin", every=2, seconds=6),
     "cartpole_c51": Film("c51/cartpole.gin", record=("--explain",), width=640, every=4, seconds=8),
