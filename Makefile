@@ -75,6 +75,18 @@ $(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of ba
 baselines:  ## how to run a suite of baselines: make baselines-classic SWEEP="--seeds 0:3", and others
 	@echo "make $(SUITES:%=baselines-%), with flags of sweep as SWEEP='--seeds 0:3 --parallel 1'"
 
+NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
+notebooks: install  ## executes the notebooks anew and stores their outputs; NOTEBOOKS="notebooks/5_policies.ipynb"
+	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
+
+docs: install  ## the documentation as a site, in build/site
+	$(BIN)/python -m pip install --quiet --editable '.[docs]' --constraint constraints.txt
+	$(BIN)/python tools/site/generate.py
+	PYTHONPATH=tools/site $(BIN)/zensical build --strict
+
+docs-serve: docs  ## the same at http://localhost:8000, renewed when a page changes
+	PYTHONPATH=tools/site $(BIN)/zensical serve
+
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -90,5 +102,5 @@ release-check: install  ## builds and installs wheel and sdist in empty environm
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench bench-peers bench-replays baselines $(SUITES:%=baselines-%) lint format release-check clean
+.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench bench-peers bench-replays baselines $(SUITES:%=baselines-%) notebooks docs docs-serve lint format release-check clean
 .DEFAULT_GOAL := help

@@ -126,9 +126,9 @@ def test_every_work_that_is_named_has_its_reference():
         (ROOT / "docs" / "reference" / "papers.md").read_text(encoding="utf-8").splitlines()
     )
     named = set()
-    for pattern in ("docs/**/*.md", "dopamine_lite/**/*.py", "configs/**/*.gin"):
-        for path in ROOT.glob(pattern):
-            named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
+    others = ("dopamine_lite/**/*.py", "configs/**/*.gin", "notebooks/*.ipynb")
+    for path in [*DOCUMENTS, *(path for pattern in others for path in ROOT.glob(pattern))]:
+        named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
     assert len(named) > 25
     for author, year in sorted(named):
         assert any(author in line and year in line for line in references), (author, year)

@@ -9,6 +9,7 @@ A run below runs/films is trained once; the same command then only films it agai
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ class Film(NamedTuple):
 
     config: str
     bindings: tuple[str, ...] = ()
+    seed: int = 0  # of training
     record: tuple[str, ...] = ()  # further flags of `record`
     width: int = 320  # pixels
     every: int = 1  # of so many pictures of the record, one is kept
@@ -37,16 +39,14 @@ RECORDS = {
     "asterix_switching": Film("classics/switching_asterix.gin", width=240, every=2, colors=32),
     "grid": Film("classics/q_learning_grid_world.gin", record=("--fps=3",), width=300),
     "cliff": Film("classics/q_learning_cliff.gin", record=("--fps=3",), width=400),
-    "cliff_sarsa": Film("classics/sarsa_cliff.gin", record=("--fps=3",), width=400),
-    "lunar_lander_reinforce": Film(
-        "classics/reinforce_lunar_lander.gin", record=("--seed=1",), every=2
-    ),
+    "cliff_sarsa": Film("classics/sarsa_cliff.gin", seed=1, record=("--fps=3",), width=400),
+    "lunar_lander_reinforce": Film("classics/reinforce_lunar_lander.gin", seed=2, every=2),
     "cartpole_sarsa": Film("classics/sarsa_cartpole.gin", every=2, seconds=6),
     "cartpole_double_q": Film(
         "classics/double_q_cartpole.gin", ("Runner.num_iterations = 2",), every=2, seconds=6
     ),
-    "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=240, every=3),
-    "rocket": Film("ppo/rocket_lander.gin", width=240, every=3, seconds=16),
+    "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=200, every=4),
+    "rocket": Film("ppo/rocket_lander.gin", width=200, every=4, seconds=16),
     "cartpole": Film("dqn/cartpole.gin", every=2, seconds=6),
     "cartpole_boltzmann": Film("classics/dqn_boltzmann_cartpole.gin", every=2, seconds=6),
     "cartpole_c51": Film("c51/cartpole.gin", record=("--explain",), width=640, every=4, seconds=8),
@@ -61,17 +61,17 @@ RECORDS = {
 
 def make(name: str, film: Film, run: Path | None, runs: Path) -> Path:
     """Trains (unless there is a `run`), records and shrinks."""
-    from dopamine_lite.cli.main import main as dopamine_lite
+
+    def dopamine_lite(*arguments: str) -> None:
+        subprocess.run([sys.executable, "-m", "dopamine_lite", *arguments], check=True)
 
     if run is None:
-        run = runs / film.config.removesuffix(".gin").replace("/", "_")
-        bindings = [f"--gin_bindings={binding}" for binding in film.bindings]
-        command = ["train", f"--base_dir={run}", f"--gin_files={film.config}", *bindings]
-        if dopamine_lite(command):
-            raise SystemExit(1)
+        run = runs / f"{film.config.removesuffix('.gin').replace('/', '_')}_{film.seed}"
+        flags = [f"--gin_files={film.config}", f"--seed={film.seed}"]
+        flags += [f"--gin_bindings={binding}" for binding in film.bindings]
+        dopamine_lite("train", f"--base_dir={run}", *flags)
     record = run / f"{name}.gif"
-    if dopamine_lite(["record", f"--base_dir={run}", f"--output={record}", *film.record]):
-        raise SystemExit(1)
+    dopamine_lite("record", f"--base_dir={run}", f"--output={record}", *film.record)
     FILMS.mkdir(parents=True, exist_ok=True)
     output = FILMS / f"{name}.gif"
     shrink(record, output, film)

@@ -5,7 +5,6 @@ python tools/site/generate.py
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from lessons import write_lesson
 from source_links import source_page
 
 ROOT = Path(__file__).parents[2]
@@ -22,28 +22,23 @@ DOCS = ROOT / "docs"
 
 def main() -> None:
     write_reference()
+    write_lessons()
     write_sources()
     write_report()
 
 
 def write_reference() -> None:
-    """The reference's pages, by the Python that has the package's dependencies."""
+    """The reference's pages, in a process that imports the package."""
     script = Path(__file__).with_name("reference.py")
-    subprocess.run([_python_of_the_package(), str(script)], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, str(script)], check=True, cwd=ROOT)
 
 
-def _python_of_the_package() -> str:
-    """This Python or, if it is one that only builds the site, that of the checkout's environment."""
-    if importlib.util.find_spec("tensorflow"):
-        return sys.executable
-    command = ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"]
-    git = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    # A worktree has no environment of its own: the main checkout's has the same packages.
-    for checkout in (ROOT, Path(git).parent):
-        python = checkout / ".venv" / "bin" / "python"
-        if python.is_file():
-            return str(python)
-    sys.exit("The reference is made from the package, which is not installed: run `make install`.")
+def write_lessons() -> None:
+    """A page for each notebook."""
+    pages = DOCS / "start" / "lessons"
+    shutil.rmtree(pages, ignore_errors=True)
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        write_lesson(notebook, pages, DOCS)
 
 
 def write_sources() -> None:
@@ -72,7 +67,8 @@ def write_report() -> None:
     page = place / "index.html"
     if page.exists() and page.stat().st_mtime > max(path.stat().st_mtime for path in inputs):
         return
-    command = [_python_of_the_package(), "-m", "dopamine_lite", "report", "baselines"]
+    shutil.rmtree(place, ignore_errors=True)
+    command = [sys.executable, "-m", "dopamine_lite", "report", "baselines"]
     options = ["--output", str(place), "--title", "Runs of dopamine_lite"]
     subprocess.run([*command, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
