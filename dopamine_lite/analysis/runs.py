@@ -27,6 +27,7 @@ from dopamine_lite.study.suggestions import JOURNAL
 
 _PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
 EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
+_NO_EVALUATION = "continuous_train"  # the schedule in which the two others say nothing
 _COMMIT_DIGITS = 12
 _CALLBACKS = "Runner.callbacks"
 _OBSERVERS = frozenset(
@@ -206,7 +207,8 @@ def _protocol(protocol: Any, settings: Mapping[str, str]) -> str | None:
     if not protocol:
         return None
     parts = [f"{name} {_value(value)}" for name, value in protocol.items()]
-    for name in EVALUATION:
+    schedule = settings.get("Runner.schedule", "").strip("'\"")
+    for name in EVALUATION[:1] if schedule == _NO_EVALUATION else EVALUATION:
         value = settings.get(f"Runner.{name}", "None")
         if value != "None":
             parts.append(f"{name} {value.strip(chr(39))}")

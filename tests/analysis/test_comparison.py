@@ -172,6 +172,14 @@ def test_protocols_that_differ(make_run, tmp_path):
     assert any(said in sentence for sentence in sentences)
 
 
+def test_without_evaluations_their_settings_are_no_protocol(make_run, tmp_path):
+    for seed, episodes in enumerate((5, 20)):
+        settings = {"Runner__schedule": "'continuous_train'", "Runner__evaluation_episodes": episodes}
+        make_run(f"run{seed}", seed, **settings)
+    chosen = analysis.select(analysis.load_runs(tmp_path), by=["agent"])
+    assert len(chosen.runs) == 2
+
+
 def test_long_protocols_are_called_by_a_letter(make_run, tmp_path):
     for index, text in enumerate(("x" * 50, "y" * 50)):
         make_run(f"run{index}", index, protocol={"wrappers": text})
