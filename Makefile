@@ -61,6 +61,7 @@ bench-peers: install  ## speed beside other frameworks, into docs/results/speed.
 	$(BIN)/python benchmarks/peers/measure.py $(if $(PEERS),--peers $(PEERS)) \
 	  $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(AGAIN),--again)
 	$(BIN)/python benchmarks/peers/page.py
+	$(BIN)/python tools/figures/speed.py
 
 bench-replays: install  ## memory of replays, checkpoints and going on, beside other frameworks; PEERS=, FRAMES=
 	$(BIN)/python benchmarks/peers/measure_replays.py $(if $(PEERS),--peers $(PEERS)) \
@@ -74,6 +75,18 @@ $(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of ba
 baselines:  ## how to run a suite of baselines: make baselines-classic SWEEP="--seeds 0:3", and others
 	@echo "make $(SUITES:%=baselines-%), with flags of sweep as SWEEP='--seeds 0:3 --parallel 1'"
 
+NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
+notebooks: install  ## executes the notebooks anew and stores their outputs; NOTEBOOKS="notebooks/5_policies.ipynb"
+	$(BIN)/python tools/run_notebooks.py $(NOTEBOOKS)
+
+docs: install  ## the documentation as a site, in build/site
+	$(BIN)/python -m pip install --quiet --editable '.[docs]' --constraint constraints.txt
+	$(BIN)/python tools/site/generate.py
+	PYTHONPATH=tools/site $(BIN)/zensical build --strict
+
+docs-serve: docs  ## the same at http://localhost:8000, renewed when a page changes
+	PYTHONPATH=tools/site $(BIN)/zensical serve
+
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -83,8 +96,11 @@ format: install  ## puts the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+release-check: install  ## builds and installs wheel and sdist in empty environments of PYTHONS="python3.11 python3.12"
+	BUILDER=$(BIN)/python tools/check_release.sh $(or $(PYTHONS),$(PYTHON))
+
 clean:  ## removes the virtual environment and caches, no runs
 	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench bench-peers bench-replays baselines $(SUITES:%=baselines-%) lint format clean
+.PHONY: help install demo test test-all test-oracle test-extras test-learning test-gpu bench bench-peers bench-replays baselines $(SUITES:%=baselines-%) notebooks docs docs-serve lint format release-check clean
 .DEFAULT_GOAL := help

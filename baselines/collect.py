@@ -37,6 +37,8 @@ FINAL = (
     "agent_steps",
     "evaluation_episodes",
     "evaluation_return",
+    "evaluation_low",
+    "evaluation_high",
     "last_train_return",
     "commit",
     "protocol",
@@ -83,6 +85,7 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
         )
     steps = iterations[-1]["agent_steps"]
     evaluation = _evaluation(directory, steps)
+    low, high = evaluation["summary"].get("interval_95") or (None, None)
     started = made["started"]
     starts = [_sources(directory, start) for start in (started, *made["resumed"])]
     if not starts[0].gin_files:
@@ -98,6 +101,8 @@ def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
         "agent_steps": steps,
         "evaluation_episodes": evaluation["summary"]["episodes"],
         "evaluation_return": evaluation["summary"]["mean"],
+        "evaluation_low": low,
+        "evaluation_high": high,
         "last_train_return": iterations[-1]["train"]["average_return"],
         "commit": _short(started["commits"]["dopamine_lite"]),
         "protocol": "; ".join(f"{name} {value}" for name, value in evaluation["protocol"].items()),

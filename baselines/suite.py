@@ -4,8 +4,8 @@ python baselines/suite.py classic [--base_dir runs/baselines/classic] [flags of 
 
 Given again it goes on where it was stopped: the sweep resumes its runs, and a run that has been
 evaluated is not evaluated again. What is finished is collected into the CSV files beside this file and
-into the documents' tables, also where a trial failed. Further flags go to `dopamine-lite sweep`, such as
---seeds 0:3, --parallel 1, --backend ray or --print_slurm.
+into the documents' tables and figures, also where a trial failed. Further flags go to
+`dopamine-lite sweep`, such as --seeds 0:3, --parallel 1, --backend ray or --print_slurm.
 """
 
 from __future__ import annotations
@@ -110,6 +110,9 @@ def main(arguments: list[str]) -> int:
                 return ended
     collect.main([run for run in finished if collect.is_evaluated(run)])
     tables.main()
+    for figures in ("curves", "results"):
+        script = HERE.parent / "tools" / "figures" / f"{figures}.py"
+        subprocess.run([sys.executable, script], check=True)
     return status
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
     from dopamine_lite.experiment import Evaluation, Experiment, Run
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 __all__ = [
     "Agent",

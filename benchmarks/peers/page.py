@@ -1,9 +1,9 @@
-"""Writes the tables of docs/results/speed.md from speed.csv and replays.csv, beside this.
+"""Writes the tables of docs/results/speed.md and of README.md from the CSV files beside this.
 
 python benchmarks/peers/page.py
 
 A table stands between `<!-- speed: NAME -->` and `<!-- end of speed -->`, and is written anew. A test
-fails where the document is not what this program makes of the files.
+fails where a document is not what this program makes of the files.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ sys.path.insert(0, str(HERE))
 
 from measure import OURS, PEERS, SPEED, TRIAL, read
 from measure_replays import REPLAYS
+from measure_resume import RESUMES
 from workloads import WORKLOADS, Replayed, Rollouts, Workload
 
-DOCUMENT = HERE.parents[1] / "docs" / "speed.md"
+ROOT = HERE.parents[1]
+DOCUMENTS = (ROOT / "docs" / "results" / "speed.md", ROOT / "README.md")
 Rows = list[dict[str, str]]
 NAMES = {
     "sb3": "Stable-Baselines3",
@@ -37,12 +39,15 @@ _BLOCK = re.compile(r"(<!-- speed: (\w+) -->\n).*?(<!-- end of speed -->)", re.D
 
 
 def main() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    DOCUMENT.write_text(filled(text, read(SPEED), read(REPLAYS)), encoding="utf-8")
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        document.write_text(
+            filled(text, read(SPEED), read(REPLAYS), read(RESUMES)), encoding="utf-8"
+        )
 
 
-def filled(text: str, speed: Rows, replays: Rows) -> str:
-    """The document with its tables written anew, from the rows of both files."""
+def filled(text: str, speed: Rows, replays: Rows, resumes: Rows) -> str:
+    """A document with its tables written anew, from the rows of the files."""
     measured = [row for row in speed if row["round"] not in ("", str(TRIAL))]
     loops = {key: each for key, each in WORKLOADS.items() if each.settings}
     alone = {key: each for key, each in WORKLOADS.items() if not each.settings}
@@ -55,6 +60,8 @@ def filled(text: str, speed: Rows, replays: Rows) -> str:
         "settings": _markdown(_settings(loops)),
         "starts": _markdown(_starts(measured)),
         "replays": _markdown(_replays(replays)),
+        "resumes": _markdown(_resumes(resumes)),
+        "comparison": _markdown(_comparison(measured, replays, resumes)),
     }
     return _BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]]}\n{found[3]}", text)
 
@@ -69,28 +76,29 @@ def _when_and_where(measured: Rows) -> str:
 
 
 def _speeds(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
-    yield [
-        *("", "peer", "version", "its threads", "our threads", "its speed", "dopamine_lite"),
-        "dopamine_lite / peer",
-    ]
+    yield ["", "framework", "threads, its / ours", "its speed", "dopamine_lite", "ratio"]
     for key, workload in workloads.items():
+        title = workload.title
         for name in workload.peers:
             theirs = [row for row in measured if (row["workload"], row["peer"]) == (key, name)]
             if not theirs:
                 continue
-            pairs = [(_ours_beside(row, measured), row) for row in theirs]
-            ratios = [_speed(ours) / _speed(row) for ours, row in pairs]
+            ours = [_ours_beside(row, measured) for row in theirs]
             in_processes = " in processes" if theirs[0]["variant"] == "processes" else ""
             yield [
-                workload.title,
-                NAMES[name] + in_processes,
-                theirs[0]["version"],
-                theirs[0]["threads"],
-                pairs[0][0]["threads"],
+                title,
+                f"{NAMES[name]} {theirs[0]['version']}{in_processes}",
+                f"{theirs[0]['threads']} / {ours[0]['threads']}",
                 _median([_speed(row) for row in theirs]),
-                _median([_speed(ours) for ours, _ in pairs]),
-                _median(ratios),
+                _median([_speed(row) for row in ours]),
+                _median(ratios(theirs, measured)),
             ]
+            title = ""  # of the rows below, too
+
+
+def ratios(theirs: Rows, measured: Rows) -> list[float]:
+    """Our speed divided by a peer's, of each of its windows: ours is that of the same round."""
+    return [_speed(_ours_beside(row, measured)) / _speed(row) for row in theirs]
 
 
 def _limits(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str]]:
@@ -197,13 +205,78 @@ def _replays(rows: Rows) -> Iterator[list[str]]:
             yield [NAMES[row["peer"]], row["failure"], *[""] * 6]
             continue
         frames, resident = int(row["frames"]), float(row["resident"])
-        before = float(row["resident_at_first"])
-        million = before + (resident - before) / frames * 1e6
         saves = [row["first_save_seconds"], row["second_save_seconds"], row["resume_seconds"]]
         first, second, resumed = (f"{float(each):.1f} s" if each else "cannot" for each in saves)
         on_disk = f"{float(row['second_saved']) / 1e9:.2f}" if row["second_saved"] else ""
-        cells = [f"{frames:,}", f"{resident / 1e9:.2f}", f"{million / 1e9:.1f}", first, second]
+        cells = [
+            f"{frames:,}",
+            f"{resident / 1e9:.2f}",
+            f"{_million(row) / 1e9:.1f}",
+            first,
+            second,
+        ]
         yield [NAMES[row["peer"]], *cells, on_disk, resumed]
+
+
+def _million(row: dict[str, str]) -> float:
+    """Bytes of memory with a million frames, by the growth per frame."""
+    before = float(row["resident_at_first"])
+    return before + (float(row["resident"]) - before) / int(row["frames"]) * 1e6
+
+
+def _resumes(rows: Rows) -> Iterator[list[str]]:
+    yield ["", "version", "a seed repeats", "a resumed run is equal"]
+    for row in rows:
+        cells = [_YES[row[column]] for column in ("repeats", "resumes")]
+        yield [NAMES[row["peer"]], row["version"], *(cells if not row["failure"] else ["", ""])]
+
+
+_YES = {"True": "yes", "False": "no", "": ""}
+_COMPARED = (OURS, "dopamine", "sb3", "cleanrl", "tianshou")
+
+
+def _comparison(measured: Rows, replays: Rows, resumes: Rows) -> Iterator[list[str]]:
+    """README's table: what was measured, and what the frameworks' documentation says."""
+    yield ["", *(NAMES[name] for name in _COMPARED)]
+    equal = {row["peer"]: _YES[row["resumes"]] for row in resumes}
+    equal |= {"cleanrl": "saves weights only", "tianshou": "left to your program"}
+    yield ["A killed run resumes with the same bits", *(equal.get(name, "") for name in _COMPARED)]
+    sizes = {row["peer"]: f"{_million(row) / 1e9:.1f} GB" for row in replays if not row["failure"]}
+    yield [
+        "Memory with a million frames of Pong",
+        *(sizes.get(name, "") for name in _COMPARED),
+    ]
+    for key, title in (
+        ("pong_dqn", "DQN on Pong, speed relative to ours"),
+        ("pong_ppo", "PPO on Pong, 8 environments, relative"),
+    ):
+        yield [title, "1", *(_relative(measured, key, name) for name in _COMPARED[1:])]
+    yield ["Seeds to intervals", *_SEEDS]
+    yield ["Agents", *_AGENTS]
+
+
+_SEEDS = (
+    "`sweep`, `compare`",
+    "runs by hand, a notebook",
+    "rl-zoo's scripts, rliable",
+    "W&B and openrlbenchmark",
+    "an experiment builder, rliable",
+)
+_AGENTS = (
+    "DQN to Rainbow, IQN, PQN, PPO, SAC, REINFORCE, tabular",
+    "DQN to Rainbow, IQN, PPO, SAC",
+    "DQN, PPO, SAC, TD3 and others; more in contrib",
+    "many, a file each",
+    "most, also offline and multi-agent",
+)
+
+
+def _relative(measured: Rows, key: str, name: str) -> str:
+    theirs = [row for row in measured if (row["workload"], row["peer"]) == (key, name)]
+    if not theirs:
+        return ""
+    shares = [_speed(row) / _speed(_ours_beside(row, measured)) for row in theirs]
+    return f"{statistics.median(shares):.2f}"
 
 
 def _median(values: Sequence[float]) -> str:
@@ -224,7 +297,16 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
     head, *lines = rows
     if not lines:
         return "Not measured yet.\n"
+    lines = [[_SPAN.sub(_in_two_lines, cell) for cell in cells] for cells in lines]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *lines))
+
+
+_SPAN = re.compile(r"([\d.,]+) (\([\d.,]+ to [\d.,]+\))")  # a whole cell
+
+
+def _in_two_lines(found: re.Match[str]) -> str:
+    """A median, and in the next line of its cell the lowest and the highest, which do not part."""
+    return f"{found[1]}<br>{found[2].replace(' ', chr(0xA0))}"
 
 
 if __name__ == "__main__":

@@ -77,9 +77,9 @@ class EpsilonGreedy(Exploration):
       num_actions: A, the number of actions.
       warmup: agent steps before epsilon begins to fall from 1.
       seeds: gives one generator for training and one for evaluation.
-      epsilon_train: the value that epsilon falls to in training.
-      epsilon_eval: epsilon in evaluation.
-      epsilon_decay_period: agent steps in which epsilon falls from 1 to `epsilon_train`, after the
+      epsilon_train: the value to which epsilon falls in training.
+      epsilon_eval: the value of epsilon in evaluation.
+      epsilon_decay_period: the agent steps in which epsilon falls from 1 to `epsilon_train`, after the
         warm-up; 0: epsilon falls at once.
       epsilon_decay: how epsilon falls, "linear" or "exponential".
     """
@@ -150,8 +150,8 @@ class Boltzmann(Exploration):
       warmup: agent steps of uniform actions at the start.
       seeds: gives one generator for training and one for evaluation.
       temperature_train: the temperature in training, above 0, in units of the action values.
-      temperature_eval: the temperature in evaluation; 0: the agent takes an action with the highest
-        value, and breaks ties at random.
+      temperature_eval: the temperature in evaluation; 0: the agent takes the action with the highest
+        value and breaks ties at random.
     """
 
     def __init__(

@@ -19,13 +19,17 @@ __all__ = ["Agent", "Explanation", "State", "Transitions", "discrete_actions"]
 
 
 class Agent(abc.ABC):
-    """Acts and learns. Built as `agent(spec, seeds)`: an `EnvironmentSpec` and a `Seeds` node.
+    """Acts and learns.
 
-    With `evaluate=True` an agent acts by its evaluation policy and learns nothing. What it draws
-    then comes from a separate generator, so evaluating never changes training.
+    An agent is built as `agent(spec, seeds)`, with an `EnvironmentSpec` and a node of `Seeds`. With
+    `evaluate=True` an agent acts by its evaluation policy and learns nothing. What it draws then comes
+    from a separate generator, so evaluating never changes training.
+
+    Attributes:
+      settings: what it was built with, apart from `spec`, `seeds` and what gin supplied.
     """
 
-    settings: dict[str, Any]  # what its maker gave it, beyond spec, seeds and what gin did
+    settings: dict[str, Any]
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Keeps the settings: a run built in Python is told from another by them."""
@@ -45,25 +49,32 @@ class Agent(abc.ABC):
         evaluate: bool = False,
         action_masks: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Returns actions [N] for observations [N, ...].
+        """Chooses actions.
 
-        `action_masks` [N, A] bool marks the legal actions. It is given if `spec.action_masks` is set.
+        Args:
+          observations: [N, ...] the observations of N environments.
+          evaluate: whether to act by the evaluation policy.
+          action_masks: [N, A] bool, which actions are legal; None: all are. It is given if
+            `spec.action_masks` is set.
+
+        Returns:
+          [N, ...] actions.
         """
 
     @abc.abstractmethod
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
-        """Receives the result of the last `act`; this is where an agent stores and learns."""
+        """Receives what the last `act` led to. This is where an agent stores and learns."""
 
     @property
     def first_update(self) -> int | None:
-        """The number of agent steps, over all environments, after which something has been learned.
+        """The agent steps, over all environments, after which something has been learned.
 
-        A shorter run learns nothing. None: the number is unknown or depends on what happens.
+        A shorter run learns nothing, and says so when it starts. None: the number is not known.
         """
         return None
 
     def metrics(self) -> dict[str, float | np.ndarray]:
-        """What happened since the last call: numbers (loss, epsilon ...) and arrays (histograms)."""
+        """What happened since the last call: numbers such as a loss, and arrays for histograms."""
         return {}
 
     @abc.abstractmethod
@@ -78,8 +89,8 @@ class Agent(abc.ABC):
     def set_state(self, state: State) -> None:
         """Puts this agent into `state`, which `get_state` returned.
 
-        RingSlots in `state`, such as a replay's, may be None: the memory then stays empty, which is
-        enough to evaluate.
+        The slots of a replay in `state` may be None. Its memory then stays empty, which is enough to
+        evaluate.
         """
 
     def start_from(self, state: State) -> None:
@@ -108,25 +119,34 @@ class Agent(abc.ABC):
     def explain(
         self, observations: np.ndarray, action_masks: np.ndarray | None = None
     ) -> Explanation | None:
-        """What this agent computes for observations [N, ...], to be drawn; None: there is nothing.
+        """What this agent computes for observations, to be drawn by `record --explain`.
 
-        `action_masks` is as in `act`. The method changes nothing, and it draws from no generator that
-        acting or learning draws from, so explaining does not change what the agent does.
+        The method must change nothing, and it must not draw from a generator that acting or learning
+        draws from, so that explaining does not change what the agent does.
+
+        Args:
+          observations: [N, ...] as in `act`.
+          action_masks: [N, A] as in `act`.
+
+        Returns:
+          The values, distributions or policy that the agent has; None: it has nothing to show.
         """
         return None
 
     def describe(self) -> dict[str, Any]:
-        """What this agent is, for the log, `inspect` and provenance: its active parts by name, and the
-        number of its `parameters`."""
+        """What this agent is: its active parts by name, and the number of its `parameters`.
+
+        It is shown when a run starts and by `inspect`, and `provenance.json` records it.
+        """
         return {}
 
     @property
     def memory_bytes(self) -> int:
-        """What this agent will hold when its memory is full, beside its networks."""
+        """The bytes that this agent holds when its memory is full, beside its networks."""
         return 0
 
     def check_memory(self) -> None:  # noqa: B027 (most take their memory when they are built)
-        """Raises UserError if what this agent will hold does not fit into the machine's memory."""
+        """Raises `UserError` if what this agent will hold does not fit into the machine's memory."""
 
 
 def discrete_actions(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Discrete:

@@ -47,8 +47,8 @@ class DopamineStyleAgent(Protocol):
 class DopamineAdapter(Agent):
     """Runs one agent that is written in Dopamine's style, for a single environment, unchanged.
 
-    Of stacked frames the agent gets the newest one with a channel axis, [height, width, 1], as from
-    Dopamine's environments. Other observations are passed on as they are.
+    If observations are stacks of frames, the agent gets the newest frame with a channel axis, [height,
+    width, 1], as it would from Dopamine's environments. Other observations are passed on as they are.
 
     Args:
       spec: the environment's specification, with one environment and discrete actions.

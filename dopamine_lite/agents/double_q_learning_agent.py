@@ -18,7 +18,8 @@ class DoubleQLearningAgent(TabularAgent):
     decides which of them is i, the table that learns. The agent acts by the mean of the two tables.
 
     Args:
-      spec, seeds, gamma, learning_rate, initial_value, exploration: see `TabularAgent`.
+      spec, seeds, gamma, learning_rate, learning_rate_decay_period, initial_value, exploration: see
+        `TabularAgent`.
     """
 
     _num_tables = 2

@@ -14,10 +14,10 @@ from dopamine_lite.losses import munchausen
 class Munchausen:
     """Munchausen targets: add the log-policy to the reward, bootstrap from the next state's soft value.
 
-    Vieillard et al. 2020, eq. 2.
+    This is equation 2 of Vieillard et al. (2020).
 
     Args:
-      temperature: tau of the policy softmax(q / tau), in units of return.
+      temperature: tau, the temperature of the policy softmax(q / tau), in units of return.
       alpha: the weight of the log-policy that is added to the reward.
       clip_min: l_0, 0 or less; tau log pi(a|s) counts as l_0 if it is lower.
     """

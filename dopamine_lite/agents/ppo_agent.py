@@ -24,14 +24,14 @@ from dopamine_lite.replay.rollout import Rollout, RolloutBuffer
 class PPOAgent(PolicyAgent):
     """PPO: maximizes a surrogate of the return that keeps the policy near the old policy.
 
-    Schulman et al. 2017, eq. 9. After every `rollout_length` steps of each environment, the agent
-    estimates advantages by GAE and makes `num_epochs` passes over the T x N steps, each in
-    `num_minibatches` newly drawn minibatches. All of this is one compiled call.
+    The surrogate is equation 9 of Schulman et al. (2017). After every `rollout_length` steps of each
+    environment, the agent estimates advantages by GAE. It then makes `num_epochs` passes over the T x N
+    steps, each in `num_minibatches` newly drawn minibatches. All of this is one compiled call.
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      rollout_length: T, agent steps of each environment between updates.
+      rollout_length: T, the agent steps of each environment between updates.
       optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, its
         learning rate is multiplied by the decay of `learning_rate_decay_period`.
     """

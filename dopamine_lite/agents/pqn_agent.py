@@ -26,16 +26,16 @@ from dopamine_lite.replay.rollout import RolloutBuffer, ValueRollout
 class PQNAgent(ActionValueAgent[QHead]):
     """PQN: regresses Q(s, a) on the lambda-returns of the last rollout of many environments.
 
-    Gallici et al. 2025, algorithm 1. After every `rollout_length` steps of each environment, the agent
-    computes Q(lambda) from the values by which it acted, and makes `num_epochs` passes over the T x N
-    steps, each in `num_minibatches` newly drawn minibatches. All of this is one compiled call. There is
-    no replay and no target network. Instead, layer normalization keeps learning stable: bind
-    `layer_norm = True` for the torso.
+    This is algorithm 1 of Gallici et al. (2025). After every `rollout_length` steps of each environment,
+    the agent computes Q(lambda) from the values by which it acted. It then makes `num_epochs` passes
+    over the T x N steps, each in `num_minibatches` newly drawn minibatches. All of this is one compiled
+    call. There is no replay and no target network. Instead, layer normalization keeps learning stable:
+    bind `layer_norm = True` for the torso.
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      rollout_length: T, agent steps of each environment between updates.
+      rollout_length: T, the agent steps of each environment between updates.
       head: the network's output layers, `@QHead`, whose own parameters make it dueling or noisy.
       optimizer: the optimizer that takes the gradient steps. If it has a schedule of its own, the
         schedule is multiplied by the decay of `learning_rate_decay_period`.

@@ -13,7 +13,8 @@ class QLearningAgent(TabularAgent):
     """Q-learning: moves Q(s, a) toward r + gamma max_a' Q(s', a') (Sutton and Barto 2018, eq. 6.8).
 
     Args:
-      spec, seeds, gamma, learning_rate, initial_value, exploration: see `TabularAgent`.
+      spec, seeds, gamma, learning_rate, learning_rate_decay_period, initial_value, exploration: see
+        `TabularAgent`.
     """
 
     def _learn(self, transitions: Transitions) -> None:

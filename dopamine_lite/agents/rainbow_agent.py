@@ -44,13 +44,14 @@ class RainbowAgent(ValueAgent):
       noisy: the head has noisy linear layers (Fortunato et al. 2018).
       categorical: learn distributions of returns (Bellemare et al. 2017); False: learn action values
         with Huber's loss.
-      hidden_units: units of a hidden layer in each stream of the head; 0: no hidden layer. The paper
+      hidden_units: the units of a hidden layer in each stream of the head; 0: no hidden layer. The paper
         has 512, after a torso that ends with the convolutions (`NatureCNN.hidden_units = 0`).
-      num_atoms: number of atoms of the distributions.
+      num_atoms: the number of atoms of the distributions.
       vmin: the lowest atom, in units of return.
       vmax: the highest atom, in units of return.
-      sigma0: initial noise; the sigma of a noisy layer begins as sigma0 / sqrt(its number of inputs).
-      initializer: initializer of the head's layers if they are not noisy; "glorot_uniform",
+      sigma0: the initial noise: the sigma of a noisy layer begins as sigma0 / sqrt(its number of
+        inputs).
+      initializer: the initializer of the head's layers if they are not noisy: "glorot_uniform",
         "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 

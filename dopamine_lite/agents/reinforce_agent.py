@@ -25,15 +25,15 @@ class ReinforceAgent(PolicyAgent):
     """REINFORCE (Williams 1992): one gradient step on -A log pi(a|s) for each batch of episodes.
 
     A is the return G after the step, minus a baseline if one is learned. An episode that is truncated,
-    by a limit or at a checkpoint, counts as far as it went; with a learned baseline, its G continues
+    by a limit or at a checkpoint, counts as far as it went. With a learned baseline, its G continues
     with the value of its last observation. With several environments, other episodes are in progress
-    when a gradient step is taken. The steps that they have taken under the older policy are then
-    weighted by rho = pi(a|s) / pi_old(a|s).
+    when a gradient step is taken. The steps that these episodes have taken under the older policy are
+    then weighted by rho = pi(a|s) / pi_old(a|s).
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       batch_episodes: the least number of whole episodes in a gradient step.
       learned_baseline: subtract a baseline V(s), which is learned together with the policy (Sutton and
         Barto 2018, section 13.4).

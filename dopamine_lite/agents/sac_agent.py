@@ -39,24 +39,24 @@ from dopamine_lite.replay.ring_replay import check_memory
 class SACAgent(BlockAgent):
     """SAC: maximizes the return plus alpha times the policy's entropy, with continuous actions.
 
-    Haarnoja et al. 2018b, algorithm 1. The first `min_replay_history` agent steps, over all
-    environments, are uniformly random and nothing is learned during them. `update_period` is in agent
-    steps, too.
+    This is algorithm 1 of Haarnoja et al. (2018b). Actions are uniformly random in the first
+    `min_replay_history` agent steps, over all environments, and nothing is learned during them.
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      torso: the body of each network, such as `@MLP`. The policy and the two critics have one each.
+      torso: the body of each network, such as `@MLP`. The policy and the two critics each have their
+        own.
       replay: the replay buffer, `@CircularReplay` or `@PrioritizedReplay`. A transition's priority is
         the mean of both critics' absolute TD errors.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       update_horizon: n, the number of rewards that are summed before bootstrapping.
-      min_replay_history: agent steps before the first update.
-      warmup_hold: steps of each environment for which a random action of these is held. Where
-        independent actions cancel out and lead nowhere, held ones explore farther.
-      update_period: agent steps between updates.
-      updates_per_period: gradient steps taken every `update_period` agent steps.
-      batch_size: transitions in a gradient step.
+      min_replay_history: the agent steps before the first update.
+      warmup_hold: the steps for which each environment repeats a random action before the first update.
+        Independent actions can cancel each other out and lead nowhere; repeated ones explore farther.
+      update_period: the agent steps between updates.
+      updates_per_period: the gradient steps taken every `update_period` agent steps.
+      batch_size: the transitions in a gradient step.
       sample_in_evaluation: draw actions from the policy in evaluation too; False: take tanh(mean).
     """
 

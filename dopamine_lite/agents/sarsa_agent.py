@@ -27,7 +27,8 @@ class SarsaAgent(TabularAgent):
     episode is truncated in s', a' is drawn from the policy as if the episode continued.
 
     Args:
-      spec, seeds, gamma, learning_rate, initial_value, exploration: see `TabularAgent`.
+      spec, seeds, gamma, learning_rate, learning_rate_decay_period, initial_value, exploration: see
+        `TabularAgent`.
     """
 
     _pending: _Pending | None = None

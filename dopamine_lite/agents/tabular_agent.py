@@ -11,10 +11,11 @@ import numpy as np
 
 from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration
 from dopamine_lite.agents.agent import Agent, Explanation, State, Transitions, discrete_actions
-from dopamine_lite.common.checks import check_fraction, check_number
+from dopamine_lite.common.checks import check_fraction, check_number, check_whole
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
+from dopamine_lite.common.schedules import share_left
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
 
@@ -31,10 +32,12 @@ class TabularAgent(Agent):
       spec: the environment's specification, with discrete observations. @Discretise makes other
         observations discrete.
       seeds: the agent's node in the tree of seeds.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       learning_rate: alpha, the step size, above 0 and at most 1.
-      initial_value: the initial value of every action in every state. If it is above every return that
-        can be reached, the agent tries every action.
+      learning_rate_decay_period: the agent steps in which alpha falls linearly to zero; None: alpha is
+        constant.
+      initial_value: the initial value of every action in every state. If it is above every possible
+        return, the agent tries every action.
       exploration: the strategy that chooses actions by their values.
 
     Raises:
@@ -51,6 +54,7 @@ class TabularAgent(Agent):
         *,
         gamma: float = 0.99,
         learning_rate: float = 0.1,
+        learning_rate_decay_period: int | None = None,
         initial_value: float = 0.0,
         exploration: Callable[..., Exploration] = EpsilonGreedy,
     ):
@@ -58,12 +62,14 @@ class TabularAgent(Agent):
         states, actions = _discrete_spaces(spec, name)
         check_fraction(name, gamma=gamma, learning_rate=learning_rate)
         check_number(name, initial_value=initial_value)
+        check_whole(name, optional=True, learning_rate_decay_period=learning_rate_decay_period)
         if not 0 < learning_rate <= 1:
             raise UserError(
                 f"{name}.learning_rate is {learning_rate!r}: give a number above 0, at most 1."
             )
         self._gamma = gamma
         self._learning_rate = learning_rate
+        self._learning_rate_decay_period = learning_rate_decay_period
         self._first_state, self._first_action = int(states.start), int(actions.start)
         self._num_actions = int(actions.n)
         shape = (self._num_tables, int(states.n), self._num_actions)
@@ -109,6 +115,8 @@ class TabularAgent(Agent):
                 "td_error": self._error_sum / self._updates,
                 "q_mean": self._value_sum / self._updates,
             }
+        if self._learning_rate_decay_period is not None:
+            values["learning_rate"] = self._alpha()
         self._reset_sums()
         return values | {"q_values": self._entries}
 
@@ -188,7 +196,10 @@ class TabularAgent(Agent):
         self._updates += len(entries)
         self._error_sum += float(np.abs(errors).sum())
         self._value_sum += float(values.sum())
-        np.add.at(self._entries, entries, step_sizes(entries, self._learning_rate) * errors)
+        np.add.at(self._entries, entries, step_sizes(entries, self._alpha()) * errors)
+
+    def _alpha(self) -> float:
+        return self._learning_rate * share_left(self._steps, self._learning_rate_decay_period)
 
     def _reset_sums(self) -> None:
         """Of what the updates since the last `metrics` met."""

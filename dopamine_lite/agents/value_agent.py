@@ -41,17 +41,18 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
       replay: the replay buffer.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       update_horizon: n, the number of rewards that are summed before bootstrapping.
-      min_replay_history: agent steps before the first update.
-      update_period: agent steps between updates.
-      updates_per_period: gradient steps taken every `update_period` agent steps.
-      target_update_period: agent steps between copies of the online network to the target network.
-      batch_size: transitions in a gradient step.
+      min_replay_history: the agent steps before the first update.
+      update_period: the agent steps between updates.
+      updates_per_period: the gradient steps taken every `update_period` agent steps.
+      target_update_period: the agent steps after which the online network is copied to the target
+        network.
+      batch_size: the transitions in a gradient step.
       double: let the online network choose the next action and the target network value it.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
-      augmentation: augmentation of the images that an update learns from, such as `@RandomShift`;
-        None: no augmentation.
+      augmentation: what changes the images that an update learns from, such as `@RandomShift`; None:
+        nothing.
     """
 
     learner: ValueLearner

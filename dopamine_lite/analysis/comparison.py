@@ -32,23 +32,25 @@ def curves(
     seed: int = 0,
     report: Report = to_stderr,
 ) -> pd.DataFrame:
-    """Each group's curve over its seeds, with a pointwise 95 % band by the bootstrap over seeds.
+    """The learning curve of each group over its seeds, with a 95% band at each point.
 
-    Points are at what all runs of the group in an environment have logged; where their x differ, as
-    wall times do, each run is interpolated linearly between what all have reached. A point that a
-    run lacks is NaN for its group: a mean over the others would be of other runs from point to point.
+    The band comes from the bootstrap over seeds. A curve has the points that all runs of the group have
+    logged. If runs were logged at different x, as they are for wall times, each run is interpolated
+    linearly between the values of x that all of them have reached. If a run has no number at a point,
+    the group has NaN there, because a mean over the other runs would jump from point to point.
 
     Args:
-      runs: as of `scores`.
+      runs: what `load_runs` or `select` returns.
       metric: a column of `Runs.iterations`, such as "train_average_return".
       x: "steps" (agent steps), "frames" or "time" (seconds of training).
-      statistic: "mean", "iqm" or "median" over seeds.
-      resamples, seed: of the bootstrap.
-      report: called with a sentence where points are missing.
+      statistic: the statistic over seeds: "mean", "iqm" or "median".
+      resamples: number of resamples in the bootstrap.
+      seed: seed of the bootstrap.
+      report: called with a sentence if points are missing.
 
     Returns:
-      A row a point: environment, group, `x`, seeds, value, low, high; the ends are NaN where the
-      group has fewer than three seeds.
+      A row for each point: `environment`, `group`, `x`, `seeds`, `value`, and the ends of the band,
+      `low` and `high`, which are NaN for a group with fewer than three seeds.
 
     Raises:
       UserError: no run has such a metric, or such an x.
@@ -97,25 +99,27 @@ def aggregate(
     resamples: int = statistics.RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Interquartile mean, mean and median of each group, with 95 % intervals (Agarwal et al. 2021).
+    """Interquartile mean, mean and median of each group, with 95% intervals (Agarwal et al. 2021).
 
-    The intervals are percentiles of the stratified bootstrap: seeds are drawn within each environment.
-    They tell how the number would vary with other seeds of the same few environments.
+    The intervals are percentiles of the stratified bootstrap, in which seeds are drawn within each
+    environment. They say how far a number would vary with other seeds in the same environments.
 
     Args:
-      table: of `scores`; across environments, of `normalized`, for raw returns of different
-        environments have no common scale.
+      table: what `scores` returns. To take environments together, give what `normalized` returns,
+        because raw returns of different environments have no common scale.
       column: "score" or "area".
-      across: whether to take the environments that all groups have together; else each by itself.
-      resamples, seed: of the bootstrap.
+      across: True takes the environments that all groups have together; False takes each by itself.
+      resamples: number of resamples in the bootstrap.
+      seed: seed of the bootstrap.
 
     Returns:
-      A row a group, environment and statistic: environment ("all" across), environments (how many),
-      group, seeds (the fewest in an environment), statistic ("iqm", "mean", "median"), value, low,
-      high, and `why` there is no interval, or None.
+      A row for each group, environment and statistic: `environment` ("all" if they are taken together),
+      `environments` (their number), `group`, `seeds` (the fewest in an environment), `statistic` ("iqm",
+      "mean" or "median"), `value`, `low`, `high`, and `why`: the reason why there is no interval, or
+      None.
 
     Raises:
-      UserError: across environments, where groups have none in common.
+      UserError: environments are to be taken together, and the groups have none in common.
     """
     rows = []
     for environment, group, arrays in _arrays(table, column, across):
@@ -140,14 +144,20 @@ def aggregate(
 def improvement(
     table: pd.DataFrame, resamples: int = statistics.RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """How probable it is that a run of one group scores higher than one of another.
+    """The probability that a run of one group scores higher than a run of another.
 
-    The mean over the environments that both have of Mann and Whitney's U / (n m), with its interval
-    (`statistics.probability_of_improvement`). It uses ranks, so scores need no common scale.
+    It is the mean of Mann and Whitney's U / (n m) over the environments that both groups have. It uses
+    only ranks, so scores of different environments need no common scale.
+
+    Args:
+      table: what `scores` returns.
+      resamples: number of resamples in the bootstrap of the interval.
+      seed: seed of the bootstrap.
 
     Returns:
-      A row a pair of groups with an environment in common: group, over, environments, seeds and
-      seeds_over (the fewest in an environment), value, low, high, why.
+      A row for each pair of groups with an environment in common: `group`, `over` (the other group),
+      `environments` (their number), `seeds` and `seeds_over` (the fewest in an environment), `value`,
+      `low`, `high`, and `why`: the reason why there is no interval, or None.
     """
     cells = {key: rows["score"].to_numpy(float) for key, rows in _cells(table)}
     rows = []
@@ -180,15 +190,17 @@ def profiles(
     resamples: int = 2_000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Performance profiles: the share of runs that score above each threshold, by group.
+    """Performance profiles: for each group, the share of runs that score above each threshold.
 
     Args:
-      table: of `normalized` scores of several environments.
-      thresholds: of scores; None: 101 from the lowest to the highest.
-      resamples, seed: of the bootstrap of the band, pointwise and stratified.
+      table: what `normalized` returns for several environments.
+      thresholds: the thresholds; None: 101 from the lowest score to the highest.
+      resamples: number of resamples in the bootstrap of the band, which is stratified by environment.
+      seed: seed of the bootstrap.
 
     Returns:
-      A row a group and threshold: group, threshold, environments, seeds, value, low, high.
+      A row for each group and threshold: `group`, `threshold`, `environments`, `seeds`, `value`, and the
+      ends of the band at this threshold, `low` and `high`.
     """
     if thresholds is None:
         thresholds = np.linspace(table["score"].min(), table["score"].max(), 101)

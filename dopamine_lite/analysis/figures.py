@@ -52,18 +52,19 @@ def draw_curves(
     statistic: str = "mean",
     title: str | None = None,
 ) -> Figure:
-    """Learning curves, a panel an environment: a line a group, its band, published results dashed.
+    """Draws learning curves: a panel for each environment, with a line and a band for each group.
 
-    The horizontal axis ends with the runs' own curves; of published ones it shows what lies within, and
-    the first three points at least. A published result of one point is a level, dashed too.
+    Published results are dashed. The horizontal axis ends with the runs' own curves. Of a published
+    curve it shows what lies within, and at least the first three points. A published result of a single
+    point is a horizontal line.
 
     Args:
-      curves: of `comparison.curves`.
-      references: of `published.load_reference`; of these, what is of the environments drawn.
-      x: what the horizontal axis counts, as a column of `references`.
-      y: the name of the vertical axis.
-      statistic: of `curves`: "mean", "iqm" or "median".
-      title: above all panels; None: none.
+      curves: what `curves` returns.
+      references: what `load_reference` returns; results for other environments are left out.
+      x: what the horizontal axis counts: "agent_steps", "frames" or "seconds".
+      y: the label of the vertical axis.
+      statistic: the statistic of `curves`: "mean", "iqm" or "median".
+      title: the title above all panels; None: no title.
     """
     environments = list(dict.fromkeys(curves["environment"]))
     colors = group_colors(curves["group"])
@@ -83,12 +84,12 @@ def draw_curves(
 
 
 def draw_intervals(table: pd.DataFrame, *, x: str = "score", title: str | None = None) -> Figure:
-    """Interquartile mean, mean and median with their 95 % intervals; a row an environment.
+    """Draws interquartile mean, mean and median with their 95% intervals, in a row for each environment.
 
     Args:
-      table: of `comparison.aggregate`.
-      x: the name of the horizontal axes.
-      title: above all panels; None: none.
+      table: what `aggregate` returns.
+      x: the label of the horizontal axes.
+      title: the title above all panels; None: no title.
     """
     environments = list(dict.fromkeys(table["environment"]))
     colors = group_colors(table["group"])
@@ -111,11 +112,11 @@ def draw_intervals(table: pd.DataFrame, *, x: str = "score", title: str | None =
 
 
 def draw_improvement(table: pd.DataFrame, *, title: str | None = None) -> Figure:
-    """How probable it is that a run of one group scores higher than one of another.
+    """Draws the probabilities that a run of one group scores higher than a run of another.
 
     Args:
-      table: of `comparison.improvement`.
-      title: above the plot; None: none.
+      table: what `improvement` returns.
+      title: the title above the plot; None: no title.
     """
     labels = [_pair(str(row.group), str(row.over)) for row in table.itertuples()]
     lines = sum(label.count("\n") + 1 for label in labels)
@@ -136,12 +137,12 @@ def draw_improvement(table: pd.DataFrame, *, title: str | None = None) -> Figure
 def draw_profiles(
     table: pd.DataFrame, *, x: str = "normalized score", title: str | None = None
 ) -> Figure:
-    """Performance profiles: the share of runs, over environments, that score above a threshold.
+    """Draws performance profiles: the share of runs that score above each threshold.
 
     Args:
-      table: of `comparison.profiles`.
-      x: the name of the horizontal axis.
-      title: above the plot; None: none.
+      table: what `profiles` returns.
+      x: the name of the scores on the horizontal axis.
+      title: the title above the plot; None: no title.
     """
     colors = group_colors(table["group"])
     with new_figure(1, title, size=(6.4, 4.2)) as (figure, (axes,)):

@@ -29,11 +29,18 @@ _MOST_NAMED = 4  # settings in a name; a group that differs in more is named by 
 
 
 def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
-    """The name of each run's group: [M] texts, in the order of `runs` (`Runs.runs`).
+    """The name of the group that each run belongs to.
 
-    Runs form a group if they have the same config, agent and settings, apart from the seed, the game
-    or environment and what may change in a run; or, with `by`, if they have the same values of what it
-    names: columns of `runs` or settings such as "Adam.learning_rate".
+    Runs form a group if they have the same config, agent and settings. The seed, the game or
+    environment and what may change in a run do not count. With `by`, runs form a group if they have the
+    same values of what it names.
+
+    Args:
+      runs: the table `Runs.runs`.
+      by: columns of `runs`, or settings such as "Adam.learning_rate".
+
+    Returns:
+      A text for each run, in the order of `runs`.
 
     Raises:
       UserError: `by` names something that no run has.

@@ -37,11 +37,11 @@ def load_reference(name: str | Path) -> pd.DataFrame:
     """Published results, by a name among `references()` or from a CSV file.
 
     Returns:
-      A row for each point of a curve, or for each final score: agent, environment, agent_steps, frames,
-      metric ("training return", "evaluation return" or another name), value (the mean over runs), std,
-      low, high (over runs, as the source gives them), runs, protocol, source and note; and `reference`,
-      the name of the results. A table of runs such as baselines/curves.csv is turned into such rows,
-      with mean and standard deviation over its seeds.
+      A row for each point of a curve, or for each final score: `reference` (the name of the results),
+      `agent`, `environment`, `agent_steps`, `frames`, `metric` ("training return", "evaluation return"
+      or another name), `value` (the mean over runs), `std`, `low` and `high` (over runs, as the source
+      gives them), `runs`, `protocol`, `source` and `note`. A table of runs such as baselines/curves.csv
+      is turned into such rows, with mean and standard deviation over its seeds.
 
     Raises:
       UserError: there is no such reference, or the file is not such a table.
@@ -76,18 +76,26 @@ def load_reference(name: str | Path) -> pd.DataFrame:
 
 
 def human_scores() -> pd.DataFrame:
-    """For 57 Atari games: environment, low (a random agent's score), high (a human's) and source."""
+    """The scores of a random agent and of a human tester in 57 Atari games.
+
+    Returns:
+      A row for each game: `environment`, `low` (the random agent's score), `high` (the human's) and
+      `source`.
+    """
     return read_csv(packaged_results() / f"{_HUMAN}.csv")
 
 
 def normalized(scores: pd.DataFrame, bounds: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Scores of different environments on one scale, on which 0 is `low` and 1 is `high`.
+    """Puts scores of different environments on one scale, on which 0 is `low` and 1 is `high`.
 
     Args:
-      scores: what `scoring.scores` returns; `score` and `area` are both scaled.
+      scores: what `scores` returns.
       bounds: a row for each environment, with the columns environment, low and high; None:
         `human_scores`, so that 0 is a random agent and 1 a human tester (human-normalized scores, Mnih
         et al. 2015).
+
+    Returns:
+      The same table with `score` and `area` on that scale.
 
     Raises:
       UserError: an environment has no bounds, or its bounds are the same number.

@@ -38,18 +38,21 @@ EPISODES = {
 
 
 class Runs(NamedTuple):
-    """Three tables on runs; in each, `run` is the run's name, the path of its directory.
+    """Three tables about runs. In each, the column `run` is the path of the run's directory.
 
-    runs: a row per run. `config` is the name of the gin file, if the run's provenance has it; `settings`
-      is a dict from each binding in force to its value as gin text, without the seed; `protocol` is one
-      text for the protocols of the environment and of the evaluation. `finished` says whether the run
-      has all planned iterations or a callback ended it as intended; `stopped` is the sentence of that
-      callback. What is not known about a run is None.
-    iterations: a row per iteration: `run`, `iteration`, `agent_steps`, `frames` (agent steps times the
-      protocol's frame skip; NaN without a frame skip), `seconds` (of training, since the run began), and
-      every number that was logged, `train_...` and `eval_...`; NaN where it is missing.
-    episodes: a row per whole episode: `run`, `iteration`, `phase` ("train" or "eval"), `agent_steps`,
-      `stream` (in which of the N environments, from 0), `return` (raw) and `length` (agent steps).
+    Attributes:
+      runs: a row for each run. `config` is the name of the gin file, if the run's provenance has it.
+        `settings` is a dict from each binding in force to its value as gin text, without the seed.
+        `protocol` is one text for the protocols of the environment and of the evaluation. `finished`
+        says whether the run has all planned iterations or a callback ended it as intended, and
+        `stopped` is the sentence of that callback. What is not known about a run is None.
+      iterations: a row for each iteration: `run`, `iteration`, `agent_steps`, `frames` (agent steps
+        times the protocol's frame skip; NaN without a frame skip), `seconds` (of training, since the run
+        began), and every number that was logged, as `train_...` and `eval_...`. A number that is missing
+        is NaN.
+      episodes: a row for each whole episode: `run`, `iteration`, `phase` ("train" or "eval"),
+        `agent_steps`, `stream` (the number of the environment, from 0), `return` (raw), `length` (agent
+        steps), and `info_...` for each name in the run's Runner.info_metrics.
     """
 
     runs: pd.DataFrame

@@ -20,6 +20,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
 from dopamine_lite.files.strict_json import expect
 from dopamine_lite.reporting import provenance
+from dopamine_lite.reporting.info_metrics import PREFIX
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
 from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 from dopamine_lite.study import study
@@ -46,11 +47,11 @@ def load_runs(
     episodes: bool = True,
     report: Callable[[str], None] = to_stderr,
 ) -> Runs:
-    """The runs in the directories `paths` and below them, in the order of their paths.
+    """Reads the runs in the directories `paths` and below them, in the order of their paths.
 
-    A directory with a config.gin is a run; no further runs are looked for inside it, links are not
+    A directory with a config.gin is a run, and no further runs are looked for inside it. Links are not
     followed, and nothing in the runs is executed. A table that was collected from runs, such as
-    baselines/curves.csv, is read as well.
+    baselines/curves.csv, is read as well. A run that is still being trained can be read.
 
     Args:
       paths: the paths of directories or of such tables.
@@ -141,10 +142,11 @@ def _read_run(directory: Path, episodes: bool, report: Callable[[str], None]) ->
             ) from error
     row = {"run": str(directory)} | _about(directory, settings, made, lines)
     ended = read_episodes(directory, report) if episodes else []
+    infos = {name: "float64" for line in ended[:1] for name in line if name.startswith(PREFIX)}
     return Runs(
         frame([row], COLUMNS),
         _iterations(str(directory), lines, whole((protocol or {}).get("frame_skip"))),
-        frame([{"run": str(directory)} | line for line in ended], EPISODES),
+        frame([{"run": str(directory)} | line for line in ended], EPISODES | infos),
     )
 
 

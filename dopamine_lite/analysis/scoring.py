@@ -30,21 +30,21 @@ def scores(
     last: int = 1,
     report: Report = to_stderr,
 ) -> pd.DataFrame:
-    """One number a run, and one for its whole curve.
+    """The score of each run, and the area under its whole curve.
 
     Args:
-      runs: of `load_runs`; or of `select`, which is called where there is no column `group` yet.
-      score: "eval": the mean of `metric` in the last iteration's evaluation phase; "train": in its
-        training phase; "evaluations": the mean return in the file that `dopamine-lite evaluate` wrote
-        of the last checkpoint, with equal numbers of episodes for all runs.
-      metric: what iterations log, such as average_return; with "evaluations" only that.
-      last: the mean over so many of the last iterations.
-      report: called with a sentence where runs are left out.
+      runs: what `load_runs` returns, for which `select` is called here, or what `select` returns.
+      score: "eval" takes `metric` in the evaluation phase of the last iteration, and "train" in its
+        training phase. "evaluations" takes the mean return in the file that `dopamine-lite evaluate`
+        wrote for the last checkpoint; all runs need an evaluation with the same number of episodes.
+      metric: a number that iterations log; "evaluations" takes only "average_return".
+      last: the number of last iterations whose mean is the score.
+      report: called with a sentence if runs are left out.
 
     Returns:
-      A row a run: group, environment, seed, run, agent_steps, `score`, and `area`: the mean of the
-      same metric over the agent steps of the whole run, by the trapezoid rule from its first point to
-      its last; NaN where a point is missing.
+      A row for each run: `group`, `environment`, `seed`, `run`, `agent_steps`, `score`, and `area`: the
+      mean of the same metric over the agent steps of the whole run, by the trapezoid rule from its
+      first point to its last. The area is NaN if a point is missing.
 
     Raises:
       UserError: no run has such a number.

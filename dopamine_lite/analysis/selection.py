@@ -25,7 +25,7 @@ def select(
     across_protocols: bool = False,
     report: Report = to_stderr,
 ) -> Runs:
-    """The runs that statistics are made of, with a column `group` (see `group_names`).
+    """Chooses the runs that statistics are made of, and adds a column `group` (see `group_names`).
 
     Runs that have not finished, that a search has pruned, or whose environment or seed is not known are
     left out, with a sentence. A run that a callback such as EarlyStopping has ended early counts as

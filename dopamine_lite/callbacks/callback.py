@@ -18,74 +18,98 @@ MODES = ("max", "min")  # which values of a metric are the good ones
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a callback is told about its run, once, when the run begins or is resumed."""
+    """What a callback is told about its run, once, when the run begins or is resumed.
 
-    base_dir: Path  # the run's directory
-    config: str  # the configuration in force, as gin text
-    description: Mapping[str, Any]  # of the agent, the environment and its protocol
-    num_iterations: int  # as planned
-    evaluates: bool  # whether each iteration ends with an evaluation
-    agent_steps: int  # done so far
-    iterations: Sequence[Mapping[str, Any]]  # the records of the iterations done so far
-    say: Callable[[str], None]  # tells the user a sentence
-    # Keeps the checkpoint that is about to be saved, without its replay, under a name (`best`); with
-    # `replace` it takes the place of the checkpoint that was kept under this name.
+    Attributes:
+      base_dir: the run's directory.
+      config: the configuration in force, as gin text.
+      description: the agent, the environment and its protocol, as `provenance.json` has them.
+      num_iterations: the number of iterations that the run is planned to have.
+      evaluates: whether each iteration ends with an evaluation.
+      agent_steps: the agent steps done so far.
+      iterations: the records of the iterations done so far.
+      say: tells the user a sentence.
+      keep_checkpoint: called with a name, such as "best", and whether to replace what is kept under it.
+        It keeps the checkpoint that is about to be saved, without its replay.
+      is_interrupted: whether a signal asks the run to stop. Ask it while you wait.
+    """
+
+    base_dir: Path
+    config: str
+    description: Mapping[str, Any]
+    num_iterations: int
+    evaluates: bool
+    agent_steps: int
+    iterations: Sequence[Mapping[str, Any]]
+    say: Callable[[str], None]
     keep_checkpoint: Callable[[str, bool], None]
-    is_interrupted: Callable[[], bool]  # whether a signal asks the run to stop; look while you wait
+    is_interrupted: Callable[[], bool]
 
 
 class Callback:
-    """The base of callbacks, which are called while a run goes on; override the methods you need.
+    """The base of callbacks, which are called while a run goes on. Override the methods that you need.
 
     A callback is built without arguments other than those from gin. What it decides must be a function
     of what it is told and of its state: then a run that is killed and started again has the same result
     as a run that was never stopped. After a kill a callback may be told things a second time, but only
     after its state has been put back to that of the checkpoint.
 
-    An exception in a callback ends the run with its traceback; the same command goes on from the newest
-    checkpoint.
+    An exception in a callback ends the run with its traceback. The same command then resumes the run
+    from its newest checkpoint.
+
+    Attributes:
+      part_of_experiment: whether a run with this callback is a different experiment from a run without
+        it. A callback that changes nothing that is trained or evaluated may say False: it can then be
+        added to a run, and left out, at any start.
     """
 
-    # Whether a run with this callback is a different experiment from a run without it. A callback that
-    # changes nothing that is trained or evaluated may say False: it can then be added to a run, and left
-    # out, at any start.
     part_of_experiment = True
 
     def check(self, run: RunContext) -> None:
-        """Raises UserError if the callback cannot work in this run. Nothing has been written yet."""
+        """Raises `UserError` if the callback cannot work in this run. Nothing has been written yet."""
 
     def on_start(self, run: RunContext) -> None:
         """Called when the run begins or is resumed, after `set_state`."""
 
     def on_metrics(self, agent_steps: int, metrics: Mapping[str, float]) -> None:
-        """Called every `log_every_steps` with what the agent measured since the last call.
+        """Called every `Runner.log_every_steps` agent steps, and at the end of each segment.
 
-        `metrics` has the loss, epsilon and so on and, once an episode of the iteration has ended,
-        "recent_return", the mean return of its last 10 whole episodes.
+        Args:
+          agent_steps: the agent steps of the run so far.
+          metrics: what the agent has measured since the last call and, once an episode of the iteration
+            has ended, "recent_return": the mean return of its last 10 whole episodes.
         """
 
     def on_episodes(self, phase: str, agent_steps: int, episodes: Sequence[EpisodeRecord]) -> None:
-        """Called when whole episodes have ended: in training in one step, in evaluation all of them."""
+        """Called when whole episodes have ended.
+
+        Args:
+          phase: "train" or "eval".
+          agent_steps: the agent steps of the run so far.
+          episodes: in training, the episodes that ended in the same step; in evaluation, all of them.
+        """
 
     def on_iteration(self, record: dict[str, Any]) -> str | None:
-        """Called when an iteration has ended, with a copy of its record for iterations.jsonl.
+        """Called when an iteration has ended.
 
-        What is under "time" differs between equal runs: decide nothing by it.
+        Args:
+          record: a copy of the iteration's line in `logs/iterations.jsonl`. What is below "time" differs
+            between equal runs, so decide nothing by it.
 
         Returns:
-          A sentence that says why the run is to stop here; None to let it go on.
+          A sentence that says why the run is to stop here; None: it goes on.
         """
         return None
 
     def on_end(self, finished: bool) -> None:
-        """Called when the run has ended; if not `finished`, a signal or an error has ended it."""
+        """Called when the run has ended. If it is not `finished`, a signal or an error has ended it."""
 
     def get_state(self) -> State:
-        """Everything that decides what the callback does next, saved with the run; {} if nothing."""
+        """Everything that decides what the callback does next, to be saved with the run."""
         return {}
 
     def set_state(self, state: State) -> None:
-        """Restores what `get_state` returned. It is not called if that was {}."""
+        """Puts the callback into `state`, which `get_state` returned. It is not called for {}."""
 
 
 class Metric:

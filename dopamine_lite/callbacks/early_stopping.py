@@ -23,7 +23,8 @@ class EarlyStopping(Callback):
       patience: the run ends after this many iterations in a row without improvement; None: never.
       min_delta: a value improves on the best so far only if it is better by more than this.
       mode: "max" if greater values are better, "min" if smaller ones are.
-      target: the run ends at the first value that is as good as this or better; None: at none.
+      target: the run ends at the first value that is as good as this or better; None: there is no
+        target.
     """
 
     def __init__(

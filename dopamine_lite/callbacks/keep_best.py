@@ -17,13 +17,13 @@ BEST, EVERY = "best", "every"
 class KeepBest(Callback):
     """Keeps the checkpoint of the best iteration beside the newest ones, as the checkpoint "best".
 
-    It keeps the agent without its replay: enough to evaluate, film and export it, and only as large as
-    the parameters of the agent and of its optimizer. Of equal iterations the first is kept.
+    It keeps the agent without its replay. That is enough to evaluate, film and export it, and only as
+    large as the parameters of the agent and of its optimizer. Of equal iterations the first is kept.
 
     Args:
       metric: the number to watch: a phase and its name, such as "eval/average_return" or "train/loss".
       mode: "max" if greater values are better, "min" if smaller ones are.
-      keep_every: also keep the checkpoint each time this many iterations have passed; None: no others.
+      keep_every: also keep a checkpoint each time this many iterations have passed; None: no others.
     """
 
     part_of_experiment = False

@@ -28,7 +28,7 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOU
 
 @gin.configurable
 class MLflow(Tracker):
-    """Logs to MLflow. A run that is resumed goes on as the same run there.
+    """Logs to MLflow. A resumed run continues as the same run there.
 
     Args:
       experiment: the name of the experiment in MLflow, which is created if it does not exist.

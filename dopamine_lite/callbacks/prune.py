@@ -36,13 +36,13 @@ _WHY = "the search that this run belongs to has given it up"
 class Prune(Callback):
     """Tells a search how good the run is, and ends the run if the search says so.
 
-    A run that is not pruned is the same as without this callback. With `wait_seconds` the run waits that
-    long for the answer to each iteration, so that the search decides at the same iteration however fast
-    the run is; then it goes on without an answer. With 0 it takes the answer that is there already.
+    A run that is not pruned is the same as without this callback.
 
     Args:
       metric: the number that the search is told: a phase and its name, such as "eval/average_return".
-      wait_seconds: how many seconds to wait for the answer to each iteration.
+      wait_seconds: the seconds for which the run waits for the answer to each iteration before it goes
+        on without one. If it waits long enough, the search decides at the same iteration however fast
+        the run is. 0: the run takes the answer that is there already.
     """
 
     part_of_experiment = False

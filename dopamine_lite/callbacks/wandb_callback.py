@@ -27,8 +27,8 @@ _SECONDS = 30  # to reach W&B in at the start, and to hand over what is left at 
 class WandB(Tracker):
     """Logs to Weights & Biases; `wandb/` in the run's directory holds its files.
 
-    A run that is resumed goes on as the same run there. If W&B cannot be reached when a run is started,
-    that start is logged offline, and a sentence says how to upload it.
+    A resumed run continues as the same run there. If W&B cannot be reached when a run is started, that
+    start is logged offline, and a sentence says how to upload it.
 
     Args:
       project: the name of the project in W&B.

@@ -26,10 +26,11 @@ SUMMARY = (
     "Plays an environment at random, checks that it keeps the rules and shows which agents fit it."
 )
 POSITIONAL = (
-    "[ID]: the environment's id, such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for an "
-    "environment that your own module registers (its code is executed); leave it out with "
-    "--gin_files"
+    "[ID]: The environment's id, such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for an "
+    "environment that your own module registers (its code is executed). Leave it out if you give "
+    "--gin_files."
 )
+EXAMPLE = "dopamine-lite check-environment CartPole-v1"
 _WIDEST = 100
 
 
@@ -37,23 +38,24 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "a gin file whose environment is checked, made as a run would make it: a path or a "
-        "packaged name",
+        "A gin file whose environment is checked, made as a run would make it: a path or a "
+        "packaged name.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "a binding, such as create_environment.kwargs={'rows': 5}",
+        "A binding, such as create_environment.kwargs={'rows': 5}.",
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "steps", 1_000, "agent steps of each play, counted over all environments"
+        flag_values, "steps", 1_000, "The agent steps of each play, over all environments."
     )
     flags.DEFINE_integer(
         "num_envs",
         None,
-        "number of environments that are stepped together (default: the experiment's number, or 1)",
+        "The number of environments that are stepped together. Default: the experiment's number, or "
+        "1.",
         lower_bound=1,
         flag_values=flag_values,
     )

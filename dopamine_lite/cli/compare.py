@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 SUMMARY = "Compares groups of runs over their seeds: tables with intervals, curves with bands."
 POSITIONAL = (
-    "DIRECTORY...: directories with runs in or below them, or tables of runs such as "
-    "baselines/curves.csv"
+    "DIRECTORY...: Directories with runs in or below them, or tables of runs such as "
+    "baselines/curves.csv."
 )
+EXAMPLE = "dopamine-lite compare runs/study --output runs/comparison"
 _HUMAN = "human"
 _PICTURES = (".png", ".svg")
 
@@ -39,45 +40,46 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "score",
         None,
         ("eval", "train", "evaluations"),
-        "a run's score is from the evaluation or the training phase of its last iteration, or from "
-        "what `evaluate` wrote for its last checkpoint (default: eval, or train if all published "
-        "results for these environments are training returns)",
+        "What a run's score is from: the evaluation or the training phase of its last iteration, or "
+        "what `evaluate` wrote for its last checkpoint. Default: eval, or train if all published "
+        "results for these environments are training returns.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "metric",
         "average_return",
-        "the number to compare, of those that iterations log, such as info_success or train/loss",
+        "The number to compare, of those that iterations log, such as info_success or train/loss.",
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "last", 1, "number of last iterations whose mean is a run's score"
+        flag_values, "last", 1, "The number of last iterations whose mean is a run's score."
     )
     flags.DEFINE_enum(
         "x",
         "steps",
         ("steps", "frames", "time"),
-        "horizontal axis of the curves",
+        "The horizontal axis of the curves.",
         flag_values=flag_values,
     )
     flags.DEFINE_enum(
         "curve",
         "mean",
         ("mean", "iqm", "median"),
-        "the statistic over seeds that the curves show",
+        "The statistic over seeds that the curves show.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "directory for tables (CSV, Markdown, LaTeX, JSON) and pictures (PNG, SVG)",
+        "A directory for tables (CSV, Markdown, LaTeX, JSON) and pictures (PNG, SVG). Default: "
+        "nothing is written.",
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "resamples", 10_000, "number of resamples in each bootstrap"
+        flag_values, "resamples", 10_000, "The number of resamples in each bootstrap."
     )
     flags.DEFINE_integer(
-        "seed", 0, "seed of the bootstrap resampling", lower_bound=0, flag_values=flag_values
+        "seed", 0, "The seed of the bootstrap.", lower_bound=0, flag_values=flag_values
     )
 
 
@@ -86,34 +88,35 @@ def _define_choice(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "by",
         [],
-        "what to group runs by, instead of everything in which they differ: agent, config, "
-        "processor ... or a setting such as Adam.learning_rate",
+        "What to group runs by, instead of everything in which they differ: agent, config, "
+        "processor and so on, or a setting such as Adam.learning_rate.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "environment",
         [],
-        "an environment whose runs are compared (default: all)",
+        "An environment whose runs are compared. Default: all.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "reference",
         [],
-        "published results to show beside the runs: a name such as dopamine, or a CSV file",
+        "Published results to show beside the runs: a name such as dopamine, or a CSV file.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "normalize",
         None,
-        "the scale that scores of different environments are put on, to average over them: human "
-        "(for Atari), or a CSV file with the columns environment, low and high",
+        "The scale that scores of different environments are put on, so that they can be averaged: "
+        "human (for Atari), or a CSV file with the columns environment, low and high. Default: no "
+        "average over environments.",
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
         "across_protocols",
         False,
-        "show runs with different protocols side by side instead of refusing them; the names of "
-        "their groups tell the protocols",
+        "Show runs with different protocols side by side instead of refusing them. The names of "
+        "their groups tell the protocols.",
         flag_values=flag_values,
     )
 

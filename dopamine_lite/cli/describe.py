@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 SUMMARY = "Shows what can be set on a part, such as DQNAgent, or everything that a config sets."
 POSITIONAL = (
-    "NAME: the name of a part (`dopamine-lite list` shows them), of one of its parameters, such as "
-    "DQNAgent.gamma, or of a config (a path or a packaged name such as dqn/cartpole.gin)"
+    "NAME: The name of a part (`dopamine-lite list` shows them), of one of its parameters, such as "
+    "DQNAgent.gamma, or of a config (a path or a packaged name such as dqn/cartpole.gin)."
 )
+EXAMPLE = "dopamine-lite describe DQNAgent"
 _WIDEST = 100
 _CONFIGS_SHOWN = 8
 
@@ -36,10 +37,10 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "import",
         [],
-        "a module of yours that registers parts with gin; it is imported, so its code is executed",
+        "A module of yours that registers parts with gin. It is imported, so its code is executed.",
         flag_values=flag_values,
     )
-    flags.DEFINE_boolean("json", False, "print everything as JSON", flag_values=flag_values)
+    flags.DEFINE_boolean("json", False, "Print everything as JSON.", flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
@@ -137,13 +138,15 @@ def _of_one_parameter(about: Description, name: str) -> Description:
 
 
 def _print_part(about: Description, configs: list[str]) -> None:
+    from dopamine_lite.configuration import description
+
     part = about.part
     print(f"{part.name}, {part.kind.noun}\n")
     paragraphs = about.text.split("\n\n") if about.text else ["(It has no docstring.)"]
     print("\n\n".join(map(_paragraph, paragraphs)))
     print(f"\n  import {part.module}")
-    if part.kind.bound:
-        print(f"  {part.kind.bound.replace('...', part.name)}")
+    if bound := description.bound_as(part):
+        print(f"  {bound}")
     if about.parameters:
         print("\nParameters that can be bound, and their defaults:\n")
     for parameter in about.parameters:

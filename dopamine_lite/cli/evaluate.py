@@ -15,6 +15,7 @@ from dopamine_lite.files.paths import user_path
 from dopamine_lite.files.plain_files import check_directory
 
 SUMMARY = "Plays whole episodes with a run's agent and prints their returns with an interval."
+EXAMPLE = "dopamine-lite evaluate --base_dir runs/cartpole --episodes 100"
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -25,17 +26,17 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "a binding that changes a setting of the run for this evaluation, such as "
-        "EpsilonGreedy.epsilon_eval=0.05 or another game; the result records it",
+        "A binding that changes a setting of the run for this evaluation, such as "
+        "EpsilonGreedy.epsilon_eval=0.05 or another game. The result records it.",
         flag_values=flag_values,
     )
-    run_directory.define_count(flag_values, "episodes", 100, "number of episodes to play")
+    run_directory.define_count(flag_values, "episodes", 100, "The number of episodes to play.")
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
         "output",
         None,
-        "JSON file for the returns of all episodes "
-        "(default: evaluations/checkpoint-N-episodes-E-seed-S.json in the run's directory)",
+        "The JSON file for the returns of all episodes. Default: "
+        "evaluations/checkpoint-N-episodes-E-seed-S.json in the run's directory.",
         flag_values=flag_values,
     )
 

@@ -12,6 +12,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.files.paths import user_path
 
 SUMMARY = "Writes a run's policy as a SavedModel or a Keras model that runs without this package."
+EXAMPLE = "dopamine-lite export --base_dir runs/cartpole --output runs/cartpole_policy"
 _FORMATS = ("savedmodel", "keras")
 
 
@@ -23,15 +24,16 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "format",
         "savedmodel",
         _FORMATS,
-        "savedmodel maps observations to actions and values, for any agent with a network; keras "
-        "maps them to the network's outputs, for networks made of Keras's own layers only",
+        "The kind of model. savedmodel maps observations to actions and values, for any agent with a "
+        "network. keras maps them to the network's outputs, for networks made of Keras's own layers "
+        "only.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "where to write the model: a new directory for savedmodel, a file that ends in .keras for "
-        "keras (required)",
+        "Where to write the model: a new directory for savedmodel, a file that ends in .keras for "
+        "keras. Required.",
         flag_values=flag_values,
     )
 

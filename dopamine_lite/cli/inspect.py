@@ -23,14 +23,18 @@ from dopamine_lite.runner.directory import CONFIG, progress
 if TYPE_CHECKING:
     from dopamine_lite.checkpointing import Checkpointer
 
-SUMMARY = "Shows a run's settings, progress, checkpoints (exit status 3: damaged) and provenance."
+SUMMARY = (
+    "Shows a run's settings, progress, checkpoints and provenance. The exit status is 3 if its newest "
+    "checkpoint is damaged."
+)
+EXAMPLE = "dopamine-lite inspect --base_dir runs/cartpole"
 _DAMAGED = 3  # the exit status
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_base_dir(flag_values)
-    flags.DEFINE_boolean("json", False, "print everything as JSON", flag_values=flag_values)
+    flags.DEFINE_boolean("json", False, "Print everything as JSON.", flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> int:

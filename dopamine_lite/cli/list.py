@@ -10,11 +10,12 @@ from absl import flags
 from dopamine_lite.cli.tables import print_table
 
 SUMMARY = "Shows the agents, all other parts and the configs that come with the package."
+EXAMPLE = "dopamine-lite list"
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
-        "games", False, "list only the names of the Atari games", flag_values=flag_values
+        "games", False, "List only the names of the Atari games.", flag_values=flag_values
     )
 
 

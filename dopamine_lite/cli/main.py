@@ -25,8 +25,11 @@ from dopamine_lite.cli.commands import (
     COMMANDS,
     PRINTING,
     Command,
+    Option,
     as_on_the_command_line,
     command_module,
+    options,
+    positional,
 )
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.common.printable import printable
@@ -161,8 +164,8 @@ def _dispatch(arguments: list[str]) -> int:
     if any(argument in _HELP for argument in rest):
         print(_help(name, command, flag_values))
         return 0
-    positional = _parse(name, command, flag_values, rest)
-    given = (flag_values, positional) if _positional(command) else (flag_values,)
+    arguments = _parse(name, command, flag_values, rest)
+    given = (flag_values, arguments) if positional(command) else (flag_values,)
     return command.run(*given) or 0
 
 
@@ -170,11 +173,11 @@ def _parse(
     name: str, command: Command, flag_values: flags.FlagValues, arguments: list[str]
 ) -> list[str]:
     """Sets the flags; returns the arguments that belong to none."""
-    flag_values.set_gnu_getopt(bool(_positional(command)))  # flags may come after the others
+    flag_values.set_gnu_getopt(bool(positional(command)))  # flags may come after the others
     for flag in flag_values:
         flag_values[flag].allow_overwrite = False  # those that may be given again extend a list
     try:
-        _, *positional = flag_values([name, *arguments])
+        _, *others = flag_values([name, *arguments])
     except flags.UnrecognizedFlagError as error:
         nearest = _did_you_mean(error.flagname, list(flag_values), prefix="--")
         raise UserError(
@@ -183,17 +186,12 @@ def _parse(
         ) from error
     except (flags.Error, ValueError) as error:
         raise UserError(_in_our_words(str(error))) from error
-    if positional and not _positional(command):
+    if others and not positional(command):
         raise UserError(
-            f"{name} takes flags only, not '{positional[0]}': write --flag=value, and repeat a "
+            f"{name} takes flags only, not '{others[0]}': write --flag=value, and repeat a "
             "flag for each further value."
         )
-    return [str(argument) for argument in positional]
-
-
-def _positional(command: Command) -> str | None:
-    """What a command says of the arguments that it takes without a flag; None: it takes none."""
-    return getattr(command, "POSITIONAL", None)
+    return [str(argument) for argument in others]
 
 
 def _in_our_words(message: str) -> str:
@@ -209,7 +207,10 @@ def _overview() -> str:
         [
             "usage: dopamine-lite <command> [--flag=value ...]",
             "",
-            "Reinforcement learning: a gin file describes an experiment, a directory holds a run.",
+            _filled(
+                "Trains and evaluates reinforcement-learning agents. A gin file describes an "
+                "experiment, and a directory holds a run."
+            ),
             "",
             "commands:",
             *lines,
@@ -220,41 +221,44 @@ def _overview() -> str:
 
 
 def _help(name: str, command: Command, flag_values: flags.FlagValues) -> str:
-    argument, _, meaning = (_positional(command) or "").partition(": ")
+    argument, _, meaning = (positional(command) or "").partition(": ")
     arguments = ["", "arguments:", *_explained([(argument, meaning)])] if argument else []
-    known = [
-        (f"--{flag}", f"{_meaning(flag_values[flag])}{_default(flag_values[flag])}")
-        for flag in flag_values
-    ]
+    known = [(option.name, _in_words(option)) for option in options(flag_values)]
     usage = " ".join(["usage: dopamine-lite", name, *argument.split(), "[--flag=value ...]"])
-    return "\n".join([usage, "", command.SUMMARY, *arguments, "", "flags:", *_explained(known)])
+    summary = _filled(command.SUMMARY)
+    example = ["", "example:", f"  {command.EXAMPLE}"]
+    return "\n".join([usage, "", summary, *arguments, "", "flags:", *_explained(known), *example])
+
+
+def _in_words(option: Option) -> str:
+    """All that there is to say of a flag, in sentences."""
+    sentences = [option.meaning]
+    if " or " in option.value:
+        sentences.append(f"Give {option.value}.")
+    if option.repeated:
+        sentences.append("May be repeated.")
+    if option.default:
+        sentences.append(f"Default: {option.default}.")
+    if option.required:
+        sentences.append("Required.")
+    return " ".join(sentences)
 
 
 def _explained(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Names and what they mean, in two columns as wide as the terminal, at most 100 letters."""
+    """Names and what they mean, in two columns."""
     width = max(len(name) for name, _ in pairs)
-    return [
-        textwrap.fill(
-            " ".join(meaning.split()),
-            width=min(shutil.get_terminal_size((100, 24)).columns, 100),
-            break_on_hyphens=False,
-            initial_indent=f"  {name:<{width}}  ",
-            subsequent_indent=" " * (width + 4),
-        )
-        for name, meaning in pairs
-    ]
+    return [_filled(meaning, f"  {name:<{width}}  ", " " * (width + 4)) for name, meaning in pairs]
 
 
-def _meaning(flag: flags.Flag) -> str:
-    """A flag's help; absl's words for one that may be repeated are longer."""
-    return str(flag.help).replace(
-        "repeat this option to specify a list of values", "may be repeated"
+def _filled(text: str, first: str = "", later: str = "") -> str:
+    """`text` in lines as wide as the terminal, at most 100 letters, after these indentations."""
+    return textwrap.fill(
+        " ".join(text.split()),
+        width=min(shutil.get_terminal_size((100, 24)).columns, 100),
+        break_on_hyphens=False,
+        initial_indent=first,
+        subsequent_indent=later,
     )
-
-
-def _default(flag: flags.Flag) -> str:
-    said = flag.default is not None and flag.default is not False and flag.default != []
-    return f" (default: {flag.default})" if said else ""
 
 
 def _the_commands() -> str:

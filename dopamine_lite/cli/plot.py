@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dopamine_lite.analysis.plots import Curves
 
 SUMMARY = "Draws the returns of runs, with epsilon or entropy beside them, or any other metric."
+EXAMPLE = "dopamine-lite plot --base_dir runs/cartpole --output runs/cartpole.png"
 _SUFFIXES = (".png", ".svg", ".pdf")
 _X = ("steps", "episodes")
 
@@ -26,30 +27,30 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "base_dir",
         None,
-        "directory of a run or a study, or any directory with runs below it (required); the seeds "
-        "of one experiment are drawn as one line with a band",
+        "The directory of a run or a study, or any directory with runs below it. The seeds of one "
+        "experiment are drawn as one line with a band. Required.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "file for the picture, which ends in .png, .svg or .pdf (required)",
+        "The file for the picture, which ends in .png, .svg or .pdf. Required.",
         flag_values=flag_values,
     )
     run_directory.define_count(
         flag_values,
         "window",
         None,
-        "number of episodes in the running mean (default: the episodes of the last twentieth of "
-        "the run, at least five)",
+        "The number of episodes in the running mean. Default: the episodes of the last twentieth of "
+        "the run, at least five.",
     )
     flags.DEFINE_string(
         "metric",
         None,
-        "a number that training logs, such as q_mean, to draw instead of returns",
+        "A number that training logs, such as q_mean, to draw instead of returns.",
         flag_values=flag_values,
     )
-    flags.DEFINE_enum("x", "steps", _X, "what the horizontal axis counts", flag_values=flag_values)
+    flags.DEFINE_enum("x", "steps", _X, "What the horizontal axis counts.", flag_values=flag_values)
 
 
 def run(flag_values: flags.FlagValues) -> None:

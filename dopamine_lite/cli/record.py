@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dopamine_lite.runner.runner import Runner
 
 SUMMARY = "Films a run's agent at play, as an .mp4 or .gif with step and score above the picture."
+EXAMPLE = "dopamine-lite record --base_dir runs/cartpole --output runs/cartpole.mp4"
 _SUFFIXES = (".mp4", ".gif")
 _LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
 _STRIP_HEIGHT, _FONT_SIZE = 28, 18
@@ -45,18 +46,18 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     run_directory.define_checkpoint(flag_values)
     run_directory.define_device(flag_values, "a GPU if there is one, else the CPU")
     run_directory.define_import(flag_values)
-    run_directory.define_count(flag_values, "episodes", 1, "number of episodes to film")
+    run_directory.define_count(flag_values, "episodes", 1, "The number of episodes to film.")
     run_directory.define_seed(flag_values)
     flags.DEFINE_string(
         "output",
         None,
-        "file for the film, which ends in .mp4 or .gif (required)",
+        "The file for the film, which ends in .mp4 or .gif. Required.",
         flag_values=flag_values,
     )
     flags.DEFINE_float(
         "fps",
         None,
-        "pictures per second, one for each agent step (default: the environment's own speed)",
+        "The pictures per second, one for each agent step. Default: the environment's own speed.",
         lower_bound=_FEWEST_PICTURES_A_SECOND,
         upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,
@@ -64,8 +65,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "explain",
         False,
-        "show beside the game what the agent predicts: action values, distributions of the return, "
-        "policy",
+        "Show beside the game what the agent predicts: action values, distributions of the return, or "
+        "its policy.",
         flag_values=flag_values,
     )
 

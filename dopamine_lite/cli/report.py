@@ -14,9 +14,10 @@ from dopamine_lite.runner.directory import check_writable, find_runs
 
 SUMMARY = "Makes a web page of runs that opens offline: curves, scores, settings, provenance."
 POSITIONAL = (
-    "DIRECTORY...: directories with runs in or below them, or with a table of runs, curves.csv, as "
-    "baselines/ has one"
+    "DIRECTORY...: Directories with runs in or below them, or with a table of runs, curves.csv, as "
+    "baselines/ has one."
 )
+EXAMPLE = "dopamine-lite report runs/study --output runs/site"
 _TABLE = "curves.csv"
 
 
@@ -24,20 +25,20 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "output",
         None,
-        "directory for the page; a later report to the same directory replaces it (required)",
+        "A directory for the page. A later report to the same directory replaces it. Required.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "title",
         None,
-        "title of the page (default: the names of the directories)",
+        "The title of the page. Default: the names of the directories.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "by",
         [],
-        "what to group runs by, instead of everything in which they differ: agent, config, "
-        "processor ... or a setting such as Adam.learning_rate",
+        "What to group runs by, instead of everything in which they differ: agent, config, "
+        "processor and so on, or a setting such as Adam.learning_rate.",
         flag_values=flag_values,
     )
 

@@ -24,7 +24,7 @@ _MOST = 1_000_000_000  # of what is counted; arrays of NumPy hold no more than 6
 
 
 def define_base_dir(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_string("base_dir", None, "the run's directory (required)", flag_values=flag_values)
+    flags.DEFINE_string("base_dir", None, "The run's directory. Required.", flag_values=flag_values)
 
 
 class _CheckpointParser(flags.ArgumentParser):
@@ -45,8 +45,8 @@ def define_checkpoint(flag_values: flags.FlagValues) -> None:
         _CheckpointParser(),
         "checkpoint",
         None,
-        "the checkpoint to use, by its agent steps: 0 is the agent before it learned, best is the "
-        "checkpoint that KeepBest kept, if Runner.callbacks has it (default: the newest)",
+        "The checkpoint to use, by its agent steps. 0 is the agent before it learned, and best is "
+        "the checkpoint that the callback KeepBest keeps. Default: the newest.",
         flag_values=flag_values,
     )
 
@@ -61,7 +61,7 @@ def define_seed(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "seed",
         0,
-        "seed of the environments; the same seed gives the same episodes",
+        "The seed of the environments. The same seed gives the same episodes.",
         lower_bound=0,
         flag_values=flag_values,
     )
@@ -71,8 +71,8 @@ def define_import(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "import",
         [],
-        "a module, yours or an installed one, that the run's config may import; its code is "
-        "executed",
+        "A module, yours or an installed one, that the run's config may import. Its code is "
+        "executed.",
         flag_values=flag_values,
     )
 
@@ -81,8 +81,8 @@ def define_device(flag_values: flags.FlagValues, default: str) -> None:
     flags.DEFINE_string(
         "device",
         None,
-        "what TensorFlow computes on: cpu, gpu, gpu:1, gpu:0,1 (both learn together) or tpu; the same "
-        f"as the binding tensorflow_devices.device (default: {default})",
+        "What TensorFlow computes on: cpu, gpu, gpu:1, gpu:0,1 (both learn together) or tpu. The same "
+        f"as the binding tensorflow_devices.device. Default: {default}.",
         flag_values=flag_values,
     )
 

@@ -31,46 +31,51 @@ if TYPE_CHECKING:
     from dopamine_lite.study.grid import Space
     from dopamine_lite.study.study import Trial
 
-SUMMARY = "Runs experiments x settings x seeds, or resumes them (exit status 1: a trial failed)."
+SUMMARY = (
+    "Runs every combination of experiments, settings and seeds, or resumes them. The exit status is "
+    "1 if a trial failed."
+)
+EXAMPLE = "dopamine-lite sweep --base_dir runs/study --gin_files dqn/cartpole.gin --seeds 0:5"
 _FAILED = 1  # the exit status
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "base_dir", None, "directory of the study (required)", flag_values=flag_values
+        "base_dir", None, "The study's directory. Required.", flag_values=flag_values
     )
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "an experiment: a path or a packaged name such as dqn/cartpole.gin (required; give "
-        "one for each experiment to compare); files joined by commas are loaded one after another "
-        "and make one experiment, as repeated --gin_files of `train` do",
+        "An experiment: a path or a packaged name such as dqn/cartpole.gin. Give one for each "
+        "experiment to compare. Files joined by commas are loaded one after another and make one "
+        "experiment, as repeated --gin_files of `train` do. Required.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "a binding for every trial, such as Runner.num_iterations=20",
+        "A binding for every trial, such as Runner.num_iterations=20.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "a parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]'; several parameters "
-        "are crossed",
+        "A parameter and its values, such as 'Adam.learning_rate=[1e-3,1e-4]'. With several "
+        "parameters, every combination of their values is tried.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "seeds",
         "0:5",
-        "seeds of each configuration: a range, whose end is not included, or a list such as 0,3,7",
+        "The seeds of each configuration: a range, whose end is not included, or a list such as "
+        "0,3,7.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "threads",
         None,
-        "number of TensorFlow's threads in each trial; results depend on it (default: the number "
-        "in the configuration, else 1)",
+        "The number of TensorFlow's threads in each trial, on which results depend. Default: the "
+        "number in the config, else 1.",
         lower_bound=1,
         upper_bound=1024,
         flag_values=flag_values,
@@ -79,68 +84,69 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "optuna",
         False,
-        "search with Optuna in the spaces that --grid names, such as "
-        "'Adam.learning_rate=loguniform(1e-5,1e-2)', uniform(a,b), int(a,b) or choice(a,b,c); each "
-        "suggestion is run with every seed, unless it does badly and is pruned early",
+        "Search with Optuna in the spaces that --grid names, such as "
+        "'Adam.learning_rate=loguniform(1e-5,1e-2)', uniform(a,b), int(a,b) or choice(a,b,c). Each "
+        "suggestion is run with every seed, unless it does badly and is pruned early.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "trials",
         None,
-        "with --optuna: number of suggestions (required)",
+        "With --optuna: the number of suggestions, which has to be given.",
         lower_bound=1,
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "optuna_seed",
         None,
-        "with --optuna: seed of the suggestions (default: 0)",
+        "With --optuna: the seed of the suggestions. Default: 0.",
         lower_bound=0,
         flag_values=flag_values,
     )
     flags.DEFINE_enum(
-        "backend", "local", list(OF_BACKENDS), "where trials run", flag_values=flag_values
+        "backend", "local", list(OF_BACKENDS), "Where trials run.", flag_values=flag_values
     )
     flags.DEFINE_integer(
         "parallel",
         None,
-        "number of trials at once on this machine (default: as many as its cores and memory allow)",
+        "The number of trials at once on this machine. Default: as many as its cores and memory "
+        "allow.",
         lower_bound=1,
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "ray_address",
         None,
-        "with --backend ray: address of the cluster, or auto on one of its nodes (default: Ray is "
-        "started on this machine)",
+        "With --backend ray: the address of the cluster, or auto on one of its nodes. Default: Ray is "
+        "started on this machine.",
         flag_values=flag_values,
     )
     flags.DEFINE_float(
         "cpus_per_trial",
         None,
-        "with --backend ray: number of CPUs that a trial reserves (default: as many as its "
-        "threads and processes can keep busy)",
+        "With --backend ray: the number of CPUs that a trial reserves. Default: as many as its "
+        "threads and processes can keep busy.",
         lower_bound=0.0,
         flag_values=flag_values,
     )
     flags.DEFINE_float(
         "gpus_per_trial",
         None,
-        "with --backend ray: number of GPUs that a trial reserves; 0.5 puts two trials on one GPU "
-        "(default: none)",
+        "With --backend ray: the number of GPUs that a trial reserves. 0.5 puts two trials on one "
+        "GPU. Default: none.",
         lower_bound=0.0,
         flag_values=flag_values,
     )
     flags.DEFINE_boolean(
         "print_slurm",
         False,
-        "run nothing, but print a Slurm script for an array job, each index of which is one trial",
+        "Run nothing, but print a Slurm script for an array job in which each index is one trial.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "output",
         None,
-        "with --print_slurm: file for the script (default: standard output)",
+        "With --print_slurm: the file for the script. Default: standard output.",
         flag_values=flag_values,
     )
 

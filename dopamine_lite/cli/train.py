@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LEAST_SHARE = 0.005  # of the time, that a part has to have to be shown
 SUMMARY = "Runs an experiment, or resumes it exactly if its directory already holds a run."
+EXAMPLE = "dopamine-lite train --base_dir runs/cartpole --gin_files dqn/cartpole.gin --seed 1"
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -27,32 +28,34 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "a gin file: a path or a packaged name such as dqn/cartpole.gin (not needed to resume a "
-        "run: its directory holds its config)",
+        "A gin file: a path or a packaged name such as dqn/cartpole.gin. To resume a run, leave it "
+        "out: the run's directory holds its config.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "a binding that replaces one of the gin file, such as DQNAgent.gamma=0.95",
+        "A binding, which replaces what the gin files say, such as DQNAgent.gamma=0.95.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "seed",
         None,
-        "seed of the run, the same as the binding Runner.seed",
+        "The run's seed. The same as the binding Runner.seed. Default: the seed in the config, else "
+        "0.",
         lower_bound=0,
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "from_run",
         None,
-        "directory of a run whose agent's weights the new run begins with; D@400 takes the weights "
-        "at agent step 400; the same as the binding Runner.from_run",
+        "The directory of another run, whose agent's newest weights the new run begins with. D@400 "
+        "takes the weights at agent step 400. The same as the binding Runner.from_run.",
         flag_values=flag_values,
     )
     run_directory.define_device(
-        flag_values, "the run's own on resuming, else a GPU if there is one, else the CPU"
+        flag_values,
+        "the run's own device if the run is resumed, else a GPU if there is one, else the CPU",
     )
     run_directory.define_import(flag_values)
 

@@ -23,10 +23,11 @@ _LIBRARIES = {
 
 
 class UserError(Exception):
-    """Something the user gave or the machine lacks; `str(error)` says what, where and what to do.
+    """A mistake that the user can mend, or something that the machine lacks.
 
-    The command line prints the sentence and exits with status 2. Raise it before anything is
-    written, so that a refused command leaves no half-made run directory behind.
+    `str(error)` is a sentence that says what is wrong, where, and what to do. The command line prints
+    it and exits with status 2. Raise it before anything is written, so that a refused command leaves no
+    half-made run directory behind.
     """
 
     ag_pass_through = True  # TensorFlow's AutoGraph puts no trace of what it converted before it

@@ -8,10 +8,15 @@ import numpy as np
 
 
 class Seeds:
-    """A node in the tree of `numpy.random.SeedSequence`s that grows from the run's one seed.
+    """A node in the tree of random seeds that grows from the one seed of a run.
 
-    Children are addressed by names and numbers, not by the order in which they are asked for, so
-    that adding a consumer changes nobody else's numbers: `Seeds(1).child("environment", "train", 3)`.
+    A child is addressed by names and numbers, as in `Seeds(1).child("environment", "train", 3)`, and not
+    by the order in which children are asked for. A new consumer of random numbers therefore changes
+    nobody else's numbers.
+
+    Args:
+      seed: the run's seed.
+      path: the names and numbers that lead from the root to this node.
     """
 
     def __init__(self, seed: int, path: tuple[str | int, ...] = ()):
@@ -23,11 +28,11 @@ class Seeds:
         return Seeds(self.seed, self.path + names)
 
     def generator(self, *names: str | int) -> np.random.Generator:
-        """A fresh PCG64 generator for the consumer called `names`."""
+        """A new generator (PCG64) of random numbers for the consumer called `names`."""
         return np.random.Generator(np.random.PCG64(self.child(*names)._sequence()))
 
     def integer(self, *names: str | int) -> int:
-        """A seed in [0, 2**31), for libraries that take a number."""
+        """A seed from 0 to 2**31 - 1 for the consumer called `names`, if a library takes a number."""
         return int(self.child(*names)._sequence().generate_state(1)[0] >> 1)
 
     def _sequence(self) -> np.random.SeedSequence:

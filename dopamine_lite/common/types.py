@@ -15,18 +15,26 @@ State = dict[str, Any]
 class Transitions(NamedTuple):
     """One agent step in each of N environments.
 
-    An environment's episode ends with this transition where `terminated | truncated`; its next
-    `observations` belong to a new episode. `next_observations` is always the true successor, also at an
-    episode's end.
+    An episode ends with this step if it is `terminated` or `truncated`, and the next observations that
+    `act` gets belong to a new episode.
+
+    Attributes:
+      observations: [N, ...] what `act` was given.
+      actions: [N, ...] what `act` returned.
+      rewards: [N] float64, clipped if `Runner.clip_rewards` is set.
+      terminated: [N] bool: the environment itself has ended. Never bootstrap.
+      truncated: [N] bool: a limit has stopped the episode. Bootstrap from `next_observations`.
+      next_observations: [N, ...] what the actions led to, also at the end of an episode.
+      action_masks: [N, A] bool: which actions were legal before the step; None: all always are.
+      next_action_masks: [N, A] bool: which actions are legal after the step; None: all always are.
     """
 
-    observations: np.ndarray  # [N, ...] what `act` saw
-    actions: np.ndarray  # [N, ...]
-    rewards: np.ndarray  # [N] float64, clipped if the Runner clips
-    terminated: np.ndarray  # [N] bool: the environment's own end; never bootstrap
-    truncated: np.ndarray  # [N] bool: cut by a limit; bootstrap from next_observations
-    next_observations: np.ndarray  # [N, ...]
-    # [N, A] bool, which actions are legal before and after the step; None where all always are.
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    next_observations: np.ndarray
     action_masks: np.ndarray | None = None
     next_action_masks: np.ndarray | None = None
 

@@ -45,7 +45,9 @@ def configurable(
         signature = merged_signature(part, without, passes_to)
         constructor.__signature__ = signature
         constructor.__annotations__ |= {
-            name: parameter.annotation for name, parameter in signature.parameters.items()
+            name: parameter.annotation
+            for name, parameter in signature.parameters.items()
+            if parameter.annotation is not inspect.Parameter.empty
         }
         part.passes_settings_to = tuple(passes_to)  # type: ignore[attr-defined]
     if not isinstance(part, type):

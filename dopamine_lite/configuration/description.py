@@ -110,6 +110,22 @@ def own_names() -> list[str]:
     return [name for name in registered_names() if name.rpartition(".")[2] not in known]
 
 
+def bound_as(part: Part) -> str | None:
+    """A line of gin that refers to `part`; None: nothing in the package does.
+
+    No agent takes every head, so a head is shown with an agent that takes it.
+    """
+    usual = part.kind.bound.replace("...", part.name)
+    if usual and part.kind is not catalogue.HEAD:
+        return usual
+    for agent in catalogue.parts():
+        if agent.kind is catalogue.AGENT:
+            for each in described(agent).parameters:
+                if f"@{part.name}" in each.fits and each.name in ("head", part.name.lower()):
+                    return f"{agent.name}.{each.name} = @{part.name}"
+    return None
+
+
 def configs_that_name(name: str) -> list[str]:
     """The packaged configs that refer to or bind the part `name`, in what they include as well."""
     return [path for path, text in _texts().items() if re.search(rf"(^|@|/){name}\b", text, re.M)]

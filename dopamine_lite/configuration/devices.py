@@ -58,15 +58,15 @@ class Devices:
 
 @gin.configurable
 def tensorflow_devices(device: str | None = None) -> Devices:
-    """Says which devices TensorFlow computes on, before its first operation; returns what is in force.
+    """Chooses the devices that TensorFlow computes on, and returns those in force.
 
-    Results repeat bit for bit only on the same devices. A run may be resumed on others, and says so.
+    They are chosen before TensorFlow's first operation in a process. Results repeat bit for bit only on
+    the same devices. A run may be resumed on others, and says so.
 
     Args:
-      device: "cpu"; "gpu" for the first GPU, or "gpu:1" for the second; "gpu:0,1" for two GPUs that
-        share every batch of one learner; "tpu". "cpu:0,1" divides the CPU in two, to try how several
-        devices learn together. None: what TensorFlow chooses, the first GPU if there is one and else the
-        CPU.
+      device: "cpu", "gpu" for the first GPU, "gpu:1" for the second, "gpu:0,1" for two GPUs that share
+        every batch of one learner, or "tpu". "cpu:0,1" divides the CPU in two, to try how several
+        devices learn together. None: TensorFlow chooses the first GPU if there is one, and else the CPU.
 
     Raises:
       UserError: there is no such device, or TensorFlow has begun on others in this process.

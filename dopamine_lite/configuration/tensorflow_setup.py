@@ -37,16 +37,17 @@ def import_quietly(module: str) -> ModuleType:
 
 @gin.configurable
 def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[str, int]:
-    """Sets the number of TensorFlow's threads before its first operation; returns what is in force.
+    """Sets the number of TensorFlow's threads, and returns the numbers in force.
 
-    Results repeat bit for bit only with the same number of `intra_op` threads, so the number belongs to
-    the run. A GPU is told to add up in one order, so that results repeat there as well. A process takes
-    only the GPU memory that it needs, so that several runs can share a GPU.
+    It is set before TensorFlow's first operation in a process. Results repeat bit for bit only with the
+    same number of `intra_op` threads, so the number belongs to the run. A GPU is told to add up in one
+    order, so that results repeat there as well. A process takes only the GPU memory that it needs, so
+    that several runs can share a GPU.
 
     Args:
-      intra_op: threads within an operation; None: one for every usable core. Small networks are fastest
-        with 1.
-      inter_op: operations that run side by side.
+      intra_op: the threads within an operation; None: one for every usable core. Small networks are
+        fastest with 1.
+      inter_op: the operations that run side by side.
 
     Raises:
       UserError: TensorFlow would abort the process at this number of threads.

@@ -41,15 +41,16 @@ class AtariEnvironment(VectorEnvironment):
       evaluate: play whole games, even if `episodic_life` is set.
       game: the game, such as "Pong", "SpaceInvaders" or "ALE/Pong-v5", of which only the game's name
         counts.
-      repeat_action_probability: the probability, in each frame, that the last action is executed again
-        ("sticky actions").
-      noop_max: a game begins with frames without action, whose number is drawn uniformly from 0 to this.
+      repeat_action_probability: the probability, in each frame, that the previous action is executed
+        again ("sticky actions").
+      noop_max: the most frames without action at the start of a game. Their number is drawn uniformly
+        from 0 to this.
       episodic_life: in training, tell the agent that a lost life is a terminal step. The game continues,
         and its whole score is counted.
       fire_reset: press fire at the start of a game.
       full_action_space: offer all 18 actions instead of only those that the game uses.
-      frame_skip: number of frames for which an action is repeated; the last two are max-pooled.
-      stack_size: number of frames in an observation.
+      frame_skip: the number of frames that an action lasts. The last two are max-pooled.
+      stack_size: the number of frames in an observation.
 
     Raises:
       UserError: there is no such game, or a number is out of range.

@@ -16,40 +16,66 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What an agent needs to know when it is built. Inferred from the environment, never configured."""
+    """What an agent needs to know when it is built.
 
-    id: str  # "CartPole-v1", "Pong"
-    observation_space: gymnasium.Space  # of one environment
-    action_space: gymnasium.Space  # of one environment
-    num_envs: int  # N, the number of environments
-    # Number of single frames in one observation (its first axis), oldest first; 1: not stacked.
-    # Frames before an episode's first are zeros.
+    It comes from the environment and is never configured.
+
+    Attributes:
+      id: the environment's id, such as "CartPole-v1" or "Pong".
+      observation_space: the observation space of one environment.
+      action_space: the action space of one environment.
+      num_envs: N, the number of environments.
+      stack_size: the number of frames in one observation, along its first axis and with the oldest
+        first; 1: observations are not stacked. Frames before the first of an episode are zeros.
+      frame_skip: the simulator's frames in one agent step.
+      max_steps_per_episode: the agent steps after which an episode is truncated; None: there is no
+        limit.
+      action_masks: whether some actions are illegal at times.
+      protocol: how episodes are played, such as sticky actions and no-ops. It is recorded and shown
+        beside every number.
+      notes: sentences that a run says once, when it begins.
+      action_names: the names of the actions of a Discrete space, or of the numbers of a Box; (): they
+        are not known.
+    """
+
+    id: str
+    observation_space: gymnasium.Space
+    action_space: gymnasium.Space
+    num_envs: int
     stack_size: int = 1
-    frame_skip: int = 1  # simulator frames in one agent step
-    max_steps_per_episode: int | None = None  # in agent steps
-    action_masks: bool = False  # whether some actions are illegal at times
-    # How episodes are played, printed beside every number: sticky actions, no-ops, life loss ...
+    frame_skip: int = 1
+    max_steps_per_episode: int | None = None
+    action_masks: bool = False
     protocol: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # sentences that are said once, when a run begins
-    # What the actions of a Discrete space, or the numbers of a Box, are called; (): nothing known.
+    notes: tuple[str, ...] = ()
     action_names: tuple[str, ...] = ()
 
 
 class Step(NamedTuple):
-    """What one step of N environments returned, with same-step autoreset."""
+    """What one step of N environments returned. An environment whose episode ended has been reset.
 
-    observations: np.ndarray  # [N, ...] to act on next: a new episode's first where one has ended
-    rewards: np.ndarray  # [N] float64, raw
-    terminated: np.ndarray  # [N] bool
-    truncated: np.ndarray  # [N] bool; an episode that terminates at its limit is not truncated too
-    next_observations: np.ndarray  # [N, ...] the true successors; differs where an episode ended
-    # [N] bool: the game whose score counts is over. None: where terminated | truncated. Differs where
-    # the agent is told that a lost life is the end.
+    Attributes:
+      observations: [N, ...] the observations to act on next. If an episode ended, this is the first
+        observation of the next episode.
+      rewards: [N] float64, raw.
+      terminated: [N] bool.
+      truncated: [N] bool. An episode that terminates at its limit is not truncated too.
+      next_observations: [N, ...] the observations that the actions led to. They differ from
+        `observations` only if an episode ended.
+      game_over: [N] bool: the game whose score counts is over. None: it is over if the episode is. It
+        differs if the agent is told that a lost life ends an episode.
+      next_action_masks: [N, A] bool: which actions are legal in `next_observations`; None: all are.
+      final_infos: the infos of the episodes that ended, as the environment returned them, by the number
+        of the environment; None: there are no infos.
+    """
+
+    observations: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    next_observations: np.ndarray
     game_over: np.ndarray | None = None
-    # [N, A] bool: which actions are legal in next_observations, if spec says that some are not.
     next_action_masks: np.ndarray | None = None
-    # By environment, the infos of those whose episodes ended with this step, as they returned them;
-    # None: there are no infos.
     final_infos: Mapping[int, Mapping[str, Any]] | None = None
 
     @property
@@ -59,33 +85,38 @@ class Step(NamedTuple):
 
 
 class Environment(abc.ABC):
-    """N environments that are alike, stepped together and used once.
+    """N environments that are alike and are stepped together.
 
-    Built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`. With
-    `evaluate` it follows the protocol of evaluation (whole games, even if a lost life ends an episode
-    in training). It is made anew for every segment of a run, so its behavior must depend only on the
-    constructor's arguments and the actions. It must not write to arrays that it has returned.
+    It is built as `environment(num_envs=, seed=, max_steps_per_episode=, render=, evaluate=)`. With
+    `evaluate` it follows the protocol of evaluation: whole games, even if a lost life ends an episode in
+    training. It is made anew for every segment of a run, so its behavior must depend only on the
+    constructor's arguments and on the actions. It must not write to arrays that it has returned.
+
+    Attributes:
+      spec: what an agent needs to know about it.
+      action_masks: [N, A] bool: which actions are legal in the observations last returned; None: all
+        are.
+      checks_itself: whether it compares what it returns with `spec` itself.
     """
 
     spec: EnvironmentSpec
-    # [N, A] bool: which actions are legal in the observations last returned; None: all of them.
     action_masks: np.ndarray | None = None
-    checks_itself = False  # whether what it returns is held against `spec` where it is made
+    checks_itself = False
 
     @abc.abstractmethod
     def reset(self) -> np.ndarray:
-        """Starts every environment; called once. Returns observations [N, ...]."""
+        """Starts every environment. It is called once, and returns observations [N, ...]."""
 
     @abc.abstractmethod
     def step(self, actions: np.ndarray) -> Step:
-        """Takes one action in every environment. One whose episode ends is reset in the same step."""
+        """Takes one action in every environment, and resets those whose episodes end."""
 
     def render(self) -> np.ndarray:
-        """The first environment's picture, [height, width, 3] uint8, if built with `render=True`."""
+        """The picture of the first environment, [height, width, 3] uint8. It needs `render=True`."""
         raise NotImplementedError(f"{type(self).__name__} does not draw.")
 
     def report_to(self, report: Report) -> None:  # noqa: B027 (most have nothing to say)
-        """Sets the function to call with what the user should know and is noticed during steps."""
+        """Sets the function that is called with what the user should know, noticed during steps."""
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -31,8 +31,8 @@ def create_environment(
 
     An id such as "ALE/Pong-v5" is an Atari game, which is played by the protocol that is bound to
     `AtariEnvironment`, whatever the version in the id. For every other id, several environments are
-    stepped by their own vector implementation if there is one that fits (it has to reset within the
-    step that ends an episode; see `native_vector_environment`), and otherwise in a loop.
+    stepped by their own vector implementation if they have one that resets within the step that ends an
+    episode, and otherwise in a loop.
 
     Args:
       id: the environment's id, such as "CartPole-v1", or "module:id" if a module has to be imported that

@@ -44,8 +44,9 @@ class MinAtarEnvironment(Environment):
     """N environments of one MinAtar game: 10 x 10 cells, each with a 0 or 1 for every kind of object.
 
     Observations are [10, 10, channels] uint8. The defaults are the protocol of Young and Tian (2019)
-    except for the actions: they have all six in every game. One step is one frame. A game that is over
-    is terminated. Freeway also terminates after 2,501 steps; the others have no limit of their own.
+    except for the actions: the protocol has all six in every game. One step is one frame. A game that is
+    over is terminated. Freeway also terminates after 2,501 steps. The other games have no limit of their
+    own.
 
     Args:
       num_envs: N, the number of environments.
@@ -56,7 +57,7 @@ class MinAtarEnvironment(Environment):
       game: "asterix", "breakout", "freeway", "seaquest" or "space_invaders" (or "SpaceInvaders").
       sticky_action_prob: the probability that the last action is executed again. As in the MinAtar
         package, the first action of a game can be a repetition of the last action of the game before.
-      difficulty_ramping: let the game become harder with time; Breakout and Freeway never do.
+      difficulty_ramping: let the game become harder with time. Breakout and Freeway never do.
       minimal_action_set: offer only the actions that the game uses instead of all six.
 
     Raises:

@@ -14,7 +14,19 @@ _RESAMPLES = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The raw returns of an agent's whole episodes, and their lengths in agent steps.
+    """The result of `Run.evaluate`: the raw returns of whole episodes, and what they depend on.
+
+    Attributes:
+      environment: the environment's id.
+      protocol: the environment's protocol.
+      checkpoint: the agent steps at which the agent was saved.
+      seed: the seed of the environments.
+      changed: the settings that `Run.open` has changed, by name: the run's own value and the present
+        value, as gin text.
+      returns: the sum of the raw rewards of each episode.
+      lengths: the length of each episode, in agent steps.
+      infos: for each name in `Runner.info_metrics`, the number that each episode ended with; None if it
+        is missing.
 
     Raises:
       UserError: the returns are too large for a mean and a standard deviation.
@@ -22,12 +34,12 @@ class Evaluation:
 
     environment: str
     protocol: dict[str, Any]
-    checkpoint: int  # the agent's, by its agent steps
-    seed: int  # of the environments
-    changed: dict[str, tuple[str, str]]  # as in Run
+    checkpoint: int
+    seed: int
+    changed: dict[str, tuple[str, str]]
     returns: list[float]
     lengths: list[int]
-    infos: dict[str, list[float | None]]  # of each of Runner.info_metrics; None if missing
+    infos: dict[str, list[float | None]]
 
     def __post_init__(self) -> None:
         if not math.isfinite(sum(each * each for each in self.returns)):
@@ -37,11 +49,17 @@ class Evaluation:
             )
 
     def summary(self) -> dict[str, Any]:
-        """`summary` of the returns."""
+        """Statistics of the returns.
+
+        Returns:
+          `episodes`, `mean`, `standard_deviation` (None for a single episode), `interval_95` (the ends
+          of the 95% interval of the mean, by the bootstrap over episodes; None for fewer than three),
+          `min`, `median` and `max`.
+        """
         return summary(self.returns)
 
     def as_json(self) -> dict[str, Any]:
-        """The whole result as JSON values, with the versions of the packages that played."""
+        """The whole result as JSON values, as `dopamine-lite evaluate` writes them to a file."""
         result: dict[str, Any] = {
             "environment": self.environment,
             "protocol": self.protocol,

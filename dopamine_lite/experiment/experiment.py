@@ -36,12 +36,12 @@ class Experiment:
 
     Args:
       gin_files: a path or a packaged name such as "dqn/cartpole.gin", or several, read in this order.
-      gin_bindings: bindings that replace what the files say.
-      seed: the same as the binding Runner.seed.
-      rule: what may be imported; None: the files are the user's own and may import anything.
+      gin_bindings: bindings, which replace what the files say.
+      seed: the run's seed, the same as the binding Runner.seed; None: the seed in the files, else 0.
+      rule: what may be imported; None: the files are your own and may import anything.
 
     Raises:
-      UserError: as `configuration.load`.
+      UserError: there is no such file, or a binding is not one.
     """
 
     def __init__(
@@ -69,18 +69,19 @@ class Experiment:
         imports: Sequence[str] = (),
         report: Callable[[str], None] = to_stderr,
     ) -> Experiment:
-        """The experiment of the run in a directory, whichever version wrote it.
+        """The experiment of the run in a directory, whichever version of this package wrote it.
 
         Args:
           base_dir: the run's directory.
-          gin_bindings: bindings that replace what the run's config says.
-          seed: the same as the binding Runner.seed.
-          imports: the modules that its config may import, beside this package's: they are executed.
+          gin_bindings: bindings, which replace what the run's config says.
+          seed: the run's seed, the same as the binding Runner.seed; None: the seed of that run.
+          imports: the modules that its config may import, beside this package's. Their code is executed.
           report: called with a sentence for each module that is imported, and for each setting whose
-            name or meaning has changed since.
+            name or meaning has changed since the run began.
 
         Raises:
-          UserError: as `configuration.load_run`; or there is no run in the directory.
+          UserError: there is no run in the directory, its config cannot be read, or it imports a module
+            that is not among `imports`.
         """
         directory = Path(base_dir)
         if not is_run(directory):
@@ -100,7 +101,7 @@ class Experiment:
         return experiment
 
     def runner(self, base_dir: str | Path, console: Console | None = None) -> Runner:
-        """Builds the Runner, with its agent and its environments; writes nothing.
+        """Builds the Runner with its agent and its environments, and writes nothing.
 
         Args:
           base_dir: the directory of the run that the Runner would make, or resume.
@@ -116,6 +117,10 @@ class Experiment:
         """Trains to the last iteration, or resumes the run of this experiment in the directory.
 
         The result is that of a run that was never stopped, bit for bit.
+
+        Args:
+          base_dir: the run's directory.
+          console: where progress is shown; None: on standard error.
 
         Returns:
           The run, with its agent as in the newest checkpoint.
@@ -141,9 +146,16 @@ class Experiment:
     def iterations(
         self, base_dir: str | Path, console: Console | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Does what `run` does, but yields each iteration's record once its checkpoint is saved.
+        """Does what `run` does, but yields the record of each iteration once its checkpoint is saved.
 
-        You can leave the loop at any time: the run then resumes exactly.
+        You can leave the loop at any time, and the run can be resumed exactly.
+
+        Args:
+          base_dir: the run's directory.
+          console: where progress is shown; None: on standard error.
+
+        Yields:
+          The iteration's line in `logs/iterations.jsonl`, as a dictionary.
         """
         yield from self.runner(base_dir, console).iterations()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run with its agent as in one of its checkpoints, made by `Experiment.run` or `Run.open`.
+    """A run whose agent is as in one of its checkpoints. `Experiment.run` and `Run.open` make it.
 
     Attributes:
       directory: the run's directory.
@@ -52,18 +52,22 @@ class Run:
         imports: Sequence[str] = (),
         report: Callable[[str], None] = to_stderr,
     ) -> Run:
-        """Opens the run in `base_dir` for evaluation; changes nothing in it.
+        """Opens the run in `base_dir` for evaluation, and changes nothing in it.
 
         Args:
           base_dir: the run's directory.
           checkpoint: the number of a checkpoint, or a name under which a callback keeps one, such as
             "best"; None: the newest; 0: the agent before it learned.
           gin_bindings: bindings that change settings for the evaluation, such as another environment
-            or "EpsilonGreedy.epsilon_eval = 0.05"; the results of evaluations name the changes. Whatever
+            or "EpsilonGreedy.epsilon_eval = 0.05". The results of evaluations name the changes. Whatever
             devices the run was trained on, TensorFlow chooses one unless `tensorflow_devices.device` is
             bound here.
-          imports: the modules that its config may import, beside this package's: they are executed.
-          report: as in `Experiment.of_run`.
+          imports: the modules that its config may import, beside this package's. Their code is executed.
+          report: called with a sentence for each module that is imported, and for each setting whose
+            name or meaning has changed since the run began.
+
+        Returns:
+          The run.
 
         Raises:
           UserError: there is no such run or checkpoint, it is damaged, or the agent does not fit the
@@ -87,28 +91,34 @@ class Run:
 
     @property
     def runner(self) -> Runner:
-        """What trains and plays, with the agent as in the checkpoint or as it was left."""
+        """The Runner that trains and plays, with the agent as in the checkpoint or as it was left."""
         if self._runner is None:
             self._runner = self._build()
         return self._runner
 
     @property
     def agent(self) -> Agent:
+        """The agent."""
         return self.runner.agent
 
     @property
     def spec(self) -> EnvironmentSpec:
+        """What the environment is like."""
         return self.runner.spec
 
     def evaluate(
         self, episodes: int = 100, seed: int = 0, on_episode: Callable[[], None] = lambda: None
     ) -> Evaluation:
-        """Plays whole episodes with the evaluation policy; learns and writes nothing.
+        """Plays whole episodes with the evaluation policy. The agent learns nothing, nothing is written.
 
         Args:
-          episodes: how many episodes to play.
-          seed: the environments' seed; equal seeds give the same episodes, whatever was played before.
+          episodes: the number of episodes to play.
+          seed: the seed of the environments. The same seed gives the same episodes, whatever was played
+            before.
           on_episode: called after each episode.
+
+        Returns:
+          The returns and lengths of the episodes, with what they depend on.
 
         Raises:
           UserError: an episode does not end, or the returns are too large for a mean.

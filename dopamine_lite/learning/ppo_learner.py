@@ -54,20 +54,20 @@ class PPOLearner:
       parts: the network, and what it is trained with.
       seeds: the agent's node in the tree of seeds.
       grid: (T, N), the shape of a rollout.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       gae_lambda: lambda of generalized advantage estimation; 0: one-step advantages, 1: whole returns.
-      num_epochs: passes over each rollout.
-      num_minibatches: minibatches in a pass, with one gradient step each.
-      surrogate: "clip" (eq. 7), or "kl": a penalty on the KL divergence from the old policy, with an
+      num_epochs: the passes over each rollout.
+      num_minibatches: the minibatches in a pass, with one gradient step each.
+      surrogate: "clip" (eq. 7), or "kl" for a penalty on the KL divergence from the old policy, with an
         adaptive coefficient (eq. 8).
-      clip: epsilon of eq. 7, how far the probability ratio may move from 1 before it is clipped.
-      clip_decay_period: agent steps in which `clip` falls linearly to zero; None: it is constant.
-      learning_rate_decay_period: agent steps in which the learning rate falls linearly to zero, rollout
-        by rollout; None: no such decay.
+      clip: epsilon of eq. 7: how far the probability ratio may move from 1 before it is clipped.
+      clip_decay_period: the agent steps in which `clip` falls linearly to zero; None: it is constant.
+      learning_rate_decay_period: the agent steps in which the learning rate falls linearly to zero,
+        rollout by rollout; None: no such decay.
       adaptive_kl_target: the KL divergence, in nats, that the surrogate "kl" aims at.
       initial_kl_coefficient: beta of eq. 8, the weight of the KL penalty, at the start.
-      target_kl: a pass whose mean KL divergence, in nats, is above this is the last pass over its
-        rollout; None: all passes are made.
+      target_kl: if the mean KL divergence of a pass, in nats, is above this, it is the last pass over
+        the rollout; None: all passes are made.
       value_clip: how far, in units of return, the value may move from the old value before the value
         loss is clipped; None: the value loss is not clipped.
       value_coefficient: c1 of eq. 9, the weight of the value loss.

@@ -41,12 +41,12 @@ class PQNLearner:
       seeds: the agent's node in the tree of seeds.
       grid: (T, N), the shape of a rollout.
       parameters: makes `Learned.parameters`, in the graph.
-      gamma: discount per agent step.
+      gamma: the discount per agent step.
       q_lambda: lambda of the returns Q(lambda); 0: one-step targets, 1: whole returns.
-      num_epochs: passes over each rollout.
-      num_minibatches: minibatches in a pass, with one gradient step each.
-      learning_rate_decay_period: agent steps in which the learning rate falls linearly to zero, rollout
-        by rollout; None: no such decay.
+      num_epochs: the passes over each rollout.
+      num_minibatches: the minibatches in a pass, with one gradient step each.
+      learning_rate_decay_period: the agent steps in which the learning rate falls linearly to zero,
+        rollout by rollout; None: no such decay.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
     """
 

@@ -43,15 +43,15 @@ class ReinforceLearner:
       owner: the agent's name, for messages.
       parts: the network, and what it is trained with.
       learned_baseline: whether A is the return minus the network's value, which is learned too.
-      value_coefficient: weight of the baseline's loss.
+      value_coefficient: the weight of the baseline's loss.
       baseline_updates: additional gradient steps that fit only the learned baseline to the same batch.
         They need `learned_baseline = True` and `shared_torso = False`.
       baseline_optimizer: the optimizer that takes the steps of `baseline_updates`.
-      entropy_coefficient: weight of the policy's entropy.
+      entropy_coefficient: the weight of the policy's entropy.
       normalize_advantages: scale A to mean 0 and standard deviation 1 over the batch.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
-      chunk_size: steps that go through the network at a time. It affects memory and speed, but results
-        only by rounding.
+      chunk_size: the steps that go through the network at a time. It affects memory and speed, and
+        results only by rounding.
     """
 
     metric_names: Sequence[str] = ("policy_loss", "value_loss", "entropy")

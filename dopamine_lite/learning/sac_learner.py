@@ -44,14 +44,14 @@ class SACLearner:
       actor_optimizer: the optimizer of the policy.
       critic_optimizer: the optimizer of both critics.
       temperature_optimizer: the optimizer of log(alpha).
-      tau: the fraction of the way to the critics that the target critics move at a time; 1: they become
+      tau: the fraction by which the target critics move toward the critics each time; 1: they become
         copies.
-      target_update_period: gradient steps, not agent steps, from one move of the target critics to the
-        next.
+      target_update_period: the gradient steps, not agent steps, from one move of the target critics to
+        the next.
       initial_temperature: alpha at the start, in units of reward per nat.
       fixed_temperature: alpha, if it is not to be learned; None: it is learned.
-      target_entropy: the mean entropy of the policy that alpha is learned to bring about, in nats, on
-        actions within [-1, 1]; None: minus the number of dimensions of an action.
+      target_entropy: the mean entropy that alpha is to bring about, in nats, of actions within [-1, 1];
+        None: minus the number of dimensions of an action.
       max_gradient_norm: the policy's gradients, and the gradients of both critics together, are each
         scaled down to this norm if their global norm is larger; None: never.
     """

@@ -231,10 +231,10 @@ class ImplicitQuantileHead:
       num_actions: A, the number of actions.
       num_cosines: n of eq. 4, the number of cosines that represent a fraction tau.
       num_quantile_samples: K, the number of fractions drawn for acting.
-      hidden_units: units of a ReLU layer after the product psi(s) * phi(tau); 0: no such layer. The
+      hidden_units: the units of a ReLU layer after the product psi(s) * phi(tau); 0: no such layer. The
         paper's network has 512 units here, after a torso that ends with the convolutions.
-      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
-        "orthogonal".
+      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
+        or "orthogonal".
     """
 
     random_in_training = random_in_evaluation = True

@@ -25,8 +25,8 @@ class Optimizer(abc.ABC):
 
     Args:
       learning_rate: the learning rate, before any schedule.
-      decay_updates: gradient steps in which the learning rate falls linearly to zero; None: no such
-        fall.
+      decay_updates: the gradient steps in which the learning rate falls linearly to zero; None: it does
+        not fall.
       schedule: a schedule that the learning rate follows, such as `@CosineSchedule`, instead of
         `decay_updates`; None: no schedule.
     """
@@ -167,11 +167,11 @@ class Adam(Optimizer):
 class RAdam(Optimizer):
     """Rectified Adam (Liu et al. 2020, algorithm 2): Adam without the step size that few gradients give.
 
-    With rho_inf = 2 / (1 - beta2) - 1 and rho_t = rho_inf - 2 t beta2^t / (1 - beta2^t), step t is
-    theta -= lr r_t sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon) if rho_t > 5, where
-    r_t^2 = (rho_t - 4) (rho_t - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho_t). Otherwise, v does not
-    tell enough, and the step is theta -= lr m / (1 - beta1^t). The limit of 5 is that of the authors'
-    code, of PyTorch and of Optax; the algorithm has 4. Epsilon is "epsilon hat", as in `Adam`.
+    With rho_inf = 2 / (1 - beta2) - 1 and rho_t = rho_inf - 2 t beta2^t / (1 - beta2^t), step t is theta
+    -= lr r_t sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon) if rho_t > 5, where r_t^2 =
+    (rho_t - 4) (rho_t - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho_t). Otherwise, v does not tell
+    enough, and the step is theta -= lr m / (1 - beta1^t). The limit of 5 is that of the authors' code,
+    of PyTorch and of Optax. The algorithm in the paper has 4. Epsilon is "epsilon hat", as in `Adam`.
 
     Args:
       learning_rate: lr, the learning rate before any schedule.

@@ -195,8 +195,8 @@ class GaussianPolicy:
     Args:
       seeds: seeds of the initial parameters.
       action_space: a bounded or unbounded `Box`.
-      initial_log_std: natural logarithm of the initial standard deviations, which are in the units of
-        the actions.
+      initial_log_std: the natural logarithm of the initial standard deviations, which are in the units
+        of the actions.
     """
 
     action_dtype: Any = np.float32

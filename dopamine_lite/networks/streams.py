@@ -27,13 +27,15 @@ class Streams:
       seeds: seeds of the initial parameters.
       num_actions: A, the number of actions.
       outputs: Z, the number of outputs for each action.
-      dueling: a dueling network, V(s) + A(s, a) - mean_a A(s, a) for each output (Wang et al. 2016,
-        eq. 9).
-      noisy: noisy layers (`NoisyDense`), whose noise is drawn in training and off in evaluation.
-      hidden_units: units of a ReLU layer before the last layer of each stream; 0: no such layer.
-      initializer: initializer of the layers if they are not noisy; "glorot_uniform",
+      dueling: make it a dueling network, V(s) + A(s, a) - mean_a A(s, a) for each output (Wang et al.
+        2016, eq. 9).
+      noisy: use noisy layers, whose noise is drawn in training and off in evaluation (Fortunato et al.
+        2018).
+      hidden_units: the units of a ReLU layer before the last layer of each stream; 0: no such layer.
+      initializer: the initializer of the layers if they are not noisy: "glorot_uniform",
         "dopamine_uniform", "torch_uniform" or "orthogonal".
-      sigma0: initial noise; the sigma of a noisy layer begins as sigma0 / sqrt(its number of inputs).
+      sigma0: the initial noise: the sigma of a noisy layer begins as sigma0 / sqrt(its number of
+        inputs).
     """
 
     random_in_evaluation = False

@@ -19,7 +19,7 @@ class CircularReplay(RingReplay[Sample]):
     Args:
       spec: what the agent says of frames, environments and transitions.
       generator: draws the samples; its state is part of this buffer's.
-      replay_capacity: frames held over all environments.
+      replay_capacity: the number of frames that the replay holds, over all environments.
       compress: keep frames compressed in memory. Samples are the same, and take a little longer.
     """
 

@@ -19,26 +19,27 @@ from dopamine_lite.replay.selectors import Proportional
 class PrioritizedReplay(RingReplay[Sample]):
     """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
 
-    Once a transition can be drawn, it enters with its `initial_priority`; `feedback` gives it another. A
-    transition cannot be drawn while its n-step successor is not stored yet, or once a frame of its stack
-    is no longer stored. It then has no priority, so that every draw finds something. Within a batch of
-    B, each draw comes from a B-th of the total (stratified, appendix B.2.1). All K batches of one
-    `sample` are drawn by the priorities before the first of them.
+    The equation is of Schaul et al. (2016). A transition enters with its `initial_priority`, and gets
+    another priority when it has been learned from. It cannot be drawn while its n-step successor is not
+    stored yet, or once a frame of its stack is no longer stored. Within a batch of B, each draw comes
+    from a B-th of the total (stratified, appendix B.2.1). All batches that are drawn together are drawn
+    by the priorities before the first of them.
 
     Args:
       spec: what the agent says of frames, environments and transitions.
       generator: draws the samples; its state is part of this buffer's.
       alpha: how much priorities count; 0: not at all.
-      beta: exponent of the importance weights (1 / P(i))^beta, which are divided by their maximum in the
-        batch.
-      beta_period: agent steps in which beta rises linearly to 1; None: beta stays.
-      uniform_sample_probability: u, the chance of a uniform draw.
-      initial_priority: the priority with which a transition enters: "greatest", the greatest so far, or
-        "td_error", as in Ape-X (Horgan et al. 2018, algorithm 1). The actor then computes action values
-        in every step, and |R + d max_a Q(s', a) - Q(s, a)| is of the values that it acted by. Where an
-        episode was truncated, nobody acted in s', and the transition enters with the greatest priority
-        all the same. The agent's own priorities must be TD errors too, as in DQN, QR-DQN and IQN.
-      replay_capacity: frames held over all environments.
+      beta: the exponent of the importance weights (1 / P(i))^beta, which are divided by their maximum in
+        the batch.
+      beta_period: the agent steps in which beta rises linearly to 1; None: beta is constant.
+      uniform_sample_probability: u, the probability of a uniform draw.
+      initial_priority: the priority with which a transition enters. "greatest": the greatest priority so
+        far. "td_error": its TD error |R + d max_a Q(s', a) - Q(s, a)| by the values that the actor acted
+        by, as in Ape-X (Horgan et al. 2018, algorithm 1). The actor then computes action values in every
+        step, and the agent's own priorities must be TD errors too, as in DQN, QR-DQN and IQN. If an
+        episode was truncated in s', nobody acted there, and the transition enters with the greatest
+        priority.
+      replay_capacity: the number of frames that the replay holds, over all environments.
       compress: keep frames compressed in memory. Samples are the same, and take a little longer.
     """
 

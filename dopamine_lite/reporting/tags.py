@@ -21,9 +21,12 @@ _SPEED = "6_steps_per_second"
 _SHOWN = {_EVALUATION: "eval/average_return", _TRAINING: "train/recent_return"}
 
 _OF_METRICS = {
+    "actor_learning_rate": "The learning rate of SAC's policy at the next update.",
     "beta": "The exponent of prioritized replay's importance weights.",
     "clip": "PPO's clipping range epsilon, which may fall with the agent steps.",
     "clip_fraction": "The share of samples whose ratio was outside PPO's clipping range.",
+    "critic_learning_rate": "The learning rate of SAC's critics at the next update.",
+    "critic_loss": "The mean loss of SAC's critics, summed over both.",
     "entropy": "Mean entropy of the policy, in nats, over the states that were learned from.",
     "epsilon": "Probability of a random action in training.",
     "explained_variance": "1 - Var[return - value] / Var[return]: 1 for a perfect critic, 0 for a "
@@ -38,10 +41,13 @@ _OF_METRICS = {
     "passes": "Passes over the rollout before PPO stopped.",
     "policy_loss": "The policy's part of the loss.",
     "q_mean": "Mean of the value estimates that were learned from.",
-    "q_values": "Distribution of the value estimates that were learned from.",
+    "q_values": "Distribution of the action values that the agent acted by or, of a tabular agent, of "
+    "its whole table.",
     "steps_per_second": "Agent steps per second in training, by the clock, so equal runs differ in it.",
     "td_error": "Mean absolute TD error of the table's updates.",
-    "temperature": "Temperature of the softmax that actions are drawn from in training.",
+    "temperature": "Boltzmann exploration: the temperature of the softmax that actions are drawn from "
+    "in training. SAC: alpha, the weight of the policy's entropy.",
+    "temperature_learning_rate": "The learning rate of SAC's temperature at the next update.",
     "value_loss": "The critic's part of the loss.",
     "recent_return": "Mean raw return of the last 10 whole training episodes of this iteration.",
 }

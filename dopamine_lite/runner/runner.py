@@ -40,37 +40,39 @@ class Runner:
 
     Args:
       base_dir: the run's directory; only `run` and `iterations` write to it.
-      agent: called with (spec, seeds).
-      environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
+      agent: the agent, which is built as `agent(spec, seeds)`.
+      environment: the environment, which is built as `environment(num_envs=, seed=,
+        max_steps_per_episode=, render=, evaluate=)`.
       seed: the run's seed, from which all its random numbers come.
-      num_iterations: training phases, each followed by an evaluation phase.
-      training_steps: agent steps in a training phase, over all environments.
-      evaluation_steps: agent steps in an evaluation phase, over all environments; the episodes that
+      num_iterations: the number of training phases, each followed by an evaluation phase.
+      training_steps: the agent steps in a training phase, over all environments.
+      evaluation_steps: the agent steps in an evaluation phase, over all environments. The episodes that
         have begun by then are played to their ends, as in Dopamine. Set either this or
-        evaluation_episodes.
-      evaluation_episodes: whole episodes in an evaluation phase. Set either this or evaluation_steps.
-      max_steps_per_episode: agent steps after which an episode is truncated, in place of the limit that
-        the environment is registered with; None: that limit.
-      clip_rewards: whether the agent gets rewards clipped to [-1, 1]; statistics are of raw rewards.
+        `evaluation_episodes`.
+      evaluation_episodes: the whole episodes in an evaluation phase. Set either this or
+        `evaluation_steps`.
+      max_steps_per_episode: the agent steps after which an episode is truncated, in place of the limit
+        that the environment is registered with; None: that limit.
+      clip_rewards: whether the agent gets rewards clipped to [-1, 1]. Statistics are of raw rewards.
       num_envs: N, the number of environments that are stepped together.
-      checkpoint_every_steps: agent steps that each environment takes in a segment, or up to twice as
+      checkpoint_every_steps: the agent steps that each environment takes in a segment, or up to twice as
         many in the last segment of a training phase; None: a segment is a whole training phase.
-      log_every_steps: agent steps between points in TensorBoard.
+      log_every_steps: the agent steps between points in TensorBoard.
       schedule: "continuous_train_and_eval", or "continuous_train" without evaluation.
       from_run: the directory of another run. The agent begins with the weights of that run's agent, and
-        with nothing else from that run. With "@400" behind the directory, the weights are those of
-        agent step 400, otherwise those of the newest checkpoint when this run begins.
+        with nothing else from that run. With "@400" after the directory, the weights are those at agent
+        step 400, otherwise those of the newest checkpoint when this run begins.
       actors: the number of actors that step the environments, in groups, apart from the learner; None:
         all environments are stepped together, by the agent itself. The number changes no result, so a
         run may be resumed with another one.
       actor_backend: where actors are: in "processes" of this machine, in "threads" of this process, or
         in a "ray" cluster. It changes no result.
-      group_size: the number of environments in a group of actors, which has seeds of its own.
-      policy_lag: blocks of steps that actors lag behind the learner: 0 or 1. With 1, environments are
-        stepped while the agent learns.
-      info_metrics: keys of numbers in the info of an episode's last step, which are logged like its
+      group_size: the number of environments in a group of actors. A group has seeds of its own.
+      policy_lag: the blocks of steps by which actors lag behind the learner, 0 or 1. With 1,
+        environments are stepped while the agent learns.
+      info_metrics: the keys of numbers in the info of an episode's last step. They are logged like its
         return.
-      callbacks: references to what makes the callbacks, which are called while the run goes on.
+      callbacks: the callbacks, which are called while the run goes on.
       console: where progress is shown.
     """
 

@@ -11,7 +11,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(Exception):
-    """A signal ended the run at a safe point; `str` says where, and how to resume the run."""
+    """SIGINT or SIGTERM stopped a run at a safe point. `str(error)` says where.
+
+    The run can be resumed.
+
+    Attributes:
+      signal_number: the number of the signal.
+    """
 
     def __init__(self, signal_number: int, sentence: str):
         super().__init__(sentence)

@@ -180,6 +180,18 @@ def test_double_q_learning_by_hand():
     np.testing.assert_array_equal(agent._values(np.array([0, 1])), [[2.625, 1], [2.5, 2.5]])
 
 
+def test_the_learning_rate_falls_linearly_to_zero():
+    """Half of the way to 1 is left at the start; alpha is 3/8, 2/8, 1/8 and then 0."""
+    agent = build(QLearningAgent, spec(1), gamma=0.0, learning_rate_decay_period=4)
+    value = 0.0
+    for alpha in (0.375, 0.25, 0.125, 0.0, 0.0):
+        agent.observe(steps((0, 0, 1.0, "terminated", 0)))
+        value += alpha * (1 - value)
+        assert agent._tables[0, 0, 0] == value
+        assert agent.metrics()["learning_rate"] == alpha
+    assert "learning_rate" not in build(QLearningAgent, spec(1)).metrics()
+
+
 def test_double_q_learning_tosses_a_coin_for_every_environment():
     agent = build(DoubleQLearningAgent, spec(1, num_envs=1000), gamma=0.0, learning_rate=1.0)
     agent.observe(steps(*[(0, 0, 1.0, "terminated", 0)] * 1000))

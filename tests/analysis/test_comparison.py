@@ -63,6 +63,20 @@ def test_a_run_as_rows(make_run, tmp_path):
     assert runs.episodes.empty
 
 
+def test_episodes_have_the_numbers_of_their_infos(make_run, tmp_path):
+    plain, measured = make_run("plain"), make_run("measured", 1)
+    episode = {"iteration": 0, "phase": "train", "agent_steps": 9, "stream": 0, "length": 9}
+    for directory, infos in (
+        (plain, [{}]),
+        (measured, [{"info_success": 1}, {"info_success": None}]),
+    ):
+        lines = [json.dumps(episode | {"return": 2.0} | info) + "\n" for info in infos]
+        (directory / "logs" / "episodes.jsonl").write_text("".join(lines))
+    episodes = analysis.load_runs([plain, measured]).episodes
+    np.testing.assert_array_equal(episodes["info_success"], [np.nan, 1.0, np.nan])
+    assert "info_success" not in analysis.load_runs(plain).episodes
+
+
 def test_runs_are_found_below_and_links_are_passed_by(make_run, tmp_path):
     one, two = make_run("study/one"), make_run("study/deep/two")
     make_run("study/one/inside")  # of a run: not looked for
@@ -174,7 +188,10 @@ def test_protocols_that_differ(make_run, tmp_path):
 
 def test_without_evaluations_their_settings_are_no_protocol(make_run, tmp_path):
     for seed, episodes in enumerate((5, 20)):
-        settings = {"Runner__schedule": "'continuous_train'", "Runner__evaluation_episodes": episodes}
+        settings = {
+            "Runner__schedule": "'continuous_train'",
+            "Runner__evaluation_episodes": episodes,
+        }
         make_run(f"run{seed}", seed, **settings)
     chosen = analysis.select(analysis.load_runs(tmp_path), by=["agent"])
     assert len(chosen.runs) == 2

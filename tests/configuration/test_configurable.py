@@ -97,6 +97,21 @@ def test_settings_that_are_passed_on_can_be_misspelled():
         boiler_room("UrnBoiler", "UrnBoiler.litres = 3.0")
 
 
+def test_a_part_may_leave_out_annotations():
+    """Often wrong: "no annotation" is taken for the class of what the parameter takes."""
+    from dopamine_lite.agents.dqn_agent import DQNAgent
+    from dopamine_lite.networks.heads import QHead
+
+    @configurable
+    class ScaledHead(QHead):
+        def __init__(self, seeds, num_actions, *, scale: float = 1.0):
+            super().__init__(seeds, num_actions)
+
+    configuration.load([], [f"{DQNAgent.__name__}.head = @ScaledHead"])
+    with pytest.raises(UserError, match=r"ScaledHead\.scale is 'much': give a number"):
+        configuration.load([], ["ScaledHead.scale = 'much'"])
+
+
 def test_an_incomplete_class_is_told_what_it_lacks():
     from dopamine_lite.agents.block_agent import BlockAgent
     from dopamine_lite.runner.runner import Runner

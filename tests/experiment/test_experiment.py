@@ -294,13 +294,19 @@ class TestFromRun:
             ("nowhere", "there is no run in nowhere"),
             ("{source}@7", "checkpoint 7"),
             ("{frozen}", "do not fit this QLearningAgent (ValueError: tables"),
+            ("{network}", "this QLearningAgent (they are those of another kind of agent)"),
         ],
     )
-    def test_mistakes_leave_nothing(self, tmp_path, cli, monkeypatch, source, sentence):
+    def test_mistakes_leave_nothing(self, tmp_path, cli, monkeypatch, runs, source, sentence):
         monkeypatch.chdir(tmp_path)
         q_learning("Runner.num_iterations = 1").run(tmp_path / "source")
         sarsa().run(tmp_path / "frozen")
-        given = source.format(source=tmp_path / "source", frozen=tmp_path / "frozen")
+        places = {
+            "source": tmp_path / "source",
+            "frozen": tmp_path / "frozen",
+            "network": runs["dqn"],
+        }
+        given = source.format(**places)
         ran = cli(
             *("train", "--base_dir", "new", "--gin_files", "classics/q_learning_cliff.gin"),
             *("--from_run", given),

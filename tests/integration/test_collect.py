@@ -79,7 +79,11 @@ def make_run(tmp_path):
         for name, episodes in ({NAME: 100} if evaluations is None else evaluations).items():
             evaluation = {
                 "protocol": {"environment": environment, "max_steps_per_episode": 500},
-                "summary": {"episodes": episodes, "mean": float(len(made))},
+                "summary": {
+                    "episodes": episodes,
+                    "mean": float(len(made)),
+                    "interval_95": [0.5, 1.5],
+                },
             }
             (directory / "evaluations" / name).write_text(json.dumps(evaluation))
         return directory
@@ -103,6 +107,8 @@ def test_the_rows_of_a_run(collect, make_run, capsys):
         "agent_steps": "400",
         "evaluation_episodes": "100",
         "evaluation_return": "1",
+        "evaluation_low": "0.5",
+        "evaluation_high": "1.5",
         "last_train_return": "21.5",
         "commit": "1234567890ab+changes.1a2b3c4d",
         "protocol": "environment CartPole-v1; max_steps_per_episode 500",

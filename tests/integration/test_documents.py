@@ -2,7 +2,7 @@
 
 `train` gets bindings that shorten it; a Python block that begins with a file's name is that file; `make`
 targets are expanded, not built (`make test-all` is what runs this); `tensorboard` inspects the logs
-instead of serving them.
+instead of serving them. Pages that are generated are left out: git ignores them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,31 @@ from dopamine_lite.cli.main import main
 from tests.integration.shrink import shrunk
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools" / "site"))
+
+from reference_pages import GENERATED
+
 NAMED = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+IGNORED = [
+    ROOT / line for line in (ROOT / ".gitignore").read_text().split() if line.startswith("docs/")
+]
+
+
+def is_ignored(path: Path) -> bool:
+    """Whether `path` is a generated page, or would be one."""
+    return any(path.is_relative_to(each) for each in IGNORED)
+
+
+PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
+PAGES += (ROOT / "docs").rglob("*.md")
+DOCUMENTS = sorted(path for path in PAGES if not is_ignored(path))
+MADE = {ROOT / "docs" / "reference" / name for name in GENERATED}
 
 
 def blocks(document: Path, language: str) -> list[str]:
     text = document.read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return [textwrap.dedent(block) for block in found]  # those in tabs are indented
 
 
 def commands(document: Path) -> list[str]:
@@ -91,7 +110,12 @@ def test_every_command_works(document, tmp_path, monkeypatch):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_links_lead_somewhere(document):
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text(encoding="utf-8")):
-        assert (document.parent / link).exists(), link
+        target = (document.parent / link).resolve()
+        assert target in MADE if is_ignored(target) else target.exists(), link
+
+
+def test_what_is_generated_is_ignored():
+    assert all(map(is_ignored, MADE))
 
 
 NAMED_WORK = re.compile(r"([A-Z][a-z]+)(?: and [A-Z][a-z]+| et al\.)? \(?((?:19|20)\d\d[ab]?)\b")
@@ -102,9 +126,9 @@ def test_every_work_that_is_named_has_its_reference():
         (ROOT / "docs" / "reference" / "papers.md").read_text(encoding="utf-8").splitlines()
     )
     named = set()
-    for pattern in ("docs/**/*.md", "dopamine_lite/**/*.py", "configs/**/*.gin"):
-        for path in ROOT.glob(pattern):
-            named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
+    others = ("dopamine_lite/**/*.py", "configs/**/*.gin", "notebooks/*.ipynb")
+    for path in [*DOCUMENTS, *(path for pattern in others for path in ROOT.glob(pattern))]:
+        named |= set(NAMED_WORK.findall(path.read_text(encoding="utf-8")))
     assert len(named) > 25
     for author, year in sorted(named):
         assert any(author in line and year in line for line in references), (author, year)

@@ -128,11 +128,11 @@ def test_a_ratio_is_of_windows_in_the_same_round():
     _, first, second = page._speeds(measured, {"pong_dqn": WORKLOADS["pong_dqn"]})
     title = "DQN, Pong, 1 environment"
     assert first == [
-        *(title, "Stable-Baselines3", "1", "1", "1", "50 (40 to 60)", "100 (90 to 120)"),
+        *(title, "Stable-Baselines3 1", "1 / 1", "50 (40 to 60)", "100 (90 to 120)"),
         "2 (1.5 to 3)",
     ]
-    assert second == [title, "Dopamine", "1", "1", "1", "100", "300", "3"]
-    text = page.filled("<!-- speed: measured -->\n<!-- end of speed -->", MORNING + EVENING, [])
+    assert second == ["", "Dopamine 1", "1 / 1", "100", "300", "3"]
+    text = page.filled("<!-- speed: measured -->\n<!-- end of speed -->", MORNING + EVENING, [], [])
     assert "Measured from 2026-01-01 to 2026-01-02 on" in text
 
 
@@ -168,9 +168,11 @@ def test_what_a_million_frames_take():
     assert line == ["CleanRL", "100,000", "1.50", "6.0", "cannot", "cannot", "", "cannot"]
 
 
-def test_the_document_is_what_the_program_makes_of_these_rows():
-    text = page.DOCUMENT.read_text(encoding="utf-8")
-    made = page.filled(text, measure.read(page.SPEED), measure.read(page.REPLAYS))
+@pytest.mark.parametrize("document", page.DOCUMENTS, ids=lambda path: path.name)
+def test_the_documents_are_what_the_program_makes_of_these_rows(document):
+    text = document.read_text(encoding="utf-8")
+    files = (page.SPEED, page.REPLAYS, page.RESUMES)
+    made = page.filled(text, *map(measure.read, files))
     assert made == text, "run python benchmarks/peers/page.py"
 
 

@@ -37,7 +37,7 @@ def test_the_source_distribution_holds_what_the_readme_links_to(tmp_path):
     with tarfile.open(build("sdist", tmp_path)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / "README.md").read_text())
-    assert "baselines/README.md" in links
+    assert "docs/results/index.md" in links
     assert set(links) <= names
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -18,6 +20,7 @@ from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.iqn_agent import IQNAgent
 from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
+from dopamine_lite.agents.sac_agent import SACAgent
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.torsos import MLP, DictTorso, SmallCNN
@@ -26,9 +29,11 @@ from dopamine_lite.spaces.packed_space import PackedSpace
 from tests.core import core
 
 spaces = gymnasium.spaces
+ROOT = Path(__file__).parents[2]
 SMALL = functools.partial(MLP, hidden_units=(8,))
 REPLAY = functools.partial(CircularReplay, replay_capacity=100)
 PPO = functools.partial(PPOAgent, torso=SMALL, rollout_length=4, num_minibatches=2)
+SAC = functools.partial(SACAgent, torso=SMALL, replay=REPLAY)
 LINE = spaces.Box(-np.inf, np.inf, (4,), np.float32)
 COLORS = spaces.Box(0, 255, (7, 6, 3), np.uint8)
 ENTRIES = PackedSpace.of(
@@ -48,6 +53,7 @@ POLICIES: dict[str, tuple[Any, gymnasium.Space, gymnasium.Space]] = {
     "several actions": (PPO, LINE, spaces.MultiDiscrete([2, 3])),
     "real numbers": (PPO, LINE, spaces.Box(-0.1, 0.1, (2,), np.float32)),
     "doubles": (PPO, LINE, spaces.Box(-0.1, 0.1, (2,), np.float64)),
+    "squashed": (SAC, LINE, spaces.Box(-2, 3, (2,), np.float32)),
     "whole numbers": (PPO, LINE, spaces.Box(-2, 2, (2,), np.int32)),
 }
 
@@ -106,6 +112,24 @@ def test_quantiles_that_are_drawn_do_not_convert(tmp_path):
         tf.lite.OpsSet.SELECT_TF_OPS,
     ]
     assert converter.convert()
+
+
+@pytest.mark.oracle
+def test_the_pages_program_for_onnx_plays_an_episode(tmp_path):
+    """Of docs/how_to/deploy.md; the tests of the documents run its other programs, but need no ONNX."""
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    page = (ROOT / "docs" / "how_to" / "deploy.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    (play,) = re.findall(r"```python\n(# play\.py\n.*?)```", page, re.DOTALL)
+    (tmp_path / "play.py").write_text(play)
+    spec = EnvironmentSpec("CartPole-v1", LINE, spaces.Discrete(2), num_envs=1)
+    PPO(spec, Seeds(0)).export(tmp_path / "policy")
+    convert(tmp_path / "policy", tmp_path / "policy.onnx")
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0
 
 
 @pytest.mark.oracle

@@ -67,7 +67,7 @@ class StackFrames(EnvironmentWrapper):
     Args:
       environment: an environment whose observations, or their entries, are arrays of numbers. They
         cannot be names, because zero would stand for a name.
-      size: number of observations in a stack.
+      size: the number of observations in a stack.
 
     Raises:
       UserError: observations are names or already stacks, or `size` is below 2.

@@ -60,17 +60,17 @@ class ConvolutionalTorso(PictureTorso):
 
     Args:
       seeds: seeds of the initial parameters.
-      hidden_units: units of the layer after the convolutions; 0: no such layer, for a head that has its
-        own.
-      convolutions: filters, kernel size and stride of each convolution.
-      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
-        "orthogonal".
+      hidden_units: the units of the layer after the convolutions; 0: no such layer, for a head that has
+        its own.
+      convolutions: the filters, the kernel size and the stride of each convolution.
+      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
+        or "orthogonal".
       channels: see `PictureTorso`.
-      layer_norm: normalize the outputs of each layer before its ReLU, of convolutions over the filters
-        at each place (Ba et al. 2016).
-      precision: "float32", or "bfloat16", in which convolutions and products are computed; parameters,
-        gradients and features stay float32. It is faster on processors and GPUs with instructions for it
-        and gives other numbers.
+      layer_norm: normalize the outputs of each layer before its ReLU (Ba et al. 2016). Outputs of
+        convolutions are normalized over the filters at each place.
+      precision: "float32", or "bfloat16" to compute convolutions and products in it. Parameters,
+        gradients and features stay float32. "bfloat16" gives other numbers, and is faster on processors
+        and GPUs that have instructions for it.
     """
 
     # Measured: XLA brings nothing for convolutions on the CPU; on an H200, DQN on Pong with 8
@@ -196,13 +196,12 @@ class ImpalaCNN(PictureTorso):
 
     Args:
       seeds: seeds of the initial parameters.
-      nn_scale: multiplies the number of filters in the three sections, 16, 32 and 32.
-      hidden_units: units of the layer after the convolutions; 0: no such layer.
-      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
-        "orthogonal".
+      nn_scale: a factor for the number of filters in the three sections, 16, 32 and 32.
+      hidden_units: the units of the layer after the convolutions; 0: no such layer.
+      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
+        or "orthogonal".
       channels: see `PictureTorso`.
-      precision: "float32", or "bfloat16", in which convolutions and products are computed; see
-        `ConvolutionalTorso`.
+      precision: "float32", or "bfloat16" to compute convolutions and products in it, as in `NatureCNN`.
     """
 
     compile_update = False  # not measured on a GPU
@@ -276,11 +275,11 @@ class MinAtarCNN(PictureTorso):
 
     Args:
       seeds: seeds of the initial parameters.
-      hidden_units: units of the layer after the convolution; 0: no such layer.
-      initializer: initializer of the layers; "glorot_uniform", "dopamine_uniform", "torch_uniform" or
-        "orthogonal".
-      layer_norm: normalize the outputs of each layer before its ReLU, of the convolution over the
-        filters at each place (Ba et al. 2016).
+      hidden_units: the units of the layer after the convolution; 0: no such layer.
+      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
+        or "orthogonal".
+      layer_norm: normalize the outputs of each layer before its ReLU (Ba et al. 2016). Outputs of the
+        convolution are normalized over the filters at each place.
     """
 
     compile_update = True

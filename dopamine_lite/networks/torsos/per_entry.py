@@ -34,8 +34,8 @@ class DictTorso:
       torsos: the torsos by the names of the entries, such as {"picture": @NatureCNN, "speed": @MLP}. An
         entry of an inner dictionary is called "outer/inner", and the entries of a tuple are called "0",
         "1" and so on.
-      hidden_units: units of the layer that joins the torsos; 0: no such layer.
-      initializer: initializer of the layer that joins the torsos; "glorot_uniform",
+      hidden_units: the units of the layer that joins the torsos; 0: no such layer.
+      initializer: the initializer of the layer that joins the torsos: "glorot_uniform",
         "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 
