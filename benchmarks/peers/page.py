@@ -242,10 +242,9 @@ def _comparison(measured: Rows, replays: Rows, resumes: Rows) -> Iterator[list[s
     equal |= {"cleanrl": "saves weights only", "tianshou": "left to your program"}
     yield ["A killed run resumes with the same bits", *(equal.get(name, "") for name in _COMPARED)]
     sizes = {row["peer"]: f"{_million(row) / 1e9:.1f} GB" for row in replays if not row["failure"]}
-    yield [
-        "Memory with a million frames of Pong",
-        *(sizes.get(name, "") for name in _COMPARED),
-    ]
+    if sizes:
+        cells = [sizes.get(name, "") for name in _COMPARED]
+        yield ["Memory with a million frames of Pong", *cells]
     for key, title in (
         ("pong_dqn", "DQN on Pong, speed relative to ours"),
         ("pong_ppo", "PPO on Pong, 8 environments, relative"),

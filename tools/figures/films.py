@@ -42,11 +42,8 @@ RECORDS = {
     "cliff_sarsa": Film("classics/sarsa_cliff.gin", seed=1, record=("--fps=3",), width=400),
     "lunar_lander_reinforce": Film("classics/reinforce_lunar_lander.gin", seed=2, every=2),
     "cartpole_sarsa": Film("classics/sarsa_cartpole.gin", every=2, seconds=6),
-    "cartpole_double_q": Film(
-        "classics/double_q_cartpole.gin", ("Runner.num_iterations = 2",), every=2, seconds=6
-    ),
-    "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=240, every=3),
-    "rocket": Film("ppo/rocket_lander.gin", width=240, every=3, seconds=16),
+    "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=200, every=4),
+    "rocket": Film("ppo/rocket_lander.gin", width=200, every=4, seconds=16),
     "cartpole": Film("dqn/cartpole.gin", every=2, seconds=6),
     "cartpole_boltzmann": Film("classics/dqn_boltzmann_cartpole.gin", every=2, seconds=6),
     "cartpole_c51": Film("c51/cartpole.gin", record=("--explain",), width=640, every=4, seconds=8),
