@@ -49,9 +49,9 @@ class RainbowAgent(ValueAgent):
       num_atoms: the number of atoms of the distributions.
       vmin: the lowest atom, in units of return.
       vmax: the highest atom, in units of return.
-      sigma0: the initial noise: the sigma of a noisy layer begins as sigma0 / sqrt(its number of
+      sigma0: the initial noise. The sigma of a noisy layer begins as sigma0 / sqrt(its number of
         inputs).
-      initializer: the initializer of the head's layers if they are not noisy: "glorot_uniform",
+      initializer: the initializer of the head's layers if they are not noisy, one of "glorot_uniform",
         "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 

@@ -60,7 +60,8 @@ class PPOLearner:
       num_minibatches: the minibatches in a pass, with one gradient step each.
       surrogate: "clip" (eq. 7), or "kl" for a penalty on the KL divergence from the old policy, with an
         adaptive coefficient (eq. 8).
-      clip: epsilon of eq. 7: how far the probability ratio may move from 1 before it is clipped.
+      clip: epsilon of eq. 7, which says how far the probability ratio may move from 1 before it is
+        clipped.
       clip_decay_period: the agent steps in which `clip` falls linearly to zero; None: it is constant.
       learning_rate_decay_period: the agent steps in which the learning rate falls linearly to zero,
         rollout by rollout; None: no such decay.

@@ -233,8 +233,8 @@ class ImplicitQuantileHead:
       num_quantile_samples: K, the number of fractions drawn for acting.
       hidden_units: the units of a ReLU layer after the product psi(s) * phi(tau); 0: no such layer. The
         paper's network has 512 units here, after a torso that ends with the convolutions.
-      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
-        or "orthogonal".
+      initializer: the initializer of the layers, one of "glorot_uniform", "dopamine_uniform",
+        "torch_uniform" or "orthogonal".
     """
 
     random_in_training = random_in_evaluation = True

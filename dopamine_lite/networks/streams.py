@@ -32,9 +32,9 @@ class Streams:
       noisy: use noisy layers, whose noise is drawn in training and off in evaluation (Fortunato et al.
         2018).
       hidden_units: the units of a ReLU layer before the last layer of each stream; 0: no such layer.
-      initializer: the initializer of the layers if they are not noisy: "glorot_uniform",
+      initializer: the initializer of the layers if they are not noisy, one of "glorot_uniform",
         "dopamine_uniform", "torch_uniform" or "orthogonal".
-      sigma0: the initial noise: the sigma of a noisy layer begins as sigma0 / sqrt(its number of
+      sigma0: the initial noise. The sigma of a noisy layer begins as sigma0 / sqrt(its number of
         inputs).
     """
 

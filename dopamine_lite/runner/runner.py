@@ -65,8 +65,8 @@ class Runner:
       actors: the number of actors that step the environments, in groups, apart from the learner; None:
         all environments are stepped together, by the agent itself. The number changes no result, so a
         run may be resumed with another one.
-      actor_backend: where actors are: in "processes" of this machine, in "threads" of this process, or
-        in a "ray" cluster. It changes no result.
+      actor_backend: "processes" for actors in processes of this machine, "threads" for threads of this
+        process, or "ray" for a Ray cluster. It changes no result.
       group_size: the number of environments in a group of actors. A group has seeds of its own.
       policy_lag: the blocks of steps by which actors lag behind the learner, 0 or 1. With 1,
         environments are stepped while the agent learns.

@@ -63,8 +63,8 @@ class ConvolutionalTorso(PictureTorso):
       hidden_units: the units of the layer after the convolutions; 0: no such layer, for a head that has
         its own.
       convolutions: the filters, the kernel size and the stride of each convolution.
-      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
-        or "orthogonal".
+      initializer: the initializer of the layers, one of "glorot_uniform", "dopamine_uniform",
+        "torch_uniform" or "orthogonal".
       channels: see `PictureTorso`.
       layer_norm: normalize the outputs of each layer before its ReLU (Ba et al. 2016). Outputs of
         convolutions are normalized over the filters at each place.
@@ -198,8 +198,8 @@ class ImpalaCNN(PictureTorso):
       seeds: seeds of the initial parameters.
       nn_scale: a factor for the number of filters in the three sections, 16, 32 and 32.
       hidden_units: the units of the layer after the convolutions; 0: no such layer.
-      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
-        or "orthogonal".
+      initializer: the initializer of the layers, one of "glorot_uniform", "dopamine_uniform",
+        "torch_uniform" or "orthogonal".
       channels: see `PictureTorso`.
       precision: "float32", or "bfloat16" to compute convolutions and products in it, as in `NatureCNN`.
     """
@@ -276,8 +276,8 @@ class MinAtarCNN(PictureTorso):
     Args:
       seeds: seeds of the initial parameters.
       hidden_units: the units of the layer after the convolution; 0: no such layer.
-      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
-        or "orthogonal".
+      initializer: the initializer of the layers, one of "glorot_uniform", "dopamine_uniform",
+        "torch_uniform" or "orthogonal".
       layer_norm: normalize the outputs of each layer before its ReLU (Ba et al. 2016). Outputs of the
         convolution are normalized over the filters at each place.
     """

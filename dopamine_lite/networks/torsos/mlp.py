@@ -92,8 +92,8 @@ class MLP:
     Args:
       seeds: seeds of the initial parameters.
       hidden_units: the number of units in each layer.
-      initializer: the initializer of the layers: "glorot_uniform", "dopamine_uniform", "torch_uniform"
-        or "orthogonal".
+      initializer: the initializer of the layers, one of "glorot_uniform", "dopamine_uniform",
+        "torch_uniform" or "orthogonal".
       activation: the activation function of each layer, "relu" or "tanh".
       layer_norm: normalize the outputs of each layer before its activation function (Ba et al. 2016).
     """

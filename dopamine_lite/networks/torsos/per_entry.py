@@ -35,7 +35,7 @@ class DictTorso:
         entry of an inner dictionary is called "outer/inner", and the entries of a tuple are called "0",
         "1" and so on.
       hidden_units: the units of the layer that joins the torsos; 0: no such layer.
-      initializer: the initializer of the layer that joins the torsos: "glorot_uniform",
+      initializer: the initializer of the layer that joins the torsos, one of "glorot_uniform",
         "dopamine_uniform", "torch_uniform" or "orthogonal".
     """
 
