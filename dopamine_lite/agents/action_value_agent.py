@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration
+from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration, made_exploration
 from dopamine_lite.acting.inference import Inference
 from dopamine_lite.acting.value_actor import ValueActor
 from dopamine_lite.agents.agent import Explanation, State, discrete_actions
@@ -61,8 +61,9 @@ class ActionValueAgent(BlockAgent, Generic[H]):
         self._spec = spec
         self._num_actions, first_action = int(actions.n), int(actions.start)
         self._makers = torso, head, seeds.child("network")
-        explore = exploration(self._num_actions, warmup, seeds.child("exploration"))
-        checked_part(name, "exploration", explore, Exploration)
+        explore = made_exploration(
+            name, exploration, self._num_actions, warmup, seeds.child("exploration"), spec
+        )
         self._network = self._new_network()
         self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self.actor = ValueActor(

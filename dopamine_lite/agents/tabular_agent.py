@@ -9,10 +9,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration
+from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration, made_exploration
 from dopamine_lite.agents.agent import Agent, Explanation, State, Transitions, discrete_actions
 from dopamine_lite.common.checks import check_fraction, check_number, check_whole
-from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.schedules import share_left
@@ -80,8 +79,9 @@ class TabularAgent(Agent):
         )
         self._tables = np.full(shape, initial_value, np.float64)
         self._entries = self._tables.reshape(-1)  # the same memory
-        self._exploration = exploration(self._num_actions, 0, seeds.child("exploration"))
-        checked_part(name, "exploration", self._exploration, Exploration)
+        self._exploration = made_exploration(
+            name, exploration, self._num_actions, 0, seeds.child("exploration"), spec
+        )
         self._num_envs = spec.num_envs
         self._generator = seeds.generator("update")  # for what an update draws
         self._steps = 0  # agent steps observed

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +121,7 @@ class Collector:
         self._group = group
         seeds = Seeds(recipe.seed).child("agent", "group", group.number)
         with recipe.configured():
-            agent: Any = recipe.make_agent(recipe.spec, seeds)
+            agent: Any = recipe.make_agent(replace(recipe.spec, first_env=group.first), seeds)
         self._actor = agent.actor
         self._name = type(agent).__name__
         self._environment: Environment | None = None

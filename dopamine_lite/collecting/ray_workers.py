@@ -11,7 +11,7 @@ from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS, WorkerDied
 from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order
 from dopamine_lite.collecting.parcel import Raised, unpacked
 from dopamine_lite.collecting.ray_cluster import connected
-from dopamine_lite.reporting.provenance import VARIABLES
+from dopamine_lite.common.variables import variables_in_force
 
 
 class _Actor:
@@ -79,12 +79,11 @@ class RayBackend:
         self._ray, self._began = connected(os.environ.get("RAY_ADDRESS"), "RAY_ADDRESS")
         self._parcel = self._ray.put(parcel)
         cpus = self._ray.cluster_resources().get("CPU", 0)
-        variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
         self._actor = self._ray.remote(_Actor).options(
             num_cpus=min(1.0, int(1_000 * cpus / num_workers) / 1_000),
             max_restarts=0,
             scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": variables},
+            runtime_env={"env_vars": variables_in_force()},
         )
 
     def start(self, groups: Sequence[Group]) -> RayWorker:

@@ -36,6 +36,8 @@ class EnvironmentSpec:
       notes: sentences that a run says once, when it begins.
       action_names: the names of the actions of a Discrete space, or of the numbers of a Box; (): they
         are not known.
+      first_env: the number of the first environment that the agent acts in; 0, except in a group of
+        actors.
     """
 
     id: str
@@ -49,6 +51,7 @@ class EnvironmentSpec:
     protocol: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     action_names: tuple[str, ...] = ()
+    first_env: int = 0
 
 
 class Step(NamedTuple):

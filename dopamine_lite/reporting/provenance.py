@@ -24,6 +24,7 @@ from dopamine_lite import configuration
 from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import processor
+from dopamine_lite.common.variables import VARIABLES, variables_in_force
 from dopamine_lite.files import strict_json
 from dopamine_lite.files.strict_json import expect
 
@@ -39,16 +40,10 @@ _PACKAGES = {  # and the distributions that each may come from
     "gin-config": ("gin-config",),
     "tensorboard": ("tensorboard",),
 }
-VARIABLES = (  # of the environment, each of which can change numbers
-    "OPENBLAS_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "XLA_FLAGS",
-    "CUDA_VISIBLE_DEVICES",
-)
 _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `collect` returns
     *(("machine", name) for name in ("processor", "gpus", "device")),
     *(("threads", pool) for pool in ("intra_op", "inter_op", "openblas")),
+    ("versions", "python"),
     *(("versions", name) for name in _PACKAGES if name not in ("gin-config", "tensorboard")),
     ("commits", "dopamine_lite"),
     *(("variables", name) for name in VARIABLES if name != "OPENBLAS_NUM_THREADS"),  # see threads
@@ -87,7 +82,7 @@ def collect(
             "gpus": list(gpus) or None,
         },
         "threads": dict(threads) | {"openblas": _openblas_threads()},
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "variables": variables_in_force(),
     }
 
 

@@ -28,7 +28,7 @@ _OF_METRICS = {
     "critic_learning_rate": "The learning rate of SAC's critics at the next update.",
     "critic_loss": "The mean loss of SAC's critics, summed over both.",
     "entropy": "Mean entropy of the policy, in nats, over the states that were learned from.",
-    "epsilon": "Probability of a random action in training.",
+    "epsilon": "Probability of a random action in training, as the mean over the environments.",
     "explained_variance": "1 - Var[return - value] / Var[return]: 1 for a perfect critic, 0 for a "
     "critic that knows only the mean.",
     "frames_bytes": "Memory that the frames of a compressed replay take, in bytes.",

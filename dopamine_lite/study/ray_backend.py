@@ -13,8 +13,8 @@ from typing import Any
 
 from dopamine_lite.collecting.ray_cluster import connected
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.variables import VARIABLES
 from dopamine_lite.files.plain_files import open_to_append
-from dopamine_lite.reporting.provenance import VARIABLES
 from dopamine_lite.runner.directory import is_in_use
 from dopamine_lite.study.backend import exit_status, start_process
 from dopamine_lite.study.examination import Needs

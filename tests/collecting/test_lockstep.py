@@ -31,6 +31,10 @@ EXPERIMENTS = {
         'PrioritizedReplay.initial_priority = "td_error"',
         "DQNAgent.update_horizon = 3",
     ),
+    "epsilons": (  # another one in each environment, whichever actor steps it
+        *(each for each in DQN if not each.startswith("EpsilonGreedy")),
+        "DQNAgent.exploration = @PerEnvironmentEpsilonGreedy",
+    ),
     "ppo": (  # with running statistics of observations
         "ppo/cartpole.gin",
         *CARTPOLE,

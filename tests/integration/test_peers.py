@@ -142,6 +142,10 @@ def test_operations_are_those_of_products():
     assert workload.operations == 2 * 64 * (4 * 67_072 - 4 * 256)
     assert WORKLOADS["pong_c51_double"].operations > WORKLOADS["pong_c51"].operations
     assert WORKLOADS["cartpole_ppo_zoo"].operations is None
+    # PPO by hand: batches of 256, and 64 states acted in for each of the 16 updates of 1,024 steps.
+    forward = 3_276_800 + 2_654_208 + 1_806_336 + 3_136 * 512 + 512 * 7
+    passes = 256 * (3 * forward - 3_276_800) + 64 * forward
+    assert WORKLOADS["pong_ppo"].operations == 2 * passes
     windows = rows("2026-01-01T10:00:00", ("ours", 1, 2_000.0), key="cartpole_dqn_zoo")
     windows[0] |= {"updates": "10000", "seconds": "10", "peak_gflops": "50"}
     _, line = page._limits(windows, {"cartpole_dqn_zoo": workload})
