@@ -68,7 +68,7 @@ bench-replays: install  ## memory of replays, checkpoints and going on, beside o
 	  $(if $(FRAMES),--frames $(FRAMES))
 	$(BIN)/python benchmarks/peers/page.py
 
-SUITES := classic box2d minatar classics pong atari60
+SUITES := classic box2d minatar classics policy_lag precision pong atari60
 $(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of baselines/; goes on where it was stopped
 	$(BIN)/python baselines/suite.py $(@:baselines-%=%) $(SWEEP)
 
