@@ -105,8 +105,8 @@ class EpsilonGreedy(Exploration):
             )
         if epsilon_decay == "exponential" and not epsilon_train > 0:
             raise UserError(
-                f"EpsilonGreedy.epsilon_train is {epsilon_train}: epsilon cannot fall to it "
-                "exponentially; give it a number above 0 or let it fall linearly."
+                f"EpsilonGreedy.epsilon_train is {epsilon_train}, which exponential decay never "
+                'reaches: give a number above 0, or set EpsilonGreedy.epsilon_decay to "linear".'
             )
         self._decay = _DECAYS[epsilon_decay]
         self._epsilon_train = epsilon_train

@@ -197,7 +197,7 @@ def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
 def _require(agrees: bool, part: Any) -> None:
     if not agrees:
         raise UserError(
-            f"{part_name(part)}.call_numpy, which is used to choose actions, gives other numbers than "
-            "TensorFlow, which is used to learn: make it compute the same, or remove it so that "
+            f"{part_name(part)}.call_numpy, which chooses the actions, does not compute the same "
+            "numbers as TensorFlow, which learns: make the two agree, or remove call_numpy so that "
             "TensorFlow also chooses the actions."
         )

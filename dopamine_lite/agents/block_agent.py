@@ -48,8 +48,9 @@ class BlockAgent(Agent):
         """
         name = type(self).__name__
         raise UserError(
-            f"{name} has no `actor_parameters`, so its actors cannot act elsewhere: give it this "
-            "method (docs/how_to/parallel_actors.md), or bind Runner.actors = None."
+            f"{name} has no `actor_parameters`, so its actors cannot act in other threads or "
+            "processes: add this method (docs/how_to/parallel_actors.md), or bind Runner.actors = "
+            "None."
         )
 
     def act(
@@ -76,9 +77,9 @@ class BlockAgent(Agent):
         name = type(self).__name__
         if acted is None and self.needs_decisions:
             raise UserError(
-                f"{name}.act did not ask its actor, but {name} learns from what the actor says of its "
-                "decisions: call `super().act` in every step, or give the agent an actor of your own "
-                "(docs/how_to/your_own_agent.md)."
+                f"{name}.act did not ask its actor, but {name} learns from what the actor records "
+                "about its decisions: call `super().act` in every step, or give the agent an actor "
+                "of your own (docs/how_to/your_own_agent.md)."
             )
         if (
             acted is not None
@@ -86,8 +87,9 @@ class BlockAgent(Agent):
             and not np.array_equal(acted.actions, transitions.actions)
         ):
             raise UserError(
-                f"{name}.act returned other actions than its actor chose, but {name} can only learn "
-                "from the actor's: alter them in an actor of your own (docs/how_to/your_own_agent.md)."
+                f"{name}.act did not return the actions that its actor chose, but {name} can learn "
+                "only from those: change actions in an actor of your own "
+                "(docs/how_to/your_own_agent.md)."
             )
         after = transitions.next_observations, transitions.next_action_masks
         self.learn(Block.of([transitions], after, [acted.decisions if acted else None]))

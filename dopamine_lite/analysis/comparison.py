@@ -72,8 +72,8 @@ def curves(
         gaps = np.isnan(values).any(1)
         if gaps.any():
             report(
-                f"{gaps.sum()} of {len(gaps)} points of {group} in {environment} have no {metric} of "
-                "every run and are not drawn."
+                f"{gaps.sum()} of {len(gaps)} points of {group} in {environment} lack the {metric} "
+                "of at least one run and are not drawn."
             )
         value, low, high = _band(values, statistics.STATISTICS[statistic], resamples, seed)
         parts.append(
@@ -261,7 +261,9 @@ def _arrays(
     groups = list(dict.fromkeys(group for _, group in cells))
     shared = _in_all(cells, groups)
     if not shared:
-        raise UserError("The groups have no environment in common, so nothing is over all of them.")
+        raise UserError(
+            "The groups have no environment in common, so there is no result over all environments."
+        )
     for group in groups:
         yield _ALL, group, [cells[name, group] for name in shared]
 

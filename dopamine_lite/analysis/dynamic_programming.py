@@ -44,8 +44,8 @@ def model_of(env: gymnasium.Env) -> Model:
         return Model(transitions, rewards, np.arange(len(rewards)) == world.goal)
     if not isinstance(getattr(world, "P", None), Mapping):
         raise ValueError(
-            f"{world} tells no transition probabilities: it is neither a GridWorld nor does it have a "
-            "table P as FrozenLake-v1 has."
+            f"{world} does not give its transition probabilities: it is not a GridWorld, and it "
+            "has no table P like that of FrozenLake-v1."
         )
     return _model_of_table(world.P)
 
@@ -197,8 +197,9 @@ def _earning(transitions: np.ndarray, rewards: np.ndarray, gamma: float) -> np.n
     endless = ~_leading_to(transitions, ends | ~earning)
     if gamma == 1 and endless.any():
         raise ValueError(
-            f"With gamma 1 state {endless.argmax()} has no value: no episode ends that comes from "
-            "there, and its rewards are not all 0. Lower gamma or change the policy or model."
+            f"With gamma = 1, state {endless.argmax()} has no value: an episode that starts there "
+            "never ends, and its rewards are not all 0. Lower gamma, or change the policy or the "
+            "model."
         )
     return earning
 

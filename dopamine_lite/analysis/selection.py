@@ -83,7 +83,7 @@ def grouped(
 
 def _unusable(table: pd.DataFrame, unfinished: bool) -> Iterator[tuple[str, pd.Series]]:
     pruned = table["stopped"].map(was_pruned).astype(bool)
-    yield "pruned by a search, so their last returns are no results", pruned
+    yield "because a search pruned them, so their last returns are not results", pruned
     usable = (table["finished"] | unfinished) & ~pruned
     yield "not finished", ~usable & ~pruned
     unknown = table["environment"].isna() | table["seed"].isna()
@@ -115,7 +115,7 @@ def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd
         if not allowed:
             raise UserError(
                 f"The protocols in {environment} differ in "
-                f"{_differences(differing, parts, known)}: results by different protocols cannot "
+                f"{_differences(differing, parts, known)}: results from different protocols cannot "
                 "be compared. Leave out the runs of one of them, or use `across_protocols` to show "
                 "them side by side, with the protocols in their names."
             )
@@ -193,7 +193,7 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
         )
     for cell, rows in cells.items():
         if others := differing_settings(rows):
-            yield f"Runs of {cell} differ in {some(others)}, but are taken as one group."
+            yield f"Runs of {cell} differ in {some(others)}, but are treated as one group."
     if mixed := [cell for cell, rows in cells.items() if rows["commit"].nunique() > 1]:
         yield f"Runs of one group were made by different commits of dopamine_lite: {some(mixed)}."
     if few := [f"{cell} ({len(rows)})" for cell, rows in cells.items() if len(rows) < FEWEST_SEEDS]:

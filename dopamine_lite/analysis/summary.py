@@ -86,11 +86,11 @@ def compare(
     scaled = table if bounds is None else published.normalized(table, bounds)
     across, profiles = _across(scaled, bounds is not None, resamples, seed, notes)
     if areas["value"].isna().any() or len(areas) < len(final):
-        notes.append("There is no area for runs whose curves have gaps.")
+        notes.append("Runs whose curves have gaps have no area under the curve.")
     _tell_of_references(shown, column, notes)
     if len(shown) and (comparison.X[x] not in shown or shown[comparison.X[x]].isna().all()):
         notes.append(
-            f"The published results have no {comparison.X[x]}, so the plot is without them."
+            f"The published results have no {comparison.X[x]}, so the plot leaves them out."
         )
     if statistics.FEWEST_SEEDS <= final["seeds"].min() < _ENOUGH_SEEDS:
         notes.append(
@@ -312,14 +312,15 @@ def _across(
         return nothing
     if len(shared) < table["environment"].nunique():
         notes.append(
-            f"Averages over environments are over those that all groups have: {', '.join(shared)}."
+            "Averages over environments include only the environments that all groups have: "
+            f"{', '.join(shared)}."
         )
     table = table[table["environment"].isin(shared)]
     sizes = table.groupby(["environment", "group"]).size()
     if sizes.nunique() > 1:
         notes.append(
-            "Environments have different numbers of seeds: those with more weigh more in the "
-            "interquartile mean over environments."
+            "Environments have different numbers of seeds: an environment with more seeds weighs "
+            "more in the interquartile mean over environments."
         )
     return (
         comparison.aggregate(table, "score", True, resamples, seed),

@@ -126,8 +126,8 @@ class Metric:
         self._owner = owner
         if not isinstance(name, str) or len(name.split("/")) != 2:
             raise UserError(
-                f"{owner}.metric is {name!r}: give a phase and the name of a number in it, such as "
-                '"eval/average_return" or "train/loss".'
+                f"{owner}.metric is {name!r}: give a phase and the name of one of its metrics, "
+                'such as "eval/average_return" or "train/loss".'
             )
         check_choice(owner, MODES, mode=mode)
         self._sign = 1.0 if mode == "max" else -1.0
@@ -138,7 +138,7 @@ class Metric:
         if self._phase == "eval" and not run.evaluates:
             raise UserError(
                 f"{self._owner}.metric is {self.name!r}, but the run has no evaluations: set "
-                'Runner.schedule = "continuous_train_and_eval", or name a number of the training '
+                'Runner.schedule = "continuous_train_and_eval", or name a metric of the training '
                 'phase, such as "train/average_return".'
             )
 

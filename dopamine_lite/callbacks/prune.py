@@ -29,7 +29,7 @@ from dopamine_lite.files.strict_json import expect, read, whole
 
 VALUE, ANSWER = "pruning.json", "prune.json"
 _SECONDS_BETWEEN_LOOKS = 0.02
-_WHY = "the search that this run belongs to has given it up"
+_WHY = "the search that this run belongs to has pruned it"
 
 
 @gin.configurable
@@ -92,7 +92,7 @@ def read_answer(path: Path) -> tuple[int, str | None]:
         return -1, None
     except (KeyError, ValueError) as error:
         raise UserError(
-            f"{path} is not an answer of a search ({error}): write an answer, such as "
-            '{"iteration": 3, "prune": true}, to a file beside it, and rename that file.'
+            f"{path} is not an answer from a search ({error}): write an answer, such as "
+            '{"iteration": 3, "prune": true}, to a file next to it, and rename that file.'
         ) from error
     return iteration, f"{' '.join(why.split()).rstrip('.')}." if prune else None

@@ -83,8 +83,8 @@ class Tracker(Callback):
         self._is_open = False
         reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         self._run.say(
-            f"{self.name} failed ({type(error).__name__}: {reason}): the run goes on without it, "
-            "and it gets what it misses when the run is started the next time."
+            f"{self.name} failed ({type(error).__name__}: {reason}): the run goes on without it. "
+            f"When the run is next started, {self.name} receives what it missed."
         )
 
     @abc.abstractmethod

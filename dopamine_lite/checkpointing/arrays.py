@@ -70,7 +70,7 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     if any(type(axis) is not int or axis < 0 for axis in shape):
         raise ValueError(f"{member.filename} has the shape {shape}")
     if begin + check_shape(shape, dtype.itemsize) != member.file_size:
-        raise ValueError(f"{member.filename} has another size than its shape {shape}")
+        raise ValueError(f"{member.filename} does not have the size of its shape {shape}")
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:

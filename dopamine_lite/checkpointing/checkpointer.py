@@ -127,7 +127,7 @@ class Checkpointer(CheckpointReader):
         except OSError as error:
             raise UserError(
                 f"Checkpoint {number} could not be kept as {name}: {reason(error)}. Once this is "
-                "fixed, the same command resumes from the checkpoint before."
+                "fixed, the same command resumes from the previous checkpoint."
             ) from error
 
     def save(self, number: int, state: State) -> Path:
@@ -303,5 +303,5 @@ def _not_saved(number: int, before: list[int], error: OSError) -> str:
     if before:
         then = f"the same command resumes from the checkpoint at step {before[-1]}, which is intact"
     else:
-        then = "the same command starts again, for there is no checkpoint before"
+        then = "the same command starts from the beginning, because there is no earlier checkpoint"
     return f"Checkpoint {number} could not be written: {reason(error)}. Once {once}, {then}."

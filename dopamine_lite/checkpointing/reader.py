@@ -163,8 +163,8 @@ class CheckpointReader:
         without_replay = any(self._is_loadable(number) for number in damaged)
         return (
             f"No checkpoint in {self.directory} is intact "
-            f"({problems or 'all have been set aside as damaged'}): restore what is damaged from an "
-            "intact copy, or train in another directory."
+            f"({problems or 'all have been set aside as damaged'}): restore the damaged files from "
+            "an intact copy, or train in another directory."
             + " Commands that need no replay memory (evaluate, record, export) still work."
             * without_replay
         )

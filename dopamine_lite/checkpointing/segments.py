@@ -107,7 +107,8 @@ def new_blocks(ring: RingSlots, segments: list[Segment], path: str) -> Iterator[
         lengths = {len(array) for name, array in block.items() if name not in ("start", "stop")}
         if (block["start"] != reached).any() or lengths != {slots}:
             raise ValueError(
-                f"{path}: a block of the ring is not the one that begins at {reached}."
+                f"{path}: the ring has no block that begins at {reached}, where the next one "
+                "should."
             )
         yield block
         reached = block["stop"]
@@ -219,14 +220,14 @@ def _described(header: object, segment: Segment) -> dict[str, tuple[np.dtype, li
     """Dtype and shape of each array by its name; raises ValueError where they are not a block's."""
     content = expect(dict, header)
     if (content["start"], content["stop"]) != (segment.start, segment.stop):
-        raise ValueError("it has other slots than its checkpoint says")
+        raise ValueError("its slots are not the slots that its checkpoint names")
     slots = sum(segment.stop) - sum(segment.start)
     described = {}
     for entry in expect(list, content["arrays"]):
         name, dtype, shape = expect(list, entry)
         described[expect(str, name)] = plain_dtype(dtype), wholes(shape)
     if any(shape[:1] != [slots] for _, shape in described.values()):
-        raise ValueError("an array has another length than its slots")
+        raise ValueError("the length of an array is not its number of slots")
     if not described or not described.keys().isdisjoint(("start", "stop")):
         raise ValueError("its arrays are not a block's")
     return described

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from dopamine_lite.runner.fitting import Fit
 
 SUMMARY = (
-    "Plays an environment at random, checks that it keeps the rules and shows which agents fit it."
+    "Plays an environment at random, checks that it follows the rules, and shows which agents fit "
+    "it."
 )
 POSITIONAL = (
     "[ID]: The environment's id, such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for an "
@@ -38,8 +39,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "A gin file whose environment is checked, made as a run would make it: a path or a "
-        "packaged name.",
+        "A gin file: a path or a packaged name. Its environment is checked as a run would make it.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
@@ -49,7 +49,10 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "steps", 1_000, "The agent steps of each play, over all environments."
+        flag_values,
+        "steps",
+        1_000,
+        "The number of agent steps in each play, over all environments together.",
     )
     flags.DEFINE_integer(
         "num_envs",
@@ -93,7 +96,7 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
         _say(f"Warning: {warning}")
     count = len(check.warnings)
     warnings = f"{count} warning{'s' * (count > 1)}" if count else "no warnings"
-    print(f"It keeps the rules for environments: no violations, {warnings}.")
+    print(f"It follows the rules for environments: no violations, {warnings}.")
 
 
 def _environment(
@@ -117,7 +120,7 @@ def _environment(
     if not callable(make):
         raise UserError(
             f"{' and '.join(gin_files)} {'bind' if len(gin_files) > 1 else 'binds'} no "
-            "Runner.environment: name a whole experiment, or an ID."
+            "Runner.environment: give the gin file of a whole experiment, or an ID."
         )
     return cast("Callable[..., Environment]", make)
 
@@ -204,13 +207,13 @@ def _side_by_side(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
         equal = check.equal_environments()
     except Exception as error:  # whatever the user's code says to a second one
         what = f"{type(error).__name__}: {_original(error)}"
-        yield f"- Two of it cannot be played at once ({what}): leave Runner.num_envs at 1."
+        yield f"- Two copies of it cannot be played at once ({what}): leave Runner.num_envs at 1."
         return
     if equal is None:
         yield "- Environments that are played at once differ even if they are given the same actions."
     elif draws:
         check.warnings.append(
-            f"Environments {equal[0]} and {equal[1]} show the same throughout if they are given the "
+            f"Environments {equal[0]} and {equal[1]} always show the same if they are given the "
             "same actions, although a different seed changes what they show: they draw the same "
             "random numbers. Let each draw from its own self.np_random."
         )
@@ -227,7 +230,7 @@ def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
     elif repeats:
         yield (
             "- reset(seed=...) alone does not give the same episode again; a run creates its "
-            "environments anew for every segment, so it can be repeated all the same."
+            "environments anew for every segment, so it can still be repeated."
         )
     if found.rewritten is None:
         yield "- Observations do not change after they have been returned."

@@ -40,19 +40,19 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "score",
         None,
         ("eval", "train", "evaluations"),
-        "What a run's score is from: the evaluation or the training phase of its last iteration, or "
-        "what `evaluate` wrote for its last checkpoint. Default: eval, or train if all published "
-        "results for these environments are training returns.",
+        "Where a run's score comes from: the evaluation or the training phase of its last "
+        "iteration, or the results that `evaluate` wrote for its last checkpoint. Default: eval, "
+        "or train if all published results for these environments are training returns.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "metric",
         "average_return",
-        "The number to compare, of those that iterations log, such as info_success or train/loss.",
+        "The metric to compare: any that iterations log, such as info_success or train/loss.",
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "last", 1, "The number of last iterations whose mean is a run's score."
+        flag_values, "last", 1, "How many of its last iterations to average into a run's score."
     )
     flags.DEFINE_enum(
         "x",
@@ -88,8 +88,8 @@ def _define_choice(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "by",
         [],
-        "What to group runs by, instead of everything in which they differ: agent, config, "
-        "processor and so on, or a setting such as Adam.learning_rate.",
+        "What to group runs by: agent, config, processor and so on, or a setting such as "
+        "Adam.learning_rate. Default: everything in which they differ.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
@@ -115,8 +115,8 @@ def _define_choice(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "across_protocols",
         False,
-        "Show runs with different protocols side by side instead of refusing them. The names of "
-        "their groups tell the protocols.",
+        "Show runs with different protocols side by side instead of refusing them. Their groups "
+        "are then named after their protocols, too.",
         flag_values=flag_values,
     )
 
@@ -169,7 +169,8 @@ def _measure(score: str | None, metric: str) -> tuple[str | None, str]:
         return score, metric
     if score not in (None, found[1]):
         raise UserError(
-            f"--metric {metric} is of the phase {found[1]}, but --score says {score}: leave one out."
+            f"--metric {metric} belongs to the phase {found[1]}, but --score says {score}: leave "
+            "one out."
         )
     return found[1], found[2]
 

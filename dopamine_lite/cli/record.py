@@ -57,7 +57,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "fps",
         None,
-        "The pictures per second, one for each agent step. Default: the environment's own speed.",
+        "The number of pictures per second. Each agent step is one picture. Default: the "
+        "environment's own speed.",
         lower_bound=_FEWEST_PICTURES_A_SECOND,
         upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,

@@ -14,8 +14,8 @@ from dopamine_lite.runner.directory import check_writable, find_runs
 
 SUMMARY = "Makes a web page of runs that opens offline: curves, scores, settings, provenance."
 POSITIONAL = (
-    "DIRECTORY...: Directories with runs in or below them, or with a table of runs, curves.csv, as "
-    "baselines/ has one."
+    "DIRECTORY...: Directories with runs in or below them, or with a table of runs called "
+    "curves.csv, like baselines/."
 )
 EXAMPLE = "dopamine-lite report runs/study --output runs/site"
 _TABLE = "curves.csv"
@@ -37,8 +37,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "by",
         [],
-        "What to group runs by, instead of everything in which they differ: agent, config, "
-        "processor and so on, or a setting such as Adam.learning_rate.",
+        "What to group runs by: agent, config, processor and so on, or a setting such as "
+        "Adam.learning_rate. Default: everything in which they differ.",
         flag_values=flag_values,
     )
 

@@ -81,8 +81,8 @@ def define_device(flag_values: flags.FlagValues, default: str) -> None:
     flags.DEFINE_string(
         "device",
         None,
-        "What TensorFlow computes on: cpu, gpu, gpu:1, gpu:0,1 (both learn together) or tpu. The same "
-        f"as the binding tensorflow_devices.device. Default: {default}.",
+        "The device that TensorFlow uses: cpu, gpu, gpu:1, gpu:0,1 (both learn together) or tpu. "
+        f"The same as the binding tensorflow_devices.device. Default: {default}.",
         flag_values=flag_values,
     )
 

@@ -74,7 +74,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "threads",
         None,
-        "The number of TensorFlow's threads in each trial, on which results depend. Default: the "
+        "The number of TensorFlow's threads in each trial. Results depend on it. Default: the "
         "number in the config, else 1.",
         lower_bound=1,
         upper_bound=1024,
@@ -92,7 +92,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "trials",
         None,
-        "With --optuna: the number of suggestions, which has to be given.",
+        "With --optuna: the number of suggestions. It has no default.",
         lower_bound=1,
         flag_values=flag_values,
     )
@@ -256,8 +256,8 @@ def _search(
     if conductor.signal is None and (directory / BEST).is_file():
         fresh = max(seeds) + 1
         print(
-            f"The best suggestion is in {directory / BEST}. Next, train it with seeds that it was "
-            "not chosen by:"
+            f"The best suggestion is in {directory / BEST}. Next, train it with seeds that did not "
+            "help to choose it:"
         )
         print(
             "  dopamine-lite sweep --base_dir runs/best --gin_files "
@@ -288,7 +288,7 @@ def _tell(flag_values: flags.FlagValues, directory: Path, conductor: Conductor) 
     failed = [result for result in conductor.results if result.failure is not None]
     if conductor.signal is not None:
         _say(
-            "Stopped. The same command goes on, and every trial then ends as if it had not been "
+            "Stopped. The same command resumes it, and every trial then ends as if it had not been "
             "stopped."
         )
         return 128 + conductor.signal

@@ -58,8 +58,8 @@ def check_kinds(
     for space in spaces:
         if space.parameter in ("Runner.num_iterations", "Runner.training_steps"):
             raise UserError(
-                f"--grid names {space.parameter}, but a search compares runs of one length: set it "
-                "with --gin_bindings."
+                f"--grid names {space.parameter}, but a search compares runs of equal length: set "
+                "it with --gin_bindings."
             )
     if len(flag_values.gin_files) > 1:
         raise UserError(
@@ -96,8 +96,8 @@ def check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
             else ""
         )
         raise UserError(
-            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, "
-            f"and repeat the flag for each further one{again}."
+            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, and "
+            f"repeat the flag for each further experiment{again}."
         )
     for binding in flag_values.gin_bindings:
         if binding.partition("=")[0].strip() == "Runner.seed":

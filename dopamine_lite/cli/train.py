@@ -49,8 +49,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "from_run",
         None,
-        "The directory of another run, whose agent's newest weights the new run begins with. D@400 "
-        "takes the weights at agent step 400. The same as the binding Runner.from_run.",
+        "The directory of another run. The new run begins with the newest weights of that run's "
+        "agent, or, with D@400, with its weights at agent step 400. The same as the binding "
+        "Runner.from_run.",
         flag_values=flag_values,
     )
     run_directory.define_device(

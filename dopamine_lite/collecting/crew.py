@@ -125,11 +125,11 @@ class Crew:
                 deaths += 1
                 if deaths == _MOST_DEATHS:
                     raise UserError(
-                        f"An actor has ended {deaths} times in the same task ({died}). If memory is "
-                        "short, resume the run with fewer Runner.actors; otherwise, see whether code of "
-                        "the environment or of the agent ends its process."
+                        f"An actor has ended {deaths} times in the same task ({died}). If memory "
+                        "is short, resume the run with fewer Runner.actors; otherwise, see whether "
+                        "the code of the environment or the agent ends its process."
                     ) from None
-                self._say(f"An actor has ended ({died}). Another one takes its place.")
+                self._say(f"An actor has ended ({died}). Another takes its place.")
 
     def _replace(self, number: int) -> list[np.ndarray]:
         """Starts a worker, which takes the steps of the segment again; returns its observations."""
@@ -143,10 +143,11 @@ class Crew:
         for group, seen in zip(self._parts[number], observations, strict=True):
             if not np.array_equal(seen, self._observations[group.number], equal_nan=True):
                 raise UserError(
-                    "An actor has ended, and environments that were made with the same seed and took "
-                    "the same actions again returned other observations, so the run could not go on as "
-                    "it was. Resume it from its newest checkpoint, and see whether the environment "
-                    "depends on anything else: `dopamine-lite check-environment`."
+                    "An actor has ended. Its environments were made again with the same seed and "
+                    "took the same actions, but returned different observations, so the run could "
+                    "not go on as it was. Resume it from its newest checkpoint, and check with "
+                    "`dopamine-lite check-environment` whether the environment depends on anything "
+                    "else."
                 )
 
     def close(self) -> None:

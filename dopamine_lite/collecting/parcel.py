@@ -42,9 +42,8 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int], device: str 
     modules = configuration.parts_by_module()
     for name in modules.get("__main__", ()):
         raise UserError(
-            f"{name} is defined in the program that is run, where no other process finds it: put it "
-            "into a module of its own that the program imports, or bind Runner.actor_backend = "
-            '"threads".'
+            f"{name} is defined in the main program, where no other process finds it: move it to a "
+            'module of its own that the program imports, or bind Runner.actor_backend = "threads".'
         )
     content = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     content["configured"] = None
@@ -56,8 +55,9 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int], device: str 
         return bytes(cloudpickle.dumps(told))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise UserError(
-            f"The agent or the environment cannot be made in another process ({error}): pass functions "
-            'and classes of modules to Runner, or bind Runner.actor_backend = "threads".'
+            f"The agent or the environment cannot be made in another process ({error}): pass "
+            "functions and classes that are defined in modules to Runner, or bind "
+            'Runner.actor_backend = "threads".'
         ) from error
 
 

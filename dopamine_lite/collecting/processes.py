@@ -89,7 +89,7 @@ class ProcessWorker:
             return "it closed its connection"
         if status < 0:
             names = {each.value: each.name for each in signal.Signals}
-            return f"its process got the signal {names.get(-status, -status)}"
+            return f"its process received the signal {names.get(-status, -status)}"
         return f"its process ended with status {status}"
 
     def close(self) -> None:

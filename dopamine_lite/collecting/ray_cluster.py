@@ -56,8 +56,8 @@ def _check_address(address: str, setting: str) -> None:
     """Raises UserError where nothing answers, for which Ray itself waits minutes."""
     if address.startswith("ray://"):
         raise UserError(
-            f"{setting} {address} is an address for Ray's clients: give this command on a node of the "
-            f"cluster, where its files are, with {setting} auto."
+            f"{setting} {address} is an address for Ray's clients: run this command on a node of "
+            f"the cluster, where its files are, with {setting} auto."
         )
     host, _, port = address.rpartition(":")
     if not port.isdecimal():

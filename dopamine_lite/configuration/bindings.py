@@ -49,8 +49,8 @@ def reject_unused_bindings() -> None:
     unused.sort(key=lambda name: "." not in name)  # a macro is often unused because of a binding
     named = ", ".join(f"{name}{nearest_parameter(name, operative_names)}" for name in unused)
     raise UserError(
-        f"Nothing in this experiment uses {named}: remove the binding, or refer to the part that it "
-        "is meant for."
+        f"Nothing in this experiment uses {named}: remove the binding, or use the part that it is "
+        "meant for."
     )
 
 
@@ -69,8 +69,8 @@ def reject_lost_bindings() -> None:
     ]
     if lost:
         raise UserError(
-            f"A config cannot hold what is bound to {', '.join(sorted(lost))}: bind numbers, text, "
-            "lists and dicts of these, or references such as @name."
+            f"A config cannot hold the value bound to {', '.join(sorted(lost))}: bind numbers, "
+            "text, lists and dicts of these, or references such as @name."
         )
 
 

@@ -91,8 +91,8 @@ def tensorflow_devices(device: str | None = None) -> Devices:
             _divide_cpu(len(numbers))
     except RuntimeError as error:
         raise UserError(
-            f"tensorflow_devices.device is {device!r}, but TensorFlow has begun on other devices in "
-            "this process and cannot change them: start another process."
+            f"tensorflow_devices.device is {device!r}, but TensorFlow has already started on other "
+            "devices in this process and cannot change them: start another process."
         ) from error
     name = kind if numbers == [0] else f"{kind}:{','.join(map(str, numbers))}"
     first = f"gpu:{numbers[0]}" if kind == "gpu" else "cpu"
@@ -114,8 +114,8 @@ def _parsed(device: str | None) -> tuple[str | None, list[int]]:
     kind = form[1] or "tpu"
     if kind == "cpu" and (numbers != list(range(len(numbers))) or len(numbers) > _MOST_PARTS):
         raise UserError(
-            f"tensorflow_devices.device is {device!r}: number the parts of the CPU from 0 on, as in "
-            f"cpu:0,1; there can be {_MOST_PARTS}."
+            f"tensorflow_devices.device is {device!r}: number the parts of the CPU from 0, as in "
+            f"cpu:0,1; there can be at most {_MOST_PARTS}."
         )
     return kind, numbers
 

@@ -47,9 +47,9 @@ CHANGED: tuple[tuple[int, str, tuple[str, ...], str], ...] = (
         1,
         "Runner.checkpoint_every_steps",
         ("None",),
-        "Runner.checkpoint_every_steps counted the steps of all environments together when this run "
-        "began, and now counts those of each: with several environments, segments are longer from here "
-        "on.",
+        "Runner.checkpoint_every_steps counted the steps of all environments together when this "
+        "run began, and now counts the steps of each environment: with several environments, "
+        "segments are longer from now on.",
     ),
 )
 
@@ -94,7 +94,8 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
                     f"always does what {removed[name]} meant: use the version that began the run."
                 )
             sentences.append(
-                f"{name} is no longer a setting: now, what this run's {value} means is always done."
+                f"{name} is no longer a setting: dopamine_lite now always does what this run's "
+                f"{value} meant."
             )
             continue
         same, said = changed.get(name, ((value,), ""))

@@ -185,8 +185,8 @@ def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[s
 def _refuse_include(config: Path, path: str) -> bool:
     """Raises UserError: gin asks whether it may read `path`, which a run's config includes."""
     raise UserError(
-        f"{config} includes {path}, so it was changed: a run's config has every value in force and "
-        "includes nothing. Restore it from a copy."
+        f"{config} includes {path}, so it has been changed: a run's config states every value in "
+        "force and includes no other file. Restore it from a copy."
     )
 
 

@@ -108,9 +108,9 @@ def admit(name: str, importer: str) -> None:
     for path in filter(None, map(_file, specs)):
         if _rule.holds(path):
             raise UserError(
-                f"{importer} imports {name}, which is {path} in the run's own directory: nothing in "
-                "there is executed, because a run may come from anyone. Copy what you trust into the "
-                "directory that you work in."
+                f"{importer} imports {name}, which is {path} in the run's own directory: no code "
+                "there is executed, because a run may come from anyone. Copy the code that you "
+                "trust into the directory that you work in."
             )
     if not _rule.allows(name) or not (specs or here):
         raise UserError(_refusal(name, importer, file, bool(specs), bool(here)))
@@ -136,8 +136,9 @@ def _refusal(name: str, importer: str, file: Path | None, found: bool, here: boo
             f"change to the directory that contains it{word}."
         )
     return (
-        f"{importer} imports {name}, which is not installed, and nothing is executed from the current "
-        f"directory, because it is a run's: change to the directory that contains {name}{word}."
+        f"{importer} imports {name}, which is not installed, and nothing is executed from the "
+        "current directory, because it belongs to a run: change to the directory that contains "
+        f"{name}{word}."
     )
 
 

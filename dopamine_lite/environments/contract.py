@@ -143,9 +143,9 @@ class Contract:
         assert self._last is not None
         if not np.array_equal(following[:, :-1], self._last[1][:, 1:], equal_nan=self._is_real):
             raise UserError(
-                f"{self._spec.id} returned a stack whose first {self._spec.stack_size - 1} frames are "
-                f"not the last ones of the stack before, in step {self._steps:,}: stack frames with "
-                "StackFrames."
+                f"{self._spec.id} returned a stack whose first {self._spec.stack_size - 1} frames "
+                f"are not the last ones of the previous stack, in step {self._steps:,}: stack "
+                "frames with StackFrames."
             )
 
     def _check_arrays(self, step: Step) -> None:
@@ -173,8 +173,8 @@ class Contract:
             if not np.array_equal(seen, following, equal_nan=self._is_real):
                 raise UserError(
                     f"{self._spec.id} returned observations that differ from next_observations in "
-                    f"step {self._steps:,} of an environment whose episode had not ended: let them be "
-                    "equal unless an episode ends."
+                    f"step {self._steps:,} of an environment whose episode had not ended: return "
+                    "equal arrays unless an episode ends."
                 )
             self._check_beginnings(step.observations[ended])
 

@@ -232,8 +232,8 @@ def checked_magic_squares(
     for source, destination in squares.items():
         if destination in squares:
             raise UserError(
-                f"GridWorld.magic_squares leads from {source} to {destination}, a magic square itself: "
-                "give the final destination."
+                f"GridWorld.magic_squares leads from {source} to {destination}, which is a magic "
+                "square itself: give the final destination."
             )
     if squares:
         _check_goal_is_reached(successor_table(rows, columns, squares))

@@ -110,7 +110,9 @@ class GymnasiumEnvironment(Environment):
 
     def reset(self) -> np.ndarray:
         if self._first is None:
-            raise RuntimeError("An environment is reset once; make it anew to begin again.")
+            raise RuntimeError(
+                "An environment can be reset only once: make a new one to begin again."
+            )
         observations = np.empty(self._shape, self._dtype)
         masks = []
         pairs = zip(self._environments, self._seeds, strict=True)

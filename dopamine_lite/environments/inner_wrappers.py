@@ -32,9 +32,9 @@ def notes_on_memory(id: str, env: Any) -> tuple[str, ...]:
     """
     notes = [
         f"{id} has {type(layer).__name__} inside, whose running statistics begin anew in every "
-        "segment and every evaluation, so the agent is evaluated with other numbers than it learned "
-        f"from. Leave it out and set {_setting(layer)}: the agent then keeps the statistics, which "
-        "are saved with it and are the same in evaluation."
+        "segment and every evaluation, so the agent is evaluated with different numbers from those "
+        f"it learned from. Leave it out and set {_setting(layer)}: the agent then keeps the "
+        "statistics itself, saves them, and uses the same ones in evaluation."
         for layer in _inside(env)
         if _has_running_statistics(layer)
     ]

@@ -44,10 +44,10 @@ class DataParallel:
             if not getattr(part, "draws_for_parts", False):
                 name = type(part).__name__
                 raise UserError(
-                    f"{name} draws random numbers, and nothing says that it draws the same ones if "
-                    "several devices share a batch: let it draw by `uniform_rows` and `normal_rows` of "
-                    f"networks.layers and set {name}.draws_for_parts = True, or choose one device in "
-                    "tensorflow_devices.device."
+                    f"{name} draws random numbers, and nothing says that it draws the same numbers "
+                    "when several devices share a batch: let it draw with `uniform_rows` and "
+                    f"`normal_rows` of networks.layers and set {name}.draws_for_parts = True, or "
+                    "choose one device in tensorflow_devices.device."
                 )
 
     def compiled_together(self, pays: bool) -> bool:

@@ -85,8 +85,9 @@ def keras_model(network: Network) -> keras.Sequential:
     outputs, of_model = both(example_observations(network.observation_space, _EXAMPLES))
     if not agree(outputs.numpy(), of_model.numpy()):
         raise UserError(
-            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one computes "
-            "other numbers than its layers do in Keras alone: export it with `format` savedmodel."
+            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one does not "
+            "compute the same numbers as its layers do in Keras alone: export it with `format` "
+            "savedmodel."
         )
     return model
 

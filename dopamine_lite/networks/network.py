@@ -78,9 +78,9 @@ class Network(Generic[H]):
         for part, layers in ((self.torso, [self.torso.layers]), (self.head, self.head.layers)):
             for weight in (each for layer in layers for each in layer.non_trainable_weights):
                 raise UserError(
-                    f"{part_name(part)} has {weight.path}, which is not trained, so it would neither "
-                    "be saved nor reach the target network: make it trainable, or a constant drawn "
-                    "by the seeds that it gets."
+                    f"{part_name(part)} has the weight {weight.path}, which is not trained, so it "
+                    "would neither be saved nor reach the target network: make it trainable, or a "
+                    f"constant drawn from the seeds that {part_name(part)} gets."
                 )
 
     def __call__(self, prepared: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
@@ -156,9 +156,9 @@ def require_equal(first: Network, second: Network) -> None:
     for one, other in zip(first.variables, second.variables, strict=True):
         if not np.array_equal(one.numpy(), other.numpy()):
             raise UserError(
-                f"{part_name(first.torso)} or {part_name(first.head)} begins with different numbers "
-                f"each time it is made with the same seeds ({one.name}), so no run could be repeated: "
-                "draw the initial parameters by the seeds that it gets."
+                f"{part_name(first.torso)} or {part_name(first.head)} begins with different "
+                f"numbers each time it is made with the same seeds ({one.name}), so no run could "
+                "be repeated: draw the initial parameters from the seeds that it gets."
             )
 
 

@@ -75,7 +75,7 @@ class Block(NamedTuple):
             )
         if decisions[0] is None:
             if any(said is not None for said in decisions):
-                raise ValueError("The actor told its decisions in some steps and None in others.")
+                raise ValueError("The actor returned decisions in some steps and None in others.")
             return block
         kind = type(decisions[0])
         return block._replace(

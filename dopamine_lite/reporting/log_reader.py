@@ -90,8 +90,8 @@ def _read(
         for line_number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 report(
-                    f"Line {line_number} of {path} ends in the middle, because a run is writing it or "
-                    "the file has been cut: it is left out."
+                    f"Line {line_number} of {path} is incomplete, because a run is still writing "
+                    "it or the file has been cut off: it is left out."
                 )
                 break
             try:

@@ -158,8 +158,8 @@ def read(base_dir: Path) -> dict[str, Any] | None:
 
 
 BETWEEN_STARTS = (
-    "{subject} was {before} when the run last started and is {now} now: from here on the run may not "
-    "repeat bit for bit."
+    "{subject} was {before} when the run last started and is {now} now: from this point on, the "
+    "run may not repeat bit for bit."
 )
 
 

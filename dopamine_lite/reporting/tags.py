@@ -59,16 +59,16 @@ _OF_EPISODES = {
     "median_return": "Median raw return",
 }
 _OF_TIME = {
-    "act": "choosing actions, as far as the agent acts to learn",
+    "act": "choosing actions in training",
     "checkpoint": "checkpoints",
     "compile": "compiling the agent's calls, which is done once in a process",
     "environment": "making, resetting and stepping the environments of training",
-    "evaluation": "the evaluation, with all that acts and steps in it",
+    "evaluation": "the evaluation, including the choice of actions and the environments' steps",
     "log": "logs, TensorBoard, the console and callbacks",
-    "other": "whatever else, such as the start of the run and statistics of episodes",
+    "other": "everything else, such as the start of the run and statistics of episodes",
     "sample": "sampling from the replay",
-    "store": "storing what was played",
-    "update": "gradient steps and whatever else the agent learns by",
+    "store": "storing the steps that were played",
+    "update": "gradient steps and all other learning of the agent",
 }
 _PHASES = {
     "train": "in the iteration's training, by the policy that explores",

@@ -42,8 +42,9 @@ def _settings_dropped() -> str | None:
     named = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))
     return (
         f"Settings of parts that were replaced are not in force: {named}. The parts that took "
-        "their place have their defaults, apart from what is bound to them. To keep the settings of a "
-        "part, refer to it, as in MyAgent.optimizer = @Adam. config.gin shows all values."
+        "their place have their defaults, except where you bind settings of theirs. To keep the "
+        "settings of a part, refer to it, as in MyAgent.optimizer = @Adam. config.gin shows all "
+        "values."
     )
 
 
@@ -52,9 +53,9 @@ def _other_threads(config: str, present: int) -> str | None:
     if asked in ("None", str(present)):
         return None
     return (
-        f"tensorflow_threads.intra_op is {asked}, but TensorFlow began with {present} in this process "
-        f"and cannot change it: to get the results of {asked}, start another process, or bind the same "
-        "number in all experiments of this one."
+        f"tensorflow_threads.intra_op is {asked}, but TensorFlow started with {present} in this "
+        f"process and cannot change that: to get the results of {asked}, start another process, or "
+        "bind the same number in all experiments of this process."
     )
 
 

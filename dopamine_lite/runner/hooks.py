@@ -28,8 +28,8 @@ class Hooks:
     def __init__(self, factories: Sequence[Callable[[], Callback]]):
         if not isinstance(factories, list | tuple) or not all(map(callable, factories)):
             raise UserError(
-                f"Runner.callbacks is {factories!r}: give a list of references to what makes a "
-                "Callback, such as [@EarlyStopping]."
+                f"Runner.callbacks is {factories!r}: give a list of references to classes or "
+                "functions that make a Callback, such as [@EarlyStopping]."
             )
         self._callbacks: dict[str, Callback] = {}
         for factory in factories:
@@ -91,8 +91,8 @@ class Hooks:
                 continue
             if not isinstance(reason, str) or not reason.strip():
                 raise UserError(
-                    f"{type(callback).__name__}.on_iteration returned {described(reason)}: return a "
-                    "sentence that says why the run is to stop, or None."
+                    f"{type(callback).__name__}.on_iteration returned {described(reason)}: return "
+                    "a sentence that says why the run should stop, or None."
                 )
             reasons.append(f"{name}: {' '.join(reason.split())}")
         return " ".join(reasons) or None

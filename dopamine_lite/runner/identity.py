@@ -106,7 +106,7 @@ def check_same_config(path: Path, config: str) -> list[str]:
         "give another `base_dir`, or resume the run with its own configuration",
     )
     return [
-        f"{name} is a new setting since this run began. It has its default, {value}."
+        f"The setting {name} did not exist when this run began. It has its default, {value}."
         for name, value in configuration.new_settings(own, config).items()
     ]
 
@@ -133,8 +133,7 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
         of_protocol = part == "environment"
         names = before.keys() & after.keys() if of_protocol else before.keys() | after.keys()
         different += [
-            f"{part} {name}: this run {before.get(name, 'without it')}, "
-            f"now {after.get(name, 'without it')}"
+            f"{part} {name}: this run {before.get(name, 'has none')}, now {after.get(name, 'none')}"
             for name in sorted(names)
             if before.get(name) != after.get(name)
         ]
@@ -153,7 +152,7 @@ def check_trained_by(checkpoint: Path, saved: State | None, config: str) -> None
         _refuse(different, _OF_ANOTHER.format(checkpoint), _PUT_BACK)
 
 
-_OF_ANOTHER = "The checkpoint {} belongs to another experiment than the configuration"
+_OF_ANOTHER = "The checkpoint {} and the configuration belong to different experiments"
 _PUT_BACK = "put back the config.gin that belongs to these checkpoints, or give another `base_dir`"
 
 

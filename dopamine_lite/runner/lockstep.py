@@ -262,7 +262,7 @@ def block_agent(agent: Agent) -> BlockAgent:
         )
     if agent.blocks_end_with_episodes:
         raise UserError(
-            f"{name} learns where an episode ends, so its environments cannot act apart from each other "
-            "for a whole block: bind Runner.actors = None."
+            f"{name} learns at the end of each episode, so its environments cannot be stepped "
+            "independently for a whole block: bind Runner.actors = None."
         )
     return agent

@@ -233,8 +233,8 @@ class Runner:
         if sentence := limit_not_held(self.spec, self.stage.limit):
             own = self.spec.max_steps_per_episode
             raise UserError(
-                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or change what makes the "
-                "environment, so that it follows its argument max_steps_per_episode."
+                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or change the function "
+                "that makes the environment so that it follows its argument max_steps_per_episode."
             )
 
     def check_memory(self) -> None:

@@ -80,8 +80,8 @@ class RunSettings:
             )
         if self.policy_lag and self.actors is None:
             raise UserError(
-                f"Runner.policy_lag is {self.policy_lag}, but Runner.actors is None: without actors, an "
-                "agent acts by what it has just learned. Bind Runner.actors too."
+                f"Runner.policy_lag is {self.policy_lag}, but Runner.actors is None: without "
+                "actors, an agent always acts with its newest parameters. Bind Runner.actors too."
             )
 
     @property

@@ -170,6 +170,6 @@ def check_factory(name: str, value: Any) -> None:
         )
     if not callable(value):
         raise UserError(
-            f"Runner.{name} is {value!r}: give a reference to what makes it, such as @DQNAgent or "
-            "@create_environment."
+            f"Runner.{name} is {value!r}: give a reference to a class or function that makes it, "
+            "such as @DQNAgent or @create_environment."
         )

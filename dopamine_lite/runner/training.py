@@ -166,9 +166,7 @@ class Training:
             lap("checkpoint")
         else:
             if read_episodes(self.base_dir):
-                self._console.say(
-                    "There is no checkpoint yet, so the run begins anew, and so do its logs."
-                )
+                self._console.say("There is no checkpoint yet, so the run and its logs start over.")
             # This removes what a run wrote that was killed before its first checkpoint.
             self._journal.logbook.set_state({})
         context = self._context()
@@ -199,7 +197,7 @@ class Training:
         done = f"{self._iteration} of {self._settings.num_iterations} iterations"
         if self._stopped is not None:
             self._console.say(
-                f"The run was stopped after {done} and does not go on, not even with a larger "
+                f"The run was stopped after {done} and does not go on, even with a larger "
                 f"Runner.num_iterations ({self._stopped.rstrip('.')})."
             )
         elif self._iteration >= self._settings.num_iterations:
@@ -378,8 +376,8 @@ class Training:
         raise Stopped(
             arrived,
             f"Stopped by {signal.Signals(arrived).name} at agent step {self.agent_steps:,}. "
-            f"{self._newest_checkpoint()} A resumed run takes the steps that no checkpoint holds again, "
-            "identically.",
+            f"{self._newest_checkpoint()} When resumed, the run repeats the steps that no "
+            "checkpoint holds, identically.",
         )
 
     def _newest_checkpoint(self) -> str:

@@ -84,7 +84,7 @@ def _hand_over(agent: Agent, loaded: Restored, directory: Path) -> None:
         if is_of_users_code(error):
             raise
         of_others = isinstance(error, KeyError)  # what it looks for, other agents do not save
-        kind = "they are those of another kind of agent"
+        kind = "they belong to another kind of agent"
         reason = kind if of_others else f"{type(error).__name__}: {error}"
         raise UserError(
             f"The weights of {directory} at checkpoint {loaded.number} do not fit this "

@@ -190,7 +190,8 @@ class Conductor:
                 self._busy.append(trial)
                 if not again:
                     self._view.say(
-                        f"{trial.name}: another process still runs it; waiting for that to end."
+                        f"{trial.name}: another process is still running it; waiting for that "
+                        "process to end."
                     )
                 continue
             self._begin(trial)

@@ -143,7 +143,7 @@ def _space(parameter: str, kind: str, arguments: list[str]) -> Space:
     values = tuple(_canonical(argument, written) for argument in arguments)
     if kind == "choice":
         if len(set(values)) < 2 or len(set(values)) < len(values):
-            raise UserError(f"`grid` '{written}': give a choice two or more different values.")
+            raise UserError(f"`grid` '{written}': give choice two or more values, all different.")
         return Space(parameter, kind, values)
     if len(values) != SPACES[kind] or not all(_is_number(value, kind) for value in values):
         kinds = "whole numbers" if kind == "int" else "numbers"

@@ -116,8 +116,9 @@ class Search:
         for name, value in now.items():
             if before.get(name) != value:
                 raise UserError(
-                    f"{self._study} holds another search ({name}: {before.get(name)} there, {value} "
-                    "now): give another `base_dir`, or the command of that search to go on with it."
+                    f"{self._study} holds another search ({name}: {before.get(name)} there, "
+                    f"{value} now): give another `base_dir`, or repeat the command of that search "
+                    "to continue it."
                 )
         search.set_user_attr("search", now)
         return search
@@ -232,7 +233,7 @@ class Search:
         complete = len(suggestion.scores) == len(suggestion.trials)
         if suggestion.failed:
             self._search.tell(number, state=states.FAIL)
-            self._say(f"Suggestion {number} failed, and counts for nothing.")
+            self._say(f"Suggestion {number} failed and does not count.")
         elif complete:
             score = suggestion_score(suggestion.scores)
             if self._is_best(number, score):

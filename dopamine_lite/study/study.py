@@ -260,8 +260,8 @@ def in_one_process(directory: Path) -> Iterator[None]:
         lock = lock_directory(directory, lambda _: None)
     except UserError as error:
         raise UserError(
-            f"Another process is carrying out the study in {directory}: wait until it has ended, "
-            "or stop it, and give this command again."
+            f"Another process is running the study in {directory}: wait until it has ended, or "
+            "stop it, and run this command again."
         ) from error
     try:
         yield

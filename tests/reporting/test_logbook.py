@@ -515,7 +515,7 @@ def test_reading_tells_of_a_line_cut_in_the_middle(tmp_path):
     told: list[str] = []
     assert read_iterations(tmp_path, told.append) == [ITERATION, ITERATION | {"iteration": 1}]
     (sentence,) = told
-    assert sentence.startswith(f"Line 3 of {path} ends in the middle, because ")
+    assert sentence.startswith(f"Line 3 of {path} is incomplete, because ")
 
 
 WRONG = [

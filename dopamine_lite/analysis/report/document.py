@@ -128,8 +128,7 @@ def _how_it_was_made(chosen: Runs, every: int) -> Iterator[str]:
         verb = "has" if unfinished == 1 else "have"
         yield (
             f"{unfinished:,} of {count(len(chosen.runs), 'run')} {verb} not finished: unfinished "
-            "runs make groups of their own, with curves as far as they have come and without "
-            "scores."
+            "runs form groups of their own, which have curves up to the present but no scores."
         )
     if every > 1:
         yield (

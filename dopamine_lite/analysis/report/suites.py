@@ -13,9 +13,9 @@ from dopamine_lite.analysis.report.numbers import numbers
 
 _HUMAN = "Scores are human-normalized: 0 is a random agent and 1 a human tester (Mnih et al. 2015)."
 _RANGE = (
-    "Scores are normalized by what is on this page, for want of a common scale: in each environment 0 "
-    "is the lowest and 1 the highest final score of any run of these groups. So they tell these groups "
-    "apart and compare with nothing elsewhere."
+    "These environments have no common scale, so scores are normalized by the runs on this page: "
+    "in each environment, 0 is the lowest final score of any run in these groups and 1 is the "
+    "highest. Such scores compare these groups with each other and with nothing else."
 )
 
 
