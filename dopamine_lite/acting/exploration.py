@@ -19,7 +19,7 @@ _DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
 
 
 class Exploration(abc.ABC):
-    """Chooses actions by their values. Built as `exploration(num_actions, warmup, seeds)`.
+    """Chooses actions from their values. Built as `exploration(num_actions, warmup, seeds)`.
 
     In evaluation, it draws from a separate generator, so evaluating never changes training.
     """
@@ -54,7 +54,7 @@ class Exploration(abc.ABC):
 
     @abc.abstractmethod
     def metrics(self, step: int) -> dict[str, float]:
-        """The numbers that say how much the agent explores in training, after `step` agent steps."""
+        """Numbers that show how much the agent explores in training, after `step` agent steps."""
 
     def get_state(self) -> State:
         return {

@@ -1,4 +1,4 @@
-"""Scores: one number a run, from its logs or from evaluations of its last checkpoint."""
+"""Scores: one number for each run, from its logs or from evaluations of its last checkpoint."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _nothing(score: str, metric: str) -> str:
 
 
 def _final(iterations: pd.DataFrame, column: str, last: int) -> dict[Any, float]:
-    """Each run's mean over its `last` iterations; NaN where one of them has none."""
+    """Each run's mean over its `last` last iterations; NaN if one of them has no value."""
     if last < 1:
         raise UserError(f"`last` is {last}: give the number of iterations, 1 or more.")
     ends = iterations.groupby("run", sort=False)[column]
@@ -129,7 +129,7 @@ def _area(points: pd.DataFrame, column: str) -> float:
 
 
 def _evaluated(table: pd.DataFrame) -> dict[str, float]:
-    """The mean return of each run's last checkpoint as `evaluate` wrote it."""
+    """The mean return of each run's last checkpoint, from the files of `evaluate`."""
     found = {
         str(run): _evaluations(Path(run), steps)
         for run, steps in zip(table["run"], table["agent_steps"], strict=True)
@@ -151,7 +151,7 @@ def _evaluated(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _evaluations(directory: Path, steps: int) -> dict[tuple[int, int], float]:
-    """Mean returns of the checkpoint at `steps` by (episodes, minus the seed)."""
+    """Mean returns of the checkpoint at `steps`; the key: (episodes, minus the seed)."""
     found = {}
     for path in sorted((directory / "evaluations").glob(f"checkpoint-{steps}-episodes-*.json")):
         match = _EVALUATION.fullmatch(path.name)
