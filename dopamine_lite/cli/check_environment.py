@@ -1,6 +1,6 @@
-"""`dopamine-lite check-environment`: does an environment keep the rules, and which agents fit it?
+"""`dopamine-lite check-environment`: does an environment follow the rules, and which agents fit it?
 
-The exit status is 0 if it keeps the rules, with or without warnings, and 2 if it breaks one.
+The exit status is 0 if it follows the rules, with or without warnings, and 2 if it breaks one.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 def _environment(
     ids: Sequence[str], gin_files: Sequence[str], gin_bindings: Sequence[str]
 ) -> Callable[..., Environment]:
-    """What makes the environment, as `Runner.environment` does; loads what is bound on it."""
+    """The function that makes the environment, like `Runner.environment`; loads its bindings."""
     from dopamine_lite import configuration
 
     if ids:
@@ -113,7 +113,7 @@ def _environment(
     from dopamine_lite.configuration.tensorflow_setup import import_quietly
 
     for name in gin_files:
-        configuration.find_config(str(name))  # before the seconds that an import takes
+        configuration.find_config(str(name))  # before an import that takes seconds
     import_quietly("dopamine_lite.runner.runner")
     configuration.load(gin_files, gin_bindings)
     make = configuration.bound("Runner", "environment")
@@ -169,7 +169,7 @@ def _range(low: float, high: float) -> str:
 
 
 def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
-    """What the seed decides, and how fast it was."""
+    """The effects of the seed, and the speed."""
     from dopamine_lite.runner.environment_check import first_difference
 
     again = check.again()
@@ -202,10 +202,10 @@ def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
 
 
 def _side_by_side(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
-    """Whether there can be several, and whether they differ if they draw what they show."""
+    """Whether there can be several copies, and whether copies that draw random numbers differ."""
     try:
         equal = check.equal_environments()
-    except Exception as error:  # whatever the user's code says to a second one
+    except Exception as error:  # whatever the user's code raises for a second copy
         what = f"{type(error).__name__}: {_original(error)}"
         yield f"- Two copies of it cannot be played at once ({what}): leave Runner.num_envs at 1."
         return
@@ -221,7 +221,7 @@ def _side_by_side(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
 
 
 def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
-    """What Gymnasium's environment does by itself, where it is one; anew it `repeats` or not."""
+    """The behavior of Gymnasium's environment by itself, if it is one. A new one `repeats` or not."""
     found = check.alone()
     if found is None:
         return
@@ -243,7 +243,7 @@ def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
 
 
 def _original(error: Exception) -> BaseException:
-    """`error` without what gin makes of it."""
+    """`error` without gin's additions."""
     from dopamine_lite import configuration
 
     return configuration.original(error)
@@ -252,7 +252,7 @@ def _original(error: Exception) -> BaseException:
 def _drawn(check: EnvironmentCheck) -> Iterator[str]:
     try:
         height, width, _ = check.picture()
-    except Exception as error:  # of the user's code as well: whoever films nothing needs none of it
+    except Exception as error:  # also from the user's code: films are optional
         what = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         yield f"- It cannot be filmed by `record`: {what}{_original(error)}"
     else:
@@ -260,12 +260,12 @@ def _drawn(check: EnvironmentCheck) -> Iterator[str]:
 
 
 def _fitting(spec: EnvironmentSpec) -> Iterator[str]:
-    """The agents and torsos of the package that are for it."""
+    """The agents and torsos of the package that fit it."""
     from dopamine_lite import configuration
     from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
 
     import_tensorflow()
-    configuration.load([])  # what the experiment binds on its own agent is not asked
+    configuration.load([])  # ignores what the experiment binds on its own agent
     tensorflow_threads(intra_op=1)
     from dopamine_lite.runner import fitting
 
@@ -276,7 +276,7 @@ def _fitting(spec: EnvironmentSpec) -> Iterator[str]:
 
 
 def _refusals(agents: Fit) -> Iterator[str]:
-    """One sentence for all that refuse for the same reason."""
+    """One sentence for all agents that refuse for the same reason."""
     groups: dict[str, list[str]] = {}
     for name, sentence in agents.refusals.items():
         groups.setdefault(sentence.replace(name, "_"), []).append(name)
@@ -286,7 +286,7 @@ def _refusals(agents: Fit) -> Iterator[str]:
 
 
 def _in_words(space: Any) -> str:
-    """A space, its bounds once where they are the same everywhere."""
+    """A space in words. Bounds that are the same everywhere appear once."""
     import gymnasium
     import numpy as np
 
@@ -298,7 +298,7 @@ def _in_words(space: Any) -> str:
 
 
 def _say(sentence: str) -> None:
-    """Prints a sentence in lines as wide as the terminal, at once, for the next may take seconds."""
+    """Prints a sentence, wrapped to the terminal's width, at once: the next may take seconds."""
     print(
         textwrap.fill(
             printable(" ".join(sentence.split())),

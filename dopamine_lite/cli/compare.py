@@ -1,4 +1,4 @@
-"""`dopamine-lite compare`: groups of runs side by side, the seeds as replicates."""
+"""`dopamine-lite compare`: groups of runs side by side, with seeds as replicates."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def _define_choice(flag_values: flags.FlagValues) -> None:
-    """Flags on what is compared with what."""
+    """Defines the flags that choose what to compare."""
     flags.DEFINE_multi_string(
         "by",
         [],
@@ -163,7 +163,7 @@ def _compared(flag_values: flags.FlagValues, paths: list[Path]) -> Comparison:
 
 
 def _measure(score: str | None, metric: str) -> tuple[str | None, str]:
-    """The phase and the name of what is compared; the metric may name both, as "train/loss" does."""
+    """The phase and the name of the metric to compare. `metric` may name both, as "train/loss" does."""
     found = re.fullmatch(r"(eval|train)[/_](.+)", metric)
     if found is None:
         return score, metric
@@ -202,7 +202,7 @@ def _show(found: Comparison) -> None:
 
 
 def _tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The tables that a reader sees, each with its title."""
+    """The tables to show, each with its title."""
     from dopamine_lite.analysis import summary
 
     table = summary.comparison_table(found)
@@ -219,7 +219,7 @@ def _tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _output(name: str) -> Path:
-    """The directory that is written to; raises UserError where it cannot be."""
+    """The output directory; raises UserError if it is impossible to write there."""
     if not name:
         raise UserError("--output is empty: name a directory.")
     directory = user_path(name)
@@ -237,7 +237,7 @@ def _files() -> list[str]:
 
 
 def _write(found: Comparison, directory: Path) -> None:
-    """Writes all files aside and then puts them in their places, so that none is half written."""
+    """Writes all files aside and then moves them into place, so that none is half written."""
     from dopamine_lite.analysis import summary
 
     texts = {
@@ -271,7 +271,7 @@ def _markdown(found: Comparison) -> str:
 
 
 def _latex(found: Comparison) -> str:
-    """Tables for a paper that loads the package booktabs; the notes are comments."""
+    """Tables for a LaTeX document that loads the package booktabs, with the notes as comments."""
     comments = [f"% {line}" for line in (found.what, found.method, *found.notes)]
     tables = [
         f"% {title}\n{table.to_latex(index=False, escape=True)}" for title, table in _tables(found)

@@ -89,7 +89,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
 
 def _with_episodes(runs: Sequence[Curves]) -> list[Curves]:
-    """The runs that have finished an episode; says which have not, and raises UserError if none has."""
+    """The runs that have finished an episode; names the others, and raises UserError if none has."""
     without = [curves.name for curves in runs if not curves.returns.size]
     if without and len(without) == len(runs):
         raise UserError(

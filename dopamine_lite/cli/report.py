@@ -1,4 +1,4 @@
-"""`dopamine-lite report`: a page on runs, as a directory of files that opens without a network."""
+"""`dopamine-lite report`: a web page about runs, as a directory of files that opens offline."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _table_in(path: Path) -> Path | None:
-    """The table in a directory of collected results; None: there is none, or there are runs."""
+    """The table in a directory of collected results; None: there is no table, or there are runs."""
     table = path / _TABLE
     return table if table.is_file() and not any(find_runs(path)) else None
 
 
 def _output(name: str | None) -> Path:
-    """The directory that --output names; raises UserError where none can be made in its place."""
+    """The directory that --output names; raises UserError if it cannot be made or replaced."""
     if not name:
         raise UserError("--output is missing: name the page's directory, such as --output site.")
     output = user_path(name)
@@ -99,7 +99,7 @@ def _output(name: str | None) -> Path:
 
 
 def _check_replaceable(output: Path) -> None:
-    """Raises UserError where something would be lost that is no report."""
+    """Raises UserError if anything but a report would be lost."""
     from dopamine_lite.analysis.report import site
 
     if output.is_dir() and (other := site.what_is_no_report(output)):

@@ -1,6 +1,6 @@
-"""`dopamine-lite sweep`: carries out a study of experiments, settings and seeds, or a search.
+"""`dopamine-lite sweep`: runs a study of experiments, settings and seeds, or a search.
 
-The exit status is 1 if a trial failed, so that scripts can tell.
+The exit status is 1 if a trial failed, so that scripts notice it.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ def _backend(flag_values: flags.FlagValues, directory: Path, examined: list[Exam
 
 
 def _tell(flag_values: flags.FlagValues, directory: Path, conductor: Conductor) -> int:
-    """Says how the study ended; returns the exit status."""
+    """Prints how the study ended; returns the exit status."""
     failed = [result for result in conductor.results if result.failure is not None]
     if conductor.signal is not None:
         _say(
