@@ -41,7 +41,7 @@ class Experiment:
       rule: the modules that may be imported; None: the files are your own and may import anything.
 
     Raises:
-      UserError: there is no such file, or a binding is not a string.
+      UserError: there is no such file, or `gin_bindings` is one string instead of a list.
     """
 
     def __init__(
