@@ -149,8 +149,8 @@ class MinAtarEnvironment(Environment):
         return Step(observations, rewards, terminated, truncated, next_observations)
 
     def render(self) -> np.ndarray:
-        """[240, 240, 3] uint8. In a cell with several objects, the first channel's object is inside the
-        last channel's."""
+        """[240, 240, 3] uint8. The first channel's object in a cell is drawn inside the last
+        channel's."""
         if not self._draws:
             raise ValueError("Built without render=True.")
         return draw(self._games[0].state())

@@ -135,8 +135,7 @@ class Flight:
         return burnt
 
     def _create_world(self, generator: np.random.Generator) -> None:
-        """Creates the world. Every episode needs a new one: the order of old contacts changes
-        results."""
+        """Creates the world, anew for each episode: an old order of contacts changes results."""
         draw = generator.uniform
         self._world = b2World(gravity=(0, -GRAVITY), doSleep=False)
         heave, roll = self._sea(0)

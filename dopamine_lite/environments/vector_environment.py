@@ -116,8 +116,7 @@ class VectorEnvironment(Environment):
         return array
 
     def _final_info(self, index: int) -> dict[str, Any]:
-        """The `final_info` of one environment: arrays by name, where "_name" marks those that are
-        set."""
+        """The `final_info` of one environment: arrays by name; "_name" marks those that are set."""
         infos = self._info.get("final_info")
         if not isinstance(infos, Mapping):
             return {}
