@@ -42,7 +42,7 @@ class Hooks:
         self._started = contextlib.ExitStack()
 
     def _that_redefine(self, method: str) -> list[Callback]:
-        """Nothing is done for the others."""
+        """The callbacks that redefine a method; others need no call."""
         own = getattr(Callback, method)
         return [
             each
@@ -51,7 +51,7 @@ class Hooks:
         ]
 
     def of_experiment(self, factories: Sequence[Callable[[], Callback]]) -> list[Any]:
-        """Those of the `factories` whose callbacks make the run another experiment."""
+        """The `factories` whose callbacks make the run a different experiment."""
         pairs = zip(factories, self._callbacks.values(), strict=True)
         return [factory for factory, callback in pairs if callback.part_of_experiment]
 

@@ -25,7 +25,7 @@ def checked(cli):
 
 def unfilled(text: str) -> str:
     """Sentences that go on in the next line in one."""
-    return re.sub(r"\n(?!- |Warning: |It keeps |\n|$) *", " ", text)
+    return re.sub(r"\n(?!- |Warning: |It follows |\n|$) *", " ", text)
 
 
 def test_one_that_keeps_to_the_rules(cli):
