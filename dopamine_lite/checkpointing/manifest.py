@@ -101,7 +101,7 @@ def _ring(content: dict[str, Any]) -> SavedRing:
             reached, first, segment.start, segment.stop, strict=True
         ):  # slots that were overwritten before they were saved are left out
             if not (old <= new <= max(old, least) and new <= end):
-                raise ValueError(f"{segment.name} does not follow the one before")
+                raise ValueError(f"{segment.name} does not follow the previous segment")
         reached = segment.stop
     if [max(pair) for pair in zip(reached, first, strict=True)] != stop:
         raise ValueError("a ring's segments are not its slots")

@@ -70,8 +70,8 @@ def check_kinds(
         raise UserError("--trials is missing: say how many suggestions --optuna may make.")
     if flag_values.print_slurm:
         raise UserError(
-            "--print_slurm goes with a grid, not with --optuna: what a search tries is not known "
-            "beforehand. Run the search itself as a job, or run it on Ray."
+            "--print_slurm goes with a grid, not with --optuna: the trials of a search are not "
+            "known beforehand. Run the search itself as a job, or run it on Ray."
         )
 
 

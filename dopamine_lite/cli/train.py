@@ -35,7 +35,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "A binding, which replaces what the gin files say, such as DQNAgent.gamma=0.95.",
+        "A binding, which overrides the gin files, such as DQNAgent.gamma=0.95.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(

@@ -23,7 +23,7 @@ def checked_part(owner: str, parameter: str, part: _Part, kind: type) -> _Part:
     if lacking:
         raise UserError(
             f"{owner}.{parameter} makes an object of the class {type(part).__name__}, which has no "
-            f"{', '.join(lacking)}: see {kind.__name__} in {kind.__module__} for what it must have."
+            f"{', '.join(lacking)}: see the contract {kind.__name__} in {kind.__module__}."
         )
     return part
 

@@ -189,8 +189,8 @@ def not_built_sentence(error: Exception) -> str | None:
     if not bound:
         return None
     return (
-        f"{configurable.name} cannot be built with what is bound to it "
-        f"({type(original(error)).__name__}: {what}): check {', '.join(sorted(bound))}."
+        f"{configurable.name} cannot be built with its bindings ({type(original(error)).__name__}: "
+        f"{what}): check {', '.join(sorted(bound))}."
     )
 
 

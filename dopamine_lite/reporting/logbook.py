@@ -162,8 +162,8 @@ class Logbook:
                 path.unlink()
         for name in sorted(state.keys() - {path.name for path in logs}):
             self._report(
-                f"{self._directory / name} is missing, so what was logged there is lost; the run "
-                "itself is complete and goes on."
+                f"{self._directory / name} is missing, so its entries are lost; the run itself is "
+                "complete and goes on."
             )
 
     def close(self) -> None:
@@ -241,8 +241,8 @@ class Logbook:
         present = path.stat().st_size
         if present < size:  # events; missing lines were refused before
             self._report(
-                f"{path} has {present:,} bytes instead of {size:,}, so the rest of what was logged "
-                "there is lost; the run itself is complete and goes on."
+                f"{path} has {present:,} bytes instead of {size:,}, so its last entries are lost; "
+                "the run itself is complete and goes on."
             )
         elif present > size:
             separate(path)
@@ -280,8 +280,8 @@ def _check_continued(path: Path, size: int, sha256: str | None) -> hashlib._Hash
     else:
         return digest
     raise UserError(
-        f"{path} is not the log that its checkpoint continues: {problem}. Put it back as it was, or "
-        "move it away to go on without what was logged there."
+        f"{path} is not the log that its checkpoint continues: {problem}. Put it back as it was, "
+        "or move it away to go on without its entries."
     )
 
 

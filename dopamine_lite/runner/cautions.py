@@ -109,6 +109,6 @@ def _actors_not_wanted(settings: RunSettings) -> str | None:
     if settings.actors is not None or not given:
         return None
     return (
-        f"Runner.actors is None, so {' and '.join(given)} changes nothing: bind a number of actors, "
-        "which then step the environments apart from the learner."
+        f"Runner.actors is None, so {' and '.join(given)} changes nothing: bind a number of "
+        "actors, which then step the environments separately from the learner."
     )

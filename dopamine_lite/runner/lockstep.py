@@ -251,13 +251,13 @@ def block_agent(agent: Agent) -> BlockAgent:
     name = type(agent).__name__
     if not isinstance(agent, BlockAgent):
         raise UserError(
-            f"Runner.actors needs an agent that is made of an actor and a learner, which {name} is not: "
-            "bind Runner.actors = None."
+            f"Runner.actors needs an agent that consists of an actor and a learner, but {name} "
+            "does not: bind Runner.actors = None."
         )
     if not learns_from_blocks(agent):
         raise UserError(
-            f"{name} redefines act or observe, which actors apart from the agent would not call: put "
-            "what they do into an actor or into `learn` (docs/how_to/your_own_agent.md), or bind "
+            f"{name} redefines act or observe, but separate actors would not call these methods: "
+            "move their work to an actor or to `learn` (docs/how_to/your_own_agent.md), or bind "
             "Runner.actors = None."
         )
     if agent.blocks_end_with_episodes:

@@ -228,8 +228,9 @@ class Training:
         state = agent.get_state()
         if not isinstance(state, dict):
             raise UserError(
-                f"{type(agent).__name__}.get_state returned {described(state)}: return a dictionary of "
-                "everything that decides what the agent does next (docs/how_to/your_own_agent.md)."
+                f"{type(agent).__name__}.get_state returned {described(state)}: return a "
+                "dictionary of everything that determines what the agent does next "
+                "(docs/how_to/your_own_agent.md)."
             )
         hooks = self._hooks.get_state()
         return {

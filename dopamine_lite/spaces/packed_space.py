@@ -142,7 +142,7 @@ class PackedSpace(gymnasium.Space):
                 shown = f"an array of shape {given.shape}, {given.dtype}"
             raise UserError(
                 f"The entry {name!r} of an observation of {self.owner} is {shown}, which is not in "
-                f"its space {space}: return what the space declares."
+                f"its space {space}: return a value of that space."
             )
         return np.ascontiguousarray(kept).reshape(-1).view(np.uint8)
 

@@ -64,8 +64,9 @@ class RayBackend:
         if not self._slots():
             self._ray.shutdown()
             raise UserError(
-                f"No node of the Ray cluster has what a trial needs ({self._in_words()}): lower "
-                "`cpus_per_trial` or `gpus_per_trial`, or start larger nodes."
+                "No node of the Ray cluster has the resources that a trial needs "
+                f"({self._in_words()}): lower `cpus_per_trial` or `gpus_per_trial`, or start "
+                "larger nodes."
             )
         self._task = self._ray.remote(_train).options(
             num_cpus=self._resources["CPU"],
