@@ -80,7 +80,7 @@ class CheckpointReader:
         return {name: sorted(numbers) for name, numbers in sorted(found.items())}
 
     def verify(self, number: int) -> list[str]:
-        """Raises Damaged if a part of a checkpoint is not as it was written, nor is its copy.
+        """Raises Damaged if a byte of a checkpoint is not as it was written and no copy is intact.
 
         Returns:
           A description of each damaged segment that has an intact copy.

@@ -42,7 +42,7 @@ from dopamine_lite.study.suggestions import (
 
 BEST = "best.gin"
 _NAME = "search"  # name of Optuna's study in the journal
-_WARM_UP = 4  # nothing is pruned in the first 1 / 4 of a run
+_WARM_UP = 4  # nothing is pruned in the first 1 / _WARM_UP of a run
 _PRUNED = "the search has pruned it"
 
 
