@@ -39,14 +39,14 @@ _PACKAGES = {  # packages, and the distributions that they may come from
     "gin-config": ("gin-config",),
     "tensorboard": ("tensorboard",),
 }
-VARIABLES = (  # environment variables that can change numbers
+VARIABLES = (  # of the environment, each of which can change numbers
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
     "TF_ENABLE_ONEDNN_OPTS",
     "XLA_FLAGS",
     "CUDA_VISIBLE_DEVICES",
 )
-_DECISIVE = (  # the conditions of bit-for-bit repetition, by their places in the result of `collect`
+_DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `collect` returns
     *(("machine", name) for name in ("processor", "gpus", "device")),
     *(("threads", pool) for pool in ("intra_op", "inter_op", "openblas")),
     *(("versions", name) for name in _PACKAGES if name not in ("gin-config", "tensorboard")),
