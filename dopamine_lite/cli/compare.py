@@ -52,7 +52,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "last", 1, "How many of its last iterations to average into a run's score."
+        flag_values, "last", 1, "How many last iterations are averaged into a run's score."
     )
     flags.DEFINE_enum(
         "x",
@@ -107,7 +107,7 @@ def _define_choice(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "normalize",
         None,
-        "The scale that scores of different environments are put on, so that they can be averaged: "
+        "A common scale for the scores of different environments, so that they can be averaged: "
         "human (for Atari), or a CSV file with the columns environment, low and high. Default: no "
         "average over environments.",
         flag_values=flag_values,

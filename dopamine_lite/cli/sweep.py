@@ -74,8 +74,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "threads",
         None,
-        "The number of TensorFlow's threads in each trial. Results depend on it. Default: the "
-        "number in the config, else 1.",
+        "The number of TensorFlow threads in each trial. Results depend on it. Default: the number "
+        "in the config, else 1.",
         lower_bound=1,
         upper_bound=1024,
         flag_values=flag_values,
@@ -92,7 +92,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "trials",
         None,
-        "With --optuna: the number of suggestions. It has no default.",
+        "With --optuna: the number of suggestions, which you must give.",
         lower_bound=1,
         flag_values=flag_values,
     )
