@@ -21,7 +21,7 @@ _DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
 
 
 class Exploration(abc.ABC):
-    """Chooses actions by their values. Built as `exploration(num_actions, warmup, seeds)`.
+    """Chooses actions from their values. Built as `exploration(num_actions, warmup, seeds)`.
 
     In evaluation, it draws from a separate generator, so evaluating never changes training.
     """
@@ -64,7 +64,7 @@ class Exploration(abc.ABC):
 
     @abc.abstractmethod
     def metrics(self, step: int) -> dict[str, float]:
-        """The numbers that say how much the agent explores in training, after `step` agent steps."""
+        """Numbers that show how much the agent explores in training, after `step` agent steps."""
 
     def get_state(self) -> State:
         return {
@@ -115,8 +115,8 @@ class EpsilonGreedy(Exploration):
             )
         if epsilon_decay == "exponential" and not epsilon_train > 0:
             raise UserError(
-                f"EpsilonGreedy.epsilon_train is {epsilon_train}: epsilon cannot fall to it "
-                "exponentially; give it a number above 0 or let it fall linearly."
+                f"EpsilonGreedy.epsilon_train is {epsilon_train}, which exponential decay never "
+                'reaches: give a number above 0, or set EpsilonGreedy.epsilon_decay to "linear".'
             )
         self._decay = _DECAYS[epsilon_decay]
         self._epsilon_train = epsilon_train

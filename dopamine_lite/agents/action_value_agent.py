@@ -1,4 +1,4 @@
-"""What the agents that learn action values share: the network of these values, and acting by it."""
+"""What the agents that learn action values share: the network of these values, and acting on them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ H = TypeVar("H", bound=Head)
 
 
 class ActionValueAgent(BlockAgent, Generic[H]):
-    """Acts by a network of action values. A subclass says what it remembers and how it learns.
+    """Acts on the action values of a network. A subclass defines its memory and how it learns.
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      warmup: agent steps before the exploration begins to act by values.
+      warmup: agent steps before the exploration begins to use the action values.
       tells_values: whether the decisions in a block are `ValueDecisions`.
       torso: the network's body, such as `@NatureCNN` or `@MLP`.
       head: the network's output layers.

@@ -24,7 +24,7 @@ class _Actor:
         self._station: Any = None
 
     def call(self, name: str, message: Any) -> Any:
-        """What a method of the station returns for a message, or what it raises."""
+        """The return value of a station's method for a message, or the exception that it raised."""
         try:
             if self._station is None:
                 sys.path.extend(place for place in self._path if place not in sys.path)
@@ -35,10 +35,10 @@ class _Actor:
 
 
 class RayWorker:
-    """An actor of Ray's.
+    """A worker in a Ray actor.
 
     Args:
-      ray: the module, connected to a cluster.
+      ray: Ray's module, connected to a cluster.
       actor: the actor's handle.
     """
 
@@ -57,7 +57,7 @@ class RayWorker:
             on_wait()
         try:
             found = self._ray.get(self._asked)
-        except self._ray.exceptions.RayError as error:  # also where its node is lost
+        except self._ray.exceptions.RayError as error:  # also if its node is lost
             raise WorkerDied(str(error).strip().partition("\n")[0].rstrip(".")) from None
         if isinstance(found, Raised):
             raise found.error()
@@ -71,7 +71,7 @@ class RayBackend:
     """Workers in the cluster at the environment variable `RAY_ADDRESS`, or in one on this machine.
 
     Args:
-      parcel: what the workers act by, from `packed`.
+      parcel: the recipe for the workers, from `packed`.
       num_workers: the number of workers, which share the CPUs of the cluster.
     """
 

@@ -130,7 +130,7 @@ class ReinforceLearner:
         self._baseline_optimizer.set_state(state["baseline_optimizer"])
 
     def compile(self) -> None:
-        """Compiles what `learn` calls, unless that is done."""
+        """Compiles what `learn` calls, unless it is compiled already."""
         if self._update is None:
             self._update = self._compiled()
 
@@ -193,7 +193,7 @@ class ReinforceLearner:
             loss = tf.add_n(
                 [weight * part for weight, part in zip(weights, losses, strict=True) if weight]
             )
-        zero = tf.UnconnectedGradients.ZERO  # without a baseline its variables have none
+        zero = tf.UnconnectedGradients.ZERO  # without a baseline, its variables have no gradients
         gradients = tape.gradient(loss, variables, unconnected_gradients=zero)
         return gradients, tf.stack(losses)
 
@@ -204,7 +204,7 @@ class ReinforceLearner:
         log_probabilities = policy.log_probabilities(outputs, steps.actions)
         drawn = policy.log_probabilities(steps.outputs, steps.actions)
         log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)
-        ratios = policy_gradient.ratios(log_ratios)  # 1 but for what an older policy drew
+        ratios = policy_gradient.ratios(log_ratios)  # 1, except for actions from an older policy
         each = (
             policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
             policy_gradient.value_loss(values, steps.returns, values, clip=None),

@@ -406,7 +406,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path, name):
 def test_what_ends_bit_for_bit_repetition_is_said(section, values, words):
     (sentence,) = provenance.changes(start(), start(**{section: values}))
     assert sentence.startswith(words)
-    assert sentence.endswith("now: from here on the run may not repeat bit for bit.")
+    assert sentence.endswith("now: from this point on, the run may not repeat bit for bit.")
     assert provenance.changes(start(**{section: values}), start()) != []
 
 

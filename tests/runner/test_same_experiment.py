@@ -179,7 +179,7 @@ def test_an_edited_config_is_told_from_its_checkpoints(
     assert refused.status == 2 and "Traceback" not in refused.err
     sentence = refused.err.splitlines()[-1]
     assert re.search(
-        r"The checkpoint \S+ belongs to another experiment than the configuration", sentence
+        r"The checkpoint \S+ and the configuration belong to different experiments", sentence
     )
     assert difference in sentence
     assert files_below(run) == before
