@@ -133,7 +133,8 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
         of_protocol = part == "environment"
         names = before.keys() & after.keys() if of_protocol else before.keys() | after.keys()
         different += [
-            f"{part} {name}: this run {before.get(name, 'has none')}, now {after.get(name, 'none')}"
+            f"{part} {name}: this run {before.get(name, 'without it')}, now "
+            f"{after.get(name, 'without it')}"
             for name in sorted(names)
             if before.get(name) != after.get(name)
         ]

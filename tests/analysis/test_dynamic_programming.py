@@ -302,5 +302,5 @@ def test_where_no_episode_ends_gamma_1_is_refused():
 
 
 def test_what_has_no_table_is_told():
-    with pytest.raises(ValueError, match="tells no transition probabilities"):
+    with pytest.raises(ValueError, match="does not give its transition probabilities"):
         model_of(gymnasium.make("CartPole-v1"))

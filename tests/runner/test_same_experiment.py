@@ -251,7 +251,7 @@ class Positional(QLearningAgent):
 def test_what_has_no_name_is_known_by_what_it_holds(tmp_path, first, second):
     runner(tmp_path, **first).run()
     runner(tmp_path, num_iterations=2, **first).run()
-    with pytest.raises(UserError, match="another experiment .*build the same agent"):
+    with pytest.raises(UserError, match="different experiments .*build the same agent"):
         runner(tmp_path, num_iterations=3, **second).run()
 
 
