@@ -158,6 +158,8 @@ def section_of(group: Group) -> str:
     """The table and the figure that the runs belong to: of one environment under one protocol."""
     if "Runner.policy_lag" in group.bindings:
         return "one actor"  # in any environment
+    if "SmallCNN.precision" in group.bindings:
+        return "precision"
     if group.environment == "CartPole-v1" and "steps_per_episode 200" in group.rows[0]["protocol"]:
         return "CartPole-v1, 200 steps"
     return group.environment

@@ -20,7 +20,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import Head
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.optimizers import Adam, Optimizer
-from dopamine_lite.networks.torsos import NatureCNN, Torso, updating
+from dopamine_lite.networks.torsos import NatureCNN, Torso, unread, updating
 from dopamine_lite.networks.value_policy import ValuePolicy
 
 H = TypeVar("H", bound=Head)
@@ -112,6 +112,7 @@ class ActionValueAgent(BlockAgent, Generic[H]):
         return {
             "agent": type(self).__name__,
             "torso": type(network.torso).__name__,
+            **unread(network.torso),
             **network.head.describe(),
             "exploration": type(self.actor.exploration).__name__,
             "optimizer": type(self._optimizer).__name__,

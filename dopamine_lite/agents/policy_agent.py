@@ -27,7 +27,7 @@ from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.normalization import LIMIT, ObservationNormalizer
 from dopamine_lite.networks.optimizers import Adam, Optimizer
 from dopamine_lite.networks.policies import policy_for
-from dopamine_lite.networks.torsos import MLP, Torso
+from dopamine_lite.networks.torsos import MLP, Torso, unread
 
 
 class PolicyAgent(BlockAgent):
@@ -153,6 +153,7 @@ class PolicyAgent(BlockAgent):
         return {
             "agent": type(self).__name__,
             "torso": f"2 {torso.kind}" if isinstance(torso, TwinTorso) else type(torso).__name__,
+            **unread(torso),
             **network.head.describe(),
             "optimizer": type(self._parts.optimizer).__name__,
             "acting": self.actor.inference.kind,

@@ -27,7 +27,7 @@ from dopamine_lite.learning.sac_learner import SACLearner, SACParts
 from dopamine_lite.networks.export import save_savedmodel
 from dopamine_lite.networks.network import Network
 from dopamine_lite.networks.squashed_policy import SquashedGaussianPolicy
-from dopamine_lite.networks.torsos import MLP, Torso, updating
+from dopamine_lite.networks.torsos import MLP, Torso, unread, updating
 from dopamine_lite.networks.twin_critics import TwinCritics
 from dopamine_lite.replay.block import Block
 from dopamine_lite.replay.circular_replay import CircularReplay
@@ -237,6 +237,7 @@ class SACAgent(BlockAgent):
         return {
             "agent": type(self).__name__,
             "torso": f"3 {type(network.torso).__name__}",
+            **unread(network.torso),
             **network.head.describe(),
             **self.replay.describe(),
             "optimizer": type(learner.optimizers["actor"]).__name__,

@@ -108,6 +108,7 @@ class TwinTorso:
         for torso in self._both:
             if hasattr(torso, "built_for"):
                 torso.built_for(space, stack_size)
+        self.unread = getattr(self._both[0], "unread", (0, 0))
 
 
 def value_variables(network: Network) -> list[tf.Variable]:

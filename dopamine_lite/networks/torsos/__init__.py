@@ -24,7 +24,13 @@ from dopamine_lite.networks.torsos.convolutional import (
 from dopamine_lite.networks.torsos.mlp import MLP
 from dopamine_lite.networks.torsos.per_entry import DictTorso
 from dopamine_lite.networks.torsos.pictures import PictureTorso
-from dopamine_lite.networks.torsos.torso import Torso, compiles_update, prepared_shape, updating
+from dopamine_lite.networks.torsos.torso import (
+    Torso,
+    compiles_update,
+    prepared_shape,
+    unread,
+    updating,
+)
 
 __all__ = [
     "MLP",
@@ -39,5 +45,6 @@ __all__ = [
     "Torso",
     "compiles_update",
     "prepared_shape",
+    "unread",
     "updating",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import gin
+import gymnasium
 import keras
 import numpy as np
 import tensorflow as tf
@@ -58,6 +59,10 @@ def _convolution(
 class ConvolutionalTorso(PictureTorso):
     """Convolutions with ReLUs and 'valid' padding, then a fully connected layer.
 
+    Where a stride does not fit the size of a picture, 'valid' padding leaves the last rows and columns
+    unread: `unread` says how many. A subclass whose `reads_everything` is True adds rows and columns
+    of zeros there instead.
+
     Args:
       seeds: seeds of the initial parameters.
       hidden_units: the units of the layer after the convolutions; 0: no such layer, for a head that has
@@ -76,6 +81,8 @@ class ConvolutionalTorso(PictureTorso):
     # Measured: XLA does not speed up convolutions on the CPU. On an H200, DQN on Pong with 8
     # environments takes 864 agent steps/s with XLA and 623 without.
     compile_update: Mapping[str, bool] = MappingProxyType({"cpu": False, "gpu": True})
+    reads_everything = False
+    unread = (0, 0)  # rows and columns of a picture
 
     def __init__(
         self,
@@ -94,8 +101,9 @@ class ConvolutionalTorso(PictureTorso):
             for number in size:
                 check_whole(type(self).__name__, most=MOST_UNITS, convolutions=number)
         super().__init__(channels)
-        for _, kernel, stride in reversed(convolutions):
-            self.least_size = (self.least_size - 1) * stride + kernel
+        self._strides = [(kernel, stride) for _, kernel, stride in convolutions]
+        self.least_size = self._read_for(1)
+        self._zeros = (0, 0)  # rows and columns that are added
         self.layer_norm = layer_norm
         self.precision = precision
         layers: list[keras.layers.Layer] = []
@@ -107,6 +115,45 @@ class ConvolutionalTorso(PictureTorso):
             last = dense(seeds, "dense", hidden_units, initializer, dtype=dtype)
             layers += normalized(last, layer_norm)
         self.layers = _with_float32_features(layers)
+
+    def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
+        super().built_for(space, stack_size)
+        sizes = self._size[:2]
+        if self.reads_everything:
+            needed = [self._read_for(self._places(size, beyond=True)) for size in sizes]
+            self._zeros = (needed[0] - sizes[0], needed[1] - sizes[1])
+        else:
+            read = [self._read_for(self._places(size)) for size in sizes]
+            self.unread = (sizes[0] - read[0], sizes[1] - read[1])
+
+    def _places(self, size: int, beyond: bool = False) -> int:
+        """The rows of the last convolution's output for so many rows of a picture.
+
+        With `beyond`, convolutions go on until every row is read.
+        """
+        for kernel, stride in self._strides:
+            left = size - kernel
+            size = (-(-left // stride) if beyond else left // stride) + 1
+        return size
+
+    def _read_for(self, size: int) -> int:
+        """The rows of a picture that the convolutions read for so many rows of their output."""
+        for kernel, stride in reversed(self._strides):
+            size = (size - 1) * stride + kernel
+        return size
+
+    def preparation_layers(self) -> list[keras.layers.Layer]:
+        rows, columns = self._zeros
+        layers = super().preparation_layers()
+        if rows or columns:
+            layers.append(keras.layers.ZeroPadding2D(((0, rows), (0, columns))))
+        return layers
+
+    def prepare(self, observations: tf.Tensor) -> tf.Tensor:
+        pictures, (rows, columns) = super().prepare(observations), self._zeros
+        if not (rows or columns):
+            return pictures
+        return tf.pad(pictures, [[0, 0], [0, rows], [0, columns], [0, 0]])
 
 
 @gin.configurable(module=__package__)
@@ -140,13 +187,16 @@ class NatureCNN(ConvolutionalTorso):
 class SmallCNN(ConvolutionalTorso):
     """A torso for small pictures: two 3 x 3 convolutions, the second with stride 2, and a layer.
 
-    With the default convolutions, it reads pictures of at least 5 x 5, in stacks or not. Its features
-    are [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
+    With the default convolutions, it reads pictures of at least 5 x 5, in stacks or not. Rows and
+    columns of zeros are added where the stride would leave some of a picture unread. Its features are
+    [B, hidden_units] or, with 0 hidden units, the flattened outputs of the convolutions.
 
     Args:
       seeds, hidden_units, convolutions, initializer, channels, layer_norm, precision: see
         `ConvolutionalTorso`.
     """
+
+    reads_everything = True
 
     def __init__(
         self,

@@ -41,6 +41,12 @@ def updating(torso: Torso) -> str:
     return "XLA" if compiles_update(torso) else "TensorFlow"
 
 
+def unread(torso: Torso) -> dict[str, str]:
+    """An entry for `describe` if a torso leaves the last rows or columns of pictures unread."""
+    rows, columns = getattr(torso, "unread", (0, 0))
+    return {"unread": f"{rows} rows and {columns} columns"} if rows or columns else {}
+
+
 def prepared_shape(torso: Torso, space: gymnasium.Space) -> tuple[int, ...]:
     """The shape [...] of a torso's prepared observations of `space`, without the batch's axis.
 
