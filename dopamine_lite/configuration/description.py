@@ -70,7 +70,7 @@ def described(part: Part) -> Description:
                 "any value" if kind is Any else in_words(kind, default, examples=0),
                 as_gin_text(default),
                 helped.get(name, ""),
-                tuple(_narrowed(fitting(kind, default), wrapped, name)),
+                tuple(fitting(kind, default)),
             )
         )
     text, _ = _taken_apart(inspect.getdoc(wrapped) or "")
@@ -191,22 +191,6 @@ def _kind_of(wrapped: Callable[..., Any]) -> Kind:
         if name and makes(wrapped, getattr(import_quietly(module), name)):
             return kind
     return catalogue.OTHER
-
-
-def _narrowed(names: list[str], wrapped: Callable[..., Any], parameter: str) -> list[str]:
-    """Those of the parts `names` that an agent takes which asks for more than the annotation says.
-
-    An agent keeps what it can learn from in `_head_kind`.
-    """
-    kind = getattr(wrapped, f"_{parameter}_kind", None)
-    if kind is None:
-        return names
-    fits = []
-    for name in names:
-        made = gin_tables.REGISTRY.get_match(name.removeprefix("@")).wrapped
-        if not isinstance(made, type) or issubclass(made, kind):
-            fits.append(name)
-    return fits
 
 
 def as_gin_text(default: Any) -> str | None:
