@@ -16,6 +16,7 @@ import numpy as np
 import scipy.stats
 
 FEWEST_SEEDS = 3  # of an interval: with two the bootstrap knows only three different means
+_ENOUGH_SEEDS = 10  # from which on a percentile interval is about as wide as it says
 RESAMPLES = 10_000
 _SHARE_CUT = 0.25  # from either end, for the interquartile mean
 _LEVEL = 0.95
@@ -95,6 +96,17 @@ def interval(
 def has_interval(scores: Scores) -> bool:
     """Whether every environment has the three seeds that an interval takes."""
     return min((each.shape[-1] for each in scores), default=0) >= FEWEST_SEEDS
+
+
+def caution(seeds: int) -> list[str]:
+    """A sentence if intervals over as few `seeds` are shown and are too narrow; else nothing."""
+    if not FEWEST_SEEDS <= seeds < _ENOUGH_SEEDS:
+        return []
+    return [
+        "Intervals over few seeds are too narrow: a 95 % interval for the mean of normally "
+        "distributed scores holds the true mean in 75 % of experiments with 3 seeds, 84 % with "
+        "5, 90 % with 10 and 93 % with 20."
+    ]
 
 
 def probability_of_improvement(
