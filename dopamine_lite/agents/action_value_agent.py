@@ -74,12 +74,17 @@ class ActionValueAgent(BlockAgent, Generic[H]):
     def _new_network(self) -> Network[H]:
         """A new network. All networks made here begin with the same parameters."""
         name, (torso, head, seeds) = type(self).__name__, self._makers
-        network = Network(
-            checked_part(name, "torso", torso(seeds.child("torso")), Torso),
-            checked_part(name, "head", head(seeds.child("head"), self._num_actions), Head),
-            self._spec.observation_space,
-            self._spec.stack_size,
-        )
+        made = checked_part(name, "torso", torso(seeds.child("torso")), Torso)
+        output = checked_part(name, "head", head(seeds.child("head"), self._num_actions), Head)
+        try:
+            network = Network(made, output, self._spec.observation_space, self._spec.stack_size)
+        except UserError as error:
+            if torso is not NatureCNN:
+                raise
+            raise UserError(
+                f"Nothing is bound to {name}.torso, and what is bound to another agent does not count, "
+                f"so it is the default, @NatureCNN. {error}"
+            ) from error
         if not isinstance(network.head, self._head_kind):
             raise UserError(
                 f"{name}.head makes a {type(network.head).__name__}, but {name} learns the outputs of "

@@ -233,8 +233,10 @@ def _discrete_spaces(
     """The spaces of observations and actions."""
     states = spec.observation_space
     if not isinstance(states, gymnasium.spaces.Discrete):
+        is_box = isinstance(states, gymnasium.spaces.Box)
         raise UserError(
             f"{agent} needs discrete observations, but {spec.id} has {states}: make them discrete "
-            "with `Runner.environment = @wrapped_environment` and its wrapper @Discretise."
+            "with `Runner.environment = @wrapped_environment` and "
+            f"`wrapped_environment.wrappers = [{'' if is_box else '@Flatten, '}@Discretise]`."
         )
     return states, discrete_actions(spec, agent)

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.stats
 
 FEWEST_SEEDS = 3  # for an interval: two seeds have only three different bootstrap means
+_ENOUGH_SEEDS = 10  # with at least this many, a percentile interval is about as wide as it claims
 RESAMPLES = 10_000
 _SHARE_CUT = 0.25  # cut off at either end for the interquartile mean
 _LEVEL = 0.95
@@ -95,6 +96,17 @@ def interval(
 def has_interval(scores: Scores) -> bool:
     """Whether every environment has the three seeds that an interval needs."""
     return min((each.shape[-1] for each in scores), default=0) >= FEWEST_SEEDS
+
+
+def caution(seeds: int) -> list[str]:
+    """A sentence if intervals over as few `seeds` are shown and are too narrow; else nothing."""
+    if not FEWEST_SEEDS <= seeds < _ENOUGH_SEEDS:
+        return []
+    return [
+        "Intervals over few seeds are too narrow: a 95 % interval for the mean of normally "
+        "distributed scores holds the true mean in 75 % of experiments with 3 seeds, 84 % with "
+        "5, 90 % with 10 and 93 % with 20."
+    ]
 
 
 def probability_of_improvement(

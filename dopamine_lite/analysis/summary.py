@@ -13,7 +13,6 @@ from dopamine_lite.analysis.run_tables import Runs, records
 from dopamine_lite.analysis.selection import select
 from dopamine_lite.common.errors import UserError
 
-_ENOUGH_SEEDS = 10  # with at least this many, a percentile interval is about as wide as it claims
 _NAMES = {"iqm": "IQM", "mean": "mean", "median": "median"}
 _PHASES = {"eval": "evaluation", "train": "training", "evaluations": "evaluation"}
 
@@ -92,12 +91,7 @@ def compare(
         notes.append(
             f"The published results have no {comparison.X[x]}, so the plot leaves them out."
         )
-    if statistics.FEWEST_SEEDS <= final["seeds"].min() < _ENOUGH_SEEDS:
-        notes.append(
-            "Intervals over few seeds are too narrow: a 95 % interval for the mean of normally "
-            "distributed scores holds the true mean in 75 % of experiments with 3 seeds, 84 % with "
-            "5, 90 % with 10 and 93 % with 20."
-        )
+    notes += statistics.caution(final["seeds"].min())
     return Comparison(
         _what(phase, metric, last),
         f"95 % intervals: percentiles of {resamples:,} bootstrap resamples of the seeds within each "

@@ -17,6 +17,7 @@ from dopamine_lite.cli.pictures import guarded_matplotlib
 from dopamine_lite.cli.tables import print_table
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.outputs import check_output, written_aside
 from dopamine_lite.files.paths import user_path
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def _output(name: str) -> Path:
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--output {directory} is a file: name a directory.")
     for file in _files():
-        run_directory.check_output(directory / file)
+        check_output(directory / file)
     return directory
 
 
@@ -250,13 +251,11 @@ def _write(found: Comparison, directory: Path) -> None:
     }
     with contextlib.ExitStack() as stack:
         for name, text in texts.items():
-            aside = stack.enter_context(run_directory.written_aside(directory / name))
+            aside = stack.enter_context(written_aside(directory / name))
             aside.write_text(printable(text), encoding="utf-8")
         for name, figure in summary.comparison_figures(found):
             for suffix in _PICTURES:
-                aside = stack.enter_context(
-                    run_directory.written_aside(directory / f"{name}{suffix}")
-                )
+                aside = stack.enter_context(written_aside(directory / f"{name}{suffix}"))
                 figure.savefig(aside, dpi=150)
 
 

@@ -11,6 +11,7 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.outputs import check_output, written_aside
 from dopamine_lite.files.paths import user_path
 from dopamine_lite.files.plain_files import check_directory
 
@@ -47,11 +48,11 @@ def run(flag_values: flags.FlagValues) -> None:
     named = user_path(flag_values.output) if flag_values.output else None
     if named is None:
         check_directory(evaluations)
-    run_directory.check_output(named or evaluations / "result.json")
+    check_output(named or evaluations / "result.json")
     opened = run_directory.open_run(flag_values, directory, flag_values.gin_bindings)
     result = opened.evaluate(flag_values.episodes, flag_values.seed).as_json()
     output = named or evaluations / _name(result)
-    run_directory.check_output(output)
+    check_output(output)
     _write(output, result)
     _show(result, output)
 
@@ -70,7 +71,7 @@ def _name(result: dict[str, Any]) -> str:
 
 def _write(path: Path, result: dict[str, Any]) -> None:
     """Writes `result` so that `path` is never half written."""
-    with run_directory.written_aside(path) as aside:
+    with written_aside(path) as aside:
         aside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from absl import flags
 
 from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.files.outputs import check_output, written_aside
 from dopamine_lite.files.paths import user_path
 
 SUMMARY = "Writes a run's policy as a SavedModel or a Keras model that runs without this package."
@@ -45,7 +46,7 @@ def run(flag_values: flags.FlagValues) -> None:
     else:
         output = _new_directory(flag_values.output)
     opened = run_directory.open_run(flag_values, directory)
-    with run_directory.written_aside(output) as aside:
+    with written_aside(output) as aside:
         opened.agent.export(aside, format=flag_values.format)
     print(f"{opened.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
 
@@ -56,5 +57,5 @@ def _new_directory(output: str | None) -> Path:
     path = user_path(output)
     if os.path.lexists(path):
         raise UserError(f"{path} already exists: name a new directory with --output.")
-    run_directory.check_output(path)
+    check_output(path)
     return path

@@ -12,6 +12,7 @@ from dopamine_lite.cli import run_directory
 from dopamine_lite.cli.pictures import guarded_matplotlib
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.outputs import written_aside
 from dopamine_lite.files.paths import user_path
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def run(flag_values: flags.FlagValues) -> None:
                 f"No run logs a metric {flag_values.metric!r}: choose one of {', '.join(logged)}."
             )
         figure = plots.draw_metric(runs, flag_values.metric, by_episode, title)
-    with run_directory.written_aside(output) as aside:
+    with written_aside(output) as aside:
         figure.savefig(aside, dpi=120)
     print(f"written to {output}")
 

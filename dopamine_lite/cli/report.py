@@ -6,11 +6,11 @@ from pathlib import Path
 
 from absl import flags
 
-from dopamine_lite.cli import run_directory
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.outputs import check_output, check_writable, written_aside
 from dopamine_lite.files.paths import user_path
-from dopamine_lite.runner.directory import check_writable, find_runs
+from dopamine_lite.runner.directory import find_runs
 
 SUMMARY = "Makes a web page of runs that opens offline: curves, scores, settings, provenance."
 POSITIONAL = (
@@ -59,7 +59,7 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
     told: list[str] = []
     runs = load_runs([_table_in(path) or path for path in paths], False, told.append)
     report = document.build(runs, title, flag_values.by, told)
-    with run_directory.written_aside(output) as aside:
+    with written_aside(output) as aside:
         aside.mkdir()
         site.write_site(aside, report.document, report.tables)
     print(f"{report.document['summary']}; open {output / site.PAGE}")
@@ -94,7 +94,7 @@ def _output(name: str | None) -> Path:
             )
         check_writable(output.parent, f"give another --output than {output}")
     else:
-        run_directory.check_output(output)
+        check_output(output)
     return output
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.files.outputs import check_output, in_the_way
 from dopamine_lite.files.paths import user_path
-from dopamine_lite.runner.directory import CONFIG, check_writable, find_runs, is_run
+from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 
 if TYPE_CHECKING:
     from dopamine_lite.experiment import Run
@@ -98,7 +97,7 @@ def base_dir(flag_values: flags.FlagValues) -> Path:
     if not flag_values.base_dir:
         raise UserError("--base_dir is missing: name the run's directory.")
     directory = user_path(flag_values.base_dir)
-    file = _in_the_way(directory, *directory.parents)
+    file = in_the_way(directory, *directory.parents)
     if file is not None:
         raise UserError(f"--base_dir {directory} is not a directory: {file} is a file.")
     return directory
@@ -135,31 +134,6 @@ def _holds_runs(directory: Path) -> bool:
     return any(directory.glob(f"*/{CONFIG}"))
 
 
-def _in_the_way(*paths: Path) -> Path | None:
-    """The first path that exists and is not a directory, but a file, a device or a pipe."""
-    return next((path for path in paths if path.exists() and not path.is_dir()), None)
-
-
-def check_output(path: Path) -> None:
-    """Raises UserError if the file `path` cannot be made. Leaves nothing behind.
-
-    Links are neither followed nor replaced, because a device or another person's file may be behind
-    them.
-    """
-    if path.is_symlink():
-        raise UserError(f"{path} is a link, and links are not followed: name a file with --output.")
-    if path.is_dir():
-        raise UserError(f"{path} is a directory: name a file with --output.")
-    if path.exists() and not path.is_file():
-        raise UserError(
-            f"{path} is not a regular file but a device or a pipe: name a file with --output."
-        )
-    file = _in_the_way(*path.parents)
-    if file is not None:
-        raise UserError(f"Cannot write {path}: {file} is a file, not a directory.")
-    check_writable(path.parent, f"choose another place than {path} with --output")
-
-
 def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Path:
     """The file that --output names; checks that it can be made and ends in one of `suffixes`."""
     if not output:
@@ -169,43 +143,6 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
         raise UserError(f"--output {path} does not end in {' or '.join(suffixes)}.")
     check_output(path)
     return path
-
-
-@contextlib.contextmanager
-def written_aside(output: Path) -> Iterator[Path]:
-    """A path next to `output` to write to. It replaces `output` once the block ends without an error.
-
-    Both may be a file or a directory. An existing directory makes way for the new one.
-    """
-    with (
-        _directory(output.parent),
-        tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as own,
-    ):
-        aside = Path(own, output.name)  # nobody can have put a link there
-        yield aside
-        former = Path(own, f"{output.name}.former")
-        if output.is_dir():
-            output.replace(former)
-        try:
-            aside.replace(output)
-        except BaseException:
-            if former.is_dir():
-                former.replace(output)
-            raise
-
-
-@contextlib.contextmanager
-def _directory(path: Path) -> Iterator[None]:
-    """Makes `path` and its parents. If the block fails, removes the new ones that are empty."""
-    made = [directory for directory in (path, *path.parents) if not directory.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # it is not empty
-            for directory in made:
-                directory.rmdir()
-        raise
 
 
 def open_run(

@@ -22,6 +22,7 @@ from dopamine_lite.cli.sweep_checks import (
 )
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.printable import printable
+from dopamine_lite.files.outputs import check_output, written_aside
 from dopamine_lite.files.paths import user_path
 
 if TYPE_CHECKING:
@@ -197,8 +198,8 @@ def _print_slurm(
         print(text, end="")
         return 0
     output = user_path(flag_values.output)
-    run_directory.check_output(output)
-    with run_directory.written_aside(output) as aside:
+    check_output(output)
+    with written_aside(output) as aside:
         aside.write_text(text, encoding="utf-8")
     print(f"written to {output}; submit it with `sbatch {shlex.quote(str(output))}`")
     return 0

@@ -71,7 +71,7 @@ def described(part: Part) -> Description:
                 "any value" if kind is Any else in_words(kind, default, examples=0),
                 as_gin_text(default),
                 helped.get(name, ""),
-                tuple(_narrowed(fitting(kind, default), wrapped, name)),
+                tuple(fitting(kind, default)),
             )
         )
     text, _ = _taken_apart(inspect.getdoc(wrapped) or "")
@@ -192,22 +192,6 @@ def _kind_of(wrapped: Callable[..., Any]) -> Kind:
         if name and makes(wrapped, getattr(import_quietly(module), name)):
             return kind
     return catalogue.OTHER
-
-
-def _narrowed(names: list[str], wrapped: Callable[..., Any], parameter: str) -> list[str]:
-    """The parts in `names` that fit an agent with stricter needs than its annotation says.
-
-    An agent keeps what it can learn from in `_head_kind`.
-    """
-    kind = getattr(wrapped, f"_{parameter}_kind", None)
-    if kind is None:
-        return names
-    fits = []
-    for name in names:
-        made = gin_tables.REGISTRY.get_match(name.removeprefix("@")).wrapped
-        if not isinstance(made, type) or issubclass(made, kind):
-            fits.append(name)
-    return fits
 
 
 def as_gin_text(default: Any) -> str | None:

@@ -315,6 +315,7 @@ def _fitting(arguments: tuple[Any, ...], default: Any) -> list[str]:
         if _makes_what_is_asked(each, arguments)
         and (given is ... or _needed(each.configurable.wrapped) <= len(given))
         and _is_called_so(each.configurable.selector, given, result)
+        and (is_contract(result) or _is_made_as(each.configurable.wrapped, result))
     ]
 
     def rank(reference: Any) -> tuple[bool, bool, str]:
@@ -338,6 +339,12 @@ def _is_called_so(selector: str, given: Any, result: type) -> bool:
     if contract in catalogue.CONTRACTS and part.kind.contract != contract:
         return False
     return given is ... or not part.kind.given
+
+
+def _is_made_as(configurable: Callable[..., Any], kind: type) -> bool:
+    """Whether a call gives a `kind` by its class, not only by its methods: the rest may be refused."""
+    made = _made_by(configurable)
+    return made is not None and kind in made.__mro__
 
 
 def _needed(configurable: Callable[..., Any]) -> int:

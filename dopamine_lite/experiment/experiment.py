@@ -114,7 +114,9 @@ class Experiment:
         with self._loaded.in_force():
             return configuration.construct(_import_runner(), base_dir, console=console)
 
-    def run(self, base_dir: str | Path, console: Console | None = None) -> Run:
+    def run(
+        self, base_dir: str | Path, console: Console | None = None, *, quiet: bool = False
+    ) -> Run:
         """Trains to the last iteration, or resumes the run of this experiment in the directory.
 
         The result is the same as for a run that was never stopped, bit for bit.
@@ -122,6 +124,7 @@ class Experiment:
         Args:
           base_dir: the run's directory.
           console: where progress is shown; None: on standard error.
+          quiet: show nothing, neither progress nor what the run warns of; errors are raised as ever.
 
         Returns:
           The run, with the agent of its newest checkpoint.
@@ -133,6 +136,7 @@ class Experiment:
         """
         from dopamine_lite.experiment.run import Run
 
+        console = _silent() if quiet else console
         runner = self.runner(base_dir, console)
         runner.run()
         number = runner.agent_steps
@@ -145,7 +149,7 @@ class Experiment:
         return Run(runner.base_dir, number, build)
 
     def iterations(
-        self, base_dir: str | Path, console: Console | None = None
+        self, base_dir: str | Path, console: Console | None = None, *, quiet: bool = False
     ) -> Iterator[dict[str, Any]]:
         """Does what `run` does, but yields the record of each iteration once its checkpoint is saved.
 
@@ -154,11 +158,19 @@ class Experiment:
         Args:
           base_dir: the run's directory.
           console: where progress is shown; None: on standard error.
+          quiet: as in `run`.
 
         Yields:
           The iteration's line in `logs/iterations.jsonl`, as a dictionary.
         """
-        yield from self.runner(base_dir, console).iterations()
+        yield from self.runner(base_dir, _silent() if quiet else console).iterations()
+
+
+def _silent() -> Console:
+    """A console that shows nothing."""
+    from dopamine_lite.reporting.console import LineConsole
+
+    return LineConsole(None)
 
 
 def _import_runner() -> type[Runner]:

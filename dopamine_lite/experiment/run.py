@@ -11,9 +11,11 @@ from dopamine_lite.agents.agent import Agent
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.experiment.evaluation import Evaluation
 from dopamine_lite.experiment.experiment import Experiment, to_stderr
+from dopamine_lite.files.paths import user_path
 from dopamine_lite.runner.directory import CONFIG
 
 if TYPE_CHECKING:
+    from dopamine_lite.experiment.film import Film
     from dopamine_lite.runner.runner import Runner
 
 
@@ -123,9 +125,7 @@ class Run:
         Raises:
           UserError: an episode does not end, or the returns are too large for a mean.
         """
-        if self._has_played:  # or the agent's random draws would go on from there
-            self._runner = self._build()
-        runner, self._has_played = self.runner, True
+        runner = self._runner_to_play()
         records = runner.evaluate(episodes, seed, on_episode)
         return Evaluation(
             environment=runner.spec.id,
@@ -140,6 +140,53 @@ class Run:
                 for name in runner.info_metrics.names
             },
         )
+
+    def record(
+        self,
+        output: str | Path,
+        episodes: int = 1,
+        seed: int = 0,
+        *,
+        fps: float | None = None,
+        explain: bool = False,
+        on_episode: Callable[[float, int], None] = lambda score, steps: None,
+    ) -> Film:
+        """Films whole episodes with the evaluation policy, in one environment. Nothing is learned.
+
+        Args:
+          output: the file for the film, which ends in .mp4 or .gif.
+          episodes: the number of episodes to film.
+          seed: the seed of the environment. The same seed gives the same episodes, whatever was played
+            before.
+          fps: the pictures per second, one for each agent step; None: the environment's own speed.
+          explain: show beside the game what the agent predicts.
+          on_episode: called with the score and the length of each episode.
+
+        Returns:
+          The returns and lengths of the episodes.
+
+        Raises:
+          UserError: no such file can be made, the environment draws no pictures, the agent has nothing
+            to explain, or an episode does not end.
+        """
+        from dopamine_lite.experiment.film import film
+
+        return film(
+            self._runner_to_play(),
+            user_path(str(output)),
+            episodes,
+            seed,
+            fps=fps,
+            explained=f"{self.checkpoint:,} agent steps" if explain else None,
+            on_episode=on_episode,
+        )
+
+    def _runner_to_play(self) -> Runner:
+        """The Runner, whose agent has drawn nothing since the checkpoint; then it counts as used."""
+        if self._has_played:
+            self._runner = self._build()
+        self._has_played = True
+        return self.runner
 
 
 def trained_config(directory: Path) -> str:

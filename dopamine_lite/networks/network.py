@@ -146,8 +146,17 @@ class Network(Generic[H]):
         return state
 
     def set_state(self, state: State) -> None:
+        """Takes the parameters that `get_state` of an equal network returned.
+
+        Raises:
+          ValueError: the parameters are of another network; says the first difference.
+        """
         if len(state) != len(self.variables):
             raise ValueError(f"{len(state)} arrays of parameters instead of {len(self.variables)}")
+        for index, variable in enumerate(self.variables):
+            given, own = state[f"{index}"].shape, tuple(variable.shape)
+            if given != own:
+                raise ValueError(f"array {index} of the parameters has shape {given}, not {own}")
         for index, variable in enumerate(self.variables):
             variable.assign(state[f"{index}"])
 

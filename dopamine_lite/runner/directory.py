@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.files.outputs import check_writable
 
 CONFIG = "config.gin"
 
@@ -126,15 +126,3 @@ def _is_of_a_start(path: Path) -> bool:
     if path.name != "checkpoints" or not path.is_dir():
         return False
     return all(child.name == ".lock" for child in path.iterdir())
-
-
-def check_writable(directory: Path, remedy: str) -> None:
-    """Raises UserError, which ends with `remedy`, if nothing can be written below `directory`."""
-    place = next(path for path in (directory, *directory.absolute().parents) if path.is_dir())
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"Cannot write to {place} ({os.strerror(error.errno or 0)}): {remedy}."
-        ) from error

@@ -83,9 +83,11 @@ def _hand_over(agent: Agent, loaded: Restored, directory: Path) -> None:
     except Exception as error:
         if is_of_users_code(error):
             raise
-        of_others = isinstance(error, KeyError)  # it looks for keys that other agents do not save
-        kind = "they belong to another kind of agent"
-        reason = kind if of_others else f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, KeyError):  # it looks for keys that other agents do not save
+            reason = "they belong to another kind of agent"
+        elif isinstance(error, ValueError):  # a sentence about shapes from this package's parts
+            reason = str(error)
         raise UserError(
             f"The weights of {directory} at checkpoint {loaded.number} do not fit this "
             f"{type(agent).__name__} ({reason}): begin with the weights of an agent that has the same "

@@ -27,8 +27,9 @@ from dopamine_lite.checkpointing.storage import (
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.comparison import compared, may_change
 from dopamine_lite.files import strict_json
+from dopamine_lite.files.outputs import check_writable
 from dopamine_lite.files.plain_files import check_directory, check_regular
-from dopamine_lite.runner.directory import check_writable, is_run
+from dopamine_lite.runner.directory import is_run
 from dopamine_lite.study import naming
 from dopamine_lite.study.grid import Values, crossed
 

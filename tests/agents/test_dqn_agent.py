@@ -20,7 +20,7 @@ from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.learning.learner import Learned
 from dopamine_lite.networks.greedy import greedy
 from dopamine_lite.networks.optimizers import Adam
-from dopamine_lite.networks.torsos import MLP, NatureCNN
+from dopamine_lite.networks.torsos import MLP, NatureCNN, SmallCNN
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.replay import Sample
 from tests.agents.tiny import Identity, spec
@@ -237,6 +237,16 @@ def test_continuous_actions_are_refused():
     )
     with pytest.raises(UserError, match="DQNAgent needs a discrete action space, but Pendulum-v1"):
         DQNAgent(pendulum, Seeds(0), torso=MLP)
+
+
+def test_a_torso_that_nobody_chose_is_said_to_be_the_default():
+    class Mine(DQNAgent):
+        """A subclass, for which nothing counts that is bound to DQNAgent."""
+
+    with pytest.raises(UserError, match=r"Nothing is bound to Mine\.torso, .* bind another torso"):
+        Mine(spec(), Seeds(0))
+    with pytest.raises(UserError, match=r"^SmallCNN reads pictures"):
+        Mine(spec(), Seeds(0), torso=SmallCNN)
 
 
 def test_an_unknown_loss_is_refused():

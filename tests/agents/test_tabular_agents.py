@@ -28,6 +28,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.environments.factory import create_environment
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 AGENTS: dict[str, type[TabularAgent]] = {
     "q_learning": QLearningAgent,
@@ -487,13 +488,15 @@ def test_the_state_of_another_table_is_refused(name):
 
 BOX = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
 DISCRETE = gymnasium.spaces.Discrete(2)
+SEVERAL = PackedSpace({"near": BOX, "far": BOX}, "Tiny-v0")
 
 
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize(
     ("spaces", "arguments", "sentence"),
     [
-        ((BOX, DISCRETE), {}, "needs discrete observations, but Tiny-v0 .*with .*@Discretise"),
+        ((BOX, DISCRETE), {}, r"needs discrete observations, but Tiny-v0 .*with .*\[@Discretise\]"),
+        ((SEVERAL, DISCRETE), {}, r"Tiny-v0 has Packed.*wrappers = \[@Flatten, @Discretise\]"),
         ((DISCRETE, BOX), {}, "needs a discrete action space, but Tiny-v0 has Box"),
         ((DISCRETE, DISCRETE), {"gamma": 1.5}, "gamma is 1.5: give a number from 0 to 1"),
         ((DISCRETE, DISCRETE), {"learning_rate": 0}, "learning_rate is 0: give a number above 0"),

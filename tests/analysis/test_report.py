@@ -86,6 +86,17 @@ def test_one_seed_has_a_curve_without_a_band_and_a_reason(tmp_path):
     assert any(note.startswith(few) for note in group["notes"])
 
 
+def test_intervals_over_few_seeds_come_with_a_caution(three_seeds):
+    def cautions():
+        (environment,) = built(three_seeds).document["data"]["environments"]
+        return [each for each in environment["remarks"] if "too narrow" in each]
+
+    assert len(cautions()) == 1
+    for seed in range(3, 10):
+        make_run(three_seeds / f"dqn-{seed}", seed, [0, 1], protocol={"frame_skip": 4})
+    assert cautions() == []
+
+
 def test_unfinished_runs_are_groups_of_their_own(three_seeds):
     make_run(three_seeds / "dqn-3", 3, [0], planned=2, protocol={"frame_skip": 4})
     make_run(three_seeds / "dqn-4", 4, [], planned=2, protocol={"frame_skip": 4})

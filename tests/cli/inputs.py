@@ -470,7 +470,7 @@ BINDINGS = [
     ("dqn", "DQNAgent.torso='MLP'", "DQNAgent.torso is 'MLP': give a reference to"),
     ("dqn", "DQNAgent.torso=@MLP()", "calls MLP too early: write @MLP, without the parentheses."),
     ("dqn", "DQNAgent.torso=[@MLP]", "DQNAgent.torso is [@MLP]: give a reference to a class or"),
-    ("dqn", "DQNAgent.head=@EpsilonGreedy", "that makes a QHead, such as @QHead"),
+    ("dqn", "DQNAgent.head=@EpsilonGreedy", "that makes a QHead, such as @QHead."),
     (
         "dqn",
         "DQNAgent.head=@MLP",

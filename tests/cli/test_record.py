@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from dopamine_lite.analysis import explained as explaining
-from dopamine_lite.cli import record
-from dopamine_lite.cli.record import _caption, _Film, _steps_per_second, captioned
-from dopamine_lite.cli.run_directory import written_aside
+from dopamine_lite.experiment import film as filming
+from dopamine_lite.experiment.film import _caption, _steps_per_second, _Writer, captioned
+from dopamine_lite.files.outputs import written_aside
 from tests.agents.tiny import spec
 
 
@@ -123,7 +123,7 @@ def test_captions_hide_nothing_of_the_picture(shape, size):
 
 def test_gif_leaves_pictures_out_where_it_would_be_large(tmp_path):
     film = tmp_path / "film.gif"
-    with _Film(film, rate=120) as opened:
+    with _Writer(film, rate=120) as opened:
         for step in range(120):
             opened.show(functools.partial(np.full, (40, 40, 3), step, np.uint8))
     assert opened.left_out == 96  # each fifth of 120 is there
@@ -156,7 +156,7 @@ def test_film_that_fails_leaves_what_was_there(tmp_path):
     with (
         pytest.raises(RuntimeError),
         written_aside(film) as aside,
-        _Film(aside, rate=10) as opened,
+        _Writer(aside, rate=10) as opened,
     ):
         opened.show(lambda: np.zeros((40, 40, 3), np.uint8))
         raise RuntimeError
@@ -164,8 +164,17 @@ def test_film_that_fails_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [film]
 
 
+def test_a_gif_that_no_memory_holds_is_refused(runs, cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(filming, "_MOST_GIF_PICTURES", 3)
+    film = tmp_path / "film.gif"
+    refused = cli("record", "--base_dir", runs["random"], "--output", film)
+    assert refused.status == 2
+    assert "A .gif holds at most 3 pictures, and this film has more: record an .mp4" in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_episode_without_an_end_is_no_film(runs, cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "_LONGEST_EPISODE", 3)
+    monkeypatch.setattr(filming, "_LONGEST_EPISODE", 3)
     film = tmp_path / "film.gif"
     refused = cli("record", "--base_dir", runs["random"], "--output", film)
     assert refused.status == 2

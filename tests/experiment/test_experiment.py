@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -157,6 +158,15 @@ def test_where_progress_is_shown_is_no_part_of_the_experiment(tmp_path):
     assert "iteration 2: 600 of 600 steps" in shown.getvalue()
 
 
+def test_a_quiet_run_shows_nothing(tmp_path, capfd):
+    q_learning("Runner.num_iterations = 1").run(tmp_path / "run", quiet=True)
+    longer = Experiment.of_run(tmp_path / "run", ["Runner.num_iterations = 2"])
+    assert len(list(longer.iterations(tmp_path / "run", quiet=True))) == 1
+    assert capfd.readouterr() == ("", "")
+    q_learning().run(tmp_path / "run")
+    assert "iteration 3: 900 of 900 steps" in capfd.readouterr().err
+
+
 def test_evaluations_repeat_and_are_those_of_the_command(tmp_path, cli):
     run = q_learning("EpsilonGreedy.epsilon_eval = 0.3").run(tmp_path / "run")
     first, second = run.evaluate(4, seed=5), run.evaluate(4, seed=5)
@@ -179,6 +189,45 @@ def test_the_agent_of_a_trained_run_is_the_checkpoints(runs):
     older = Run.open(runs["dqn"], checkpoint=200)
     actions = [each.agent.act(observations, evaluate=True) for each in (run, older)]
     assert all(each.shape == (2,) for each in actions)
+
+
+class TestRecord:
+    """Films from Python. The command is tested in tests/cli/test_record.py."""
+
+    def test_the_same_episodes_whatever_was_played_before(self, tmp_path, runs, capfd):
+        run = Run.open(runs["random"])
+        played = run.evaluate(2, seed=3)
+        ended = []
+        films = [
+            run.record(
+                tmp_path / name, 2, 3, fps=5, on_episode=lambda *episode: ended.append(episode)
+            )
+            for name in ("a.gif", "b.gif")
+        ]
+        for film in films:
+            assert (film.returns, film.lengths, film.fps, film.notes) == (
+                *(played.returns, played.lengths),
+                *(5, []),
+            )
+        assert ended == 2 * list(zip(played.returns, played.lengths, strict=True))
+        assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+        assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize(
+        ("name", "settings", "sentence"),
+        [
+            ("film.avi", {}, r"film\.avi does not end in \.mp4 or \.gif"),
+            ("taken.gif", {}, r"taken\.gif is a directory: name a file"),
+            ("film.gif", {"fps": 0}, r"fps is 0: give the pictures per second, from 0\.1 to 1,000"),
+            ("film.gif", {"fps": math.nan}, "fps is nan: give the pictures per second"),
+            ("film.gif", {"explain": True}, "A RandomAgent has nothing to explain"),
+        ],
+    )
+    def test_mistakes_leave_nothing(self, tmp_path, runs, name, settings, sentence):
+        (tmp_path / "taken.gif").mkdir()
+        with pytest.raises(UserError, match=sentence):
+            Run.open(runs["random"]).record(tmp_path / name, **settings)
+        assert [path.name for path in tmp_path.iterdir()] == ["taken.gif"]
 
 
 class TestEvaluatedOtherwise:
@@ -293,7 +342,7 @@ class TestFromRun:
         [
             ("nowhere", "there is no run in nowhere"),
             ("{source}@7", "checkpoint 7"),
-            ("{frozen}", "do not fit this QLearningAgent (ValueError: tables"),
+            ("{frozen}", "do not fit this QLearningAgent (tables"),
             ("{network}", "this QLearningAgent (they belong to another kind of agent)"),
         ],
     )
@@ -313,6 +362,12 @@ class TestFromRun:
         )
         assert ran.status == 2 and sentence in ran.err
         assert not (tmp_path / "new").exists()
+
+    def test_a_network_of_another_shape_is_refused_in_a_sentence(self, tmp_path, runs, gin_files):
+        bindings = [f"Runner.from_run = '{runs['dqn']}'", "MLP.hidden_units = (7,)"]
+        with pytest.raises(UserError, match=r"DQNAgent \(array 0 of the parameters has shape"):
+            Experiment(gin_files["dqn"], bindings).run(tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
     def test_the_agent_before_it_learned_is_not_kept(self, tmp_path, cli):
         q_learning("Runner.num_iterations = 1").run(tmp_path / "source")

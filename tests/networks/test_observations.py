@@ -42,14 +42,14 @@ def numbered(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("shape", "stack_size", "moved"),
     [
-        ((5, 6), 1, lambda x: x[..., None]),
-        ((5, 6, 3), 1, lambda x: x),
-        ((3, 5, 6), 1, lambda x: x.transpose(0, 2, 3, 1)),
-        ((1, 5, 6), 1, lambda x: x.transpose(0, 2, 3, 1)),  # Atari's single frames
-        ((4, 5, 6), 4, lambda x: x.transpose(0, 2, 3, 1)),
-        ((9, 5, 6), 9, lambda x: x.transpose(0, 2, 3, 1)),  # a stack longer than wide
-        ((2, 5, 6, 3), 2, lambda x: np.concatenate([x[:, 0], x[:, 1]], axis=-1)),
-        ((2, 3, 5, 6), 2, lambda x: x.reshape(1, 6, 5, 6).transpose(0, 2, 3, 1)),
+        ((5, 7), 1, lambda x: x[..., None]),
+        ((5, 7, 3), 1, lambda x: x),
+        ((3, 5, 7), 1, lambda x: x.transpose(0, 2, 3, 1)),
+        ((1, 5, 7), 1, lambda x: x.transpose(0, 2, 3, 1)),  # Atari's single frames
+        ((4, 5, 7), 4, lambda x: x.transpose(0, 2, 3, 1)),
+        ((9, 5, 7), 9, lambda x: x.transpose(0, 2, 3, 1)),  # a stack longer than wide
+        ((2, 5, 7, 3), 2, lambda x: np.concatenate([x[:, 0], x[:, 1]], axis=-1)),
+        ((2, 3, 5, 7), 2, lambda x: x.reshape(1, 6, 5, 7).transpose(0, 2, 3, 1)),
     ],
 )
 @pytest.mark.parametrize("torso", core([SmallCNN, ImpalaCNN], SmallCNN))
@@ -70,10 +70,10 @@ def test_a_binding_says_where_the_channels_are_if_the_shape_does_not():
             UserError, match=rf'{torso.__name__} .*\(40, 50, 9\).*channels = "last"'
         ):
             network(torso, pictures(40, 50, 9))
-        for channels, shape in (("last", (40, 50, 9)), ("first", (50, 9, 40))):
+        for channels, shape in (("last", (41, 51, 9)), ("first", (51, 9, 41))):
             if torso is NatureCNN and channels == "first":
                 continue  # 9 columns are too few
-            built = network(functools.partial(torso, channels=channels), pictures(40, 50, 9))
+            built = network(functools.partial(torso, channels=channels), pictures(41, 51, 9))
             assert built.prepared_shape == shape
     with pytest.raises(UserError, match="SmallCNN.channels is 'middle': choose"):
         SmallCNN(Seeds(0), channels="middle")
@@ -148,16 +148,16 @@ def test_every_torso_reads_bytes_as_fractions(torso, way):
 @pytest.mark.parametrize(
     ("space", "divisor"),
     [
-        (pictures(6, 6, 1, high=1), 1),  # MinAtar's, or Binarise's
-        (pictures(6, 6, 1, high=100), 1),
-        (spaces.Box(-255, 255, (6, 6, 1), np.int16), 255),  # DifferenceFrame's, of bytes
-        (spaces.Box(-1, 1, (6, 6, 1), np.int16), 1),
-        (spaces.Box(0, 255, (6, 6, 1), np.float32), 1),
+        (pictures(7, 7, 1, high=1), 1),  # MinAtar's, or Binarise's
+        (pictures(7, 7, 1, high=100), 1),
+        (spaces.Box(-255, 255, (7, 7, 1), np.int16), 255),  # DifferenceFrame's, of bytes
+        (spaces.Box(-1, 1, (7, 7, 1), np.int16), 1),
+        (spaces.Box(0, 255, (7, 7, 1), np.float32), 1),
     ],
 )
 def test_nothing_else_is_scaled(torso, space, divisor):
     built = network(torso, space)
-    observations = np.ones((1, 6, 6, 1), space.dtype)
+    observations = np.ones((1, 7, 7, 1), space.dtype)
     expected = np.full(built.prepared_shape, np.float32(1) / np.float32(divisor))
     np.testing.assert_array_equal(built.prepare(tf.constant(observations))[0], expected)
 
@@ -194,7 +194,7 @@ def test_names_are_one_hot_vectors(kind):
 
 DICTIONARY = spaces.Dict(
     {
-        "picture": pictures(6, 5, 3),
+        "picture": pictures(7, 5, 3),
         "speed": spaces.Box(-1, 1, (2,), np.float64),
         "gear": spaces.Discrete(4, start=-1),
         "lamps": spaces.Tuple(
@@ -231,7 +231,7 @@ def read_by_hand(observation: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def test_entries_are_read_each_as_its_space_says():
     observations, rows = drawn()
-    assert rows.shape == (3, 8 + 3 + 2 + 16 + 4 + 90 + 8)
+    assert rows.shape == (3, 8 + 3 + 2 + 16 + 4 + 105 + 8)
     built = network(MLP, PACKED)
     in_graph = tf.function(built.reader, jit_compile=True)(tf.constant(rows))
     for index, observation in enumerate(observations):
@@ -256,7 +256,7 @@ def test_each_entry_goes_through_a_torso_of_its_own():
     features = []
     for name, torso in built.torso._torsos.items():
         prepared = torso.prepare(entries[name])
-        assert prepared.shape[1:] == ((6, 5, 3) if name == "picture" else prepared.shape[1:])
+        assert prepared.shape[1:] == ((7, 5, 3) if name == "picture" else prepared.shape[1:])
         features.append(torso.layers(prepared))
     joined = built.torso.layers.joint(tf.concat(features, axis=1))
     expected = built.head(joined)
@@ -287,7 +287,7 @@ def test_stacks_of_entries_are_stacks_of_each():
         functools.partial(DictTorso, torsos={"picture": SmallCNN, "speed": MLP}), space, 2
     )
     found = space.unpack(rows)
-    assert found["picture"].shape == (2, 2, 6, 5, 3)
+    assert found["picture"].shape == (2, 2, 7, 5, 3)
     side_by_side = np.concatenate([found["picture"][:, 0], found["picture"][:, 1]], axis=-1) / 255
     expected = [side_by_side.reshape(2, -1), found["speed"].reshape(2, -1)]
     prepared = tf.function(built.prepare, jit_compile=True)(tf.constant(rows))
@@ -336,7 +336,7 @@ def test_a_packed_space_holds_what_was_packed():
     [
         ("gear", 0.5, "The entry 'gear' of an observation of Truck-v0 is array.0.5., .* Discrete"),
         ("gear", "third", "The entry 'gear' .* array.'third'.* is not in its space Discrete"),
-        ("picture", np.full((6, 5, 3), -1), "The entry 'picture' .* is not in its space Box"),
+        ("picture", np.full((7, 5, 3), -1), "The entry 'picture' .* is not in its space Box"),
         ("speed", np.zeros(3), "The entry 'speed' .* is not in its space Box"),
     ],
 )

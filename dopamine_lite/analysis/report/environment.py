@@ -20,6 +20,7 @@ from dopamine_lite.analysis.report.numbers import count, numbers
 from dopamine_lite.analysis.run_tables import Runs
 from dopamine_lite.analysis.scoring import scores
 from dopamine_lite.analysis.selection import UNFINISHED, remarks
+from dopamine_lite.analysis.statistics import caution
 from dopamine_lite.common.printable import printable
 from dopamine_lite.reporting import provenance
 
@@ -54,6 +55,8 @@ class Environment:
             ignore_index=True,
         )
         self.remarks = list(remarks(runs.runs[runs.runs["finished"]]))
+        if len(self.aggregates):
+            self.remarks += caution(self.aggregates["seeds"].min())
 
     def groups(self) -> list[dict[str, Any]]:
         """The groups of this environment."""
