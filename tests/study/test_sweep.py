@@ -207,7 +207,7 @@ def test_the_slurm_script_runs_a_trial_and_puts_a_stopped_one_back_into_the_queu
     queue.touch()
     for said, requeued in (
         ("JobId=9 JobState=COMPLETING PreemptTime=None", 0),  # scancel
-        ("JobId=9 JobState=COMPLETING PreemptTime=2026-11-28T02:36:45", 1),  # preempted and canceled
+        ("JobId=9 JobState=COMPLETING PreemptTime=2026-11-28T02:36:45", 1),  # preempted
         ("JobId=9 JobState=RUNNING PreemptTime=None", 2),  # near its time limit
     ):
         job = submit(1, JOB=said)
