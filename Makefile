@@ -51,8 +51,12 @@ test-gpu: install  ## a GPU beside the CPU, on a machine that has one
 	$(BIN)/python -m pytest -rs -m gpu tests/gpu
 
 bench: install  ## speed beside the floor, updates of each agent, a million frames of replay; quiet machine, hours
-	$(BIN)/python benchmarks/bench.py speed
-	$(BIN)/python benchmarks/bench.py updates
+	$(BIN)/python benchmarks/bench.py speed --save
+	$(BIN)/python benchmarks/bench.py updates --save
+	$(BIN)/python benchmarks/growth.py --save --agents dqn ppo --num_envs 1 8 32 64
+	$(BIN)/python benchmarks/growth.py --save --game cartpole --hidden_units 32 64 128 256 512 1024
+	$(BIN)/python benchmarks/growth.py --save --replay_capacity 10000 100000 1000000 --fill 10000
+	$(BIN)/python benchmarks/peers/page.py
 	$(BIN)/python benchmarks/bench.py replay
 	$(BIN)/python benchmarks/bench.py replay --compress
 	$(BIN)/python benchmarks/bench.py options
@@ -68,7 +72,7 @@ bench-replays: install  ## memory of replays, checkpoints and going on, beside o
 	  $(if $(FRAMES),--frames $(FRAMES))
 	$(BIN)/python benchmarks/peers/page.py
 
-SUITES := classic box2d minatar classics pong atari60
+SUITES := classic box2d minatar classics policy_lag precision pong atari60
 $(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of baselines/; goes on where it was stopped
 	$(BIN)/python baselines/suite.py $(@:baselines-%=%) $(SWEEP)
 

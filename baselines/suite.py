@@ -72,9 +72,14 @@ SUITES: dict[str, list[str]] = {  # by name: the flags of `sweep`
         "--seeds=0:5",
     ],
     "policy_lag": [  # beside the same without the lag
-        *_files("dqn/cartpole", "dqn/lunar_lander"),
+        *_files("dqn/cartpole", "dqn/lunar_lander", "dqn/minatar"),
         *("--gin_bindings=Runner.actors=1", "--gin_bindings=Runner.actor_backend='threads'"),
         *("--grid=Runner.policy_lag=[0,1]", "--seeds=0:10"),
+    ],
+    "precision": [
+        *_files("dqn/minatar"),
+        *("--gin_bindings=DQNAgent.torso=@SmallCNN",),
+        *("--grid=SmallCNN.precision=['float32','bfloat16']", "--seeds=0:5"),
     ],
     "pong": [
         *_files("dqn/atari", "rainbow/atari"),

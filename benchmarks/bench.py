@@ -6,7 +6,8 @@ the value-based agents. `python benchmarks/bench.py replay` fills a replay with 
 no two of them from the same moment of a game, samples from it and saves it; with `--compress`, they are
 compressed. `python benchmarks/bench.py options` trains DQN on Pong plain, with a compressed replay, in
 bfloat16, and with an actor in a thread or a process that steps environments while the agent learns, in
-alternation. Run all of them on a quiet machine (`make bench`).
+alternation. With `--save`, `speed` and `updates` keep what they find in floor.csv and updates.csv, which
+docs/results/speed.md is made from. Run all of them on a quiet machine (`make bench`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 import psutil
 from rich.console import Console
 from rich.table import Table
+from rows import FLOOR, MACHINE, UPDATES, Row, machine, replace
 
 from dopamine_lite.common.machine import processor, usable_cores
 from dopamine_lite.replay.block import Block
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from dopamine_lite.replay.circular_replay import CircularReplay
 
 HERE = Path(__file__).parent
+CASE = ("agent", "game", "num_envs")
 VALUE_AGENTS = ("dqn", "c51", "qr_dqn", "iqn", "rainbow")
 CONFIGS = {"cartpole": "cartpole.gin", "pong": "atari.gin"}
 STEPS = {  # agent steps timed, by agent, game and number of environments
@@ -103,7 +106,7 @@ def framework(
         return json.loads(lines[-1])["time"]["train_steps_per_second"]
 
 
-def speed(rounds: int, agents: list[str], games: list[str]) -> None:
+def speed(rounds: int, agents: list[str], games: list[str], save: bool) -> None:
     """Prints a table of agent steps per second and the ratio to the floor, medians of `rounds`."""
     table = Table("agent", "game", "num_envs", "floor", "dopamine_lite", "ratio", "ratios")
     for case, steps in STEPS.items():
@@ -121,6 +124,14 @@ def speed(rounds: int, agents: list[str], games: list[str]) -> None:
             f"{statistics.median(ratios):.2f}",
             " ".join(f"{ratio:.2f}" for ratio in ratios),
         )
+        if save:
+            found = [
+                machine()
+                | dict(zip(CASE, case, strict=True))
+                | {"round": number, "floor": round(theirs, 1), "framework": round(ours, 1)}
+                for number, (theirs, ours) in enumerate(pairs, 1)
+            ]
+            replace(FLOOR, (*MACHINE, *CASE, "round", "floor", "framework"), CASE, found)
     print("Agent steps per second, medians:")
     Console(width=100).print(table)
 
@@ -149,7 +160,7 @@ def options(rounds: int, names: list[str], num_envs: int) -> None:
     Console(width=100).print(table)
 
 
-def updates(rounds: int) -> None:
+def updates(rounds: int, save: bool) -> None:
     """Prints milliseconds of an update by each agent's `atari.gin`, and of its parts.
 
     "bare" is what the network itself costs: both networks forward, the online one backward from the
@@ -172,6 +183,17 @@ def updates(rounds: int) -> None:
             f"{(replay - uniform) / update:.1%}",
         )
     Console(width=100).print(table)
+    if save:
+        parts = ("update", "bare", "replay", "uniform_replay")
+        found: list[Row] = [
+            machine() | {"agent": agent} | dict(zip(parts, map(_rounded, seconds), strict=True))
+            for agent, seconds in costs.items()
+        ]
+        replace(UPDATES, (*MACHINE, "agent", *parts), ("agent",), found)
+
+
+def _rounded(seconds: float) -> float:
+    return float(f"{seconds:.3g}")
 
 
 def _update_costs(config: str, rounds: int) -> tuple[float, float, float, float]:
@@ -313,12 +335,13 @@ if __name__ == "__main__":
     parser.add_argument("--game", default="Pong", help="whose frames fill the replay")
     parser.add_argument("--options", nargs="+", choices=OPTIONS, default=list(OPTIONS))
     parser.add_argument("--num_envs", type=int, default=8, help="of the options")
+    parser.add_argument("--save", action="store_true", help="keep speed and updates as data")
     parser.add_argument("--compress", action="store_true", help="compress the replay's frames")
     arguments = parser.parse_args()
     if arguments.what == "speed":
-        speed(arguments.rounds, arguments.agents, arguments.games)
+        speed(arguments.rounds, arguments.agents, arguments.games, arguments.save)
     elif arguments.what == "updates":
-        updates(arguments.rounds)
+        updates(arguments.rounds, arguments.save)
     elif arguments.what == "options":
         options(arguments.rounds, arguments.options, arguments.num_envs)
     else:

@@ -4,7 +4,8 @@
 environments, and likewise with every other flag that takes several values. Each case is a process of its
 own that trains until it is warm, and then for as many seconds as are asked for. Beside the speed stands
 where the time went, the memory of the process and, where `nvidia-smi` is found, the share of time in
-which the GPU computed. Run it on a quiet machine.
+which the GPU computed. With `--save`, the rows are kept in growth.csv, which page.py makes tables of.
+Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import psutil
 from rich.console import Console
 from rich.table import Table
+from rows import GROWTH, MACHINE, machine, replace
 
 from dopamine_lite.common.machine import processor, usable_cores
 
@@ -46,6 +48,7 @@ FLAGS = {  # what may grow, and the parameter that says so
     "replay_capacity": "CircularReplay.replay_capacity",
     "hidden_units": "MLP.hidden_units",
 }
+CASE = ("agent", "game", "device", "fill", *FLAGS)
 WARM_STEPS = 2_000  # before anything is measured; for PPO, one rollout at least
 
 
@@ -135,7 +138,7 @@ class Utilization:
 
 
 def grown(arguments: argparse.Namespace) -> None:
-    """Measures every case, and prints a table; with `--csv`, adds rows to a file."""
+    """Measures every case, and prints a table; with `--save`, keeps the rows in growth.csv."""
     several = {name: getattr(arguments, name) or [None] for name in ("agents", *FLAGS)}
     names = ["agent", *FLAGS]
     shown = [name for name, values in zip(names, several.values(), strict=True) if values != [None]]
@@ -165,9 +168,15 @@ def grown(arguments: argparse.Namespace) -> None:
         ]
         table.add_row(*row)
         print("\t".join(row), flush=True)
-        if arguments.json:
-            with arguments.json.open("a") as file:
-                print(json.dumps(case | found), file=file)
+        if arguments.save:
+            kept = {name: "" if case[name] is None else case[name] for name in CASE}
+            figures = {
+                "steps_per_second": round(found["steps_per_second"], 1),
+                "update": round(found["parts"].get("update", 0), 3),
+                "memory": found["memory"],
+                "gpu_busy": busy,
+            }
+            replace(GROWTH, (*MACHINE, *CASE, *figures), CASE, [machine() | kept | figures])
     where = arguments.device or "by default"
     print(f"{arguments.game}, {processor()}, {usable_cores()} cores, device {where}:")
     Console(width=150).print(table)
@@ -182,7 +191,7 @@ if __name__ == "__main__":
     parser.add_argument("--fill", type=int, help="frames in the replay before it is measured")
     parser.add_argument("--limit", type=float, help="seconds that a case may take in all")
     parser.add_argument("--gin_bindings", nargs="+", default=[], help="for all cases")
-    parser.add_argument("--json", type=Path, help="a file that gets a line for each case")
+    parser.add_argument("--save", action="store_true", help="keep the rows in growth.csv")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--num_envs", nargs="+", type=int, default=[1])
     parser.add_argument("--actors", nargs="+", type=int, help="0: none apart from the learner")

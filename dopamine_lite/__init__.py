@@ -5,7 +5,7 @@
     run = Experiment("dqn/cartpole.gin", seed=1).run("runs/cartpole")
     print(run.evaluate(episodes=100).summary())
 
-The names below are imported when they are asked for; TensorFlow, when something is built.
+The names below are imported on first use, and TensorFlow when something is built.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _MODULES = {
     "UserError": "common.errors",
 }
 
-# Before NumPy is imported: its threads and TensorFlow's would fight for the cores (measured: two
-# training processes side by side fall to a third of their speed). Set it yourself to overrule this.
+# Before NumPy is imported, because its threads and TensorFlow's would compete for the cores (measured:
+# two training processes side by side fall to a third of their speed). To override this, set it yourself.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 

@@ -5,9 +5,9 @@ import sys
 
 
 def _forget_the_current_directory() -> None:
-    """Takes it from where Python looks for modules first, for nothing else to be found there.
+    """Removes it from the first places to look for modules, so that nothing there is found first.
 
-    `dopamine-lite` does not look there either; what gin files import may still lie there.
+    `dopamine-lite` does not look there either. Modules that gin files import may still be there.
     """
     try:
         here = os.getcwd()

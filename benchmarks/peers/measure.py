@@ -15,12 +15,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import hashlib
 import json
 import os
-import platform
-import re
 import select
 import signal
 import subprocess
@@ -29,11 +26,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from rows import Row, machine, processor, read, write
 from workloads import WORKLOADS, Workload
 
 ROOT = HERE.parents[1]
@@ -51,7 +49,6 @@ COLUMNS = (
 TRIAL_SECONDS = 3.0
 TRIAL = 0  # the round of windows that choose threads and variants
 START_SECONDS = 400  # until a framework has warmed up
-Row = dict[str, Any]
 
 
 class Peer(NamedTuple):
@@ -292,39 +289,6 @@ for _ in range(30):
     times.append(time.perf_counter() - start)
 print(2 * 1024**3 / statistics.median(times) / 1e9)
 """
-
-
-def machine() -> Row:
-    """The columns that say when and where."""
-    cores = len(os.sched_getaffinity(0))
-    return {
-        "session": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "processor": processor(),
-        "cores": cores,
-    }
-
-
-def processor() -> str:
-    """The name of the processor, as Linux tells it."""
-    with contextlib.suppress(OSError):
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        if found:
-            return found[1]
-    return platform.machine()
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def done(rows: Sequence[dict[str, str]], key: str, name: str, rounds: int) -> bool:

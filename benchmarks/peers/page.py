@@ -1,4 +1,4 @@
-"""Writes the tables of docs/results/speed.md and of README.md from the CSV files beside this.
+"""Writes the tables of docs/results/speed.md and of README.md from the CSV files of benchmarks/.
 
 python benchmarks/peers/page.py
 
@@ -15,15 +15,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from measure import OURS, PEERS, SPEED, TRIAL, read
+from measure import OURS, PEERS, SPEED, TRIAL
 from measure_replays import REPLAYS
 from measure_resume import RESUMES
+from rows import FLOOR, GROWTH, UPDATES, read
 from workloads import WORKLOADS, Replayed, Rollouts, Workload
 
 ROOT = HERE.parents[1]
 DOCUMENTS = (ROOT / "docs" / "results" / "speed.md", ROOT / "README.md")
+FILES = {
+    "speed": SPEED,
+    "replays": REPLAYS,
+    "resumes": RESUMES,
+    "floor": FLOOR,
+    "updates": UPDATES,
+    "growth": GROWTH,
+}
 Rows = list[dict[str, str]]
 NAMES = {
     "sb3": "Stable-Baselines3",
@@ -35,19 +44,28 @@ NAMES = {
     "dopamine_same": "Dopamine, padding 'same'",
     OURS: "dopamine_lite",
 }
+AGENT_NAMES = {
+    "dqn": "DQN",
+    "c51": "C51",
+    "qr_dqn": "QR-DQN",
+    "iqn": "IQN",
+    "rainbow": "Rainbow",
+    "ppo": "PPO",
+}
+GAMES = {"cartpole": "CartPole", "pong": "Pong"}
 _BLOCK = re.compile(r"(<!-- speed: (\w+) -->\n).*?(<!-- end of speed -->)", re.DOTALL)
 
 
 def main() -> None:
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
-        document.write_text(
-            filled(text, read(SPEED), read(REPLAYS), read(RESUMES)), encoding="utf-8"
-        )
+        document.write_text(filled(text), encoding="utf-8")
 
 
-def filled(text: str, speed: Rows, replays: Rows, resumes: Rows) -> str:
-    """A document with its tables written anew, from the rows of the files."""
+def filled(text: str, **rows: Rows) -> str:
+    """A document with its tables written anew, from the rows of `FILES` or others in their place."""
+    rows = {name: read(path) for name, path in FILES.items()} | rows
+    speed, replays, resumes = rows["speed"], rows["replays"], rows["resumes"]
     measured = [row for row in speed if row["round"] not in ("", str(TRIAL))]
     loops = {key: each for key, each in WORKLOADS.items() if each.settings}
     alone = {key: each for key, each in WORKLOADS.items() if not each.settings}
@@ -62,6 +80,11 @@ def filled(text: str, speed: Rows, replays: Rows, resumes: Rows) -> str:
         "replays": _markdown(_replays(replays)),
         "resumes": _markdown(_resumes(resumes)),
         "comparison": _markdown(_comparison(measured, replays, resumes)),
+        "floor": _markdown(_floor(rows["floor"])),
+        "updates": _markdown(_updates(rows["updates"])),
+        "environments_grow": _markdown(_growing(rows["growth"], "num_envs")),
+        "units_grow": _markdown(_growing(rows["growth"], "hidden_units")),
+        "replay_grows": _markdown(_growing(rows["growth"], "replay_capacity")),
     }
     return _BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]]}\n{found[3]}", text)
 
@@ -222,6 +245,62 @@ def _million(row: dict[str, str]) -> float:
     """Bytes of memory with a million frames, by the growth per frame."""
     before = float(row["resident_at_first"])
     return before + (float(row["resident"]) - before) / int(row["frames"]) * 1e6
+
+
+def _floor(rows: Rows) -> Iterator[list[str]]:
+    """Our training loops beside bare ones: medians, and the lowest and highest ratio of a round."""
+    yield ["", "rounds", "bare loop", "dopamine_lite", "ratio"]
+    cases = dict.fromkeys((row["agent"], row["game"], row["num_envs"]) for row in rows)
+    for agent, game, num_envs in cases:
+        rounds = [
+            row
+            for row in rows
+            if (row["agent"], row["game"], row["num_envs"]) == (agent, game, num_envs)
+        ]
+        count = "1 environment" if num_envs == "1" else f"{num_envs} environments"
+        bare, ours = ([float(row[column]) for row in rounds] for column in ("floor", "framework"))
+        yield [
+            f"{AGENT_NAMES[agent]}, {GAMES[game]}, {count}",
+            str(len(rounds)),
+            _number(statistics.median(bare)),
+            _number(statistics.median(ours)),
+            _median([one / other for one, other in zip(ours, bare, strict=True)]),
+        ]
+
+
+def _updates(rows: Rows) -> Iterator[list[str]]:
+    """An update of each agent with the Atari network: beside its network alone, and beside DQN's."""
+    yield ["", "update", "beside DQN's", "beside its network alone", "replay's share"]
+    seconds = {row["agent"]: float(row["update"]) for row in rows}
+    for row in rows:
+        update = seconds[row["agent"]]
+        yield [
+            AGENT_NAMES[row["agent"]],
+            f"{1_000 * update:.1f} ms",
+            f"{update / seconds['dqn']:.2f}",
+            f"{update / float(row['bare']):.2f}",
+            f"{float(row['replay']) / update:.0%}",
+        ]
+
+
+def _growing(rows: Rows, what: str) -> Iterator[list[str]]:
+    """A row for each agent, a column for each value of what grows, and the share of the update."""
+    others = [name for name in ("num_envs", "hidden_units", "replay_capacity") if name != what]
+    chosen = [row for row in rows if row[what] and all(row[name] in ("", "1") for name in others)]
+    values = sorted({int(row[what]) for row in chosen})
+    if len(values) < 2:
+        yield [""]
+        return
+    yield ["", *(f"{value:,}" for value in values)]
+    for agent in dict.fromkeys(row["agent"] for row in chosen):
+        by_value = {int(row[what]): row for row in chosen if row["agent"] == agent}
+        found = [by_value.get(value) for value in values]
+        speeds = [_number(float(row["steps_per_second"])) if row else "" for row in found]
+        yield [AGENT_NAMES[agent], *speeds]
+        yield [
+            "share of its updates",
+            *(f"{float(row['update']):.0%}" if row else "" for row in found),
+        ]
 
 
 def _resumes(rows: Rows) -> Iterator[list[str]]:

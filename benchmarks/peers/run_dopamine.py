@@ -7,6 +7,7 @@ workloads pad 'valid', so that all networks are equal; the variant "same" leaves
 
 from __future__ import annotations
 
+import itertools
 import sys
 import types
 from typing import Any
@@ -138,7 +139,13 @@ def main() -> None:
     def make_agent(sess: None, environment: Any, summary_writer: str) -> Any:
         actions = environment.action_space.n
         agent = AGENTS[workload.agent](num_actions=actions, summary_writer=summary_writer)
-        CLOCK.watch(environment, "step", Learned(agent), lambda: runner._checkpoint_experiment(0))
+        saves = itertools.count()  # a checkpoint of the same iteration would not be written again
+        CLOCK.watch(
+            environment,
+            "step",
+            Learned(agent),
+            lambda: runner._checkpoint_experiment(next(saves)),
+        )
         return agent
 
     place = str(CLOCK.directory / "run")

@@ -170,7 +170,7 @@ def train_from_replay(clock: Clock, environments: Any, algorithm: Any, updates: 
         buffer = kind.load_hdf5(str(place / "replay.hdf5"))
     checked = clock.variant == "checked"
     if not checked:
-        buffer.hasnull = lambda: False
+        kind.hasnull = lambda _: False  # of the class, since the buffer's own attributes are saved
     clock.watch(environments, "step", updates, save)
     collector = Collector[CollectStats](
         algorithm,

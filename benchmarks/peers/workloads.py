@@ -7,6 +7,7 @@ All periods are in agent steps, over all environments.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 
@@ -44,7 +45,11 @@ class Rollouts:
     max_gradient_norm: float = 0.5
 
 
-_OUTPUTS = {"dqn": 1, "c51": 51}  # of an action
+_OUTPUTS: dict[str, Callable[[int], int]] = {  # of the network, by the number of actions
+    "dqn": lambda actions: actions,
+    "c51": lambda actions: 51 * actions,
+    "ppo": lambda actions: actions + 1,
+}
 _NATURE = (  # multiplications of a layer: places x inputs of each x channels
     20 * 20 * (8 * 8 * 4) * 32,
     9 * 9 * (4 * 4 * 32) * 64,
@@ -92,23 +97,33 @@ class Workload:
     def operations(self) -> int | None:
         """Floating-point operations of an update, multiplications and additions; None: not counted.
 
-        These are the matrix products and convolutions of DQN's and C51's networks: online network
-        forward in s, target network forward in s', and the gradients of all parameters and of what
-        every layer but the first gets as its input. Double Q-learning adds the online network in s'.
+        These are the matrix products and convolutions of the networks of DQN, C51 and PPO: forward
+        passes, and the gradients of all parameters and of every layer's input except the first layer's.
+        DQN and C51 pass s and s' forward, and s' twice with double Q-learning. PPO passes s forward, and
+        every state of a rollout once before that, to act.
         """
-        outputs = _OUTPUTS.get(self.agent)
-        if outputs is None or not isinstance(self.settings, Replayed):
-            return None
-        if self.environment == "CartPole-v1":
-            sizes = (4, *self.hidden_units, 2 * outputs)
-            layers = [before * after for before, after in itertools.pairwise(sizes)]
-        elif self.environment == "Pong":
-            layers = [*_NATURE, 512 * 6 * outputs]
-        else:
+        layers = self._layers
+        if layers is None:
             return None
         forward, backward = sum(layers), 2 * sum(layers) - layers[0]
+        if isinstance(self.settings, Rollouts):
+            batch = self.cycle // self.settings.num_minibatches
+            acted = self.cycle // self.updates_per_cycle  # states for each update
+            return 2 * (batch * (forward + backward) + acted * forward)
+        assert self.settings is not None
         passes = (3 if self.settings.double else 2) * forward + backward
         return 2 * self.settings.batch_size * passes
+
+    @property
+    def _layers(self) -> list[int] | None:
+        """Multiplications of each layer, for one state; None: they are not counted."""
+        outputs = _OUTPUTS.get(self.agent)
+        if outputs is None:
+            return None
+        if self.environment == "CartPole-v1" and self.agent != "ppo":  # which has two networks
+            sizes = (4, *self.hidden_units, outputs(2))
+            return [before * after for before, after in itertools.pairwise(sizes)]
+        return [*_NATURE, 512 * outputs(6)] if self.environment == "Pong" else None
 
     @property
     def warmup(self) -> int:

@@ -1,1 +1,1 @@
-"""Acting: from observations to actions, by what was learned and by exploration."""
+"""Acting: from observations to actions, with a learned network and with exploration."""

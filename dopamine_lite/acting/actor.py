@@ -1,4 +1,4 @@
-"""The actor: one of an agent's three organs. It chooses actions and says how it decided on them."""
+"""The actor: one of an agent's three organs. It chooses actions and records how it decided."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Acted(NamedTuple, Generic[Decisions]):
 
 
 class Actor(Protocol[Parameters, Decisions]):
-    """Chooses actions by the parameters that it was last given, and by exploration.
+    """Chooses actions with the parameters that it was last given, and with exploration.
 
-    An actor knows no environment and no replay. With `evaluate=True` it acts by the evaluation policy
-    and draws from a separate generator, so evaluating never changes training.
+    An actor knows nothing about environments and replays. With `evaluate=True`, it follows the
+    evaluation policy and draws from a separate generator, so evaluating never changes training.
     """
 
     def act(
@@ -41,10 +41,10 @@ class Actor(Protocol[Parameters, Decisions]):
         """Takes the parameters that a learner has returned."""
 
     def metrics(self) -> dict[str, float | np.ndarray]:
-        """What happened since the last call: numbers, such as epsilon, and arrays, for histograms."""
+        """Measurements since the last call: numbers, such as epsilon, and arrays for histograms."""
 
     def get_state(self) -> State:
-        """Everything besides the parameters that decides how the actor will act next."""
+        """Everything, apart from the parameters, that determines how the actor acts next."""
 
     def set_state(self, state: State) -> None:
         """Puts this actor into `state`, which `get_state` returned."""

@@ -8,18 +8,20 @@ from collections.abc import Callable
 import gin
 import numpy as np
 
-from dopamine_lite.common.checks import check_fraction, check_number, check_whole
+from dopamine_lite.common.checks import check_fraction, check_number, check_positive, check_whole
+from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.schedules import exponentially_decaying, linearly_decaying
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
+from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.greedy import greedy
 
 _DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
 
 
 class Exploration(abc.ABC):
-    """Chooses actions by their values. Built as `exploration(num_actions, warmup, seeds)`.
+    """Chooses actions from their values. Built as `exploration(num_actions, warmup, seeds)`.
 
     In evaluation, it draws from a separate generator, so evaluating never changes training.
     """
@@ -28,6 +30,14 @@ class Exploration(abc.ABC):
         self._num_actions = num_actions
         self._warmup = warmup
         self._generators = {False: seeds.generator("train"), True: seeds.generator("eval")}
+        self._environments: tuple[int, int] | None = None  # what `act_in` was told
+
+    def act_in(self, first: int, total: int) -> None:
+        """Says which environments training calls `choose` for: those from number `first`, of `total`.
+
+        An agent calls it once, after it has made the exploration.
+        """
+        self._environments = first, total
 
     @abc.abstractmethod
     def choose(
@@ -54,7 +64,7 @@ class Exploration(abc.ABC):
 
     @abc.abstractmethod
     def metrics(self, step: int) -> dict[str, float]:
-        """The numbers that say how much the agent explores in training, after `step` agent steps."""
+        """Numbers that show how much the agent explores in training, after `step` agent steps."""
 
     def get_state(self) -> State:
         return {
@@ -105,8 +115,8 @@ class EpsilonGreedy(Exploration):
             )
         if epsilon_decay == "exponential" and not epsilon_train > 0:
             raise UserError(
-                f"EpsilonGreedy.epsilon_train is {epsilon_train}: epsilon cannot fall to it "
-                "exponentially; give it a number above 0 or let it fall linearly."
+                f"EpsilonGreedy.epsilon_train is {epsilon_train}, which exponential decay never "
+                'reaches: give a number above 0, or set EpsilonGreedy.epsilon_decay to "linear".'
             )
         self._decay = _DECAYS[epsilon_decay]
         self._epsilon_train = epsilon_train
@@ -128,7 +138,7 @@ class EpsilonGreedy(Exploration):
         masks: np.ndarray | None = None,
     ) -> np.ndarray:
         generator = self._generators[evaluate]
-        explores = generator.random(num_envs) < self.epsilon(step, evaluate)
+        explores = generator.random(num_envs) < self._chances(num_envs, step, evaluate)
         if explores.all():
             return self._uniform(generator, num_envs, masks)
         actions = greedy(values(), generator)
@@ -137,8 +147,69 @@ class EpsilonGreedy(Exploration):
             actions[explores] = self._uniform(generator, int(explores.sum()), some)
         return actions
 
+    def _chances(self, num_envs: int, step: int, evaluate: bool) -> float | np.ndarray:
+        """The chance of a random action in each environment: one number for all, or [N]."""
+        return self.epsilon(step, evaluate)
+
     def metrics(self, step: int) -> dict[str, float]:
         return {"epsilon": self.epsilon(step)}
+
+
+@gin.configurable
+class PerEnvironmentEpsilonGreedy(EpsilonGreedy):
+    """Is epsilon-greedy with another epsilon in each environment, as in Ape-X (Horgan et al. 2018).
+
+    In training, environment i of N has epsilon ** (1 + alpha * i / (N - 1)) throughout, after a warm-up
+    of random actions (section 4 of the paper). So the first environment explores most, and the last
+    is almost greedy. With actors, the environments are numbered through all groups. The metric
+    `epsilon` is the mean over the environments.
+
+    Args:
+      num_actions: A, the number of actions.
+      warmup: agent steps of random actions at the start.
+      seeds: gives one generator for training and one for evaluation.
+      epsilon: the epsilon of the first environment, and of a single environment.
+      alpha: how much smaller the epsilons of the other environments are. The last environment has
+        epsilon ** (1 + alpha).
+      epsilon_eval: the value of epsilon in evaluation, in all environments.
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        warmup: int,
+        seeds: Seeds,
+        *,
+        epsilon: float = 0.4,
+        alpha: float = 7.0,
+        epsilon_eval: float = 0.001,
+    ):
+        check_fraction("PerEnvironmentEpsilonGreedy", epsilon=epsilon, epsilon_eval=epsilon_eval)
+        check_positive("PerEnvironmentEpsilonGreedy", alpha=alpha)
+        super().__init__(num_actions, warmup, seeds, epsilon_eval=epsilon_eval)
+        self._base, self._alpha = epsilon, alpha
+
+    def epsilon(self, step: int, evaluate: bool = False) -> float:
+        """The mean of the environments' epsilons after `step` agent steps."""
+        if evaluate:
+            return self._epsilon_eval
+        return 1.0 if step < self._warmup else float(self._epsilons()[1].mean())
+
+    def _chances(self, num_envs: int, step: int, evaluate: bool) -> float | np.ndarray:
+        if evaluate or step < self._warmup:
+            return self.epsilon(step, evaluate)
+        first, epsilons = self._epsilons()
+        return epsilons[first : first + num_envs]
+
+    def _epsilons(self) -> tuple[int, np.ndarray]:
+        """The number of the first environment here, and the epsilons [N] of all environments."""
+        if self._environments is None:
+            raise UserError(
+                "PerEnvironmentEpsilonGreedy does not know its environments: the agent that makes it "
+                "must call `act_in(spec.first_env, spec.num_envs)`."
+            )
+        first, total = self._environments
+        return first, self._base ** (1 + self._alpha * np.arange(total) / max(total - 1, 1))
 
 
 @gin.configurable
@@ -194,3 +265,23 @@ class Boltzmann(Exploration):
 
     def metrics(self, step: int) -> dict[str, float]:
         return {"temperature": self._temperatures[False]}
+
+
+def made_exploration(
+    owner: str,
+    exploration: Callable[[int, int, Seeds], Exploration],
+    num_actions: int,
+    warmup: int,
+    seeds: Seeds,
+    spec: EnvironmentSpec,
+) -> Exploration:
+    """The exploration of the agent called `owner`, which knows the environments it acts in.
+
+    Raises:
+      UserError: what `exploration` makes is not an exploration.
+    """
+    made = exploration(num_actions, warmup, seeds)
+    checked_part(owner, "exploration", made, Exploration)
+    if hasattr(made, "act_in"):  # not every class of users is a subclass of Exploration
+        made.act_in(spec.first_env, spec.num_envs)
+    return made

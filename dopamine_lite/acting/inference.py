@@ -19,13 +19,13 @@ from dopamine_lite.networks.twins import (
     telling_parameters,
 )
 
-_EXAMPLES = 8  # observations on which the two ways of computing are compared
-_SIZES = (3.0, 100.0)  # of the greatest real numbers in them
-_DRAWS = 32  # of a head's outputs, whose means and deviations are compared
+_EXAMPLES = 8  # observations that compare the two ways of computing
+_SIZES = (3.0, 100.0)  # bounds of the real numbers in these observations
+_DRAWS = 32  # draws of a head's outputs; their means and deviations are compared
 
 
 class Inference:
-    """Computes, for N observations, the `values` of a network's head, by which an agent acts.
+    """Computes, for N observations, the `values` of a network's head, on which an agent acts.
 
     If the classes of both the torso and the head define `call_numpy`, it computes in NumPy, which
     for small layers and a handful of observations is ten times faster than a call into TensorFlow.
@@ -54,12 +54,12 @@ class Inference:
         return "NumPy" if self._numpy else "TensorFlow"
 
     def compile(self) -> None:
-        """Compiles what acting calls, in training and in evaluation, unless that is done."""
+        """Compiles what acting calls in training and in evaluation, unless it is compiled already."""
         if not self._numpy:
             self._compiled.compile()
 
     def parameters(self) -> tf.Tensor:
-        """What `load` takes after the network has learned. Usable in a graph.
+        """The argument of `load` after the network has learned. The method can be called in a graph.
 
         These are all parameters [P], or nothing, [0], if the compiled function reads the variables of
         the network.
@@ -67,7 +67,7 @@ class Inference:
         return self.network.flat_parameters() if self._numpy else tf.zeros([0])
 
     def all_parameters(self) -> np.ndarray:
-        """All parameters [P] in use, which `load` of an equal inference takes, also elsewhere."""
+        """All parameters [P] in use, for `load` of an equal inference, here or in another process."""
         if self._numpy:
             return self._numpy.flat
         return self._flat().numpy()
@@ -77,7 +77,7 @@ class Inference:
         return tf.function(self.network.flat_parameters, autograph=False)
 
     def load(self, parameters: tf.Tensor | np.ndarray) -> None:
-        """Takes what `parameters` of this inference or `all_parameters` of an equal one returned."""
+        """Takes the result of `parameters`, or of `all_parameters` of an equal inference."""
         if self._numpy:
             self._numpy.load(np.asarray(parameters))
         elif len(parameters):
@@ -100,7 +100,7 @@ class CompiledNetwork:
     def __init__(self, network: Network):
         self._network = network
         self._prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
-        self._function = functools.cache(self._compile)  # by whether the outputs are drawn
+        self._function = functools.cache(self._compile)  # the key: whether the outputs are drawn
 
     def compile(self) -> None:
         head = self._network.head
@@ -110,7 +110,7 @@ class CompiledNetwork:
     def _compile(self, drawn: bool) -> Callable[..., tf.Tensor]:
         network = self._network
 
-        # Not `seed=None`: a call that leaves out a default misses the signature, which costs dearly.
+        # Not `seed=None`: a call that leaves out a default misses the signature, which is slow.
         def outputs(observations: tf.Tensor, *seed: tf.Tensor) -> tf.Tensor:
             return network.head.values(network(self._prepare(observations), *seed))
 
@@ -172,7 +172,7 @@ class NumpyNetwork:
 def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
     """Raises UserError if `in_numpy` and `network` give different outputs for a few observations.
 
-    If outputs are random, each of the two draws its own, and their means and deviations are compared.
+    If outputs are random, both draw their own, and the means and deviations are compared.
     """
     head = network.head
     with telling_parameters(network.variables), tf.device("CPU"):  # a GPU rounds factors
@@ -197,7 +197,7 @@ def _compare(network: Network, in_numpy: NumpyNetwork) -> None:
 def _require(agrees: bool, part: Any) -> None:
     if not agrees:
         raise UserError(
-            f"{part_name(part)}.call_numpy, which is used to choose actions, gives other numbers than "
-            "TensorFlow, which is used to learn: make it compute the same, or remove it so that "
+            f"{part_name(part)}.call_numpy, which chooses the actions, does not compute the same "
+            "numbers as TensorFlow, which learns: make the two agree, or remove call_numpy so that "
             "TensorFlow also chooses the actions."
         )

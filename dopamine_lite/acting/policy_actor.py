@@ -1,4 +1,4 @@
-"""Acts by a policy: draws actions from the distributions that a network gives."""
+"""Acts on a policy: draws actions from the distributions that a network computes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dopamine_lite.networks.policies import Policy
 
 
 class Decisions(NamedTuple):
-    """What a policy's actor says about its decisions in N environments."""
+    """What a policy's actor records about its decisions in N environments."""
 
     outputs: np.ndarray  # [N, P] of the policy, with illegal actions masked
     values: np.ndarray  # [N] V(s)
@@ -46,7 +46,7 @@ class PolicyActor:
         self._policy = policy
         self._normalizer = normalizer
         self._sample_in_evaluation = sample_in_evaluation
-        self._generators = {  # by whether it is in evaluation
+        self._generators = {  # the key: whether it is in evaluation
             False: seeds.generator("actions", "train"),
             True: seeds.generator("actions", "eval"),
         }

@@ -1,4 +1,4 @@
-"""Acts by a squashed normal policy: draws continuous actions within their bounds."""
+"""Acts on a squashed normal policy: draws continuous actions within their bounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dopamine_lite.networks.squashed_policy import SquashedGaussianPolicy
 
 
 class SquashedDecisions(NamedTuple):
-    """What this actor says about its decisions in N environments."""
+    """What this actor records about its decisions in N environments."""
 
     actions: np.ndarray  # [N, D] float32 within [-1, 1], before they are scaled to the bounds
 
@@ -50,7 +50,7 @@ class SquashedActor:
         self._warmup, self._hold = warmup, hold
         self._held: np.ndarray | None = None  # [N, D] the random actions of the warm-up
         self._sample_in_evaluation = sample_in_evaluation
-        self._generators = {  # by whether it is in evaluation
+        self._generators = {  # the key: whether it is in evaluation
             False: seeds.generator("actions", "train"),
             True: seeds.generator("actions", "eval"),
         }

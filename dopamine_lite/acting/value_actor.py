@@ -1,4 +1,4 @@
-"""Acts by action values: an exploration strategy chooses among the values of a network."""
+"""Acts on action values: an exploration strategy chooses among the values of a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECENT_VALUES = 256  # acting steps whose values are kept for the histogram
 
 
 class ValueDecisions(NamedTuple):
-    """What a value actor says about its decisions in N environments."""
+    """What a value actor records about its decisions in N environments."""
 
     values: np.ndarray  # [N] max_a Q(s, a), of the legal actions
     taken: np.ndarray  # [N] Q(s, a) of the actions taken
@@ -53,7 +53,7 @@ class ValueActor:
         self._num_envs = num_envs
         self.tells_values = tells_values
         head = inference.network.head
-        self._noise = {  # what the head draws, by whether it is in evaluation
+        self._noise = {  # the head's draws; the key: whether it is in evaluation
             False: seeds.generator("noise", "train") if head.random_in_training else None,
             True: seeds.generator("noise", "eval") if head.random_in_evaluation else None,
         }

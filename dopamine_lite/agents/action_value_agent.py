@@ -1,4 +1,4 @@
-"""What the agents that learn action values share: the network of these values, and acting by it."""
+"""What the agents that learn action values share: the network of these values, and acting on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration
+from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration, made_exploration
 from dopamine_lite.acting.inference import Inference
 from dopamine_lite.acting.value_actor import ValueActor
 from dopamine_lite.agents.agent import Explanation, State, discrete_actions
@@ -27,12 +27,12 @@ H = TypeVar("H", bound=Head)
 
 
 class ActionValueAgent(BlockAgent, Generic[H]):
-    """Acts by a network of action values. A subclass says what it remembers and how it learns.
+    """Acts on the action values of a network. A subclass defines its memory and how it learns.
 
     Args:
       spec: the environment's specification.
       seeds: the agent's node in the tree of seeds.
-      warmup: agent steps before the exploration begins to act by values.
+      warmup: agent steps before the exploration begins to use the action values.
       tells_values: whether the decisions in a block are `ValueDecisions`.
       torso: the network's body, such as `@NatureCNN` or `@MLP`.
       head: the network's output layers.
@@ -61,8 +61,9 @@ class ActionValueAgent(BlockAgent, Generic[H]):
         self._spec = spec
         self._num_actions, first_action = int(actions.n), int(actions.start)
         self._makers = torso, head, seeds.child("network")
-        explore = exploration(self._num_actions, warmup, seeds.child("exploration"))
-        checked_part(name, "exploration", explore, Exploration)
+        explore = made_exploration(
+            name, exploration, self._num_actions, warmup, seeds.child("exploration"), spec
+        )
         self._network = self._new_network()
         self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)
         self.actor = ValueActor(

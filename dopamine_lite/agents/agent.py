@@ -22,8 +22,8 @@ class Agent(abc.ABC):
     """Acts and learns.
 
     An agent is built as `agent(spec, seeds)`, with an `EnvironmentSpec` and a node of `Seeds`. With
-    `evaluate=True` an agent acts by its evaluation policy and learns nothing. What it draws then comes
-    from a separate generator, so evaluating never changes training.
+    `evaluate=True`, an agent follows its evaluation policy and learns nothing. It then draws from a
+    separate generator, so evaluating never changes training.
 
     Attributes:
       settings: what it was built with, apart from `spec`, `seeds` and what gin supplied.
@@ -32,7 +32,7 @@ class Agent(abc.ABC):
     settings: dict[str, Any]
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
-        """Keeps the settings: a run built in Python is told from another by them."""
+        """Keeps the settings, which tell one run that is built in Python from another."""
         agent = super().__new__(cls)
         further = dict(enumerate(arguments[2:], start=2))
         names = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
@@ -53,7 +53,7 @@ class Agent(abc.ABC):
 
         Args:
           observations: [N, ...] the observations of N environments.
-          evaluate: whether to act by the evaluation policy.
+          evaluate: whether to follow the evaluation policy.
           action_masks: [N, A] bool, which actions are legal; None: all are. It is given if
             `spec.action_masks` is set.
 
@@ -74,12 +74,12 @@ class Agent(abc.ABC):
         return None
 
     def metrics(self) -> dict[str, float | np.ndarray]:
-        """What happened since the last call: numbers such as a loss, and arrays for histograms."""
+        """Measurements since the last call: numbers, such as a loss, and arrays for histograms."""
         return {}
 
     @abc.abstractmethod
     def get_state(self) -> State:
-        """Everything that decides what the agent does next.
+        """Everything that determines what the agent does next.
 
         The Runner calls it only when every environment's episode has just ended: before a checkpoint it
         truncates the episodes in progress.
@@ -112,7 +112,7 @@ class Agent(abc.ABC):
           format: "savedmodel", or "keras".
 
         Raises:
-          UserError: this agent has nothing to export, or not in this format.
+          UserError: this agent has nothing to export, or cannot export it in this format.
         """
         raise UserError(f"A {type(self).__name__} has no network to export.")
 
@@ -142,7 +142,7 @@ class Agent(abc.ABC):
 
     @property
     def memory_bytes(self) -> int:
-        """The bytes that this agent holds when its memory is full, beside its networks."""
+        """The bytes that this agent holds when its memory is full, not counting its networks."""
         return 0
 
     def check_memory(self) -> None:  # noqa: B027 (most take their memory when they are built)

@@ -1,4 +1,4 @@
-"""The contract of agents that learn from blocks: an actor, and what is learned from what it did."""
+"""The contract of agents that learn from blocks: an actor acts, and the agent learns from its steps."""
 
 from __future__ import annotations
 
@@ -28,28 +28,29 @@ class BlockAgent(Agent):
     learns_from_other_actions = (
         True  # whether it can learn from actions that its actor did not choose
     )
-    needs_decisions = False  # whether it learns from what its actor says of its decisions
+    needs_decisions = False  # whether it learns from what its actor records about its decisions
     _acted: Acted | None = None  # from the last `act` in training
 
     @property
     @abc.abstractmethod
     def block_length(self) -> int | None:
-        """Steps that each environment takes until something is to be learned; None: unknown."""
+        """Steps that each environment takes until the agent learns next; None: unknown."""
 
     @abc.abstractmethod
     def learn(self, block: Block) -> None:
         """Stores the steps of a block, and learns if an update is due after them."""
 
     def actor_parameters(self) -> Any:
-        """What the actor acts by, whole: what `load` of an equal actor takes in another process.
+        """All parameters of the actor, for `load` of an equal actor in another process.
 
-        It is a NumPy array or a tree of such arrays, which neither the caller nor the agent changes:
+        They are a NumPy array or a tree of such arrays, which neither the caller nor the agent changes:
         actors in threads read it while the agent learns.
         """
         name = type(self).__name__
         raise UserError(
-            f"{name} has no `actor_parameters`, so its actors cannot act elsewhere: give it this "
-            "method (docs/how_to/parallel_actors.md), or bind Runner.actors = None."
+            f"{name} has no `actor_parameters`, so its actors cannot act in other threads or "
+            "processes: add this method (docs/how_to/parallel_actors.md), or bind Runner.actors = "
+            "None."
         )
 
     def act(
@@ -64,11 +65,11 @@ class BlockAgent(Agent):
         return acted.actions
 
     def observe(self, transitions: Transitions, evaluate: bool = False) -> None:
-        """As `Agent.observe`, for a loop that knows no blocks: learns from a block of one step.
+        """As `Agent.observe`, for a loop without blocks: learns from a block of one step.
 
         Raises:
-          UserError: `act` of a subclass returned other actions than the actor chose, or did not ask it,
-            and the agent cannot learn from those.
+          UserError: `act` of a subclass did not ask the actor, or returned actions that the actor did
+            not choose, and the agent cannot learn from those.
         """
         if evaluate:
             return
@@ -76,9 +77,9 @@ class BlockAgent(Agent):
         name = type(self).__name__
         if acted is None and self.needs_decisions:
             raise UserError(
-                f"{name}.act did not ask its actor, but {name} learns from what the actor says of its "
-                "decisions: call `super().act` in every step, or give the agent an actor of your own "
-                "(docs/how_to/your_own_agent.md)."
+                f"{name}.act did not ask its actor, but {name} learns from what the actor records "
+                "about its decisions: call `super().act` in every step, or give the agent an actor "
+                "of your own (docs/how_to/your_own_agent.md)."
             )
         if (
             acted is not None
@@ -86,8 +87,9 @@ class BlockAgent(Agent):
             and not np.array_equal(acted.actions, transitions.actions)
         ):
             raise UserError(
-                f"{name}.act returned other actions than its actor chose, but {name} can only learn "
-                "from the actor's: alter them in an actor of your own (docs/how_to/your_own_agent.md)."
+                f"{name}.act did not return the actions that its actor chose, but {name} can learn "
+                "only from those: change actions in an actor of your own "
+                "(docs/how_to/your_own_agent.md)."
             )
         after = transitions.next_observations, transitions.next_action_masks
         self.learn(Block.of([transitions], after, [acted.decisions if acted else None]))

@@ -30,7 +30,7 @@ class C51Agent(ValueAgent[CategoricalHead]):
     """
 
     _head_kind = CategoricalHead
-    priorities_are_td_errors = False  # but divergences
+    priorities_are_td_errors = False  # they are divergences
 
     def __init__(
         self,

@@ -83,7 +83,7 @@ class DopamineAdapter(Agent):
         self._stacked = spec.stack_size > 1
         self._agent = agent(num_actions=int(spec.action_space.n), seed=seeds.integer("agent"))
         self._says_terminal = "terminal" in inspect.signature(self._agent.end_episode).parameters
-        self._reward: float | None = None  # of the last action; None where an episode begins
+        self._reward: float | None = None  # reward of the last action; None where an episode begins
 
     def act(
         self,
@@ -149,7 +149,7 @@ def _write_below(directory: Path, name: str, content: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "xb") as file:
             file.write(content.data)
-    except OSError as error:  # the name is too long, or that of a directory
+    except OSError as error:  # the name is too long, or a directory has it
         raise UserError(
             f"The checkpoint's file {name} cannot be written: {error.strerror}."
         ) from error

@@ -1,4 +1,4 @@
-"""What an agent computes about its observations, as numbers that can be drawn."""
+"""What an agent computes for its observations, as numbers that can be drawn."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _check(value: Any, shape: tuple[int | None, ...], what: str) -> None:
 
 
 def _sizes(space: gymnasium.Space) -> tuple[int, int]:
-    """A and D of an action space; 0 where it has no such actions."""
+    """A and D of an action space; 0 if it has no such actions."""
     if isinstance(space, gymnasium.spaces.Discrete):
         return int(space.n), 0
     if isinstance(space, gymnasium.spaces.MultiDiscrete):

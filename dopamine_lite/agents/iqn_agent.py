@@ -91,8 +91,8 @@ class IQNAgent(ValueAgent[ImplicitQuantileHead]):
             )
         if not all(agree(expected.numpy(), found.numpy()) for expected, found in pairs):
             raise UserError(
-                f"A {type(head).__name__} learns other quantiles than it acts on: make its methods "
-                "`quantiles`, `chosen_quantiles` and `mean_quantiles` compute the same."
+                f"A {type(head).__name__} does not learn the quantiles that it acts on: make its "
+                "methods `quantiles`, `chosen_quantiles` and `mean_quantiles` agree."
             )
 
     def loss(

@@ -42,13 +42,13 @@ class Munchausen:
             )
 
     def bonus(self, q: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-        """[B] to be added to the rewards; q [B, A] of the target network in s."""
+        """The bonus [B] to add to the rewards, from the target network's q [B, A] in s."""
         return munchausen.bonus(q, actions, self.temperature, self.alpha, self.clip_min)
 
     def soft_values(self, next_q: tf.Tensor) -> tf.Tensor:
-        """[B] values of s' for q [B, A] of the target network."""
+        """Values [B] of s', from the target network's q [B, A]."""
         return munchausen.soft_values(next_q, self.temperature)
 
     def soft_quantiles(self, next_quantiles: tf.Tensor, next_q: tf.Tensor) -> tf.Tensor:
-        """[B, Q] quantiles of the value of s' for quantiles [B, Q, A] and q [B, A]."""
+        """Quantiles [B, Q] of the value of s', from quantiles [B, Q, A] and q [B, A]."""
         return munchausen.soft_quantiles(next_quantiles, next_q, self.temperature)

@@ -1,4 +1,4 @@
-"""What the agents that learn a policy share: a network of policy and value, and acting by it."""
+"""What the agents that learn a policy share: a network of policy and value, and acting on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from dopamine_lite.networks.torsos import MLP, Torso
 
 
 class PolicyAgent(BlockAgent):
-    """Acts by a policy network. A subclass says what it remembers and how it learns.
+    """Acts on a policy network. A subclass defines its memory and how it learns.
 
     Args:
       spec: the environment's specification.

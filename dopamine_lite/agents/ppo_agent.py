@@ -62,7 +62,7 @@ class PPOAgent(PolicyAgent):
     def learn(self, block: Block) -> None:
         self.learner.compile()
         lap("compile")
-        step = self._steps - self.rollout.agent_steps  # at which the rollout began
+        step = self._steps - self.rollout.agent_steps  # agent step at which the rollout began
         self._steps += block.agent_steps
         for rollout in self.rollout.completed(block, self._steps_of, self._values_after):
             lap("store")

@@ -1,4 +1,4 @@
-"""PQN (Gallici et al. 2025): Q-learning from what was just played, with no replay or target network."""
+"""PQN (Gallici et al. 2025): Q-learning from the newest rollout, with no replay or target network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PQNAgent(ActionValueAgent[QHead]):
     """PQN: regresses Q(s, a) on the lambda-returns of the last rollout of many environments.
 
     This is algorithm 1 of Gallici et al. (2025). After every `rollout_length` steps of each environment,
-    the agent computes Q(lambda) from the values by which it acted. It then makes `num_epochs` passes
+    the agent computes Q(lambda) from the values on which it acted. It then makes `num_epochs` passes
     over the T x N steps, each in `num_minibatches` newly drawn minibatches. All of this is one compiled
     call. There is no replay and no target network. Instead, layer normalization keeps learning stable:
     bind `layer_norm = True` for the torso.
@@ -84,7 +84,7 @@ class PQNAgent(ActionValueAgent[QHead]):
     def learn(self, block: Block) -> None:
         self.learner.compile()
         lap("compile")
-        step = self._steps - self.rollout.agent_steps  # at which the rollout began
+        step = self._steps - self.rollout.agent_steps  # agent step at which the rollout began
         self._steps += block.agent_steps
         for rollout in self.rollout.completed(block, self._steps_of, self._values_after):
             lap("store")

@@ -80,7 +80,7 @@ class RainbowAgent(ValueAgent):
         check_number("RainbowAgent", vmin=vmin, vmax=vmax)
         check_not_negative("RainbowAgent", sigma0=sigma0)
         self._categorical = categorical
-        self.priorities_are_td_errors = not categorical  # but divergences
+        self.priorities_are_td_errors = not categorical  # else divergences
         kind: Callable[..., Any] = QHead
         if categorical:
             kind = functools.partial(CategoricalHead, num_atoms=num_atoms, vmin=vmin, vmax=vmax)

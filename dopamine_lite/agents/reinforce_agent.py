@@ -89,7 +89,7 @@ class ReinforceAgent(PolicyAgent):
         ends = np.any(block.ended, axis=1)
         ends[-1] = True
         start = 0
-        # In each part, episodes end with the last step only.
+        # In each part, episodes end only with the last step.
         for end in (ends.nonzero()[0] + 1).tolist():
             self._learn(block.rows(start, end))
             start = end

@@ -285,7 +285,8 @@ def _observations(spec: EnvironmentSpec, agent: str) -> gymnasium.spaces.Box:
     if spec.stack_size > 1:
         raise UserError(
             f"{agent} reads one row of numbers, but an observation of {spec.id} is a stack of "
-            f"{spec.stack_size} frames: show it single frames, with @Flatten if they are no rows."
+            f"{spec.stack_size} frames: give it single frames, and add @Flatten if a frame is not "
+            "one row of numbers."
         )
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
         raise UserError(

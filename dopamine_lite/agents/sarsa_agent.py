@@ -12,9 +12,9 @@ from dopamine_lite.agents.tabular_agent import TabularAgent
 
 
 class _Pending(NamedTuple):
-    """Updates that wait for the action in s': those of M environments whose episode goes on."""
+    """Updates that wait for the action in s', of the M environments whose episode goes on."""
 
-    streams: np.ndarray  # [M] the environments, under the name that states have for them
+    streams: np.ndarray  # [M] the environments; saved states use this name
     entries: np.ndarray  # [M] where Q(s, a) is
     rewards: np.ndarray  # [M]
 

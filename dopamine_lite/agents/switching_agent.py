@@ -28,7 +28,7 @@ class SwitchingAgent:
         self._num_actions = num_actions
         self._switch_prob = switch_prob
         self.eval_mode = False
-        # By eval_mode, so that evaluating changes nothing in training.
+        # The key is eval_mode, so that evaluating changes nothing in training.
         self._generators = [np.random.default_rng([seed, mode]) for mode in (False, True)]
         self._last_actions = [0, 0]
 

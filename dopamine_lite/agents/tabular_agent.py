@@ -1,4 +1,4 @@
-"""What the tabular agents share: tables of action values, acting by them, updating their entries."""
+"""What the tabular agents share: tables of action values, acting on them, updating their entries."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration
+from dopamine_lite.acting.exploration import EpsilonGreedy, Exploration, made_exploration
 from dopamine_lite.agents.agent import Agent, Explanation, State, Transitions, discrete_actions
 from dopamine_lite.common.checks import check_fraction, check_number, check_whole
-from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.schedules import share_left
@@ -80,10 +79,11 @@ class TabularAgent(Agent):
         )
         self._tables = np.full(shape, initial_value, np.float64)
         self._entries = self._tables.reshape(-1)  # the same memory
-        self._exploration = exploration(self._num_actions, 0, seeds.child("exploration"))
-        checked_part(name, "exploration", self._exploration, Exploration)
+        self._exploration = made_exploration(
+            name, exploration, self._num_actions, 0, seeds.child("exploration"), spec
+        )
         self._num_envs = spec.num_envs
-        self._generator = seeds.generator("update")  # for what an update draws
+        self._generator = seeds.generator("update")  # for draws in updates
         self._steps = 0  # agent steps observed
         self._reset_sums()
 
@@ -160,17 +160,17 @@ class TabularAgent(Agent):
         return self._tables.nbytes
 
     def _values(self, observations: np.ndarray) -> np.ndarray:
-        """Action values [N, A] to act by."""
+        """The action values [N, A] on which the agent acts."""
         return self._tables[0].take(observations - self._first_state, axis=0)
 
     def _legal_values(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-        """The same, minus infinity where an action is illegal."""
+        """The same values, but minus infinity where an action is illegal."""
         return legal(self._values(observations), masks)
 
     def _choose(
         self, observations: np.ndarray, evaluate: bool, masks: np.ndarray | None
     ) -> np.ndarray:
-        """Actions [N], counted from 0, by the policy."""
+        """The policy's actions [N], counted from 0."""
         return self._exploration.choose(
             len(observations),
             lambda: self._legal_values(observations, masks),
@@ -202,20 +202,21 @@ class TabularAgent(Agent):
         return self._learning_rate * share_left(self._steps, self._learning_rate_decay_period)
 
     def _reset_sums(self) -> None:
-        """Of what the updates since the last `metrics` met."""
+        """Resets the sums over the updates since the last `metrics`."""
         self._updates, self._error_sum, self._value_sum = 0, 0.0, 0.0
 
 
 def legal(values: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
-    """values [N, A], minus infinity where `masks` say that an action is illegal."""
+    """The values [N, A], but minus infinity where `masks` marks an action as illegal."""
     return values if masks is None else np.where(masks, values, -np.inf)
 
 
 def step_sizes(entries: np.ndarray, learning_rate: float) -> np.ndarray | float:
-    """alpha (1 - alpha)^k [N], where k later ones of `entries` [N] are the same.
+    """alpha (1 - alpha)^k [N], where k later elements of `entries` [N] are the same entry.
 
-    An entry q plus its errors (target - q), weighted by these and summed, is what updates of step size
-    alpha make of it one after the other: q (1 - alpha)^n + sum_i alpha (1 - alpha)^(n - i) target_i.
+    These weights turn n updates of an entry q, one after the other, into one sum. The updates lead to q
+    (1 - alpha)^n + sum_i alpha (1 - alpha)^(n - i) target_i, which is q plus the sum of its weighted
+    errors (target - q).
     """
     if len(entries) == 1:
         return learning_rate

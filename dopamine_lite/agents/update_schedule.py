@@ -1,4 +1,4 @@
-"""When an agent with a replay takes its gradient steps."""
+"""The schedule on which an agent with a replay takes gradient steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.replay.replay import SampleSpec
 
-_BESIDE_FRAMES = 128  # bytes: a transition's numbers, its slots and the window they are found by
+_BESIDE_FRAMES = 128  # bytes: a transition's numbers, its slots and the window that finds them
 
 
 class UpdateSchedule(NamedTuple):
@@ -52,8 +52,8 @@ class UpdateSchedule(NamedTuple):
 
         Args:
           owner: the agent's name, for the message.
-          sample: what the replay says of its samples.
-          network_bytes: what a batch takes in the networks.
+          sample: what the replay tells about its samples.
+          network_bytes: the bytes that a batch takes in the networks.
         """
         transitions = max(self.numbers) * sample.batch_size
         of_frames = int(np.prod(sample.frames_shape)) * sample.frame_dtype.itemsize
@@ -78,7 +78,7 @@ class UpdateSchedule(NamedTuple):
     @property
     def first_update(self) -> int:
         """The number of agent steps after which the first gradient step is taken."""
-        # The last step in which nothing may be learned.
+        # The last step in which the agent may not learn.
         before = self.min_replay_history // self.num_envs * self.num_envs
         due = (before // self.update_period + 1) * self.update_period
         return -(-due // self.num_envs) * self.num_envs

@@ -56,7 +56,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
     """
 
     learner: ValueLearner
-    priorities_are_td_errors = True  # absolute ones, of what a loss tells a prioritized replay
+    priorities_are_td_errors = True  # the priorities that a loss returns are absolute TD errors
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class ValueAgent(ActionValueAgent[H], Generic[H]):
         **settings: Any,
     ):
         name = type(self).__name__
-        if hasattr(self, "_loss"):  # of a subclass for an earlier version
+        if hasattr(self, "_loss"):  # from a subclass for an earlier version
             raise UserError(
                 f"{name}._loss would never be called: redefine `loss(online, target, batch)` instead "
                 "(docs/how_to/your_own_agent.md)."

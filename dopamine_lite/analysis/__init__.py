@@ -1,13 +1,13 @@
-"""From run directories to numbers, intervals and pictures; and exact solutions to hold agents against.
+"""From run directories to numbers, intervals and pictures; and exact solutions to compare agents with.
 
     runs = load_runs("runs")                 # data frames: runs, iterations, episodes
     chosen = select(runs)                    # finished, each seed once, one protocol; groups named
-    table = scores(chosen)                   # a number a run
+    table = scores(chosen)                   # one number for each run
     aggregate(table)                         # interquartile mean, mean, median, 95 % intervals
-    improvement(table)                       # how probable it is that one group's run beats another's
+    improvement(table)                       # the probability that one group's run beats another's
     draw_curves(curves(chosen))              # a matplotlib figure
 
-Nothing here imports TensorFlow, executes anything of a run's, or touches matplotlib's backend.
+Nothing here imports TensorFlow, executes code from a run, or touches matplotlib's backend.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dopamine_lite.analysis.scoring import scores
     from dopamine_lite.analysis.selection import select
 
-_HOMES = {  # of the public names, imported when they are asked for
+_HOMES = {  # the modules of the public names, imported on first use
     **dict.fromkeys(("aggregate", "curves", "improvement", "profiles"), "comparison"),
     **dict.fromkeys(
         ("draw_curves", "draw_improvement", "draw_intervals", "draw_profiles"), "figures"

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_FINE = 2  # what is not the game is drawn this much larger and then shrunk
+_FINE = 2  # everything but the game is drawn this much larger and then shrunk
 LARGEST_FONT, SMALL_FONT = 24, 18
-_HEADING, AXIS = 26, 28  # above rows and below them
+_HEADING, AXIS = 26, 28  # heights above the rows and below them
 _LARGEST_DOT, _THICKEST_BAR = 12, 40
 
 Color = tuple[int, int, int]
@@ -22,11 +22,11 @@ LINE: Color = (70, 77, 94)
 FAINT: Color = (145, 152, 170)
 TEXT: Color = (232, 235, 241)
 OTHER: Color = (86, 130, 199)  # actions that are not taken
-TAKEN: Color = (255, 181, 71)  # told apart from the others by color-blind eyes too
+TAKEN: Color = (255, 181, 71)  # color-blind people can tell it from the others
 
 
 class Range:
-    """The ends of an axis, as far apart as what it has been shown."""
+    """The ends of an axis, which grows with the values it is shown."""
 
     def __init__(self, low: float = math.inf, high: float = -math.inf):
         self._low, self._high = low, high
@@ -38,7 +38,7 @@ class Range:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """With zero, where it is not far, and never the same number twice."""
+        """The two ends, which always differ. They include zero if it is not far away."""
         low, high = self._low, self._high
         least = max(1e-6, 0.01 * max(abs(low), abs(high)))
         if high - low < least:
@@ -50,16 +50,16 @@ class Range:
         return low, high
 
     def share(self, value: float) -> float:
-        """Where between the ends, 0 to 1, a value lies."""
+        """The position of a value between the ends, from 0 to 1."""
         low, high = self.ends
         return min(max((value - low) / (high - low), 0.0), 1.0)
 
     def edges(self, bins: int) -> np.ndarray:
-        """[bins + 1] of as many equal parts."""
+        """The edges [bins + 1] of `bins` equal parts."""
         return np.linspace(*self.ends, bins + 1)
 
     def readable(self, value: float) -> str:
-        """With as many digits as tell values on this axis apart."""
+        """The value with enough digits to tell values on this axis apart."""
         low, high = self.ends
         digits = min(max(2 - math.floor(math.log10(high - low)), 0), 6)
         return f"{value:,.{digits}f}"
@@ -84,7 +84,7 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """Where the rows of some actions lie, below a heading and above an axis."""
+    """The positions of the rows of some actions, below a heading and above an axis."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Rows:
         tallest: int,
         axes: bool = False,
     ):
-        own_axis = AXIS if axes else 0  # of each row
+        own_axis = AXIS if axes else 0  # the axis of each row
         top, bottom = area.top + _HEADING, area.bottom - (AXIS - own_axis)
         height = min((bottom - top) // len(shown), tallest + own_axis)
         inner = height - own_axis
@@ -120,12 +120,12 @@ class Rows:
         return iter(self._rows)
 
     def name_width(self, panel: Canvas, names: Sequence[str]) -> int:
-        """Where names, which end at the same place, end."""
+        """The place where all names end."""
         return 24 + max(panel.width_of(names[row.action], self.font) for row in self._rows)
 
 
 class Canvas:
-    """A drawing in whole pixels of the film, made `_FINE` times as large."""
+    """A drawing measured in pixels of the film, but drawn `_FINE` times as large."""
 
     def __init__(self, width: int, height: int):
         self.width, self.height = width, height
@@ -149,7 +149,7 @@ class Canvas:
         value: float | None,
         color: Color,
     ) -> None:
-        """A bar from zero to `value`; a dot where zero is not on the axis."""
+        """A bar from zero to `value`, or a dot if zero is not on the axis."""
         half = min((row.bottom - row.top) // 4 + 1, _THICKEST_BAR // 2)
         top, bottom = row.middle - half, row.middle + half
         self._rectangle(plot[0], top, plot[1], bottom, _TRACK)
@@ -189,7 +189,7 @@ class Canvas:
         self._polygon(corners, color)
 
     def mark(self, x: int, row: Row) -> None:
-        """A triangle that points at the row of the action that was taken."""
+        """A triangle that points at the row of the chosen action."""
         half = min(row.font // 3, 8)
         self._polygon(
             [(x, row.middle - half), (x + 2 * half, row.middle), (x, row.middle + half)], TAKEN
@@ -205,7 +205,7 @@ class Canvas:
         axis: Range,
         ends: tuple[str, str] | None = None,
     ) -> None:
-        """The numbers at the ends of an axis, and zero where there is room."""
+        """The numbers at the ends of an axis, and a zero if there is room."""
         low, high = ends or (axis.readable(axis.ends[0]), axis.readable(axis.ends[1]))
         y = top + 14
         self.text(plot[0], y, low, SMALL_FONT, FAINT)
@@ -217,7 +217,7 @@ class Canvas:
             self.text(round(zero), y, "0", SMALL_FONT, FAINT, "mm")
 
     def curve(self, plot: tuple[int, int], area: Area, shares: Sequence[float], most: int) -> None:
-        """Heights from 0 to 1 from the left on, of at most so many."""
+        """A curve of heights from 0 to 1, from left to right, with room for `most` of them."""
         self._rectangle(plot[0], area.top, plot[1], area.bottom, _TRACK)
         radius = 5
         first = plot[0] + radius
@@ -238,7 +238,7 @@ class Canvas:
     def _rectangle(
         self, left: float, top: float, right: float, bottom: float, color: Color
     ) -> None:
-        """From edge to edge: Pillow's own has the last row and column too."""
+        """A rectangle from edge to edge. Pillow's own would include the last row and column."""
         box = [round(_FINE * number) for number in (left, top, right, bottom)]
         self._draw.rectangle((*box[:2], max(box[2] - 1, box[0]), max(box[3] - 1, box[1])), color)
 

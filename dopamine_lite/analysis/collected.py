@@ -25,8 +25,8 @@ def read_collected(path: Path) -> Runs:
     """The runs of a table such as baselines/curves.csv, with a row per iteration and no episodes.
 
     The table's columns are config, environment, bindings, seed, agent_steps, train_episodes,
-    train_return, eval_episodes and eval_return. Protocols are taken from a final.csv beside it, if there
-    is one.
+    train_return, eval_episodes and eval_return. Protocols come from the final.csv next to the table, if
+    there is one.
 
     Raises:
       UserError: the file is not such a table.
@@ -94,7 +94,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def _final_beside(path: Path, key: list[str]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """What final.csv beside a curves.csv tells of each run: protocol and commit."""
+    """The protocol and commit of each run, from the final.csv next to a curves.csv."""
     beside = path.with_name("final.csv")
     if path.name != "curves.csv" or not beside.is_file():
         return {}
@@ -108,11 +108,11 @@ def _final_beside(path: Path, key: list[str]) -> dict[tuple[str, ...], dict[str,
 
 
 def _agent_of_config(config: str) -> str | None:
-    """The agent of a packaged config, by its text; a table names no agent."""
+    """The agent that a packaged config binds, because a table names no agent."""
     packaged = configuration.packaged_configs()
     path = (packaged / config).resolve()
     if not (path.is_relative_to(packaged.resolve()) and path.is_file()):
-        return None  # a table's word opens no other file
+        return None  # a table must not open any other file
     for line in path.read_text(encoding="utf-8").splitlines():
         name, equals, value = line.partition("=")
         if equals and name.strip() == "Runner.agent":
@@ -135,7 +135,7 @@ def _bound(bindings: str) -> dict[str, str]:
 
 
 def _frame_skip(protocol: Any) -> int | None:
-    """The frame skip that a table's protocol tells."""
+    """The frame skip in a table's protocol."""
     for part in str(protocol or "").split("; "):
         name, _, value = part.partition(" ")
         if name == "frame_skip":

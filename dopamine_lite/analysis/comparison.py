@@ -18,7 +18,7 @@ from dopamine_lite.analysis.selection import Report
 from dopamine_lite.common.errors import UserError
 
 X = {"steps": "agent_steps", "frames": "frames", "time": "seconds"}
-_GRID = 100  # points of curves whose runs have no x in common
+_GRID = 100  # points of a curve whose runs share no x
 _ALL = "all"
 _ESTIMATE = ("value", "low", "high", "why")  # columns
 
@@ -72,8 +72,8 @@ def curves(
         gaps = np.isnan(values).any(1)
         if gaps.any():
             report(
-                f"{gaps.sum()} of {len(gaps)} points of {group} in {environment} have no {metric} of "
-                "every run and are not drawn."
+                f"{gaps.sum()} of {len(gaps)} points of {group} in {environment} lack the {metric} "
+                "of at least one run and are not drawn."
             )
         value, low, high = _band(values, statistics.STATISTICS[statistic], resamples, seed)
         parts.append(
@@ -220,7 +220,7 @@ def _on_common_points(lines: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     for line in lines[1:]:
         shared = np.intersect1d(shared, line[:, 0])
     shortest = min(len(line) for line in lines)
-    if len(shared) == shortest:  # the longer ones only go on
+    if len(shared) == shortest:  # the longer runs only continue
         at = [line[np.isin(line[:, 0], shared), 1] for line in lines]
         return shared, np.stack(at, axis=1)
     first, last = max(line[0, 0] for line in lines), min(line[-1, 0] for line in lines)
@@ -251,7 +251,7 @@ def _cells(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]
 def _arrays(
     table: pd.DataFrame, column: str, across: bool
 ) -> Iterator[tuple[str, str, list[np.ndarray]]]:
-    """Environment, group and its scores by environment: one, or across all that groups share."""
+    """Environment, group and the group's scores: in each environment, or over all that groups share."""
     cells = {key: _known(rows[column]) for key, rows in _cells(table)}
     cells = {key: values for key, values in cells.items() if len(values)}
     if not across:
@@ -261,7 +261,9 @@ def _arrays(
     groups = list(dict.fromkeys(group for _, group in cells))
     shared = _in_all(cells, groups)
     if not shared:
-        raise UserError("The groups have no environment in common, so nothing is over all of them.")
+        raise UserError(
+            "The groups have no environment in common, so there is no result over all environments."
+        )
     for group in groups:
         yield _ALL, group, [cells[name, group] for name in shared]
 
@@ -289,6 +291,6 @@ def _why(seeds: int) -> str | None:
 
 
 def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON has them: null for NaN."""
+    """The rows of a table in JSON's types, with null for NaN."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
     return rows

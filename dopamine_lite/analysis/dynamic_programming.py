@@ -10,32 +10,32 @@ import numpy as np
 
 from dopamine_lite.environments.grid_world import GridWorld
 
-_PROBABILITY = 1e-9  # less than this is what rounding leaves of none
-_TIE = 1e-9  # actions are equally good within this, relative to values above 1
+_PROBABILITY = 1e-9  # smaller probabilities are rounding errors of zero
+_TIE = 1e-9  # actions whose values differ by less are equally good; relative for values above 1
 
 
 class Model(NamedTuple):
     """A finite Markov decision process known in full (Sutton and Barto 2018, sections 3.1 to 3.3).
 
-    S states, A actions. Ends are part of the transitions: what a row's probabilities lack to 1 is the
-    probability that the episode terminates, so nothing is bootstrapped from there. An absorbing state
-    with rewards of 0 does the same.
+    There are S states and A actions. The transitions include the ends of episodes: if the probabilities
+    in a row sum to less than 1, the rest is the probability that the episode terminates, and nothing is
+    bootstrapped from there. An absorbing state with rewards of 0 has the same effect.
     """
 
-    transitions: np.ndarray  # [S, A, S'] float64: p(s' | s, a) of the steps that end no episode
-    # [S, A] float64: r(s, a), expected over every outcome, the ends too (eq. 3.5)
+    transitions: np.ndarray  # [S, A, S'] float64: p(s' | s, a) of steps that do not end the episode
+    # [S, A] float64: r(s, a), the expectation over all outcomes, ends included (eq. 3.5)
     rewards: np.ndarray
-    terminal: np.ndarray  # [S] bool: nothing happens there, its transitions and rewards are all 0
+    terminal: np.ndarray  # [S] bool: end states; their transitions and rewards are all 0
 
 
 def model_of(env: gymnasium.Env) -> Model:
-    """The model of our `GridWorld` or of one of Gymnasium's toy-text environments.
+    """The model of a `GridWorld` or of one of Gymnasium's toy-text environments.
 
-    The latter tell it in `env.unwrapped.P`: FrozenLake-v1, CliffWalking-v1 and Taxi-v4 do, but for
-    Taxi's fickle passenger. Wrappers are not in the model, so a limit to an episode's steps is not.
+    FrozenLake-v1, CliffWalking-v1 and Taxi-v4 hold their model in `env.unwrapped.P`, except for Taxi's
+    fickle passenger. The model ignores wrappers, so it has no limit on the steps of an episode.
 
     Raises:
-      ValueError: the environment tells no transition probabilities.
+      ValueError: the environment does not give its transition probabilities.
     """
     world: Any = env.unwrapped
     if isinstance(world, GridWorld):
@@ -44,8 +44,8 @@ def model_of(env: gymnasium.Env) -> Model:
         return Model(transitions, rewards, np.arange(len(rewards)) == world.goal)
     if not isinstance(getattr(world, "P", None), Mapping):
         raise ValueError(
-            f"{world} tells no transition probabilities: it is neither a GridWorld nor does it have a "
-            "table P as FrozenLake-v1 has."
+            f"{world} does not give its transition probabilities: it is not a GridWorld, and it "
+            "has no table P like that of FrozenLake-v1."
         )
     return _model_of_table(world.P)
 
@@ -56,19 +56,19 @@ def value_iteration(
     """Optimal values v*, by sweeps of every state at once (section 4.4, eq. 4.10).
 
     Args:
-      model: of S states.
+      model: a model with S states.
       gamma: discount per step, from 0 to 1.
-      tolerance: sweeps end when none changes a value by more. The values are then within
-        tolerance * gamma / (1 - gamma) of v* where gamma is below 1.
-      max_sweeps: the most that are tried.
+      tolerance: sweeps end once a sweep changes no value by more than this. If gamma is below 1, the
+        values are then within tolerance * gamma / (1 - gamma) of v*.
+      max_sweeps: the largest number of sweeps.
 
     Returns:
       [S] float64, in units of the rewards.
 
     Raises:
-      ValueError: gamma is out of range, or 1 where episodes need not end, see `policy_evaluation`;
-        or max_sweeps were too few. With gamma 1 more do not help where rewards can be collected
-        without end.
+      ValueError: gamma is out of range, gamma is 1 and episodes need not end (see `policy_evaluation`),
+        or `max_sweeps` is too small. If gamma is 1 and rewards can be collected forever, no number of
+        sweeps is enough.
     """
     _check(model, gamma)
     if gamma == 1:
@@ -87,11 +87,11 @@ def value_iteration(
 def policy_evaluation(model: Model, policy: np.ndarray, gamma: float) -> np.ndarray:
     """The policy's values v_pi, the exact solution of Bellman's equation (section 4.1, eq. 4.4).
 
-    With gamma 1 a solution exists where, under the policy, each state's episodes end with probability
-    1 or come to states after which every reward is 0.
+    If gamma is 1, there is a solution only if, from each state, the policy's episodes end with
+    probability 1 or reach states after which every reward is 0.
 
     Args:
-      model: of S states and A actions.
+      model: a model with S states and A actions.
       policy: [S, A] pi(a | s); each row sums to 1.
       gamma: discount per step, from 0 to 1.
 
@@ -99,7 +99,8 @@ def policy_evaluation(model: Model, policy: np.ndarray, gamma: float) -> np.ndar
       [S] float64, in units of the rewards.
 
     Raises:
-      ValueError: gamma is out of range, or 1 where there is no solution; names such a state.
+      ValueError: gamma is out of range, or gamma is 1 and there is no solution. The message names a
+        state.
     """
     _check(model, gamma)
     assert policy.shape == model.rewards.shape and np.allclose(policy.sum(1), 1)
@@ -112,18 +113,19 @@ def policy_evaluation(model: Model, policy: np.ndarray, gamma: float) -> np.ndar
 
 
 def policy_iteration(model: Model, gamma: float) -> tuple[np.ndarray, np.ndarray]:
-    """An optimal policy and its values v*, exact (section 4.3).
+    """An optimal policy and its exact values v* (section 4.3).
 
-    From the equiprobable random policy, evaluation and improvement take turns until improvement keeps
-    every action that is taken. Policies share their probability among all the best actions: so none
-    is preferred in turns (exercise 4.4), and with gamma 1 each keeps a way to an end.
+    Evaluation and improvement alternate, from the equiprobable random policy on, until improvement keeps
+    every action of the policy. Policies give all best actions the same probability. That way they never
+    cycle between equally good actions (exercise 4.4), and with gamma 1 every policy can still reach an
+    end.
 
     Returns:
-      Values [S] float64 and the policy [S, A] float64 as of `greedy_policy`.
+      Values [S] float64 and the policy [S, A] float64, as `greedy_policy` returns it.
 
     Raises:
-      ValueError: gamma is out of range, or 1 where episodes need not end, see `policy_evaluation`, or
-        where rewards can be collected without end.
+      ValueError: gamma is out of range, or gamma is 1 and episodes need not end (see
+        `policy_evaluation`) or rewards can be collected forever.
     """
     _check(model, gamma)
     policy = _random_policy(model)
@@ -136,10 +138,10 @@ def policy_iteration(model: Model, gamma: float) -> tuple[np.ndarray, np.ndarray
 
 
 def greedy_policy(model: Model, values: np.ndarray, gamma: float) -> np.ndarray:
-    """[S, A] float64: pi(a | s) of the best actions by `values` [S], the same for each (eq. 4.9).
+    """[S, A] float64: pi(a | s), the same for each of the best actions by `values` [S] (eq. 4.9).
 
-    All ties are told: the actions above 0 are the best ones. They are ties within 1e-9, or 1e-9 of
-    the value where that is larger than 1.
+    All actions with a probability above 0 are best actions. Two actions tie if their values differ by at
+    most 1e-9, or by 1e-9 of the value if that is larger than 1.
     """
     q = action_values(model, values, gamma)
     best = q.max(1, keepdims=True)
@@ -148,13 +150,13 @@ def greedy_policy(model: Model, values: np.ndarray, gamma: float) -> np.ndarray:
 
 
 def action_values(model: Model, values: np.ndarray, gamma: float) -> np.ndarray:
-    """[S, A] float64: q(s, a) = r(s, a) + gamma sum_s' p(s' | s, a) v(s'), of v [S] (eq. 4.6)."""
+    """[S, A] float64: q(s, a) = r(s, a) + gamma sum_s' p(s' | s, a) v(s'), for v [S] (eq. 4.6)."""
     assert values.shape == model.terminal.shape
     return model.rewards + gamma * model.transitions @ values
 
 
 def _model_of_table(table: Mapping[int, Mapping[int, list]]) -> Model:
-    """Of {state: {action: [(probability, next state, reward, terminated), ...]}}."""
+    """The model of {state: {action: [(probability, next state, reward, terminated), ...]}}."""
     shape = len(table), len(table[0])
     going, ending = np.zeros((*shape, len(table))), np.zeros((*shape, len(table)))
     rewards = np.zeros(shape)
@@ -165,8 +167,8 @@ def _model_of_table(table: Mapping[int, Mapping[int, list]]) -> Model:
                 rewards[state, action] += probability * reward
     entered = np.any(going, axis=1)
     np.fill_diagonal(entered, False)
-    # The tables have rows for ends as well, some as if one could go on from there. Taxi's ends are
-    # none of these: its table enters their states in the middle of an episode too.
+    # The tables have rows for end states, too, some as if the episode went on from there. Taxi's ends
+    # are not such states: its table also enters their states in the middle of an episode.
     terminal = np.any(ending, axis=(0, 1)) & ~np.any(entered, axis=0)
     going[terminal], rewards[terminal] = 0, 0
     return Model(going, rewards, terminal)
@@ -191,20 +193,21 @@ def _under(model: Model, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _earning(transitions: np.ndarray, rewards: np.ndarray, gamma: float) -> np.ndarray:
-    """[S] bool: whether rewards other than 0 may follow; checks that values are finite."""
+    """[S] bool: whether nonzero rewards may follow; checks that values are finite."""
     earning = _leading_to(transitions, rewards != 0)
     ends = 1 - transitions.sum(1) > _PROBABILITY
     endless = ~_leading_to(transitions, ends | ~earning)
     if gamma == 1 and endless.any():
         raise ValueError(
-            f"With gamma 1 state {endless.argmax()} has no value: no episode ends that comes from "
-            "there, and its rewards are not all 0. Lower gamma or change the policy or model."
+            f"With gamma = 1, state {endless.argmax()} has no value: an episode that starts there "
+            "never ends, and its rewards are not all 0. Lower gamma, or change the policy or the "
+            "model."
         )
     return earning
 
 
 def _leading_to(transitions: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """[S] bool: from where `states` [S] bool can be reached, themselves among them."""
+    """[S] bool: the states from which `states` [S] bool can be reached, including themselves."""
     possible = transitions > 0
     reached = states
     while True:

@@ -1,4 +1,4 @@
-"""A picture of a game with, beside it, what the agent makes of it: values, distributions, policy."""
+"""A picture of a game and, beside it, the agent's view: values, distributions, policy."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ from dopamine_lite.analysis.canvas import (
 from dopamine_lite.environments.action_names import number_of_actions
 from dopamine_lite.environments.environment import EnvironmentSpec
 
-WIDTH, HEIGHT = 1280, 720  # of every picture: even, as the mp4 format asks, and wide, as phones are
-MOST_ROWS = 18  # actions that are shown at a time: all that Atari has
+WIDTH, HEIGHT = 1280, 720  # even for the mp4 format, and wide like a phone's screen
+MOST_ROWS = 18  # actions shown at a time: as many as Atari has
 
 _MARGIN = 20
-_STRIP = 48  # above the game, for step and score
+_STRIP = 48  # height above the game, for step and score
 _WIDEST_PICTURE = 620
 _TALLEST_PICTURE = HEIGHT - 2 * _MARGIN - _STRIP
-_TIMELINES = (110, 260)  # heights that the curve at the bottom may have
+_TIMELINES = (110, 260)  # least and greatest height of the curve at the bottom
 _ABOVE_TIMELINE = 34
 _STEPS_IN_TIMELINE = 200  # at most; a quarter of them fill its width
 _TALLEST_ROW, _TALLEST_DISTRIBUTION = 84, 150
-_BINS = 32  # of a distribution known by its quantiles
-_STANDARD_DEVIATIONS = 3.0  # of a normal distribution that are shown to either side
+_BINS = 32  # of a distribution that is given by quantiles
+_STANDARD_DEVIATIONS = 3.0  # how much of a normal distribution is shown to either side
 
 
 class Moment(NamedTuple):
-    """One step of one environment as it is drawn."""
+    """One step of one environment, ready to be drawn."""
 
     explanation: Explanation  # of one observation
-    action: np.ndarray  # that was taken there, as the environment takes it
+    action: np.ndarray  # the action taken there, as the environment takes it
     mask: np.ndarray | None  # [A] bool, the legal actions; None: all
 
 
 class Explainer:
-    """Draws pictures of one film. Axes grow with what has been seen and never shrink.
+    """Draws the pictures of one film. Axes grow with the values seen so far and never shrink.
 
     Args:
-      spec: of the environment.
-      title: what the panel is headed with, "DQNAgent, 50,000 agent steps".
+      spec: the environment's specification.
+      title: the heading of the panel, such as "DQNAgent, 50,000 agent steps".
     """
 
     def __init__(self, spec: EnvironmentSpec, title: str):
@@ -70,11 +70,11 @@ class Explainer:
         self._moment: Moment | None = None
 
     def begin_episode(self) -> None:
-        """Empties the curve of the expected return; axes stay as they are."""
+        """Empties the curve of the expected return; the axes keep their ranges."""
         self._history.clear()
 
     def see(self, moment: Moment | None) -> None:
-        """Takes in a step, whether or not a picture of it is drawn; None: nothing was said of it."""
+        """Takes in a step, whether or not a picture of it is drawn; None: it has no explanation."""
         self._moment = moment
         if moment is None:
             return
@@ -94,8 +94,7 @@ class Explainer:
             self._range("expected").include(expected)
 
     def draw(self, picture: np.ndarray, caption: tuple[str, str]) -> np.ndarray:
-        """[HEIGHT, WIDTH, 3] uint8: `picture` [height, width, 3] uint8 with `caption` above it, left and
-        right, beside what was last seen."""
+        """The whole picture [HEIGHT, WIDTH, 3] uint8: the game, its caption and the agent's view."""
         game = _fitted(picture)
         left = _MARGIN + game.width + _MARGIN
         image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
@@ -113,7 +112,7 @@ class Explainer:
         return self._ranges.setdefault(name, Range())
 
     def _include_normals(self, means: np.ndarray, deviations: np.ndarray) -> None:
-        """Makes the axis of each number of an action hold its bounds, or where it may be drawn."""
+        """Extends the axis of each number of an action to its bounds, or to its likely values."""
         space = self._space
         assert isinstance(space, gymnasium.spaces.Box)
         low, high = space.low.ravel(), space.high.ravel()
@@ -144,7 +143,7 @@ class Explainer:
     def _draw_values(self, panel: Canvas, area: Area, moment: Moment) -> int:
         """A row for each action: its value, as a number and a bar, and the distribution of its return.
 
-        Returns where the rows end, as the others do.
+        Returns the position where the rows end, as the other methods do.
         """
         own = moment.explanation
         assert own.action_values is not None
@@ -199,7 +198,7 @@ class Explainer:
         return rows.end
 
     def _draw_normals(self, panel: Canvas, area: Area, moment: Moment) -> int:
-        """A row for each number of an action: the density that it is drawn from, and what it was."""
+        """A row for each number of an action: its density, and the number that was drawn."""
         own = moment.explanation
         assert own.means is not None and own.deviations is not None
         means, deviations = own.means[0], own.deviations[0]
@@ -228,7 +227,7 @@ class Explainer:
         return rows.end
 
     def _rows(self, area: Area, weights: np.ndarray, moment: Moment, tallest: int) -> Rows:
-        """Rows for all actions, or for the taken ones and those of greatest `weights` [A]."""
+        """Rows for all actions, or for the taken actions and those with the greatest `weights` [A]."""
         taken = _taken(self._space, moment.action)
         size = len(weights)
         shown = list(range(size))
@@ -251,7 +250,7 @@ class Explainer:
         return color
 
     def _masses(self, own: Explanation) -> np.ndarray | None:
-        """[A, bins] the masses of the returns' distributions between the ends of their axis."""
+        """The masses [A, bins] of the returns' distributions between the ends of their axis."""
         if own.probabilities is not None and own.atoms is not None:
             return own.probabilities[0]
         if own.quantiles is None:
@@ -277,10 +276,10 @@ class Explainer:
 
 
 def quantile_masses(quantiles: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Masses [bins] between rising `edges` [bins + 1] of a return known by quantiles [K].
+    """Masses [bins], between rising `edges` [bins + 1], of a return given by quantiles [K].
 
-    The fractions are (i + 1/2) / K; between two quantiles the mass is spread evenly, and what is below
-    the first and above the last lies on these two.
+    The fractions are (i + 1/2) / K. Between two quantiles, the mass is spread evenly. The mass below the
+    first quantile lies on that quantile, and the mass above the last one on the last.
     """
     ordered = np.sort(quantiles.astype(np.float64))
     fractions = (np.arange(len(ordered)) + 0.5) / len(ordered)
@@ -290,17 +289,17 @@ def quantile_masses(quantiles: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _normal_masses(axis: Range, mean: float, deviation: float) -> np.ndarray:
-    """Densities [bins] of a normal distribution, the greatest of them not nothing."""
+    """Densities [bins] of a normal distribution. The greatest is never zero."""
     edges = axis.edges(4 * _BINS)
     middles = (edges[:-1] + edges[1:]) / 2
-    nearest = min(max(mean, middles[0]), middles[-1])  # it may lie beyond the axis
+    nearest = min(max(mean, middles[0]), middles[-1])  # the mean may lie beyond the axis
     width = max(deviation, float(edges[1] - edges[0]))
     squares = ((middles - mean) / width) ** 2 - ((nearest - mean) / width) ** 2
     return np.exp(-squares / 2)
 
 
 def _names(spec: EnvironmentSpec) -> tuple[str, ...]:
-    """Of the actions, one for each row that there may be."""
+    """The names of the actions, one for each possible row."""
     space = spec.action_space
     if isinstance(space, gymnasium.spaces.MultiDiscrete):
         return tuple(
@@ -326,7 +325,7 @@ def _taken(space: gymnasium.Space, action: np.ndarray) -> set[int]:
 
 
 def _fitted(picture: np.ndarray) -> Image.Image:
-    """`picture` as large as there is room: by a whole factor where that is 2 or more."""
+    """`picture`, as large as there is room: scaled by a whole factor if that is 2 or more."""
     height, width = picture.shape[:2]
     factor = min(_WIDEST_PICTURE / width, _TALLEST_PICTURE / height)
     image = Image.fromarray(picture)

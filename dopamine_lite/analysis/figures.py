@@ -1,8 +1,8 @@
 """Comparisons as figures: curves with bands, intervals, improvement, performance profiles.
 
-Every function returns a `matplotlib.figure.Figure` made by matplotlib's object interface: pyplot is
-not imported and no backend chosen, so a notebook's own stays as it is; there `%matplotlib inline`
-shows a figure that a cell ends with, and `figure.savefig("curves.svg")` writes one.
+Every function returns a `matplotlib.figure.Figure`, made with matplotlib's object interface. It does not
+import pyplot or choose a backend, so a notebook keeps its own backend. There, `%matplotlib inline` shows
+a figure at the end of a cell, and `figure.savefig("curves.svg")` writes one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-# Eight colors that the color-blind tell apart (Okabe and Ito 2008), the darker ones first.
+# Eight colors that color-blind people can tell apart (Okabe and Ito 2008), darker ones first.
 COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C3C"),
 )
@@ -34,7 +34,7 @@ _MOST_COLUMNS = 3
 _LABEL_LETTERS = 44  # in a line of a row's label
 _LEGEND_LETTERS = 72  # of a line in a legend
 _LEGEND_LINE = 0.19  # inches
-_FEWEST_REFERENCE = 3  # points of published curves that a plot shows at least
+_FEWEST_REFERENCE = 3  # points of a published curve that a plot always shows
 X_LABELS = {
     "agent_steps": "agent steps",
     "frames": "frames",
@@ -167,16 +167,16 @@ def new_figure(
     columns: int = _MOST_COLUMNS,
     share_y: bool = False,
 ) -> Iterator[tuple[Figure, Sequence[Axes]]]:
-    """A figure with so many panels, to draw into in the block.
+    """A figure with `panels` panels, to draw into in the block.
 
     Args:
-      panels: how many axes.
-      title: above all of them; None: none.
-      size: in inches; of a panel, or with several columns of `share_y` of a row of them.
-      columns: at most, side by side.
+      panels: the number of axes.
+      title: the title above all panels; None: no title.
+      size: the size in inches of one panel or, with `share_y`, of a row of panels.
+      columns: the largest number of panels side by side.
       share_y: whether the panels of a row share their vertical axis.
     """
-    # Names of runs and settings are no mathematics, whatever dollars they hold.
+    # Names of runs and settings are never mathematics, even if they contain dollar signs.
     with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
         wide = min(panels, columns)
         rows = math.ceil(panels / wide)
@@ -193,7 +193,7 @@ def new_figure(
 
 
 def group_colors(groups: pd.Series | Sequence[str]) -> dict[str, tuple[str, str]]:
-    """A color and a line style for each group, in the order they come."""
+    """A color and a line style for each group, in order of appearance."""
     names = dict.fromkeys(map(str, groups))
     return {
         name: (COLORS[index % len(COLORS)], _STYLES[index // len(COLORS) % len(_STYLES)])
@@ -202,9 +202,9 @@ def group_colors(groups: pd.Series | Sequence[str]) -> dict[str, tuple[str, str]
 
 
 def draw_band(axes: Axes, points: pd.DataFrame, style: tuple[str, str], label: str) -> None:
-    """A line with its band, where there is one: columns x, value, low and high."""
+    """A line and, if there is one, its band: columns x, value, low and high."""
     color, dashes = style
-    marker = "o" if len(points) == 1 else None  # a line of one point is not seen
+    marker = "o" if len(points) == 1 else None  # a line of one point would be invisible
     axes.plot(
         points["x"], points["value"], color=color, linestyle=dashes, marker=marker, label=label
     )
@@ -224,7 +224,7 @@ def label_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
 
 
 def thousands(value: float, _position: object = None) -> str:
-    """ "250k", "1.5M": what an axis of steps reads best by."""
+    """ "250k", "1.5M": the most readable labels for an axis of steps."""
     for unit, letter in ((1_000_000, "M"), (1_000, "k")):
         if abs(value) >= unit:
             return f"{value / unit:g}{letter}"
@@ -234,7 +234,7 @@ def thousands(value: float, _position: object = None) -> str:
 def show_legend(
     figure: Figure, panels: Sequence[Axes], explanations: Sequence[Artist] = ()
 ) -> None:
-    """Below all panels: each label once, then the `explanations`; the figure grows by it."""
+    """Puts each label once, then the `explanations`, below all panels; the figure grows to fit."""
     known: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -259,7 +259,7 @@ _BELOW = {"loc": "outside lower center", "fontsize": "small", "frameon": False, 
 
 
 def _explanations(curves: pd.DataFrame, published: pd.DataFrame, statistic: str) -> list[Artist]:
-    """Legend entries that say what lines and bands are."""
+    """Legend entries that explain lines and bands."""
     name = _STATISTICS[statistic]
     handles: list[Artist] = [Line2D([], [], color=_GREY, label=f"{name} over seeds")]
     if curves["low"].notna().any():
@@ -275,7 +275,7 @@ def _explanations(curves: pd.DataFrame, published: pd.DataFrame, statistic: str)
 def _published(
     references: pd.DataFrame | None, environments: Sequence[str], x: str
 ) -> pd.DataFrame:
-    """The published results in `environments` that have an x, along `x`."""
+    """The published results in `environments` along `x`, without those that have no `x`."""
     columns = ["reference", "environment", "agent", "metric", "x", "value", "runs", "protocol"]
     if references is None or x not in references:
         return pd.DataFrame(columns=columns)
@@ -286,7 +286,7 @@ def _published(
 def _reference_styles(
     published: pd.DataFrame, colors: Mapping[str, tuple[str, str]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """How each agent of each reference is drawn: in its group's color, where there is one."""
+    """The style of each agent of each reference: its group's color, if there is such a group."""
     styles: dict[tuple[str, str], dict[str, Any]] = {}
     more = len(colors)
     for key, points in published.groupby(["reference", "agent"]):
@@ -311,7 +311,7 @@ def _draw_references(
     last: float,
     styles: Mapping[tuple[str, str], dict[str, Any]],
 ) -> None:
-    """Dashed curves, and levels where only one point is known."""
+    """Draws dashed curves, and horizontal lines for results of one point."""
     if published.empty:
         return
     drawn = list(published.groupby(["reference", "agent", "protocol", "metric"], sort=False))
@@ -328,12 +328,12 @@ def _draw_references(
 
 
 def _wrapped(label: str) -> str:
-    """A row's label in lines that leave room for the row."""
+    """A row's label, in lines short enough to leave room for the row."""
     return "\n".join(textwrap.wrap(label, _LABEL_LETTERS, break_on_hyphens=False)) or label
 
 
 def _pair(group: str, over: str) -> str:
-    """What a row compares; groups with long names on lines of their own."""
+    """The two groups that a row compares, on two lines if their names are long."""
     together = f"{group} > {over}"
     return together if len(together) <= _LABEL_LETTERS else f"{_wrapped(group)}\n> {_wrapped(over)}"
 
@@ -346,7 +346,7 @@ def _label_width(labels: Iterable[str]) -> float:
 def _draw_rows(
     axes: Axes, rows: pd.DataFrame, labels: Sequence[str], colors: Sequence[str]
 ) -> None:
-    """A row an estimate: a dot in its interval; hollow where there is none."""
+    """Draws a row for each estimate: a dot in its interval, or a hollow dot without one."""
     numbers = rows[["value", "low", "high"]].to_numpy(float)
     for place, ((value, low, high), color) in enumerate(zip(numbers, colors, strict=True)):
         has_interval = not np.isnan(low)

@@ -1,4 +1,4 @@
-"""Which runs form a group, and the group's name: what differs between the groups, and no more."""
+"""Which runs form a group, and the name of the group: only what differs between groups."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dopamine_lite.common.printable import printable
 from dopamine_lite.configuration.comparison import may_change
 from dopamine_lite.configuration.names import did_you_mean, shortened
 
-# Settings that say where a run plays and how long, not what plays there.
+# Settings that choose a run's environment, not its agent.
 _PLACES = ("AtariEnvironment.game", "MinAtarEnvironment.game", "create_environment.id")
 _NOT_OF_A_GROUP = (SEED, *_PLACES)
-_CALLED = {  # by classes' names without "Agent"
+_CALLED = {  # the key: a class's name without "Agent"
     "QRDQN": "QR-DQN",
     "QLearning": "Q-learning",
     "DoubleQLearning": "Double Q-learning",
@@ -25,7 +25,7 @@ _CALLED = {  # by classes' names without "Agent"
 _COLUMNS = ("config", "agent", "environment", "protocol", "commit", "processor", "agent_steps")
 _CALLED_BY = ("agent", "config", "Runner.agent")
 _MOST_LISTED = 8  # settings in a note
-_MOST_NAMED = 4  # settings in a name; a group that differs in more is named by some and a number
+_MOST_NAMED = 4  # settings in a name; with more differences, a name has some settings and a number
 
 
 def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
@@ -63,16 +63,16 @@ def group_names(runs: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
 
 
 def differing_settings(runs: pd.DataFrame) -> list[str]:
-    """What differs among `runs`, apart from seed, length and environment.
+    """The settings in which `runs` differ, apart from seed, length and environment.
 
-    First agent and config, then settings, sorted.
+    Agent and config come first, then the settings, sorted.
     """
     differing = _differing([_whole(row) for row in runs.to_dict("records")])
     return sorted(differing, key=lambda name: (name not in ("agent", "config"), name))
 
 
 def unnamed_differences(runs: pd.DataFrame) -> str | None:
-    """A sentence on settings that the names of groups leave out, although they differ; None: no such.
+    """A sentence on settings that differ but are not in the groups' names; None: there are none.
 
     Groups that are called by their agents or configs can differ in the settings of a part that several
     of them have, such as the optimizer's learning rate.
@@ -81,7 +81,7 @@ def unnamed_differences(runs: pd.DataFrame) -> str | None:
     if len(different) < 2 or not any(
         _are_told_apart(different, part) for part in ("agent", "config")
     ):
-        return None  # names tell the differences
+        return None  # the names hold the differences
     found = [
         name
         for name in sorted({name for key in different for name in key} - {*_CALLED_BY})
@@ -116,7 +116,7 @@ def short_agent(name: str | None) -> str:
 
 
 def _whole(row: Mapping[Any, Any]) -> dict[str, str]:
-    """What a run's group has in common."""
+    """Everything that the runs of a run's group have in common."""
     settings = {
         name: value
         for name, value in row["settings"].items()
@@ -153,7 +153,7 @@ def _check_known(name: str, runs: pd.DataFrame) -> None:
 
 
 def _chosen_names(keys: list[dict[str, str]], by: Sequence[str]) -> list[str]:
-    """Values alone where they speak for themselves, else with their names."""
+    """The values alone if they speak for themselves, otherwise with the settings' names."""
     return [
         " ".join(
             key[name] if name in _COLUMNS else f"{_short(name, by)}={_unquoted(key[name])}"
@@ -164,7 +164,7 @@ def _chosen_names(keys: list[dict[str, str]], by: Sequence[str]) -> list[str]:
 
 
 def _names(keys: list[dict[str, str]]) -> list[str]:
-    """Agents where these tell the groups apart, else configs, else both with what differs."""
+    """Agents if these tell the groups apart, else configs, else both with their differences."""
     for part in ("agent", "config"):
         if _are_told_apart(keys, part):
             return [key[part] for key in keys]
@@ -180,7 +180,7 @@ def _names(keys: list[dict[str, str]]) -> list[str]:
 
 
 def _bases(keys: list[dict[str, str]]) -> list[str]:
-    """What each name begins with: the agent if each of them has one config, else the config."""
+    """The beginning of each name: the agent if each agent has one config, else the config."""
     pairs = {(key["agent"], key["config"]) for key in keys}
     agents = {agent for agent, _ in pairs}
     if len(agents) == len(pairs):
@@ -191,7 +191,7 @@ def _bases(keys: list[dict[str, str]]) -> list[str]:
 def _distinction(
     key: dict[str, str], others: list[dict[str, str]], as_text: Callable[[str], str]
 ) -> str:
-    """What differs between `key` and the `others`, in a few words; nothing where it is alone."""
+    """The differences between `key` and the `others`, in a few words; empty if there are no others."""
     differing = _differing(others)
     kept = differing
     if len(differing) > _MOST_NAMED:
@@ -208,7 +208,7 @@ def _differing(keys: list[dict[str, str]]) -> list[str]:
 
 
 def _enough(differing: list[str], keys: list[dict[str, str]]) -> list[str]:
-    """Some of the settings that still tell all `keys` apart; as few as taking one by one finds."""
+    """A subset of the settings that still tells all `keys` apart, found by adding one at a time."""
     chosen: list[str] = []
     apart = 1
     while apart < len(keys):
@@ -223,7 +223,7 @@ def _enough(differing: list[str], keys: list[dict[str, str]]) -> list[str]:
 
 
 def _short(name: str, among: Sequence[str]) -> str:
-    """The last part of a setting's name, unless another has the same."""
+    """The last part of a setting's name, unless another setting has the same last part."""
     last = name.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else name
 
@@ -234,7 +234,7 @@ def _unquoted(value: str) -> str:
 
 
 def _rounded(value: str) -> str:
-    """The same, a number with a point in four digits and the middle of a long text left out."""
+    """The value, rounded to four digits if it is a decimal number, or shortened if it is a long text."""
     try:
         return f"{float(value):.4g}" if "." in value else shortened(_unquoted(value))
     except ValueError:

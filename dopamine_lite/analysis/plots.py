@@ -1,7 +1,7 @@
-"""A first look at runs: training returns, evaluations, exploration, or any one metric, from their logs.
+"""A first look at runs: training returns, evaluations, exploration or any metric, from their logs.
 
-Runs of one group (`groups.group_names`) are one line: their mean over seeds, with a band from three on.
-Figures are made as in `figures`, which see.
+Runs of one group (`groups.group_names`) form one line: the mean over seeds, with a band if there are
+three or more. Figures are made as in `figures`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from dopamine_lite.analysis import figures, statistics
 from dopamine_lite.analysis.groups import group_names, short_agent
 from dopamine_lite.analysis.run_tables import Runs, records
 
-_EXPLORATION = ("epsilon", "temperature", "entropy")  # what a training metric says of exploration
+_EXPLORATION = ("epsilon", "temperature", "entropy")  # training metrics that show exploration
 _SIZE = (8.5, 4.6)  # inches
-_SHARE = 0.05  # of a run that its running mean is over
-_FEWEST_EPISODES = 5  # in a running mean, once there are so many
+_SHARE = 0.05  # the share of a run that its running mean covers
+_FEWEST_EPISODES = 5  # in a running mean, once that many have ended
 _GRID = 200  # points of a mean over runs
 _RESAMPLES = 2_000
 _GREY = "0.45"
-_OWN_EXPLORATION = "#8C8C3C"  # of a single group, like its axis
+_OWN_EXPLORATION = "#8C8C3C"  # the color of a single group's exploration and of its axis
 
 
 class Curves(NamedTuple):
-    """What a run's logs tell of its learning: E training episodes in I iterations."""
+    """A run's learning, from its logs: E training episodes in I iterations."""
 
     name: str
     group: str
@@ -39,15 +39,15 @@ class Curves(NamedTuple):
     returns: np.ndarray  # [E] raw
     iteration_steps: np.ndarray  # [I] agent steps at the end of each iteration
     evaluations: np.ndarray  # [I] mean evaluation return; NaN where there was none
-    # [I] of each number that training logs; NaN where it was missing
+    # [I] for each number that training logs; NaN where it was missing
     metrics: dict[str, np.ndarray]
 
 
 def curves_of(runs: Runs) -> list[Curves]:
-    """The curves of `runs`, of `load_runs`; groups are those of `group_names` in each environment.
+    """The curves of `runs` from `load_runs`, in the groups of `group_names` in each environment.
 
-    Runs of one group with the same seed are no replicates of each other: each is its own group then,
-    by its path.
+    Runs of one group with the same seed are not replicates of each other, so each becomes a group of its
+    own, named after its path.
     """
     table = runs.runs.assign(group=group_names(runs.runs))
     if table["environment"].nunique() > 1:
@@ -89,26 +89,26 @@ def _curves(name: str, group: str, iterations: pd.DataFrame, episodes: pd.DataFr
 
 
 def title_of(runs: Runs) -> str:
-    """What was played by whom: "CartPole-v1, DQN"."""
+    """The environments and agents, such as "CartPole-v1, DQN"."""
     agents = dict.fromkeys(map(short_agent, runs.runs["agent"]))
     environments = dict.fromkeys(runs.runs["environment"].fillna("unknown"))
     return f"{', '.join(environments)}: {', '.join(agents)}"
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """The mean of each value and the up to `window` - 1 before it: [M] -> [M]."""
+    """The mean of each value and up to `window` - 1 values before it: [M] -> [M]."""
     stops = np.arange(1, len(values) + 1)
     return _means(values, np.maximum(stops - window, 0))
 
 
 def recent_mean(values: np.ndarray, steps: np.ndarray, width: float) -> np.ndarray:
-    """The mean of each value and those of the `width` steps before it, of five values at least.
+    """The mean of each value and the values in the `width` steps before it, at least five in all.
 
     Args:
       values, steps: [M], steps in ascending order.
 
     Returns:
-      [M]; the first ones are means of fewer.
+      [M]; the first few are means of fewer values.
     """
     starts = np.searchsorted(steps, steps - width, side="right")
     least = np.maximum(np.arange(1, len(values) + 1) - _FEWEST_EPISODES, 0)
@@ -121,16 +121,16 @@ def draw_learning(
     by_episode: bool = False,
     title: str | None = None,
 ) -> Figure:
-    """Running mean of the training returns and mean evaluation of each group of runs.
+    """Draws, for each group, the running mean of training returns and the mean evaluation.
 
-    On an axis of its own, how each explored; of a single run also every episode.
+    The exploration of each group has an axis of its own. For a single run, every episode is drawn, too.
 
     Args:
-      runs: of `curves_of`.
-      window: episodes in the running mean; None: those of the last twentieth of the longest run, in
-        steps or episodes, whichever the horizontal axis counts.
-      by_episode: whether that counts training episodes instead of agent steps.
-      title: above the plot; None: none.
+      runs: what `curves_of` returns.
+      window: the number of episodes in the running mean; None: as many as a twentieth of the longest run
+        has, in the unit of the horizontal axis, steps or episodes.
+      by_episode: whether the horizontal axis counts training episodes instead of agent steps.
+      title: the title above the plot; None: no title.
     """
     groups = _grouped(runs)
     colors = figures.group_colors(list(groups))
@@ -154,7 +154,7 @@ def draw_learning(
 def draw_metric(
     runs: Sequence[Curves], name: str, by_episode: bool = False, title: str | None = None
 ) -> Figure:
-    """What training logged as `name`, the mean of each iteration, of each group that did."""
+    """Draws the training metric `name`, averaged over each iteration, for each group that logs it."""
     groups = _grouped(run for run in runs if name in run.metrics)
     colors = figures.group_colors(list(groups))
     with figures.new_figure(1, title, size=_SIZE) as (figure, (axes,)):
@@ -174,7 +174,7 @@ def draw_metric(
 
 
 class _Smoothing(NamedTuple):
-    """How training returns are averaged, and how to say it."""
+    """How training returns are averaged, and the words for it."""
 
     window: int | None  # episodes; None: `width`
     width: float  # steps or episodes
@@ -191,7 +191,7 @@ class _Smoothing(NamedTuple):
         return recent_mean(run.returns, _episode_positions(run, self.by_episode), self.width)
 
     def begin(self, episodes: int) -> int:
-        """The first mean to draw: those of one or two episodes only jump about."""
+        """The index of the first mean to draw: means of one or two episodes only jump about."""
         return (
             _FEWEST_EPISODES - 1 if self.window is None and episodes >= 2 * _FEWEST_EPISODES else 0
         )
@@ -265,7 +265,7 @@ def _draw_evaluations(axes: Axes, members: Sequence[Curves], by_episode: bool, c
 
 
 def _evaluation_points(members: Sequence[Curves], by_episode: bool) -> pd.DataFrame:
-    """Mean over runs, iteration by iteration; of runs whose iterations differ, interpolated."""
+    """The mean over runs at each iteration; interpolated if their iterations differ."""
     count = min(len(run.iteration_steps) for run in members)
     first = members[0].iteration_steps[:count]
     if all(np.array_equal(run.iteration_steps[:count], first) for run in members):
@@ -283,9 +283,9 @@ def _evaluation_points(members: Sequence[Curves], by_episode: bool) -> pd.DataFr
 
 
 def _over_runs(lines: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Mean over runs with its band, where all have come to: columns x, value, low, high.
+    """The mean over runs with its band, as far as all runs go: columns x, value, low, high.
 
-    A single run's points are as they are, those of several interpolated.
+    The points of a single run stay as they are; several runs are interpolated.
     """
     if len(lines) == 1:
         x, values = lines[0][:, 0], lines[0][:, 1:]
@@ -299,7 +299,7 @@ def _over_runs(lines: Sequence[np.ndarray]) -> pd.DataFrame:
 
 
 def _band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The mean over runs of [T, runs], and its interval's ends; NaN without three runs."""
+    """The mean over runs of [T, runs] and the ends of its interval, NaN for fewer than three runs."""
     nothing = np.full(len(values), np.nan)
     whole = ~np.isnan(values).any(1)
     low, high = nothing.copy(), nothing
@@ -316,7 +316,7 @@ def _draw_exploration(
     colors: dict[str, tuple[str, str]],
     by_episode: bool,
 ) -> list[Artist]:
-    """Dotted, each group in its color; a single one's in one of its own, like its axis."""
+    """Draws dotted lines in the groups' colors; a single group has a color that matches the axis."""
     own, names = axes.twinx(), []
     for group, members in groups.items():
         name = next((name for name in _EXPLORATION if name in members[0].metrics), None)
@@ -336,9 +336,9 @@ def _draw_exploration(
     own.set_ylabel(said, color=color)
     own.spines["top"].set_visible(False)
     low, high = own.dataLim.intervaly
-    if 0 <= low <= high:  # the entropy of a density can be below; where all is missing low > high
+    if 0 <= low <= high:  # the entropy of a density can be negative; if all is missing, low > high
         own.set_ylim(0, 1.05 * high or 1)
-    axes.set_zorder(own.get_zorder() + 1)  # returns and legend in front
+    axes.set_zorder(own.get_zorder() + 1)  # puts returns and legend in front
     axes.patch.set_visible(False)
     color = _OWN_EXPLORATION if len(groups) == 1 else _GREY
     return [Line2D([], [], color=color, linestyle=":", label=f"{said}, on the right axis")]
@@ -347,7 +347,7 @@ def _draw_exploration(
 def _iteration_means(
     members: Sequence[Curves], name: str, by_episode: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Edges [I + 1] of the iterations that all runs have, the metric's mean [I] and its interval."""
+    """Edges [I + 1] of the iterations that all runs have, and the metric's mean and interval [I]."""
     count = min(len(run.iteration_steps) for run in members)
     positions = np.mean([_iteration_positions(run, by_episode)[:count] for run in members], axis=0)
     values = np.stack([run.metrics[name][:count] for run in members], axis=1)
@@ -357,7 +357,7 @@ def _iteration_means(
 def _explained(
     runs: Sequence[Curves], groups: dict[str, list[Curves]], smoothing: _Smoothing
 ) -> list[Artist]:
-    """What the lines are, for the legend."""
+    """The meaning of the lines, for the legend."""
     color = figures.COLORS[0] if len(groups) == 1 else _GREY
     handles: list[Artist] = [Line2D([], [], color=color, label=smoothing.words())]
     if any(np.isfinite(run.evaluations).any() for run in runs):

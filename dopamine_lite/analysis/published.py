@@ -1,4 +1,4 @@
-"""Results that others have published, with their sources and protocols, and human scores."""
+"""Published results of other people, with their sources and protocols, and human scores."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def normalized(scores: pd.DataFrame, bounds: pd.DataFrame | None = None) -> pd.D
 
 
 def _of_collected(path: Path) -> pd.DataFrame:
-    """The groups of a table of runs as results: mean and spread over seeds."""
+    """The groups in a table of runs as published results: mean and spread over seeds."""
     runs = read_collected(path)
     about = runs.runs.assign(agent=group_names(runs.runs))[
         ["run", "agent", "environment", "protocol"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 SEED, LENGTH = "Runner.seed", "Runner.num_iterations"
 _LARGEST = 2**63 - 1
-COLUMNS = {  # of `Runs.runs`, with their dtypes
+COLUMNS = {  # the columns of `Runs.runs` and their dtypes
     "run": "str",
     "config": "object",
     "agent": "object",
@@ -67,7 +67,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number that may be written as text; None: it is none, or more than 63 bits hold."""
+    """A whole number, which may be written as text; None if it is none or needs more than 63 bits."""
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
@@ -76,7 +76,7 @@ def whole(value: Any) -> int | None:
 
 
 def frame(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """`rows` under `columns` of these dtypes; what a row lacks is None."""
+    """A data frame of `rows`, whose `columns` have these dtypes; missing values are None."""
     data = {
         name: pd.Series([row.get(name) for row in rows], dtype=dtype)
         for name, dtype in columns.items()

@@ -26,9 +26,9 @@ from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 from dopamine_lite.study import study
 from dopamine_lite.study.suggestions import JOURNAL
 
-_PRUNED = "prune"  # begins what the callback Prune says of a run that it stopped
-EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # of Runner: its protocol
-_NO_EVALUATION = "continuous_train"  # the schedule in which the two others say nothing
+_PRUNED = "prune"  # the first word of the callback Prune's reason for stopping a run
+EVALUATION = ("schedule", "evaluation_steps", "evaluation_episodes")  # the Runner's protocol
+_NO_EVALUATION = "continuous_train"  # the schedule in which the other two settings mean nothing
 _COMMIT_DIGITS = 12
 _CALLBACKS = "Runner.callbacks"
 _OBSERVERS = frozenset(
@@ -85,14 +85,14 @@ def load_runs(
 
 
 def joined(parts: Iterable[Runs]) -> Runs:
-    """All rows of `parts`."""
+    """The rows of all `parts`."""
     listed = list(parts)
     frames = [pd.concat(tables, ignore_index=True) for tables in zip(*listed, strict=True)]
     return Runs(*frames)
 
 
 def was_pruned(stopped: object) -> bool:
-    """Whether a run ended because a search gave it up, so that its end is no result."""
+    """Whether a run ended because a search pruned it, so that its end is not a result."""
     return isinstance(stopped, str) and stopped.casefold().startswith(_PRUNED)
 
 
@@ -106,10 +106,10 @@ def _no_run(path: Path) -> str:
 
 
 def _report_missing_trials(path: Path, report: Callable[[str], None]) -> None:
-    """Says how many trials of a study in `path` have no run yet, which no run can tell.
+    """Reports how many trials of a study in `path` have no run yet. The runs alone cannot tell.
 
-    A search never runs all the trials that it has recorded: it prunes. A damaged record is told, and the
-    runs are read all the same.
+    A search never runs all the trials that it has recorded, because it prunes some. A damaged record is
+    reported, and the runs are read anyway.
     """
     try:
         known = study.read(path) if path.is_dir() and not (path / JOURNAL).exists() else None
@@ -156,7 +156,7 @@ def _about(
     made: Mapping[str, Any],
     lines: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The row of a run, but for its name."""
+    """The row of a run, without its name."""
     started = made.get("started", {})
     planned = whole(settings.get(LENGTH))
     stopped = lines[-1].get("stopped") if lines else None
@@ -183,7 +183,7 @@ def _about(
 
 
 def _of_experiment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Without the seed, imports, and the package's callbacks that change no result."""
+    """The settings without the seed, imports, and the package's callbacks that change no result."""
     kept = {
         name: value
         for name, value in settings.items()
@@ -205,7 +205,7 @@ def _ended_well(stopped: str | None) -> bool:
 
 
 def _protocol(protocol: Any, settings: Mapping[str, str]) -> str | None:
-    """One text of the environment's protocol and how the run evaluates; None: not known."""
+    """One text for the environment's protocol and the run's evaluation; None: not known."""
     if not protocol:
         return None
     parts = [f"{name} {_value(value)}" for name, value in protocol.items()]
@@ -245,7 +245,7 @@ def _iterations(run: str, lines: list[dict[str, Any]], frame_skip: int | None) -
 
 
 def _config(start: Mapping[str, Any]) -> str | None:
-    """The gin files of a run's start, each by its name and its directory's; None: it tells none."""
+    """The gin files of a run's start, each with its name and its directory's; None: not recorded."""
     config = start.get("config")
     known = config.get("gin_files") if isinstance(config, dict) else None
     names = known if isinstance(known, list) else _files_of_command(start.get("command"))
@@ -255,7 +255,7 @@ def _config(start: Mapping[str, Any]) -> str | None:
 
 
 def _files_of_command(command: Any) -> list[str]:
-    """What a command names with --gin_files: runs of earlier versions tell no more."""
+    """The files that a command names with --gin_files: runs of earlier versions record no more."""
     try:
         words = shlex.split(command) if isinstance(command, str) else []
     except ValueError:
@@ -274,7 +274,7 @@ def _config_name(name: str) -> str:
 
 
 def _short(commit: str | None) -> str | None:
-    """Twelve digits, and what follows where the run's code differed."""
+    """Twelve digits of the commit, and the suffix of a run whose code differed from it."""
     if commit is None:
         return None
     digits, plus, changes = commit.partition("+")

@@ -1,4 +1,4 @@
-"""Scores: one number a run, from its logs or from evaluations of its last checkpoint."""
+"""Scores: one number for each run, from its logs or from evaluations of its last checkpoint."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def scores(
     if score == "evaluations":
         if metric != "average_return" or last != 1:
             raise UserError(
-                "`score` evaluations takes the mean return of the last checkpoint, "
-                "neither another metric nor more iterations."
+                "`score` evaluations compares the mean return of the last checkpoint: leave out "
+                "`metric` and `last`."
             )
         final: Mapping[Any, float] = _evaluated(chosen.runs)
     else:
@@ -76,8 +76,9 @@ def scores(
         raise UserError(_nothing(score, metric))
     if missing.any():
         report(
-            f"{missing.sum()} of {len(table)} runs left out, which have no {column} at their end: "
-            f"{some(table[missing]['run'])}. What is left may flatter their groups."
+            f"{missing.sum()} of {len(table)} runs left out, because they have no {column} at "
+            f"their end: {some(table[missing]['run'])}. The remaining runs may flatter their "
+            "groups."
         )
     return table[~missing].reset_index(drop=True)
 
@@ -97,26 +98,27 @@ def check_column(runs: Runs, column: str) -> None:
     if column == "eval_average_return" and not any(name.startswith("eval_") for name in logged):
         raise UserError(_nothing("eval", "average_return"))
     raise UserError(
-        f"No run logs {column}{did_you_mean(column, logged)}: there are {', '.join(sorted(logged))}."
+        f"No run logs {column}{did_you_mean(column, logged)}: the metrics are "
+        f"{', '.join(sorted(logged))}."
     )
 
 
 def _nothing(score: str, metric: str) -> str:
     if score == "eval":
         return (
-            f"No run has evaluated {metric} at its end: compare training returns with `score` train, or "
-            "`evaluate` each run and give `score` evaluations."
+            f"No run has a {metric} from an evaluation at its end: compare training returns with "
+            "`score` train, or `evaluate` each run and give `score` evaluations."
         )
     return f"No run has {metric} at its end: its last iteration had no whole episode."
 
 
 def _final(iterations: pd.DataFrame, column: str, last: int) -> dict[Any, float]:
-    """Each run's mean over its `last` iterations; NaN where one of them has none."""
+    """Each run's mean over its `last` last iterations; NaN if one of them has no value."""
     if last < 1:
         raise UserError(f"`last` is {last}: give the number of iterations, 1 or more.")
     ends = iterations.groupby("run", sort=False)[column]
     if last > ends.size().min():
-        raise UserError(f"`last` is {last}, and a run has {ends.size().min()} iterations only.")
+        raise UserError(f"`last` is {last}, but one run has only {ends.size().min()} iterations.")
     return {run: float(values.iloc[-last:].mean(skipna=False)) for run, values in ends}
 
 
@@ -127,7 +129,7 @@ def _area(points: pd.DataFrame, column: str) -> float:
 
 
 def _evaluated(table: pd.DataFrame) -> dict[str, float]:
-    """The mean return of each run's last checkpoint as `evaluate` wrote it."""
+    """The mean return of each run's last checkpoint, from the files of `evaluate`."""
     found = {
         str(run): _evaluations(Path(run), steps)
         for run, steps in zip(table["run"], table["agent_steps"], strict=True)
@@ -137,11 +139,11 @@ def _evaluated(table: pd.DataFrame) -> dict[str, float]:
         without = [run for run, each in found.items() if not each]
         if without:
             raise UserError(
-                f"{without[0]} has no evaluation of its last checkpoint: `evaluate` makes "
-                "one; `score` evaluations takes one of every run."
+                f"{without[0]} has no evaluation of its last checkpoint, and `score` evaluations "
+                "needs one of every run: make it with `evaluate`."
             )
         raise UserError(
-            "The runs' evaluations are of different numbers of episodes or seeds: "
+            "The runs were evaluated over different numbers of episodes or with different seeds: "
             "`evaluate` each with the same `episodes` and `seed`."
         )
     most = max(common)
@@ -149,7 +151,7 @@ def _evaluated(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _evaluations(directory: Path, steps: int) -> dict[tuple[int, int], float]:
-    """Mean returns of the checkpoint at `steps` by (episodes, minus the seed)."""
+    """Mean returns of the checkpoint at `steps`; the key: (episodes, minus the seed)."""
     found = {}
     for path in sorted((directory / "evaluations").glob(f"checkpoint-{steps}-episodes-*.json")):
         match = _EVALUATION.fullmatch(path.name)

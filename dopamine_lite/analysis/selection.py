@@ -1,4 +1,4 @@
-"""Which runs count: finished runs of one protocol, each seed once; and sentences on the others."""
+"""Which runs count: finished runs of one protocol, each seed once; and sentences on the other runs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dopamine_lite.analysis.runs import EVALUATION, to_stderr, was_pruned
 from dopamine_lite.analysis.statistics import FEWEST_SEEDS
 from dopamine_lite.common.errors import UserError
 
-_MOST_TOLD = 3  # of runs or values in a sentence; the rest as a number
-_LONGEST_NAME = 40  # letters of a protocol's name in a group's; a longer one gets a letter
-UNFINISHED = ", unfinished"  # ends the names of groups of runs that are
+_MOST_TOLD = 3  # of runs or values that a sentence lists; the rest are only counted
+_LONGEST_NAME = 40  # letters of a protocol's name in a group's name; a longer name becomes a letter
+UNFINISHED = ", unfinished"  # the end of the names of unfinished groups
 Report = Callable[[str], None]
 
 
@@ -25,7 +25,7 @@ def select(
     across_protocols: bool = False,
     report: Report = to_stderr,
 ) -> Runs:
-    """Chooses the runs that statistics are made of, and adds a column `group` (see `group_names`).
+    """Chooses the runs that statistics use, and adds a column `group` (see `group_names`).
 
     Runs that have not finished, that a search has pruned, or whose environment or seed is not known are
     left out, with a sentence. A run that a callback such as EarlyStopping has ended early counts as
@@ -33,10 +33,10 @@ def select(
 
     Args:
       runs: what `load_runs` returns.
-      by: what to group runs by, instead of everything in which they differ.
+      by: what to group runs by; empty: everything in which they differ.
       across_protocols: whether runs with different protocols may stand side by side; each protocol then
-        makes groups of its own, named by the parts of the protocol that differ.
-      report: called with sentences on what is left out and what else a reader should know.
+        forms groups of its own, named after the parts of the protocol that differ.
+      report: called with sentences on the runs that are left out, and on what else a reader should know.
 
     Raises:
       UserError: no run is left, a seed occurs twice in a group, or protocols differ.
@@ -57,8 +57,8 @@ def grouped(
     """What `select` returns, without the sentences of `remarks`.
 
     Args:
-      unfinished: whether to keep runs that have not finished. They make groups of their own, whose
-        names end in `UNFINISHED`, because their last iterations are not their ends.
+      unfinished: whether to keep runs that have not finished. They form groups of their own, whose names
+        end in `UNFINISHED`, because their last iterations are not their ends.
     """
     table = runs.runs
     for why, chosen in _unusable(table, unfinished):
@@ -83,7 +83,7 @@ def grouped(
 
 def _unusable(table: pd.DataFrame, unfinished: bool) -> Iterator[tuple[str, pd.Series]]:
     pruned = table["stopped"].map(was_pruned).astype(bool)
-    yield "pruned by a search, so their last returns are no results", pruned
+    yield "because a search pruned them, so their last returns are not results", pruned
     usable = (table["finished"] | unfinished) & ~pruned
     yield "not finished", ~usable & ~pruned
     unknown = table["environment"].isna() | table["seed"].isna()
@@ -94,7 +94,7 @@ def _unusable(table: pd.DataFrame, unfinished: bool) -> Iterator[tuple[str, pd.S
 
 
 def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd.DataFrame:
-    """Refuses different protocols in one environment; or names groups by them."""
+    """Refuses different protocols in one environment, or names groups after them."""
     groups = dict(zip(table["run"], table["group"], strict=True))
     for environment, rows in table.groupby("environment", sort=False):
         known = rows[rows["protocol"].notna()]
@@ -108,14 +108,14 @@ def _apart_by_protocol(table: pd.DataFrame, allowed: bool, report: Report) -> pd
         names = sorted({name for each in parts.values() for name in each})
         differing = [name for name in names if len({each.get(name) for each in parts.values()}) > 1]
         if any(EVALUATION[0] not in each for each in parts.values()):
-            # A table of runs does not tell how they were evaluated.
+            # A table of runs does not say how they were evaluated.
             differing = [name for name in differing if name not in EVALUATION]
         if not differing:
             continue
         if not allowed:
             raise UserError(
                 f"The protocols in {environment} differ in "
-                f"{_differences(differing, parts, known)}: results by different protocols cannot "
+                f"{_differences(differing, parts, known)}: results from different protocols cannot "
                 "be compared. Leave out the runs of one of them, or use `across_protocols` to show "
                 "them side by side, with the protocols in their names."
             )
@@ -137,7 +137,7 @@ def _parts(protocol: str) -> dict[str, str]:
 def _protocol_names(
     differing: list[str], parts: dict[str, dict[str, str]]
 ) -> tuple[dict[str, str], str]:
-    """What to call each protocol, and a text that tells what they are."""
+    """A name for each protocol, and a text that explains the names."""
     said = {
         text: ", ".join(f"{name} {each.get(name, 'none')}" for name in differing)
         for text, each in parts.items()
@@ -181,7 +181,7 @@ def _refuse_seeds_twice(table: pd.DataFrame) -> None:
 
 
 def remarks(table: pd.DataFrame) -> Iterator[str]:
-    """Sentences on what may mislead in these runs, whose groups are in the column `group`."""
+    """Sentences on what may be misleading in these runs, whose groups are in the column `group`."""
     cells = {
         f"{group} in {where}": rows for (group, where), rows in _by(table, "group", "environment")
     }
@@ -193,7 +193,7 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
         )
     for cell, rows in cells.items():
         if others := differing_settings(rows):
-            yield f"Runs of {cell} differ in {some(others)}, but are taken as one group."
+            yield f"Runs of {cell} differ in {some(others)}, but are treated as one group."
     if mixed := [cell for cell, rows in cells.items() if rows["commit"].nunique() > 1]:
         yield f"Runs of one group were made by different commits of dopamine_lite: {some(mixed)}."
     if few := [f"{cell} ({len(rows)})" for cell, rows in cells.items() if len(rows) < FEWEST_SEEDS]:
@@ -224,7 +224,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def some(names: Iterable[object]) -> str:
-    """A few of `names`, and how many more there are."""
+    """A few of `names`, and the number of the others."""
     listed = [str(name) for name in names]
     rest = len(listed) - _MOST_TOLD
     return ", ".join(listed[:_MOST_TOLD]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,10 +1,10 @@
 """Point estimates and bootstrap intervals of a few seeds' scores, as pure functions of arrays.
 
-The method is that of Agarwal et al. (2021): the interquartile mean beside mean and median, and
-intervals by the percentile bootstrap (Efron 1979), *stratified*: seeds are drawn with replacement
-within each environment, never across environments. The seed is the replicate; a run's episodes only
-make its score. `scores` are lists of one array per environment, each of them [number of seeds]
-float64; environments may have different numbers of seeds.
+The method follows Agarwal et al. (2021). It computes the interquartile mean in addition to mean and
+median, and intervals by the percentile bootstrap (Efron 1979). The bootstrap is *stratified*: it draws
+seeds with replacement within each environment, never across environments. The seed is the replicate; a
+run's episodes only make its score. `scores` are lists with one float64 array [number of seeds] per
+environment. Environments may have different numbers of seeds.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
-FEWEST_SEEDS = 3  # of an interval: with two the bootstrap knows only three different means
+FEWEST_SEEDS = 3  # for an interval: two seeds have only three different bootstrap means
 RESAMPLES = 10_000
-_SHARE_CUT = 0.25  # from either end, for the interquartile mean
+_SHARE_CUT = 0.25  # cut off at either end for the interquartile mean
 _LEVEL = 0.95
 
 Scores = Sequence[np.ndarray]
 
 
 class Estimate(NamedTuple):
-    """A number and its 95 % interval; NaN both ends where there is none."""
+    """A number and its 95 % interval. If there is no interval, both ends are NaN."""
 
     value: float
     low: float
@@ -37,14 +37,14 @@ def mean(*scores: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def median(*scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The median over environments of the mean over seeds; of one environment, that over seeds."""
+    """The median over environments of the mean over seeds; in one environment, the median over seeds."""
     if len(scores) == 1:
         return np.median(scores[0], axis)
     return np.median([each.mean(axis) for each in scores], axis=0)
 
 
 def iqm(*scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The interquartile mean: of the middle half of all runs of all environments.
+    """The interquartile mean: the mean of the middle half of all runs of all environments.
 
     A quarter of the runs, rounded down, is left out at either end (`scipy.stats.trim_mean`).
     """
@@ -59,8 +59,8 @@ def estimate(
 ) -> Estimate:
     """`statistic` of the scores of all environments, with its stratified bootstrap interval.
 
-    There is no interval where an environment has fewer than three seeds. The order of the seeds makes
-    no difference.
+    If an environment has fewer than three seeds, there is no interval. The order of the seeds makes no
+    difference.
     """
     scores = [np.sort(each) for each in scores]
     value = float(statistic(*scores))
@@ -75,8 +75,8 @@ def interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The 2.5th and 97.5th percentile of `statistic` over `resamples` resamples of the seeds.
 
-    Each array of `scores` is resampled by itself along its last axis, which is that of seeds; what
-    is before it, as the points of a curve, is resampled together.
+    Each array of `scores` is resampled by itself along its last axis, the seeds. All other axes, such as
+    the points of a curve, are resampled together.
     """
     found = scipy.stats.bootstrap(
         tuple(scores),
@@ -93,18 +93,18 @@ def interval(
 
 
 def has_interval(scores: Scores) -> bool:
-    """Whether every environment has the three seeds that an interval takes."""
+    """Whether every environment has the three seeds that an interval needs."""
     return min((each.shape[-1] for each in scores), default=0) >= FEWEST_SEEDS
 
 
 def probability_of_improvement(
     scores: Scores, others: Scores, resamples: int, seed: int
 ) -> Estimate:
-    """P(X > Y): how probable it is that a run of X scores higher than one of Y.
+    """P(X > Y): the probability that a run of X scores higher than a run of Y.
 
-    That is U / (n m) of Mann and Whitney (1947), ties counting half, of the n runs of X and m of Y in
-    an environment; the mean over environments (Agarwal et al. 2021, section 4.3). Resamples draw the
-    seeds of X and those of Y independently, within each environment.
+    In each environment, it is U / (n m) of Mann and Whitney (1947) for n runs of X and m runs of Y,
+    where ties count half. The result is the mean over environments (Agarwal et al. 2021, section 4.3).
+    Resamples draw the seeds of X and the seeds of Y independently, within each environment.
     """
     wins = [_wins(np.sort(x), np.sort(y)) for x, y in zip(scores, others, strict=True)]
     value = float(np.mean([_u(x, y) for x, y in zip(scores, others, strict=True)]))
@@ -121,8 +121,8 @@ def profile(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The share of runs that score above each threshold, and the ends of its interval: [T] each.
 
-    That is the run-score distribution of Agarwal et al. (2021), section 4.2: the mean over
-    environments of the share within each. Without three seeds in each environment the ends are NaN.
+    This is the run-score distribution of Agarwal et al. (2021), section 4.2: the share within each
+    environment, averaged over environments. Without three seeds in each environment, the ends are NaN.
     """
     above = [(each > thresholds[:, np.newaxis]).astype(float) for each in scores]  # [T, seeds]
     shares = mean(*above)
@@ -133,10 +133,10 @@ def profile(
 
 
 def area_under(steps: np.ndarray, values: np.ndarray) -> float:
-    """The mean of a curve over its steps, by the trapezoid rule; in units of `values`.
+    """The mean of a curve over its steps, by the trapezoid rule, in units of `values`.
 
-    The integral from the first point to the last, divided by their distance: so it does not depend
-    on how far apart the points are. Of a single point, its value.
+    It is the integral from the first point to the last, divided by their distance, so it does not depend
+    on how far apart the points are. For a single point, it is the value of that point.
     """
     if len(steps) == 1:
         return float(values[0])
@@ -149,12 +149,12 @@ def _u(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """[n, m]: 1 where a run of X is better than one of Y, 1/2 where as good, else 0."""
+    """[n, m]: 1 if the run of X is better than the run of Y, 1/2 if they are equally good, else 0."""
     return (np.sign(x[:, np.newaxis] - y) + 1) / 2
 
 
 def _resampled(wins: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """U / (n m) of each resample: [resamples], by how often each run was drawn."""
+    """U / (n m) of each resample, [resamples], computed from how often each run was drawn."""
     n, m = wins.shape
     of_x = generator.multinomial(n, np.full(n, 1 / n), resamples)
     of_y = generator.multinomial(m, np.full(m, 1 / m), resamples)

@@ -1,4 +1,4 @@
-"""A whole comparison: every table and figure on groups of runs, and what a reader should know."""
+"""A whole comparison: every table and figure on groups of runs, and notes for the reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dopamine_lite.analysis.run_tables import Runs, records
 from dopamine_lite.analysis.selection import select
 from dopamine_lite.common.errors import UserError
 
-_ENOUGH_SEEDS = 10  # from which on a percentile interval is about as wide as it says
+_ENOUGH_SEEDS = 10  # with at least this many, a percentile interval is about as wide as it claims
 _NAMES = {"iqm": "IQM", "mean": "mean", "median": "median"}
 _PHASES = {"eval": "evaluation", "train": "training", "evaluations": "evaluation"}
 
@@ -27,12 +27,12 @@ class Comparison(NamedTuple):
     scores: pd.DataFrame
     final: pd.DataFrame  # `aggregate` of the scores, by environment
     areas: pd.DataFrame  # `aggregate` of the areas, by environment
-    across: pd.DataFrame  # `aggregate` over environments of normalized scores; empty without these
+    across: pd.DataFrame  # `aggregate` of normalized scores over environments, if there are any
     improvement: pd.DataFrame
-    profiles: pd.DataFrame  # of normalized scores of several environments; empty without these
+    profiles: pd.DataFrame  # of normalized scores over environments; empty without normalization
     curves: pd.DataFrame
     references: pd.DataFrame  # published results in these environments
-    notes: tuple[str, ...]  # sentences on what is left out and what may mislead
+    notes: tuple[str, ...]  # sentences on what is left out and what may be misleading
     x: str  # the column on the curves' horizontal axis
     y: str  # what the curves show
     statistic: str  # of the curves
@@ -86,11 +86,11 @@ def compare(
     scaled = table if bounds is None else published.normalized(table, bounds)
     across, profiles = _across(scaled, bounds is not None, resamples, seed, notes)
     if areas["value"].isna().any() or len(areas) < len(final):
-        notes.append("There is no area for runs whose curves have gaps.")
+        notes.append("Runs whose curves have gaps have no area under the curve.")
     _tell_of_references(shown, column, notes)
     if len(shown) and (comparison.X[x] not in shown or shown[comparison.X[x]].isna().all()):
         notes.append(
-            f"The published results have no {comparison.X[x]}, so the plot is without them."
+            f"The published results have no {comparison.X[x]}, so the plot leaves them out."
         )
     if statistics.FEWEST_SEEDS <= final["seeds"].min() < _ENOUGH_SEEDS:
         notes.append(
@@ -143,7 +143,7 @@ def comparison_table(found: Comparison) -> pd.DataFrame:
 
 
 def across_table(found: Comparison) -> pd.DataFrame:
-    """The same for normalized scores over environments; empty if scores are not normalized."""
+    """The same table for normalized scores over environments; empty if scores are not normalized."""
     rows = (
         [
             {
@@ -251,7 +251,7 @@ def _within(runs: Runs, environments: Sequence[str]) -> Runs:
 def _shown(
     references: Sequence[pd.DataFrame], environments: Iterable[str], notes: list[str]
 ) -> pd.DataFrame:
-    """What the references have of these environments; says where one has nothing."""
+    """The references' results in these environments. Reports a reference that has none."""
     parts = []
     for table in references:
         here = table[table["environment"].isin(list(environments))]
@@ -282,7 +282,7 @@ def _curve_column(runs: Runs, phase: str, metric: str) -> str:
 
 
 def _tell_of_references(shown: pd.DataFrame, column: str, notes: list[str]) -> None:
-    """What is published by which protocol, and where it is another number than the runs'."""
+    """Notes each reference's protocol, and metrics that differ from the runs' metric."""
     own = published.TRAINING if column.startswith("train_") else published.EVALUATION
     for (reference, metric, protocol), _ in shown.groupby(
         ["reference", "metric", "protocol"], sort=False
@@ -312,14 +312,15 @@ def _across(
         return nothing
     if len(shared) < table["environment"].nunique():
         notes.append(
-            f"Averages over environments are over those that all groups have: {', '.join(shared)}."
+            "Averages over environments include only the environments that all groups have: "
+            f"{', '.join(shared)}."
         )
     table = table[table["environment"].isin(shared)]
     sizes = table.groupby(["environment", "group"]).size()
     if sizes.nunique() > 1:
         notes.append(
-            "Environments have different numbers of seeds: those with more weigh more in the "
-            "interquartile mean over environments."
+            "Environments have different numbers of seeds: an environment with more seeds weighs "
+            "more in the interquartile mean over environments."
         )
     return (
         comparison.aggregate(table, "score", True, resamples, seed),

@@ -1,4 +1,4 @@
-"""Callbacks, called while a run goes on: they watch, keep or stop it. Bound as `Runner.callbacks`."""
+"""Callbacks, called during a run: they watch, keep or stop it. Bound as `Runner.callbacks`."""
 
 from dopamine_lite.callbacks.callback import Callback, RunContext
 from dopamine_lite.callbacks.early_stopping import EarlyStopping

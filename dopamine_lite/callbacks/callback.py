@@ -1,4 +1,4 @@
-"""The contract between the Runner and the callbacks that it calls while a run goes on."""
+"""The contract between the Runner and the callbacks that it calls during a run."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class RunContext:
       agent_steps: the agent steps done so far.
       iterations: the records of the iterations done so far.
       say: tells the user a sentence.
-      keep_checkpoint: called with a name, such as "best", and whether to replace what is kept under it.
-        It keeps the checkpoint that is about to be saved, without its replay.
+      keep_checkpoint: called with a name, such as "best", and whether to replace the checkpoint kept
+        under that name. It keeps the checkpoint that is about to be saved, without its replay.
       is_interrupted: whether a signal asks the run to stop. Ask it while you wait.
     """
 
@@ -47,20 +47,20 @@ class RunContext:
 
 
 class Callback:
-    """The base of callbacks, which are called while a run goes on. Override the methods that you need.
+    """The base class of callbacks, which are called during a run. Override the methods that you need.
 
-    A callback is built without arguments other than those from gin. What it decides must be a function
-    of what it is told and of its state: then a run that is killed and started again has the same result
-    as a run that was never stopped. After a kill a callback may be told things a second time, but only
-    after its state has been put back to that of the checkpoint.
+    A callback is built without arguments other than those from gin. Its decisions must depend only on
+    its state and on the calls it gets. A run that is killed and started again then has the same result
+    as a run that was never stopped. After a kill, a callback may get some calls a second time, but only
+    after its state has been put back to the checkpoint's.
 
     An exception in a callback ends the run with its traceback. The same command then resumes the run
     from its newest checkpoint.
 
     Attributes:
       part_of_experiment: whether a run with this callback is a different experiment from a run without
-        it. A callback that changes nothing that is trained or evaluated may say False: it can then be
-        added to a run, and left out, at any start.
+        it. A callback that changes neither training nor evaluation may set this to False. You can then
+        add it to a run, or leave it out, at any start.
     """
 
     part_of_experiment = True
@@ -76,8 +76,8 @@ class Callback:
 
         Args:
           agent_steps: the agent steps of the run so far.
-          metrics: what the agent has measured since the last call and, once an episode of the iteration
-            has ended, "recent_return": the mean return of its last 10 whole episodes.
+          metrics: the agent's metrics since the last call. Once an episode of the iteration has ended,
+            they include "recent_return", the mean return of the last 10 whole episodes.
         """
 
     def on_episodes(self, phase: str, agent_steps: int, episodes: Sequence[EpisodeRecord]) -> None:
@@ -93,11 +93,11 @@ class Callback:
         """Called when an iteration has ended.
 
         Args:
-          record: a copy of the iteration's line in `logs/iterations.jsonl`. What is below "time" differs
-            between equal runs, so decide nothing by it.
+          record: a copy of the iteration's line in `logs/iterations.jsonl`. The numbers under "time"
+            differ between equal runs, so base no decision on them.
 
         Returns:
-          A sentence that says why the run is to stop here; None: it goes on.
+          A sentence that says why the run should stop here; None: it goes on.
         """
         return None
 
@@ -105,7 +105,7 @@ class Callback:
         """Called when the run has ended. If it is not `finished`, a signal or an error has ended it."""
 
     def get_state(self) -> State:
-        """Everything that decides what the callback does next, to be saved with the run."""
+        """Everything that determines what the callback does next, to be saved with the run."""
         return {}
 
     def set_state(self, state: State) -> None:
@@ -117,7 +117,7 @@ class Metric:
 
     Args:
       owner: the name of the callback that has the number as its `metric` and `mode`.
-      name: a phase and the name of a number in it, such as "eval/average_return" or "train/loss".
+      name: a phase and the name of one of its metrics, such as "eval/average_return" or "train/loss".
       mode: "max" if the greatest value is the best one, "min" if the smallest is.
     """
 
@@ -126,24 +126,24 @@ class Metric:
         self._owner = owner
         if not isinstance(name, str) or len(name.split("/")) != 2:
             raise UserError(
-                f"{owner}.metric is {name!r}: give a phase and the name of a number in it, such as "
-                '"eval/average_return" or "train/loss".'
+                f"{owner}.metric is {name!r}: give a phase and the name of one of its metrics, "
+                'such as "eval/average_return" or "train/loss".'
             )
         check_choice(owner, MODES, mode=mode)
         self._sign = 1.0 if mode == "max" else -1.0
         self._phase, self._key = name.split("/")
 
     def check(self, run: RunContext) -> None:
-        """Raises UserError if the run will have no such number."""
+        """Raises UserError if the run will not log this number."""
         if self._phase == "eval" and not run.evaluates:
             raise UserError(
                 f"{self._owner}.metric is {self.name!r}, but the run has no evaluations: set "
-                'Runner.schedule = "continuous_train_and_eval", or name a number of the training '
+                'Runner.schedule = "continuous_train_and_eval", or name a metric of the training '
                 'phase, such as "train/average_return".'
             )
 
     def value(self, record: Mapping[str, Any]) -> float | None:
-        """The number in a record; None if it is null, as without a whole episode, or not finite.
+        """The number in a record; None if it is not finite, or null (as without a whole episode).
 
         Raises:
           UserError: the records of this run do not have a number of that name.
@@ -163,5 +163,5 @@ class Metric:
         return than is None or self._sign * (value - than) > by
 
     def reaches(self, value: float, target: float) -> bool:
-        """Whether `value` is as good as `target` or better."""
+        """Whether `value` is at least as good as `target`."""
         return self._sign * (value - target) >= 0

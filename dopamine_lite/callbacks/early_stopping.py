@@ -70,8 +70,9 @@ class EarlyStopping(Callback):
             assert self._best is not None
             by = f" by more than {self._min_delta:,g}" if self._min_delta else ""
             return (
-                f"{name} has not improved{by} on its value of {self._best:,g} at agent step "
-                f"{self._best_steps:,} in {self._waited} iteration{'s' * (self._waited > 1)}."
+                f"{name} has not improved{by} for {self._waited} "
+                f"iteration{'s' * (self._waited > 1)}: its best value is {self._best:,g}, at agent "
+                f"step {self._best_steps:,}."
             )
         return None
 

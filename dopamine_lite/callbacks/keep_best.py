@@ -46,8 +46,8 @@ class KeepBest(Callback):
         self._keep = run.keep_checkpoint
         if self._best is None and (count := len(run.iterations)):
             run.say(
-                f"KeepBest knows nothing about the {count:,} iteration{'s' * (count > 1)} before "
-                "this start: it keeps the best one from here on."
+                f"KeepBest has not seen the {count:,} iteration{'s' * (count > 1)} before this "
+                "start: it keeps the best of those that follow."
             )
 
     def on_iteration(self, record: dict[str, Any]) -> None:

@@ -16,13 +16,13 @@ from dopamine_lite.callbacks.callback import RunContext
 from dopamine_lite.callbacks.tracking import Row, Tracker, remember, remembered
 from dopamine_lite.common.errors import UserError
 
-_FILE = "mlflow.json"  # in the run's directory: which of MLflow's runs it is
-_LENGTH = "Runner.num_iterations"  # which may change, as MLflow's parameters may not
+_FILE = "mlflow.json"  # in the run's directory: the id of MLflow's run
+_LENGTH = "Runner.num_iterations"  # it may change, but MLflow's parameters must not
 _MOST = 100  # parameters, or metrics, that MLflow takes at once
 _LONGEST = 6_000  # characters of a parameter's value
-# What MLflow asks for in the name of a metric or a parameter.
+# The characters that MLflow allows in the name of a metric or a parameter.
 _OTHER_LETTERS = re.compile(r"[^\w\-./ :]")
-# By itself MLflow tries for four minutes to reach a server that is not there, at every call.
+# By default, MLflow tries for four minutes to reach an absent server, at every call.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
@@ -76,7 +76,7 @@ class MLflow(Tracker):
         run.say(f"MLflow has this run as {self._id}: {uri}.")
 
     def _goes_on(self, run: RunContext, uri: str) -> str | None:
-        """The run that an earlier start began there, which is under way again."""
+        """The id of MLflow's run from an earlier start, which is resumed."""
         known = remembered(run.base_dir / _FILE)
         if known.get("tracking_uri") != uri:
             return None

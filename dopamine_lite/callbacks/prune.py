@@ -1,7 +1,7 @@
-"""Ends a run that a search, in another process, has given up.
+"""Ends a run that a search, in another process, has pruned.
 
-Run and search talk through two files in the run's directory, each a JSON object that is replaced as a
-whole (written aside and renamed):
+Run and search communicate through two files in the run's directory. Each is a JSON object that is
+replaced as a whole (written aside and renamed):
 
     pruning.json   by the run, at the end of every iteration, before the iteration's line is logged:
                    {"iteration": 3, "agent_steps": 4000, "value": 123.4}, the iteration counted from 0;
@@ -29,7 +29,7 @@ from dopamine_lite.files.strict_json import expect, read, whole
 
 VALUE, ANSWER = "pruning.json", "prune.json"
 _SECONDS_BETWEEN_LOOKS = 0.02
-_WHY = "the search that this run belongs to has given it up"
+_WHY = "the search that this run belongs to has pruned it"
 
 
 @gin.configurable
@@ -77,7 +77,8 @@ class Prune(Callback):
 
 
 def read_answer(path: Path) -> tuple[int, str | None]:
-    """The iteration that the search has answered last, -1 for none, and why the run is to end, if it is.
+    """The last iteration that the search has answered (-1: none), and why the run should end, if it
+    should.
 
     Raises:
       UserError: the file is not an answer.
@@ -92,7 +93,7 @@ def read_answer(path: Path) -> tuple[int, str | None]:
         return -1, None
     except (KeyError, ValueError) as error:
         raise UserError(
-            f"{path} is not an answer of a search ({error}): write an answer, such as "
-            '{"iteration": 3, "prune": true}, to a file beside it, and rename that file.'
+            f"{path} is not an answer from a search ({error}): write an answer, such as "
+            '{"iteration": 3, "prune": true}, to a file next to it, and rename that file.'
         ) from error
     return iteration, f"{' '.join(why.split()).rstrip('.')}." if prune else None

@@ -1,4 +1,4 @@
-"""What experiment trackers (Weights & Biases, MLflow) are told about a run, each point once."""
+"""Tells experiment trackers (Weights & Biases, MLflow) about a run, each point once."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ Row = dict[str, float]
 class Tracker(Callback):
     """Gives a tracker a row of numbers for every point that is logged, at its agent step.
 
-    A row holds the agent's metrics and, at an iteration's end, its summary too. A row that the tracker
-    has is not given to it again, so a run that is killed and started again has each row once. Rows that
-    it has missed are given to it, out of the run's own logs, when the run is started the next time.
+    A row holds the agent's metrics and, at an iteration's end, its summary too. The tracker never gets a
+    row twice, so a run that is killed and started again has each row once. Rows that the tracker missed
+    are read from the run's own logs when the run is next started.
 
-    An error of the tracker, such as one of the network, is printed, and the run goes on without it.
+    An error of the tracker, such as a network error, is printed, and the run goes on without the
+    tracker.
     """
 
     part_of_experiment = False
-    name: str  # of the tracker
+    name: str  # the tracker's name
 
     def __init__(self) -> None:
-        self._waiting: Row = {}  # the newest row, which an iteration may complete
+        self._waiting: Row = {}  # the newest row, which an iteration's summary may complete
         self._waiting_step = -1
         self._is_open = False
 
@@ -83,8 +84,8 @@ class Tracker(Callback):
         self._is_open = False
         reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         self._run.say(
-            f"{self.name} failed ({type(error).__name__}: {reason}): the run goes on without it, "
-            "and it gets what it misses when the run is started the next time."
+            f"{self.name} failed ({type(error).__name__}: {reason}): the run goes on without it. "
+            f"When the run is next started, {self.name} receives what it missed."
         )
 
     @abc.abstractmethod
@@ -105,7 +106,7 @@ class Tracker(Callback):
 
 
 def logged(run: RunContext) -> dict[int, Row]:
-    """The rows of what the run has logged so far, by agent step."""
+    """The rows that the run has logged so far, by agent step."""
     rows = {
         agent_steps: {
             tag: value for tag, value in points.items() if not tag.startswith(f"{GLANCE}/")
@@ -133,7 +134,7 @@ def row_of(record: Mapping[str, Any]) -> Row:
 
 
 def remembered(path: Path) -> dict[str, str]:
-    """What a tracker's file in the run's directory says about its run; {} if there is no file yet.
+    """The content of a tracker's file in the run's directory; {} if there is no file yet.
 
     Raises:
       UserError: the file is damaged.
@@ -150,5 +151,5 @@ def remembered(path: Path) -> dict[str, str]:
 
 
 def remember(path: Path, content: Mapping[str, str]) -> None:
-    """Writes what `remembered` reads."""
+    """Writes the file that `remembered` reads."""
     replace_file(path, json.dumps(content).encode())

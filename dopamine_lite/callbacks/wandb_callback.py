@@ -19,8 +19,8 @@ from dopamine_lite.files.plain_files import check_directory
 from dopamine_lite.reporting.tags import plain
 
 _MODES = ("online", "offline")
-_FILE = "wandb.json"  # in the run's directory: which of W&B's runs it is
-_SECONDS = 30  # to reach W&B in at the start, and to hand over what is left at the end
+_FILE = "wandb.json"  # in the run's directory: the id of W&B's run
+_SECONDS = 30  # to reach W&B at the start, and to upload the rest at the end
 
 
 @gin.configurable
@@ -76,7 +76,7 @@ class WandB(Tracker):
         if not known:
             known = {"id": uuid.uuid4().hex[:12]}
             remember(run.base_dir / _FILE, known)
-        # What earlier starts have written down is at W&B, or comes there with their files.
+        # Rows that earlier starts wrote are at W&B, or get there with their files.
         self._last_step = last_step(files, known["id"])
         settings = configuration.statements(run.config)
         arguments: dict[str, Any] = {
@@ -123,12 +123,12 @@ class WandB(Tracker):
 
 
 def _is_logged_in() -> bool:
-    """Whether W&B knows a key; if it is right turns out when a run begins."""
+    """Whether W&B has a key. Whether the key is valid turns out when a run begins."""
     import wandb
 
     try:
         return bool(wandb.login(prompt=False))
-    except wandb.errors.Error:  # it has one, and cannot be reached
+    except wandb.errors.Error:  # there is a key, but W&B cannot be reached
         return True
 
 

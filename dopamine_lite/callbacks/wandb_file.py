@@ -1,8 +1,8 @@
-"""The files that Weights & Biases writes beside a run: which steps are in them.
+"""The steps in the files that Weights & Biases writes beside a run.
 
-`run-ID.wandb` is a log in LevelDB's format: after a header of 7 bytes, blocks of 32 KiB with records cut
-into fragments. A record is a `Record` of W&B's protocol; one with a point of the history has an item
-called "_step". https://github.com/google/leveldb/blob/main/doc/log_format.md
+`run-ID.wandb` is a log in LevelDB's format: a header of 7 bytes, then blocks of 32 KiB that hold records
+cut into fragments. Each record is a `Record` of W&B's protocol. A record with a point of the history has
+an item called "_step". https://github.com/google/leveldb/blob/main/doc/log_format.md
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STEP = "_step"
 
 
 def last_step(directory: Path, run_id: str) -> int:
-    """The greatest step in the histories that earlier starts of a run have left; -1 if there is none."""
+    """The greatest step in the histories that earlier starts of a run left; -1 if there are none."""
     files = directory.glob(f"*run-*-{run_id}/run-{run_id}.wandb")
     return max((int(point[_STEP]) for file in files for point in history(file)), default=-1)
 

@@ -1,4 +1,4 @@
-"""The arrays of a checkpoint in one .npz file, which claims no more than it holds."""
+"""The arrays of a checkpoint in one .npz file, whose headers must match its content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dopamine_lite.checkpointing.tree import PLAIN_DTYPES
 from dopamine_lite.files.plain_files import open_to_read
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_MOST_EMPTY = 10**6  # rows of an array that has no bytes, which could claim any number of them
+_MOST_EMPTY = 10**6  # rows of an array without bytes, which could claim any number of rows
 
 
 def write_arrays(file: DurableWriter, arrays: Sequence[np.ndarray]) -> None:
@@ -31,7 +31,7 @@ def read_arrays(path: Path) -> list[np.ndarray]:
     """The arrays that `write_arrays` wrote.
 
     Raises:
-      Damaged: they are something else, such as objects, or larger than the file.
+      Damaged: the file holds something else, such as objects, or its arrays claim to be larger.
     """
     with finding_damage(path.name), open_to_read(path) as file:
         try:
@@ -45,12 +45,12 @@ def read_arrays(path: Path) -> list[np.ndarray]:
                 for member in members:
                     _check_member(archive, member)
                 return [_read(archive, name) for name in names]
-        except Exception as error:  # zipfile and NumPy have no one kind for files not their own
+        except Exception as error:  # zipfile and NumPy have no common exception for foreign files
             raise Damaged(f"{path.name} does not hold a checkpoint's arrays ({error})") from error
 
 
 def check_shape(shape: Sequence[int], itemsize: int) -> int:
-    """The bytes that an array takes; raises ValueError where it claims many rows and has no bytes."""
+    """The bytes that an array takes; raises ValueError if it claims many rows but has no bytes."""
     size = math.prod(shape) * itemsize
     if not size and math.prod(itertools.takewhile(bool, shape)) > _MOST_EMPTY:
         raise ValueError(f"an empty array of shape {tuple(shape)}")
@@ -58,7 +58,7 @@ def check_shape(shape: Sequence[int], itemsize: int) -> int:
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raises ValueError where the array in `member` is not plain or not as large as its header says."""
+    """Raises ValueError if the array in `member` is not plain, or not as large as its header says."""
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{member.filename} is compressed")
     with archive.open(member) as file:
@@ -70,7 +70,7 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     if any(type(axis) is not int or axis < 0 for axis in shape):
         raise ValueError(f"{member.filename} has the shape {shape}")
     if begin + check_shape(shape, dtype.itemsize) != member.file_size:
-        raise ValueError(f"{member.filename} has another size than its shape {shape}")
+        raise ValueError(f"{member.filename} does not have the size of its shape {shape}")
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -27,7 +27,7 @@ _TREE, _ARRAYS = "state.json", "state.npz"
 def write_checkpoint(
     directory: Path, number: int, parts: Parts, rings: dict[str, SavedRing]
 ) -> None:
-    """Writes a checkpoint durably to `directory`, which it creates; its segments must be durable."""
+    """Creates `directory` and writes a checkpoint there, durably. Its segments must be durable."""
     directory.mkdir()
     files = {}
     with durable_file(directory / _TREE) as file:
@@ -41,18 +41,18 @@ def write_checkpoint(
 
 
 def verify_checkpoint(directory: Path, number: int, replay: Path | None) -> Manifest:
-    """Returns the manifest of the checkpoint in `directory`, if every byte of it is as written.
+    """Returns the manifest of the checkpoint in `directory`, if every byte is as it was written.
 
-    If a segment is not, it is enough that its copy is.
+    Of a segment and its copy, one intact file is enough.
 
     Args:
       directory: the directory of the checkpoint.
       number: the number that the checkpoint should have.
-      replay: the directory of its segments; None: these are not examined.
+      replay: the directory of its segments; None: the segments are not examined.
 
     Raises:
       Damaged: a file is not as it was written; the message says which, and what is wrong with it.
-      UserError: the checkpoint is of another schema version, or would not fit into memory.
+      UserError: the checkpoint has another schema version, or would not fit into memory.
     """
     manifest = Manifest.read(directory)
     if manifest.number != number:
@@ -68,13 +68,13 @@ def verify_checkpoint(directory: Path, number: int, replay: Path | None) -> Mani
 
 
 def read_checkpoint(directory: Path, manifest: Manifest, replay: Path | None) -> State:
-    """Returns the state in `directory`, which has been verified.
+    """Returns the state in the verified `directory`.
 
-    Its RingSlots read the segments in `replay` when asked to; without `replay` they are None.
+    Its RingSlots read the segments in `replay` on demand; without `replay`, they are None.
 
     Raises:
-      Damaged: the files are as their digests say, but do not hold the state of a run.
-      UserError: they would not fit into memory.
+      Damaged: the files match their digests, but do not hold the state of a run.
+      UserError: the state would not fit into memory.
     """
     arrays = dict(enumerate(read_arrays(directory / _ARRAYS)))
     rings = dict(manifest.rings)

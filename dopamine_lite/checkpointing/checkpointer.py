@@ -1,4 +1,4 @@
-"""The Checkpointer: saves a state so that a kill at any instant loses none, and restores it."""
+"""The Checkpointer: saves states so that a kill at any instant loses none, and restores them."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ from dopamine_lite.files.plain_files import check_directory, remove
 _SET_ASIDE = "damaged-"
 _PRUNED = ".pruned-"
 _LEFTOVERS = (".checkpoint-", _PRUNED)
-_SEGMENTS = ("segment-*.zst", "segment-*.zst.copy", ".segment-*")  # the last: half written
+_SEGMENTS = ("segment-*.zst", "segment-*.zst.copy", ".segment-*")  # the last: half-written files
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Checkpointer(CheckpointReader):
     """The checkpoints in one directory, numbered upwards in the order they were taken.
 
-    A training run calls `restore` once and `save` from then on; both take the directory's lock,
-    which this object then holds until `close` or the end of the process. `load` and `numbers`
-    neither lock nor change anything and may be used beside a training run.
+    A training run calls `restore` once and `save` after that. Both take the directory's lock, which this
+    object holds until `close` or the end of the process. `load` and `numbers` neither lock nor change
+    anything, so they can be used during a training run.
 
-    A checkpoint becomes visible by one rename, after everything it consists of is on the disk, and
-    stops being visible by one rename, before any of it is removed. What is neither visible nor needed
-    by something visible is cleared away by the next `restore` or `save`.
+    One rename makes a checkpoint visible, after all of its files are on the disk, and one rename makes
+    it invisible, before any of its files is removed. The next `restore` or `save` clears away all files
+    that no visible checkpoint needs.
 
     Args:
       directory: the directory of the checkpoints; `restore`, `save` and `lock` create it.
-      keep: how many checkpoints stay; with 1 there is none to fall back on when the disk fails.
-      report: called with a sentence for everything that the user should know of.
+      keep: how many checkpoints stay; if it is 1, there is none to fall back on when the disk fails.
+      report: called with a sentence for everything that the user should know.
     """
 
     def __init__(self, directory: Path, keep: int = 2, report: Callable[[str], None] = to_stderr):
@@ -65,14 +65,14 @@ class Checkpointer(CheckpointReader):
             raise ValueError(f"keep={keep}: at least one checkpoint has to stay.")
         super().__init__(directory, report)
         self._keep = keep
-        self._rings: dict[str, SavedRing] = {}  # of the checkpoint that this run goes on from
+        self._rings: dict[str, SavedRing] = {}  # of the checkpoint that this run continues
         self._lock: BinaryIO | None = None
 
     def lock(self) -> None:
-        """Makes this the one Checkpointer that may write here; creates the directory.
+        """Makes this Checkpointer the only one that may write here; creates the directory.
 
         Raises:
-          UserError: another one is writing here, or nothing can be written here at all.
+          UserError: another Checkpointer is writing here, or nothing can be written here at all.
         """
         if self._lock is None:
             check_directory(self.directory)
@@ -87,24 +87,25 @@ class Checkpointer(CheckpointReader):
                 ) from error
 
     def close(self) -> None:
-        """Gives the lock back, if it is held."""
+        """Releases the lock, if this object holds it."""
         if self._lock is not None:
             unlock(self._lock)
             self._lock = None
 
     def keep(self, name: str, number: int, state: State, replace: bool) -> None:
-        """Keeps `state`, without its replay, under a name, whatever `save` removes later.
+        """Keeps `state`, without its replay, under a name. `save` never removes it.
 
         Call it before `save`: a run that is killed between the two then keeps the same state again.
 
         Args:
           name: lower-case letters and underscores.
           number: the number of the checkpoint.
-          state: as `save` takes it.
-          replace: whether to remove what was kept under the name before.
+          state: the state, as for `save`.
+          replace: whether to remove the checkpoint that was kept under this name before.
 
         Raises:
-          UserError: the disk is full or refuses to write; what was kept before is as it was.
+          UserError: the disk is full or refuses to write. Checkpoints that were kept before are
+            unchanged.
           ValueError: `name` is not such a name.
         """
         directory = f"{name}-{number:012d}"
@@ -116,7 +117,7 @@ class Checkpointer(CheckpointReader):
             make_directory(self._kept)
             remove(aside)
             write_checkpoint(aside, number, take_apart(without_rings(state)), {})
-            remove(self._kept / directory)  # the same, by this run before it was killed
+            remove(self._kept / directory)  # this run kept it before it was killed
             aside.rename(self._kept / directory)
             sync_directory(self._kept)
             for other in self._kept.iterdir():
@@ -127,21 +128,21 @@ class Checkpointer(CheckpointReader):
         except OSError as error:
             raise UserError(
                 f"Checkpoint {number} could not be kept as {name}: {reason(error)}. Once this is "
-                "fixed, the same command resumes from the checkpoint before."
+                "fixed, the same command resumes from the previous checkpoint."
             ) from error
 
     def save(self, number: int, state: State) -> Path:
-        """Saves `state` as the checkpoint `number`, and removes the checkpoints that are too many.
+        """Saves `state` as the checkpoint `number`, and removes the oldest ones beyond `keep`.
 
-        Only those slots of a ring are written that the checkpoint before does not have.
+        It writes only those slots of a ring that the previous checkpoint does not have.
 
         Returns:
           The checkpoint's directory.
 
         Raises:
-          UserError: the disk is full or refuses to write; the checkpoints before are as they were.
+          UserError: the disk is full or refuses to write. Earlier checkpoints are unchanged.
           TypeError: something in the tree cannot be saved; the message says what and where.
-          ValueError: `number` is not higher than that of every checkpoint here.
+          ValueError: `number` is not higher than the number of every checkpoint here.
         """
         self.lock()
         before = self.numbers()
@@ -163,7 +164,7 @@ class Checkpointer(CheckpointReader):
         return self._path(number)
 
     def restore(self) -> Restored | None:
-        """Reads the newest intact checkpoint, from which the run then goes on.
+        """Reads the newest intact checkpoint. The run then goes on from there.
 
         Every byte is verified before it is used. Damaged checkpoints that are newer than the intact
         one are reported and renamed to `damaged-checkpoint-...`. A damaged segment is reported and
@@ -173,8 +174,8 @@ class Checkpointer(CheckpointReader):
           The checkpoint; None if there has never been one.
 
         Raises:
-          UserError: there are checkpoints but none is intact, or the newest is of another schema
-            version. Nothing has been changed then.
+          UserError: there are checkpoints but none is intact, or the newest has another schema version.
+            Nothing has been changed in these cases.
         """
         self.lock()
         with self._readable():
@@ -198,7 +199,7 @@ class Checkpointer(CheckpointReader):
             return None
 
     def _write(self, number: int, parts: Parts) -> None:
-        """Puts a new checkpoint in place, or leaves those before as they are."""
+        """Puts a new checkpoint in place, or leaves the earlier ones as they are."""
         path = self._path(number)
         aside = self.directory / f".{path.name}"
         try:
@@ -207,7 +208,7 @@ class Checkpointer(CheckpointReader):
             write_checkpoint(aside, number, parts, saved)
             aside.rename(path)
         except BaseException:
-            # Looks at what is there: an interrupt may also come just after the rename.
+            # This checks the disk, because an interrupt may also come just after the rename.
             with contextlib.suppress(OSError):
                 self._sweep()
             raise
@@ -223,7 +224,7 @@ class Checkpointer(CheckpointReader):
             before = self._rings.get(path)
             segments = still_needed(before, ring, self._replay) if before else []
             for block in new_blocks(ring, list(segments), path):
-                # No checkpoint has this number yet, so that none can need a file of this name.
+                # No checkpoint has this number yet, so none can need a file with this name.
                 name = f"segment-{number:012d}-{written:06d}.zst"
                 segments.append(write_segment(self._replay / name, block))
                 written += 1
@@ -240,19 +241,19 @@ class Checkpointer(CheckpointReader):
         self._sweep()
 
     def _sweep(self) -> None:
-        """Removes what no visible checkpoint needs.
+        """Removes files that no visible checkpoint needs.
 
-        The segments of checkpoints that were set aside go too: what can be restored no more needs
-        no replay memory, and the run writes those slots again.
+        This includes the segments of checkpoints that were set aside. Such a checkpoint can no longer be
+        restored, and the run writes those slots again.
         """
         leftovers = [p for p in self.directory.iterdir() if p.name.startswith(_LEFTOVERS)]
         if any(path.name.startswith(_PRUNED) for path in leftovers):
-            sync_directory(self.directory)  # else a power cut could bring it back half removed
+            sync_directory(self.directory)  # or a power cut could bring back a part
         for path in leftovers:
             remove(path)
         try:
             manifests = [Manifest.read(self._path(number)) for number in self.numbers()]
-        except (Damaged, UserError):  # what that one needs is unknown: all segments stay for now
+        except (Damaged, UserError):  # its needs are unknown, so all segments stay for now
             return
         needed = {
             path.name
@@ -266,11 +267,11 @@ class Checkpointer(CheckpointReader):
                     remove(path)
 
     def _mend(self, manifest: Manifest) -> None:
-        """Puts the copies of damaged segments in their places, and makes missing copies."""
+        """Replaces damaged segments by their copies, and makes missing copies."""
         for segment in manifest.segments():
             try:
                 problem = mend_segment(self._replay, segment)
-            except OSError as error:  # the disk is full: what is intact of it can still be read
+            except OSError as error:  # the disk is full: the intact file can still be read
                 self._report(
                     f"{self._replay / segment.name} exists once instead of twice, and could not be "
                     f"copied: {reason(error)}. The run goes on."
@@ -303,5 +304,5 @@ def _not_saved(number: int, before: list[int], error: OSError) -> str:
     if before:
         then = f"the same command resumes from the checkpoint at step {before[-1]}, which is intact"
     else:
-        then = "the same command starts again, for there is no checkpoint before"
+        then = "the same command starts from the beginning, because there is no earlier checkpoint"
     return f"Checkpoint {number} could not be written: {reason(error)}. Once {once}, {then}."

@@ -1,4 +1,4 @@
-"""The manifest: a checkpoint's table of contents, by which a restore knows that all is there."""
+"""The manifest: a checkpoint's table of contents, which shows a restore that nothing is missing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SEGMENT = re.compile(r"segment-\d{12,}-\d{6,}\.zst")
 
 @dataclass(frozen=True)
 class Manifest:
-    """What belongs to the checkpoint `number`."""
+    """The files and rings of the checkpoint `number`."""
 
     number: int
     files: dict[str, FileRecord]  # by name, in the checkpoint's directory
@@ -48,11 +48,11 @@ class Manifest:
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
-        """Reads what `write` wrote.
+        """Reads the manifest that `write` wrote.
 
         Raises:
           Damaged: the manifest is missing or not as it was written.
-          UserError: it is intact, but of a schema that this version does not know.
+          UserError: it is intact, but this version does not know its schema.
         """
         try:
             with finding_damage(_NAME):
@@ -99,9 +99,9 @@ def _ring(content: dict[str, Any]) -> SavedRing:
     for segment in segments:
         for old, least, new, end in zip(
             reached, first, segment.start, segment.stop, strict=True
-        ):  # what was overwritten before it was saved is left out
+        ):  # slots that were overwritten before they were saved are left out
             if not (old <= new <= max(old, least) and new <= end):
-                raise ValueError(f"{segment.name} does not follow the one before")
+                raise ValueError(f"{segment.name} does not follow the previous segment")
         reached = segment.stop
     if [max(pair) for pair in zip(reached, first, strict=True)] != stop:
         raise ValueError("a ring's segments are not its slots")

@@ -1,4 +1,4 @@
-"""Reading the checkpoints in a directory, beside whoever writes them."""
+"""Reads the checkpoints in a directory, even while another process writes there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEPT = re.compile(r"([a-z][a-z_]*)-(\d{12,})")  # its name and number
 class Restored:
     """A checkpoint that has been read.
 
-    Its RingSlots read their segments only when asked to, which has to be before the next `save`.
+    Its RingSlots read their segments only on demand. This must happen before the next `save`.
     """
 
     number: int
@@ -37,11 +37,11 @@ def to_stderr(sentence: str) -> None:
 
 
 class CheckpointReader:
-    """The checkpoints in one directory, which it neither locks nor changes.
+    """The checkpoints in one directory. A reader neither locks nor changes them.
 
     Args:
       directory: the directory of the checkpoints.
-      report: called with a sentence for everything that the user should know of.
+      report: called with a sentence for everything that the user should know.
     """
 
     def __init__(self, directory: Path, report: Callable[[str], None] = to_stderr):
@@ -51,7 +51,7 @@ class CheckpointReader:
         self._report = report
 
     def numbers(self) -> list[int]:
-        """The numbers of the checkpoints here, ascending; whether they are intact is not examined.
+        """The numbers of the checkpoints here, in ascending order. They need not be intact.
 
         Raises:
           UserError: the directory cannot be read, for example because it is a file.
@@ -64,7 +64,7 @@ class CheckpointReader:
         return sorted(int(match[1]) for match in map(_COMPLETE.fullmatch, names) if match)
 
     def kept(self) -> dict[str, list[int]]:
-        """The numbers of the checkpoints that are kept, ascending, by the name they are kept under.
+        """The numbers of the kept checkpoints, in ascending order, by the name of each.
 
         Raises:
           UserError: the directory cannot be read.
@@ -80,10 +80,10 @@ class CheckpointReader:
         return {name: sorted(numbers) for name, numbers in sorted(found.items())}
 
     def verify(self, number: int) -> list[str]:
-        """Raises Damaged if a byte of a checkpoint, and of its copy, is not as it was written.
+        """Raises Damaged if a byte of a checkpoint is not as it was written and no copy is intact.
 
         Returns:
-          What is wrong with the segments of which only the copies are intact.
+          A description of each damaged segment that has an intact copy.
         """
         path = self._path(number)
         manifest = verify_checkpoint(path, number, None)
@@ -92,15 +92,15 @@ class CheckpointReader:
         return [problem for problem in problems if problem is not None]
 
     def load(self, number: int | str | None = None, rings: bool = False) -> Restored:
-        """Reads a checkpoint without locking or changing anything, also beside a training run.
+        """Reads a checkpoint without locking or changing anything. A training run may go on meanwhile.
 
         Args:
-          number: the checkpoint's number, or the name that it is kept under (if several are, the
-            newest); None: the newest intact checkpoint, apart from kept ones.
+          number: the checkpoint's number, or the name under which it is kept (if there are several, the
+            newest); None: the newest intact checkpoint, not counting kept ones.
           rings: False: RingSlots become None, and their segments are neither read nor verified.
 
         Raises:
-          UserError: there is no such checkpoint, or it is damaged or of another schema version.
+          UserError: there is no such checkpoint, it is damaged, or it has another schema version.
         """
         if isinstance(number, str) or (number is not None and number not in self.numbers()):
             return self._load_kept(number)
@@ -127,7 +127,7 @@ class CheckpointReader:
                 return restored
 
     def _load_kept(self, wanted: int | str) -> Restored:
-        """Reads the checkpoint that is kept under a name, or has a number that no other has."""
+        """Reads the checkpoint kept under a name, or a kept one whose number no other has."""
         damaged: dict[str, str] = {}
         with self._readable():
             while True:
@@ -163,14 +163,14 @@ class CheckpointReader:
         without_replay = any(self._is_loadable(number) for number in damaged)
         return (
             f"No checkpoint in {self.directory} is intact "
-            f"({problems or 'all have been set aside as damaged'}): restore what is damaged from an "
-            "intact copy, or train in another directory."
+            f"({problems or 'all have been set aside as damaged'}): restore the damaged files from "
+            "an intact copy, or train in another directory."
             + " Commands that need no replay memory (evaluate, record, export) still work."
             * without_replay
         )
 
     def _is_loadable(self, number: int) -> bool:
-        """Whether a checkpoint is intact but for its segments."""
+        """Whether a checkpoint is intact, apart from its segments."""
         try:
             verify_checkpoint(self._path(number), number, None)
         except (Damaged, UserError):
@@ -188,7 +188,7 @@ class CheckpointReader:
         return self._not_kept(number)
 
     def _not_kept(self, wanted: int | str) -> str:
-        """What to say where there is no checkpoint of this number, or none kept under this name."""
+        """The message if no checkpoint has this number, or none is kept under this name."""
         there = ", ".join(map(str, self.numbers())) or "none"
         kept = self.kept()
         also = "".join(f"; kept as {name}: {', '.join(map(str, kept[name]))}" for name in kept)
@@ -201,7 +201,7 @@ class CheckpointReader:
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turns the operating system's refusals into a sentence."""
+        """Turns the operating system's errors into a sentence."""
         try:
             yield
         except OSError as error:

@@ -1,7 +1,8 @@
 """Segments: slots of a ring in an immutable, compressed file, one block of slots each.
 
-A file is one zstd frame over: the header's length (4 bytes, little-endian), the header (JSON: start
-and stop of each environment, name, dtype and shape of every array), the arrays' bytes in that order.
+A file is one zstd frame. It holds the header's length (4 bytes, little-endian), the header (JSON: start
+and stop of each environment; name, dtype and shape of every array), and the bytes of the arrays in that
+order.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class SavedRing:
-    """A ring as a checkpoint has it: the segments hold every slot from `first` to `stop`."""
+    """A ring in a checkpoint: the segments hold every slot from `first` to `stop`."""
 
     first: list[int]  # [N]
     stop: list[int]  # [N]
@@ -61,7 +62,7 @@ class SavedRing:
     def slots(self, directory: Path) -> RingSlots:
         """The saved slots, read from the segments in `directory` one block at a time.
 
-        Its `blocks` raise UserError where a segment has been removed or changed meanwhile.
+        Its `blocks` raise UserError if a segment has been removed or changed meanwhile.
         """
 
         def blocks(after: np.ndarray) -> Iterator[Block]:
@@ -76,8 +77,8 @@ class SavedRing:
 def still_needed(saved: SavedRing, ring: RingSlots, directory: Path) -> list[Segment]:
     """The segments of the last checkpoint that `ring` can go on from, without a gap.
 
-    A segment whose slots have all been overwritten is left out. The list ends before a file that is not
-    as it was written: the ring still has the slots from there on, and writes them anew.
+    It leaves out a segment whose slots have all been overwritten. The list ends before the first damaged
+    file: the ring still has the slots from that file on, and writes them again.
     """
     if len(saved.first) != ring.first.size:
         return []
@@ -95,11 +96,11 @@ def still_needed(saved: SavedRing, ring: RingSlots, directory: Path) -> list[Seg
 
 
 def new_blocks(ring: RingSlots, segments: list[Segment], path: str) -> Iterator[Block]:
-    """The blocks of `ring` that follow after those in `segments`.
+    """The blocks of `ring` that follow the blocks in `segments`.
 
     Raises:
-      ValueError: the ring at `path` does not show every slot once and in order, so that what is
-        saved could not be put back.
+      ValueError: the ring at `path` does not yield every slot once and in order, so a checkpoint could
+        not be restored.
     """
     reached = np.maximum(segments[-1].stop if segments else 0, ring.first)
     for block in ring.blocks(reached):
@@ -107,7 +108,8 @@ def new_blocks(ring: RingSlots, segments: list[Segment], path: str) -> Iterator[
         lengths = {len(array) for name, array in block.items() if name not in ("start", "stop")}
         if (block["start"] != reached).any() or lengths != {slots}:
             raise ValueError(
-                f"{path}: a block of the ring is not the one that begins at {reached}."
+                f"{path}: the ring has no block that begins at {reached}, where the next one "
+                "should."
             )
         yield block
         reached = block["stop"]
@@ -124,7 +126,7 @@ def verify_segment(directory: Path, segment: Segment) -> str | None:
     """Raises Damaged unless the segment or its copy is as it was written.
 
     Returns:
-      What is wrong with the segment if only its copy is intact.
+      A description of the damage if only the copy is intact.
     """
     path = directory / segment.name
     try:
@@ -141,13 +143,13 @@ def verify_segment(directory: Path, segment: Segment) -> str | None:
 def mend_segment(directory: Path, segment: Segment) -> str | None:
     """Makes both a segment and its copy intact, given that one of them is.
 
-    A missing copy is made: runs of earlier versions have none.
+    A missing copy is made, because runs of earlier versions have none.
 
     Returns:
-      What was wrong with one of them.
+      A description of the damage, if there was any.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
     path = directory / segment.name
     problem = verify_segment(directory, segment)
@@ -184,7 +186,7 @@ def read_segment(path: Path, segment: Segment) -> Block:
     """Returns the block that `write_segment` was given when it returned `segment`.
 
     Raises:
-      UserError: the file is not what was written, is not a segment or would not fit into memory.
+      UserError: the file has changed, is not a segment, or would not fit into memory.
     """
     try:
         with open_to_read(path) as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
@@ -198,7 +200,7 @@ def read_segment(path: Path, segment: Segment) -> Block:
                 name: _read(stream, np.empty(shape, dtype))
                 for name, (dtype, shape) in described.items()
             }
-            if stream.read(1):  # nothing is left but the checksum, which is compared now
+            if stream.read(1):  # only the checksum is left, which this read compares
                 raise ValueError("it holds more than its header says")
     except (OSError, EOFError, zstandard.ZstdError, NotRegular) as error:
         raise UserError(
@@ -216,24 +218,24 @@ def read_segment(path: Path, segment: Segment) -> Block:
 
 
 def _described(header: object, segment: Segment) -> dict[str, tuple[np.dtype, list[int]]]:
-    """Dtype and shape of each array by its name; raises ValueError where they are not a block's."""
+    """Dtype and shape of each array by its name; raises ValueError if they do not form a block."""
     content = expect(dict, header)
     if (content["start"], content["stop"]) != (segment.start, segment.stop):
-        raise ValueError("it has other slots than its checkpoint says")
+        raise ValueError("its slots are not the slots that its checkpoint names")
     slots = sum(segment.stop) - sum(segment.start)
     described = {}
     for entry in expect(list, content["arrays"]):
         name, dtype, shape = expect(list, entry)
         described[expect(str, name)] = plain_dtype(dtype), wholes(shape)
     if any(shape[:1] != [slots] for _, shape in described.values()):
-        raise ValueError("an array has another length than its slots")
+        raise ValueError("the length of an array is not its number of slots")
     if not described or not described.keys().isdisjoint(("start", "stop")):
         raise ValueError("its arrays are not a block's")
     return described
 
 
 def _read_either(directory: Path, segment: Segment) -> Block:
-    """The segment's block, from its copy where the segment itself is damaged."""
+    """The segment's block, read from its copy if the segment itself is damaged."""
     path = directory / segment.name
     try:
         return read_segment(path, segment)
@@ -260,7 +262,7 @@ def _read(stream: zstandard.ZstdDecompressionReader, array: np.ndarray) -> np.nd
 
 
 def _from(wanted: np.ndarray, block: Block) -> Block:
-    """The slots of `block` that are numbered `wanted` [N] or higher."""
+    """The slots of `block` with the numbers `wanted` [N] or higher."""
     start = np.maximum(block["start"], wanted)
     if (start == block["start"]).all():
         return block
@@ -270,7 +272,7 @@ def _from(wanted: np.ndarray, block: Block) -> Block:
     trimmed = {
         name: np.concatenate(
             [array[end - count : end] for end, count in zip(ends, kept, strict=True)],
-            dtype=array.dtype,  # else the machine's byte order
+            dtype=array.dtype,  # otherwise it would have the machine's byte order
         )
         for name, array in block.items()
         if name not in ("start", "stop")

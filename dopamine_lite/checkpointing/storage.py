@@ -1,4 +1,4 @@
-"""Files that survive a power cut, files that prove intact, and one writer per directory."""
+"""Files that survive a power cut, checks that files are intact, and one writer per directory."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _LOCKS_UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 class Damaged(Exception):
-    """A file is not what was written; `str(error)` says which and in what way."""
+    """A file is not as it was written; `str(error)` says which file, and what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What a manifest keeps of a file in order to recognize it."""
+    """The size and digest by which a manifest recognizes a file."""
 
     size: int
     sha256: str
 
 
 class DurableWriter(io.RawIOBase):
-    """Writes to all of `files` from front to back, counting and hashing what passes."""
+    """Writes to all of `files` from front to back, and counts and hashes the bytes."""
 
     def __init__(self, files: Sequence[BinaryIO]):
         self._files = files
@@ -50,16 +50,16 @@ class DurableWriter(io.RawIOBase):
         return written
 
     def record(self) -> FileRecord:
-        """What has been written so far."""
+        """The record of the bytes written so far."""
         return FileRecord(self._size, self._sha256.hexdigest())
 
 
 @contextlib.contextmanager
 def durable_file(*paths: Path) -> Iterator[DurableWriter]:
-    """Opens new files that get the same content, and are on the disk when the block has ended.
+    """Opens new files that get the same content and are on the disk when the block ends.
 
-    Whatever has these names is removed first, so that no link is written through. An OSError that leaves
-    the block names the first file, which the errors of `write` do not.
+    Anything that has these names is removed first, so that nothing is written through a link. An OSError
+    that leaves the block names the first file; the errors of `write` alone name none.
     """
     try:
         with contextlib.ExitStack() as stack:
@@ -90,7 +90,7 @@ def sync_directory(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Makes `content` the content of `path`, durably: at any instant the old is there, or the new."""
+    """Replaces the content of `path` durably: at any instant, the old or the new content is there."""
     aside = path.with_name(f".{path.name}")
     with durable_file(aside) as file:
         file.write(content)
@@ -108,7 +108,7 @@ def make_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def finding_damage(name: str) -> Iterator[None]:
-    """Turns the errors that a missing or unreadable file called `name` raises into `Damaged`."""
+    """Turns the errors that a missing or unreadable file `name` raises into `Damaged`."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -116,7 +116,7 @@ def finding_damage(name: str) -> Iterator[None]:
     except NotRegular as error:
         raise Damaged(f"{name} is not a regular file") from error
     except OSError as error:
-        if error.errno != errno.EIO:  # such as permissions: not the file's fault
+        if error.errno != errno.EIO:  # such as missing permissions: the file is not damaged
             raise
         raise Damaged(f"{name} cannot be read from the disk") from error
 
@@ -136,15 +136,15 @@ def verify(path: Path, record: FileRecord) -> None:
 
 
 def lock_directory(directory: Path, report: Callable[[str], None]) -> BinaryIO:
-    """Locks `directory` against other writers until `unlock` is given the returned file.
+    """Locks `directory` against other writers, until `unlock` gets the returned file.
 
-    The kernel frees the lock when the process ends, however it ends. On a file system without
-    locks, `report` is only called with a warning.
+    The kernel frees the lock when the process ends, however it ends. On a file system without locks, it
+    only calls `report` with a warning.
 
     Raises:
       UserError: another process (or another Checkpointer of this one) holds the lock.
     """
-    file = open_to_append(directory / ".lock")  # open as long as the lock is held
+    file = open_to_append(directory / ".lock")  # it stays open while the lock is held
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -164,7 +164,7 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> BinaryIO:
             f"{f' (process {holder})' if holder.isdecimal() else ''}: wait until it has ended, or "
             "train in another directory."
         ) from None
-    if os.fstat(file.fileno()).st_nlink == 1:  # else another name would get this content too
+    if os.fstat(file.fileno()).st_nlink == 1:  # otherwise another name would get this content, too
         file.truncate(0)
         file.write(f"{os.getpid()}\n".encode())
         file.flush()
@@ -172,7 +172,7 @@ def lock_directory(directory: Path, report: Callable[[str], None]) -> BinaryIO:
 
 
 def is_locked(directory: Path) -> bool:
-    """Whether a process holds the lock of `directory`; asking takes it for an instant."""
+    """Whether a process holds the lock of `directory`. The test takes the lock for an instant."""
     try:
         file = open_to_read(directory / ".lock")
     except (FileNotFoundError, NotADirectoryError):
@@ -189,7 +189,7 @@ def is_locked(directory: Path) -> bool:
 
 
 def unlock(file: BinaryIO) -> None:
-    """Gives the lock back, also if a forked child still has the file open."""
+    """Releases the lock, even if a forked child still has the file open."""
     with contextlib.suppress(OSError):  # on a file system without locks
         fcntl.flock(file, fcntl.LOCK_UN)
     file.close()

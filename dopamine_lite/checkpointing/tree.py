@@ -1,7 +1,8 @@
 """A state tree as JSON beside its arrays and rings, and back; and its digest.
 
-In the JSON a list is an array and a dict an object. What JSON has no form for is an object with a
-single key that begins with one `$` (a dict's own key that begins with `$` gets a second one):
+In the JSON, a list is an array and a dict is an object. A value that JSON cannot express becomes an
+object with a single key that begins with one `$`. A dict's own key that begins with `$` gets a second
+`$`.
 
     {"$tuple": [...]}    {"$int": "-0x1f..."}    {"$float": "7ff8000000000000"}
     {"$scalar": ["<f4", "0000803f"]}    {"$array": where}    {"$ring": where}
@@ -24,13 +25,13 @@ from dopamine_lite.files.strict_json import expect
 
 # Booleans, integers, floats and complex numbers of fixed layout; strings in arrays.
 _NUMBERS = frozenset("?bhilqBHILQefdFD")
-PLAIN_DTYPES = _NUMBERS | frozenset("SU")  # of arrays
+PLAIN_DTYPES = _NUMBERS | frozenset("SU")  # of arrays, by `dtype.char`
 _LARGEST_PLAIN_INT = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A state taken apart; in `tree`, arrays stand by their index and rings by their key."""
+    """A state taken apart. In `tree`, an index stands for each array, and a key for each ring."""
 
     tree: Any  # JSON
     arrays: list[np.ndarray]
@@ -54,7 +55,7 @@ def take_apart(state: Any) -> Parts:
 
 
 def without_rings(state: Any) -> Any:
-    """The tree with None for every ring, as one is loaded that needs no replay."""
+    """The tree with None for every ring, as for a load without replay."""
     if isinstance(state, dict):
         return {key: without_rings(child) for key, child in state.items()}
     if type(state) in (list, tuple):
@@ -74,11 +75,12 @@ def encode(
       value: dicts with string keys, lists and tuples of NumPy arrays, NumPy and Python numbers,
         bools, strings, None and RingSlots.
       store_array: takes an array and returns the JSON that stands for it.
-      store_ring: the same for a ring, given its path in the tree too, which no other leaf has.
-      path: where `value` stands, as a Python expression.
+      store_ring: the same for a ring; it also takes the ring's path in the tree, which no other leaf
+        has.
+      path: the place of `value`, as a Python expression.
 
     Raises:
-      TypeError: something else is in the tree, or would not come back as what it is.
+      TypeError: the tree holds something else, or something that would not come back as it was.
     """
     kind = type(value)
     if value is None or kind is bool:
@@ -174,7 +176,7 @@ def digest(state: Any) -> str:
 
 
 def raw_bytes(array: np.ndarray) -> memoryview:
-    """The array's content in C order; the array's own memory where it is contiguous."""
+    """The array's content in C order: the array's own memory, if that is contiguous."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
@@ -208,7 +210,7 @@ def _is_tag(key: str) -> bool:
 
 
 def _scalar(dtype_name: str, data: Any) -> Any:
-    """The one NumPy number of this dtype whose bytes `data` spells."""
+    """The NumPy number of this dtype whose bytes `data` encodes."""
     dtype, content = plain_dtype(dtype_name), bytes.fromhex(expect(str, data))
     if dtype.char not in _NUMBERS or len(content) != dtype.itemsize:
         raise ValueError(f"{dtype_name} is not the dtype of {len(content)} bytes")
@@ -222,7 +224,7 @@ def _escape(key: Any, path: str) -> str:
 
 
 def _unicode(text: str, path: str) -> str:
-    """Returns `text`; raises TypeError where it holds half a surrogate pair, which JSON may join."""
+    """Returns `text`; raises TypeError if it holds half a surrogate pair, which JSON may join."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

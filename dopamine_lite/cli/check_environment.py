@@ -1,6 +1,6 @@
-"""`dopamine-lite check-environment`: does an environment keep the rules, and which agents fit it?
+"""`dopamine-lite check-environment`: does an environment follow the rules, and which agents fit it?
 
-The exit status is 0 if it keeps the rules, with or without warnings, and 2 if it breaks one.
+The exit status is 0 if it follows the rules, with or without warnings, and 2 if it breaks one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from dopamine_lite.runner.fitting import Fit
 
 SUMMARY = (
-    "Plays an environment at random, checks that it keeps the rules and shows which agents fit it."
+    "Plays an environment at random, checks that it follows the rules, and shows which agents fit "
+    "it."
 )
 POSITIONAL = (
     "[ID]: The environment's id, such as CartPole-v1, ALE/Pong-v5, or module:MyId-v0 for an "
@@ -38,8 +39,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_files",
         [],
-        "A gin file whose environment is checked, made as a run would make it: a path or a "
-        "packaged name.",
+        "A gin file: a path or a packaged name. Its environment is checked as a run would make it.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
@@ -49,7 +49,10 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "steps", 1_000, "The agent steps of each play, over all environments."
+        flag_values,
+        "steps",
+        1_000,
+        "The number of agent steps in each play, over all environments together.",
     )
     flags.DEFINE_integer(
         "num_envs",
@@ -93,13 +96,13 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
         _say(f"Warning: {warning}")
     count = len(check.warnings)
     warnings = f"{count} warning{'s' * (count > 1)}" if count else "no warnings"
-    print(f"It keeps the rules for environments: no violations, {warnings}.")
+    print(f"It follows the rules for environments: no violations, {warnings}.")
 
 
 def _environment(
     ids: Sequence[str], gin_files: Sequence[str], gin_bindings: Sequence[str]
 ) -> Callable[..., Environment]:
-    """What makes the environment, as `Runner.environment` does; loads what is bound on it."""
+    """The function that makes the environment, like `Runner.environment`; loads its bindings."""
     from dopamine_lite import configuration
 
     if ids:
@@ -110,14 +113,14 @@ def _environment(
     from dopamine_lite.configuration.tensorflow_setup import import_quietly
 
     for name in gin_files:
-        configuration.find_config(str(name))  # before the seconds that an import takes
+        configuration.find_config(str(name))  # before an import that takes seconds
     import_quietly("dopamine_lite.runner.runner")
     configuration.load(gin_files, gin_bindings)
     make = configuration.bound("Runner", "environment")
     if not callable(make):
         raise UserError(
             f"{' and '.join(gin_files)} {'bind' if len(gin_files) > 1 else 'binds'} no "
-            "Runner.environment: name a whole experiment, or an ID."
+            "Runner.environment: give the gin file of a whole experiment, or an ID."
         )
     return cast("Callable[..., Environment]", make)
 
@@ -166,7 +169,7 @@ def _range(low: float, high: float) -> str:
 
 
 def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
-    """What the seed decides, and how fast it was."""
+    """The effects of the seed, and the speed."""
     from dopamine_lite.runner.environment_check import first_difference
 
     again = check.again()
@@ -199,18 +202,18 @@ def _repeated(check: EnvironmentCheck, played: Played) -> Iterator[str]:
 
 
 def _side_by_side(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
-    """Whether there can be several, and whether they differ if they draw what they show."""
+    """Whether there can be several copies, and whether copies that draw random numbers differ."""
     try:
         equal = check.equal_environments()
-    except Exception as error:  # whatever the user's code says to a second one
+    except Exception as error:  # whatever the user's code raises for a second copy
         what = f"{type(error).__name__}: {_original(error)}"
-        yield f"- Two of it cannot be played at once ({what}): leave Runner.num_envs at 1."
+        yield f"- Two copies of it cannot be played at once ({what}): leave Runner.num_envs at 1."
         return
     if equal is None:
         yield "- Environments that are played at once differ even if they are given the same actions."
     elif draws:
         check.warnings.append(
-            f"Environments {equal[0]} and {equal[1]} show the same throughout if they are given the "
+            f"Environments {equal[0]} and {equal[1]} always show the same if they are given the "
             "same actions, although a different seed changes what they show: they draw the same "
             "random numbers. Let each draw from its own self.np_random."
         )
@@ -218,7 +221,7 @@ def _side_by_side(check: EnvironmentCheck, draws: bool) -> Iterator[str]:
 
 
 def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
-    """What Gymnasium's environment does by itself, where it is one; anew it `repeats` or not."""
+    """The behavior of Gymnasium's environment by itself, if it is one. A new one `repeats` or not."""
     found = check.alone()
     if found is None:
         return
@@ -227,7 +230,7 @@ def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
     elif repeats:
         yield (
             "- reset(seed=...) alone does not give the same episode again; a run creates its "
-            "environments anew for every segment, so it can be repeated all the same."
+            "environments anew for every segment, so it can still be repeated."
         )
     if found.rewritten is None:
         yield "- Observations do not change after they have been returned."
@@ -240,7 +243,7 @@ def _unwrapped(check: EnvironmentCheck, repeats: bool) -> Iterator[str]:
 
 
 def _original(error: Exception) -> BaseException:
-    """`error` without what gin makes of it."""
+    """`error` without gin's additions."""
     from dopamine_lite import configuration
 
     return configuration.original(error)
@@ -249,7 +252,7 @@ def _original(error: Exception) -> BaseException:
 def _drawn(check: EnvironmentCheck) -> Iterator[str]:
     try:
         height, width, _ = check.picture()
-    except Exception as error:  # of the user's code as well: whoever films nothing needs none of it
+    except Exception as error:  # also from the user's code: films are optional
         what = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         yield f"- It cannot be filmed by `record`: {what}{_original(error)}"
     else:
@@ -257,12 +260,12 @@ def _drawn(check: EnvironmentCheck) -> Iterator[str]:
 
 
 def _fitting(spec: EnvironmentSpec) -> Iterator[str]:
-    """The agents and torsos of the package that are for it."""
+    """The agents and torsos of the package that fit it."""
     from dopamine_lite import configuration
     from dopamine_lite.configuration.tensorflow_setup import import_tensorflow, tensorflow_threads
 
     import_tensorflow()
-    configuration.load([])  # what the experiment binds on its own agent is not asked
+    configuration.load([])  # ignores what the experiment binds on its own agent
     tensorflow_threads(intra_op=1)
     from dopamine_lite.runner import fitting
 
@@ -273,7 +276,7 @@ def _fitting(spec: EnvironmentSpec) -> Iterator[str]:
 
 
 def _refusals(agents: Fit) -> Iterator[str]:
-    """One sentence for all that refuse for the same reason."""
+    """One sentence for all agents that refuse for the same reason."""
     groups: dict[str, list[str]] = {}
     for name, sentence in agents.refusals.items():
         groups.setdefault(sentence.replace(name, "_"), []).append(name)
@@ -283,7 +286,7 @@ def _refusals(agents: Fit) -> Iterator[str]:
 
 
 def _in_words(space: Any) -> str:
-    """A space, its bounds once where they are the same everywhere."""
+    """A space in words. Bounds that are the same everywhere appear once."""
     import gymnasium
     import numpy as np
 
@@ -295,7 +298,7 @@ def _in_words(space: Any) -> str:
 
 
 def _say(sentence: str) -> None:
-    """Prints a sentence in lines as wide as the terminal, at once, for the next may take seconds."""
+    """Prints a sentence, wrapped to the terminal's width, at once: the next may take seconds."""
     print(
         textwrap.fill(
             printable(" ".join(sentence.split())),

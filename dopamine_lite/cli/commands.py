@@ -1,4 +1,4 @@
-"""The commands, and how the sentences of the rooms below are worded on the command line."""
+"""The commands, and how the command line rewords the sentences of other packages."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ COMMANDS = (
     *("train", "sweep", "evaluate", "record", "plot", "compare", "report", "export"),
     *("inspect", "list", "describe", "check-environment"),
 )
-# What these print is all they do; the others leave files.
+# These only print; the other commands write files.
 PRINTING = ("inspect", "list", "describe", "check-environment")
-_FLAGS = {"imports": "import"}  # by the parameter's name, where the flag has another
-_KINDS = {"bool": "", "int": "a whole number", "float": "a number"}  # of values, by absl's names
-# What a flag's help ends with, where absl does not know the default.
+_FLAGS = {"imports": "import"}  # the key: a parameter's name that differs from its flag
+_KINDS = {
+    "bool": "",
+    "int": "a whole number",
+    "float": "a number",
+}  # the key: absl's name of a kind
+# The end of a flag's help if absl does not know the default.
 _END = re.compile(r" (?:Default: (?P<default>.+)|(?P<required>Required))\.", re.DOTALL)
 _OF_ABSL = re.compile(r"^<[\w|]+>: |;\s+repeat this option to specify a list of values$")
 
 
 class Command(Protocol):
-    """What a module in this package offers; `run` returns the exit status, None for 0.
+    """The contract of the modules in this package. `run` returns the exit status; None means 0.
 
-    A module with `POSITIONAL` takes arguments without a flag: the text is their name and what they are,
-    as in "NAME: The name of a part." Then `run(flag_values, arguments)` gets them as a list.
+    A module with `POSITIONAL` takes arguments without a flag. The text gives their name and meaning, as
+    in "NAME: The name of a part." `run(flag_values, arguments)` then gets them as a list.
 
-    The help of a flag is whole sentences. It ends with "Required." if the flag has to be given, and with
-    "Default: the newest." if words say what holds without the flag.
+    The help of a flag consists of whole sentences. It ends with "Required." if the flag is required, and
+    with a sentence like "Default: the newest." if words describe the default.
     """
 
     SUMMARY: str
@@ -42,15 +46,16 @@ class Command(Protocol):
 
 
 class Option(NamedTuple):
-    """A flag, in words.
+    """A flag in words.
 
     Attributes:
-      name: its name with the dashes.
-      value: what to give: text, a number or one of some words; "": nothing, for the flag is a switch.
-      meaning: what it does, in sentences.
-      default: what holds without it; "": it is required, or there is nothing to say.
-      required: whether it has to be given.
-      repeated: whether it may be given several times.
+      name: the flag's name with the dashes.
+      value: the kind of value: text, a number or one of some words; "": none, because the flag is a
+        switch.
+      meaning: the flag's meaning, in sentences.
+      default: the default in words; "": the flag is required, or there is nothing to say.
+      required: whether the flag is required.
+      repeated: whether the flag may be given several times.
     """
 
     name: str
@@ -68,7 +73,7 @@ def command_module(name: str) -> Command:
 
 
 def positional(command: Command) -> str | None:
-    """What a command says of the arguments that it takes without a flag; None: it takes none."""
+    """A command's text on its arguments without a flag; None: it takes none."""
     return getattr(command, "POSITIONAL", None)
 
 
@@ -102,9 +107,9 @@ def _one_of(choices: Sequence[str]) -> str:
 
 
 def as_on_the_command_line(sentence: str) -> str:
-    """A sentence of the rooms below, which call parameters and functions by their names in Python.
+    """A sentence of another package, which uses Python's names of parameters and functions.
 
-    Flags and commands have the same names there, so `base_dir` becomes --base_dir.
+    Flags and commands have the same names, so `base_dir` becomes --base_dir.
     """
 
     def written(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""`dopamine-lite compare`: groups of runs side by side, the seeds as replicates."""
+"""`dopamine-lite compare`: groups of runs side by side, with seeds as replicates."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "score",
         None,
         ("eval", "train", "evaluations"),
-        "What a run's score is from: the evaluation or the training phase of its last iteration, or "
-        "what `evaluate` wrote for its last checkpoint. Default: eval, or train if all published "
-        "results for these environments are training returns.",
+        "Where a run's score comes from: the evaluation or the training phase of its last "
+        "iteration, or the results that `evaluate` wrote for its last checkpoint. Default: eval, "
+        "or train if all published results for these environments are training returns.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "metric",
         "average_return",
-        "The number to compare, of those that iterations log, such as info_success or train/loss.",
+        "The metric to compare: any that iterations log, such as info_success or train/loss.",
         flag_values=flag_values,
     )
     run_directory.define_count(
-        flag_values, "last", 1, "The number of last iterations whose mean is a run's score."
+        flag_values, "last", 1, "How many last iterations are averaged into a run's score."
     )
     flags.DEFINE_enum(
         "x",
@@ -84,12 +84,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def _define_choice(flag_values: flags.FlagValues) -> None:
-    """Flags on what is compared with what."""
+    """Defines the flags that choose what to compare."""
     flags.DEFINE_multi_string(
         "by",
         [],
-        "What to group runs by, instead of everything in which they differ: agent, config, "
-        "processor and so on, or a setting such as Adam.learning_rate.",
+        "What to group runs by: agent, config, processor and so on, or a setting such as "
+        "Adam.learning_rate. Default: everything in which they differ.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(
@@ -107,7 +107,7 @@ def _define_choice(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "normalize",
         None,
-        "The scale that scores of different environments are put on, so that they can be averaged: "
+        "A common scale for the scores of different environments, so that they can be averaged: "
         "human (for Atari), or a CSV file with the columns environment, low and high. Default: no "
         "average over environments.",
         flag_values=flag_values,
@@ -115,8 +115,8 @@ def _define_choice(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "across_protocols",
         False,
-        "Show runs with different protocols side by side instead of refusing them. The names of "
-        "their groups tell the protocols.",
+        "Show runs with different protocols side by side instead of refusing them. Their groups "
+        "are then named after their protocols, too.",
         flag_values=flag_values,
     )
 
@@ -163,13 +163,14 @@ def _compared(flag_values: flags.FlagValues, paths: list[Path]) -> Comparison:
 
 
 def _measure(score: str | None, metric: str) -> tuple[str | None, str]:
-    """The phase and the name of what is compared; the metric may name both, as "train/loss" does."""
+    """The phase and the name of the metric to compare. `metric` may name both, as "train/loss" does."""
     found = re.fullmatch(r"(eval|train)[/_](.+)", metric)
     if found is None:
         return score, metric
     if score not in (None, found[1]):
         raise UserError(
-            f"--metric {metric} is of the phase {found[1]}, but --score says {score}: leave one out."
+            f"--metric {metric} belongs to the phase {found[1]}, but --score says {score}: leave "
+            "one out."
         )
     return found[1], found[2]
 
@@ -201,7 +202,7 @@ def _show(found: Comparison) -> None:
 
 
 def _tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The tables that a reader sees, each with its title."""
+    """The tables to show, each with its title."""
     from dopamine_lite.analysis import summary
 
     table = summary.comparison_table(found)
@@ -218,7 +219,7 @@ def _tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _output(name: str) -> Path:
-    """The directory that is written to; raises UserError where it cannot be."""
+    """The output directory; raises UserError if it is impossible to write there."""
     if not name:
         raise UserError("--output is empty: name a directory.")
     directory = user_path(name)
@@ -236,7 +237,7 @@ def _files() -> list[str]:
 
 
 def _write(found: Comparison, directory: Path) -> None:
-    """Writes all files aside and then puts them in their places, so that none is half written."""
+    """Writes all files aside and then moves them into place, so that none is half written."""
     from dopamine_lite.analysis import summary
 
     texts = {
@@ -270,7 +271,7 @@ def _markdown(found: Comparison) -> str:
 
 
 def _latex(found: Comparison) -> str:
-    """Tables for a paper that loads the package booktabs; the notes are comments."""
+    """Tables for a LaTeX document that loads the package booktabs, with the notes as comments."""
     comments = [f"% {line}" for line in (found.what, found.method, *found.notes)]
     tables = [
         f"% {title}\n{table.to_latex(index=False, escape=True)}" for title, table in _tables(found)

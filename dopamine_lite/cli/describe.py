@@ -1,4 +1,4 @@
-"""`dopamine-lite describe`: what can be set on a part, or what a config sets and where."""
+"""`dopamine-lite describe`: the parameters of a part, or the settings of a config and their sources."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _find_part(name: str, imports: Sequence[str]) -> tuple[Part | None, str | None]:
-    """The part that `name` means, in any case, and its parameter if it names one, too."""
+    """The part that `name` means, in upper or lower case, and its parameter if `name` has one."""
     from dopamine_lite import configuration
     from dopamine_lite.configuration import catalogue, description
     from dopamine_lite.configuration.tensorflow_setup import import_tensorflow
 
     if imports:
-        import_tensorflow()  # before the modules do, and with its banner
+        import_tensorflow()  # before the modules do it, and with its banner
         configuration.load([], [f"import {module}" for module in imports])
     known = {part.name.lower(): part for part in catalogue.parts()}
     if imports:
@@ -78,7 +78,7 @@ def _find_part(name: str, imports: Sequence[str]) -> tuple[Part | None, str | No
 
 
 def _find_config(name: str, imports: Sequence[str]) -> Path:
-    """The gin file that `name` means. Raises UserError with the nearest names of all where none is."""
+    """The gin file that `name` means. If there is none, raises UserError with the nearest names."""
     from dopamine_lite import configuration
     from dopamine_lite.configuration import catalogue, description
 
@@ -98,7 +98,7 @@ def _find_config(name: str, imports: Sequence[str]) -> Path:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    """At most three of `names` that begin like `name` or are much like it: "DQNAgent or QHead"."""
+    """At most three of `names` that begin like `name` or resemble it: "DQNAgent or QHead"."""
     known = {each.lower(): each for each in names}
     beginning = [each for each in known if each.startswith(name.lower())]
     like = difflib.get_close_matches(name.lower(), known, n=3)
@@ -176,7 +176,7 @@ def _describe_config(path: Path, as_json: bool) -> None:
     from dopamine_lite.configuration import resolution
     from dopamine_lite.configuration.tensorflow_setup import import_quietly
 
-    import_quietly("dopamine_lite.runner.runner")  # which every config binds
+    import_quietly("dopamine_lite.runner.runner")  # every config binds it
 
     configuration.load([path])
     groups = resolution.resolved(path)
@@ -193,7 +193,7 @@ def _describe_config(path: Path, as_json: bool) -> None:
 
 
 def _print_settings(group: Sequence[Setting]) -> None:
-    """Lines of gin, each with a comment on where it is from."""
+    """Prints lines of gin, each with a comment on its source."""
     lines = [
         f"{setting.name} = {setting.value}" if setting.value else f"# {setting.name} is not bound"
         for setting in group
@@ -205,13 +205,13 @@ def _print_settings(group: Sequence[Setting]) -> None:
 
 
 def _paragraph(text: str) -> str:
-    """A docstring's paragraph in lines as wide as the terminal; a list or the like stays as it is."""
+    """A docstring's paragraph, wrapped to the terminal's width. Lists and the like stay as they are."""
     is_plain = re.search(r"^[ *-]", text, flags=re.M) is None
     return _filled(" ".join(text.split()), "") if is_plain else printable(text)
 
 
 def _filled(text: str, indentation: str) -> str:
-    """`text` in lines as wide as the terminal, all indented; a newline before it stays."""
+    """`text`, wrapped to the terminal's width and indented; a newline before it stays."""
     space = indentation.lstrip("\n")
     filled = textwrap.fill(
         printable(text),

@@ -57,7 +57,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
 
 def _name(result: dict[str, Any]) -> str:
-    """A file's name that no other evaluation of the run has."""
+    """A file name that is unique among the evaluations of the run."""
     name = (
         f"checkpoint-{result['checkpoint']}-episodes-{result['summary']['episodes']}"
         f"-seed-{result['seed']}"

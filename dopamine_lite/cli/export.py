@@ -1,4 +1,4 @@
-"""`dopamine-lite export`: a run's policy as a model that no longer needs this package."""
+"""`dopamine-lite export`: a run's policy as a model that does not need this package."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`dopamine-lite inspect`: what a run is, how far it has come and whether it is intact.
+"""`dopamine-lite inspect`: a run's settings, its progress, and whether it is intact.
 
-The exit status is 3 if the newest checkpoint is damaged, so that scripts can tell.
+The exit status is 3 if the newest checkpoint is damaged, so that scripts notice it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def run(flag_values: flags.FlagValues) -> int:
 
 
 def inspect(directory: Path) -> dict[str, dict[str, Any]]:
-    """What the files of the run in `directory` say about it, by section. Imports no TensorFlow."""
+    """The contents of the files of the run in `directory`, by section. Imports no TensorFlow."""
     from dopamine_lite import configuration
     from dopamine_lite.reporting import provenance
 
@@ -86,7 +86,7 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def _times(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """The seconds of each part, in the run and in the last iteration; {} if nobody measured them."""
+    """The seconds of each part, in the run and in the last iteration; {} if they were not measured."""
     from dopamine_lite.reporting import time_parts
 
     measured = [record for record in records if time_parts.of_records([record])]
@@ -115,7 +115,7 @@ def _print_times(times: dict[str, Any]) -> None:
 
 
 def _settings(config: dict[str, str]) -> dict[str, dict[str, str]]:
-    """What is bound on the agent and its parts, on the environment and its, and elsewhere."""
+    """The bindings of the agent and its parts, of the environment and its parts, and all others."""
     left = {key: value for key, value in config.items() if value and not _is_of("Runner", key)}
     sections = {}
     for section in ("agent", "environment"):
@@ -139,12 +139,12 @@ def _referred_to(value: str, config: dict[str, str]) -> list[str]:
 
 
 def _is_of(name: str, key: str) -> bool:
-    """Whether the binding `key` is of the part `name`, in a scope or not."""
+    """Whether the binding `key` belongs to the part `name`, in a scope or not."""
     return key.rpartition(".")[0] == name
 
 
 def _with_resumes_in_words(known: dict[str, Any]) -> dict[str, Any]:
-    """Provenance with a line for each resume, and one for what had changed, instead of all of it."""
+    """Provenance with a line for each resume and a line for its changes, instead of full records."""
     from dopamine_lite.reporting import provenance
 
     if "resumed" not in known:
@@ -157,7 +157,7 @@ def _with_resumes_in_words(known: dict[str, Any]) -> dict[str, Any]:
         before = start
     count = len(known["resumed"])
     times = {0: "never", 1: "once"}.get(count, f"{count} times")
-    # Last, for the lines are long and may be many.
+    # Last, because the lines are long, and there may be many.
     rest = {name: value for name, value in known.items() if name != "resumed"}
     return rest | {"resumed": times} | {f"resumed.{name}": line for name, line in lines.items()}
 
@@ -166,7 +166,7 @@ def _start_in_words(start: dict[str, Any]) -> str:
     """ "2026-11-27 10:02 UTC at agent step 20,000 by 2 actors (processes) with commit 1a2b3c4"."""
     date, _, clock = str(start.get("time", "at an unknown time")).partition("T")
     words = f"{date} {clock[:5]} UTC" if clock else date
-    steps = start.get("agent_steps")  # earlier versions did not keep it
+    steps = start.get("agent_steps")  # earlier versions did not record it
     if isinstance(steps, int):
         words += f" at agent step {steps:,}"
     if "actors" in start:
@@ -179,7 +179,7 @@ def _start_in_words(start: dict[str, Any]) -> str:
 
 
 def _checkpoints(directory: Path) -> dict[str, Any]:
-    """The checkpoints' numbers, and whether the newest can be restored as it was written."""
+    """The numbers of the checkpoints, and whether the newest can be restored as it was written."""
     from dopamine_lite.checkpointing import Checkpointer
     from dopamine_lite.checkpointing.storage import Damaged
 
@@ -203,7 +203,7 @@ def _checkpoints(directory: Path) -> dict[str, Any]:
 
 
 def _what_is_left(checkpointer: Checkpointer, older: list[int]) -> str:
-    """What the next `train` does without the newest checkpoint."""
+    """What the next `train` does if the newest checkpoint is lost."""
     from dopamine_lite.checkpointing.storage import Damaged
 
     for number in reversed(older):
@@ -214,7 +214,7 @@ def _what_is_left(checkpointer: Checkpointer, older: list[int]) -> str:
 
 
 def _size(path: Path) -> int:
-    """Bytes of the files at or below `path`; what a run removes meanwhile counts as nothing."""
+    """Bytes of the files at or below `path`; files that a run removes meanwhile do not count."""
     below = (Path(parent, name) for parent, _, names in os.walk(path) for name in names)
     size = 0
     for file in [path] if path.is_file() else below:
@@ -233,7 +233,7 @@ def _readable(size: int) -> str:
 
 
 def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested `content` as lines of a table, nested names joined by dots."""
+    """Nested `content` as lines of a table, with dots in nested names."""
     rows = []
     for name, value in content.items():
         if isinstance(value, dict):
@@ -244,7 +244,7 @@ def _rows(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def _in_digits(value: Any) -> str:
-    """A number with as many digits as one reads; anything else as it is."""
+    """A number with a readable number of digits; anything else unchanged."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{6 if abs(value) < 1e6 else 15}g}"

@@ -1,4 +1,4 @@
-"""`dopamine-lite list`: what there is to choose from, read from the source without running it."""
+"""`dopamine-lite list`: the agents, parts and configs, read from the source without running it."""
 
 from __future__ import annotations
 

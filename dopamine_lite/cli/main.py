@@ -1,6 +1,6 @@
 """`dopamine-lite <command>`: finds the command, parses its flags, turns mistakes into sentences.
 
-Nothing here imports TensorFlow, so that help and mistakes in the flags answer at once.
+Nothing here imports TensorFlow, so help and mistakes in flags are answered at once.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from dopamine_lite.common.printable import printable
 
 _HELP = ("--help", "-help", "-h")
 _USER_ERROR = 2  # the exit status of a mistake that the user can mend
-_SIGINT, _SIGPIPE = 128 + 2, 128 + 13  # as a shell reports a process that a signal ended
+_SIGINT, _SIGPIPE = 128 + 2, 128 + 13  # a shell reports these if a signal ended a process
 
-_ADVICE = {  # for what the operating system refuses
+_ADVICE = {  # for errors of the operating system
     errno.ENOSPC: "make room on the disk and run the same command again",
     errno.EDQUOT: "make room within the quota and run the same command again",
     errno.EFBIG: "raise the limit on the size of files and run the same command again",
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sentences(arguments: list[str]) -> int:
-    """Runs the command; says mistakes in sentences. Returns the exit status."""
+    """Runs the command and prints mistakes as sentences. Returns the exit status."""
     try:
         return _dispatch(arguments)
     except UserError as error:
@@ -83,7 +83,7 @@ def _sentences(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _say("Interrupted.")
         return _SIGINT
-    except SystemExit as error:  # by somebody's code, for nothing here ends like this
+    except SystemExit as error:  # from somebody else's code: nothing here raises it
         traceback.print_exc()
         _say(
             f"The code in the traceback above called exit({error.code!r}), which ended the command "
@@ -104,13 +104,13 @@ def _sentences(arguments: list[str]) -> int:
 
 
 class _Output:
-    """Standard output. That nobody can read it is no reason to end the work before its end."""
+    """Standard output. If nobody can read it any more, the work still goes on to its end."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
-        self.error: OSError | None = None  # the first that writing met
+        self.error: OSError | None = None  # the first error in writing
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")  # what it has no letters for
+            stream.reconfigure(errors="backslashreplace")  # for letters that it cannot encode
 
     def write(self, text: str) -> int:
         with self._unless_lost():
@@ -127,7 +127,7 @@ class _Output:
             yield
         except OSError as error:
             self.error = self.error or error
-            # The interpreter will try to write the rest once more when it ends.
+            # The interpreter tries to write the rest once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def __getattr__(self, name: str) -> Any:
@@ -135,7 +135,7 @@ class _Output:
 
 
 def _occupy_closed_descriptors() -> None:
-    """Keeps the next files that are opened from being what others take for standard output."""
+    """Keeps the next opened files from being mistaken for standard output."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -172,10 +172,10 @@ def _dispatch(arguments: list[str]) -> int:
 def _parse(
     name: str, command: Command, flag_values: flags.FlagValues, arguments: list[str]
 ) -> list[str]:
-    """Sets the flags; returns the arguments that belong to none."""
-    flag_values.set_gnu_getopt(bool(positional(command)))  # flags may come after the others
+    """Sets the flags; returns the arguments that belong to no flag."""
+    flag_values.set_gnu_getopt(bool(positional(command)))  # flags may follow other arguments
     for flag in flag_values:
-        flag_values[flag].allow_overwrite = False  # those that may be given again extend a list
+        flag_values[flag].allow_overwrite = False  # flags that may be repeated extend a list
     try:
         _, *others = flag_values([name, *arguments])
     except flags.UnrecognizedFlagError as error:
@@ -195,7 +195,7 @@ def _parse(
 
 
 def _in_our_words(message: str) -> str:
-    """A message of absl's as a sentence."""
+    """absl's message as a sentence."""
     message = message.removeprefix("ERROR:: ").replace("flag --", "--", 1).rstrip(".")
     message = re.sub(r"\('(.*)', '.*'\)", r"\1", message)
     return f"{message if len(message) < 300 else f'{message[:100]} ... {message[-100:]}'}."
@@ -231,7 +231,7 @@ def _help(name: str, command: Command, flag_values: flags.FlagValues) -> str:
 
 
 def _in_words(option: Option) -> str:
-    """All that there is to say of a flag, in sentences."""
+    """The whole description of a flag, in sentences."""
     sentences = [option.meaning]
     if " or " in option.value:
         sentences.append(f"Give {option.value}.")
@@ -245,13 +245,13 @@ def _in_words(option: Option) -> str:
 
 
 def _explained(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Names and what they mean, in two columns."""
+    """Names and their meanings, in two columns."""
     width = max(len(name) for name, _ in pairs)
     return [_filled(meaning, f"  {name:<{width}}  ", " " * (width + 4)) for name, meaning in pairs]
 
 
 def _filled(text: str, first: str = "", later: str = "") -> str:
-    """`text` in lines as wide as the terminal, at most 100 letters, after these indentations."""
+    """`text`, wrapped to the terminal's width (at most 100 letters), with these indentations."""
     return textwrap.fill(
         " ".join(text.split()),
         width=min(shutil.get_terminal_size((100, 24)).columns, 100),
@@ -271,7 +271,7 @@ def _did_you_mean(name: str, candidates: Iterable[str], prefix: str = "") -> str
 
 
 def _original(error: Exception) -> BaseException:
-    """`error` without what gin makes of it."""
+    """`error` without gin's additions."""
     if "gin" not in sys.modules:
         return error
     from dopamine_lite import configuration
@@ -285,7 +285,7 @@ def _refuse(sentence: str) -> int:
 
 
 def _say(sentence: str) -> None:
-    """Writes to standard error, if it can be written to."""
+    """Writes to standard error, if that is possible."""
     if sys.stderr is None:
         return
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 def guarded_matplotlib() -> None:
     """Imports matplotlib without the settings that a stranger's directory may hold.
 
-    Matplotlib takes a file matplotlibrc of the current directory before the user's own, and it can
-    have programs executed, such as LaTeX.
+    Matplotlib prefers a file matplotlibrc in the current directory to the user's own, and this file can
+    make it execute programs, such as LaTeX.
     """
     import matplotlib
 

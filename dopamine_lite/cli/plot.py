@@ -41,13 +41,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values,
         "window",
         None,
-        "The number of episodes in the running mean. Default: the episodes of the last twentieth of "
-        "the run, at least five.",
+        "The number of episodes in the running mean. Default: as many as the last twentieth of the "
+        "run has, but at least five.",
     )
     flags.DEFINE_string(
         "metric",
         None,
-        "A number that training logs, such as q_mean, to draw instead of returns.",
+        "A training metric to draw instead of returns, such as q_mean.",
         flag_values=flag_values,
     )
     flags.DEFINE_enum("x", "steps", _X, "What the horizontal axis counts.", flag_values=flag_values)
@@ -75,7 +75,7 @@ def run(flag_values: flags.FlagValues) -> None:
         logged = sorted({name for curves in runs for name in curves.metrics})
         if not logged:
             raise UserError(
-                "No run has finished an iteration yet, at whose end metrics are logged: train "
+                "No run has finished an iteration yet, and metrics are logged at its end: train "
                 "further."
             )
         if flag_values.metric not in logged:
@@ -89,7 +89,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
 
 def _with_episodes(runs: Sequence[Curves]) -> list[Curves]:
-    """The runs that have finished an episode; says which have not, and raises UserError if none has."""
+    """The runs that have finished an episode; names the others, and raises UserError if none has."""
     without = [curves.name for curves in runs if not curves.returns.size]
     if without and len(without) == len(runs):
         raise UserError(

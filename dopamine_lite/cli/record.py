@@ -1,6 +1,6 @@
 """`dopamine-lite record`: films a run's agent at play, with step and score above the picture.
 
-With `--explain` the agent's values, return distributions or policy are drawn beside the picture.
+With `--explain`, it draws the agent's values, return distributions or policy beside the picture.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _LEAST_HEIGHT = 400  # pixels; smaller pictures are enlarged by a whole factor
 _STRIP_HEIGHT, _FONT_SIZE = 28, 18
 _ATARI_RATE, _DEFAULT_RATE = 60, 30  # frames per second
 _FEWEST_PICTURES_A_SECOND, _MOST_PICTURES_A_SECOND = 0.1, 1000.0
-_GIF_RATE = 25  # a second of an animated GIF is large
-_LONGEST_EPISODE = 100_000  # steps: an hour of film; Atari has 27,000 at most
-_LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score stays
+_GIF_RATE = 25  # an animated GIF of one second is large
+_LONGEST_EPISODE = 100_000  # steps, or an hour of film; Atari's limit is 27,000
+_LAST_PICTURE_SECONDS = 1.0  # how long an episode's final score is shown
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -57,7 +57,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "fps",
         None,
-        "The pictures per second, one for each agent step. Default: the environment's own speed.",
+        "The number of pictures per second. Each agent step is one picture. Default: the "
+        "environment's own speed.",
         lower_bound=_FEWEST_PICTURES_A_SECOND,
         upper_bound=_MOST_PICTURES_A_SECOND,
         flag_values=flag_values,
@@ -99,7 +100,7 @@ def run(flag_values: flags.FlagValues) -> None:
 
 
 def _environment(runner: Runner, seed: int) -> Environment:
-    """The environment that `evaluate` would make with this seed and `num_envs=1`."""
+    """The environment that `evaluate` makes with this seed and `num_envs=1`."""
     from dopamine_lite.common.seeding import Seeds
 
     return runner.create_environment(
@@ -108,10 +109,10 @@ def _environment(runner: Runner, seed: int) -> Environment:
 
 
 def _steps_per_second(spec: EnvironmentSpec) -> float | None:
-    """Agent steps in a second of the environment's own time; None where it does not tell.
+    """Agent steps per second of the environment's own time; None if it gives none.
 
     Raises:
-      UserError: what it tells is no such number.
+      UserError: the environment's value is not such a number.
     """
     from gymnasium.envs.registration import load_env_creator
 
@@ -121,7 +122,7 @@ def _steps_per_second(spec: EnvironmentSpec) -> float | None:
         return _ATARI_RATE / spec.frame_skip
     try:
         entry_point = find(spec.id).entry_point
-    except UserError:  # none of Gymnasium's
+    except UserError:  # it is not one of Gymnasium's environments
         return None
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     metadata = getattr(creator, "metadata", None)
@@ -140,7 +141,7 @@ def _steps_per_second(spec: EnvironmentSpec) -> float | None:
 def _record(
     runner: Runner, environment: Environment, episodes: int, film: _Film, explained: str | None
 ) -> None:
-    """Films whole episodes; `explained` is what to call the checkpoint that explains itself, or None."""
+    """Films whole episodes. `explained` names the checkpoint to explain; None: no explanation."""
     from dopamine_lite.reporting.iteration_statistics import IterationStatistics
 
     camera, played = _Camera(runner.agent, environment, film, explained), itertools.count(1)
@@ -165,7 +166,7 @@ class _Camera:
     """Plays as in evaluation (a `Player`), and films what the agent sees before it acts."""
 
     def __init__(self, agent: Agent, environment: Environment, film: _Film, explained: str | None):
-        self.score, self.steps = 0.0, 0  # of the episode
+        self.score, self.steps = 0.0, 0  # in this episode
         self._episodes = 0
         self._agent = agent
         self._environment = environment
@@ -186,10 +187,10 @@ class _Camera:
         return actions
 
     def _said(self, observations: np.ndarray, masks: np.ndarray | None) -> Explanation | None:
-        """What the agent says of its action.
+        """The agent's explanation of its action.
 
         Raises:
-          UserError: it has nothing to say at the first step.
+          UserError: the agent explains nothing at the first step.
         """
         from dopamine_lite.agents.explanation import checked
         from dopamine_lite.analysis.explained import Explainer
@@ -197,7 +198,7 @@ class _Camera:
         name, spec = type(self._agent).__name__, self._environment.spec
         explain = getattr(
             self._agent, "explain", lambda *_: None
-        )  # an agent need not be one of ours
+        )  # an agent need not come from this package
         said = checked(explain(observations, masks), len(observations), spec, name)
         if self._explainer is None:
             if said is None:
@@ -225,7 +226,7 @@ class _Camera:
         pass
 
     def end_episode(self) -> None:
-        # Drawn once more, for the environment already shows the next episode's beginning.
+        # The same picture again, because the environment already shows the next episode.
         self._film.show(self._drawn(), last=True)
         self._episodes += 1
         print(f"episode {self._episodes}: score {_readable(self.score)} in {self.steps:,} steps")
@@ -237,7 +238,7 @@ def _caption(score: float, steps: int) -> tuple[str, str]:
 
 
 def _readable(score: float) -> str:
-    """Whole numbers without a point, others with one digit behind it."""
+    """Whole numbers without a decimal point, other numbers with one decimal."""
     return f"{score:,.{0 if score.is_integer() else 1}f}"
 
 
@@ -251,8 +252,8 @@ class _Film:
         self.left_out = 0  # pictures that are not in the film
         self._last_frames = math.ceil(rate * _LAST_PICTURE_SECONDS)
         if output.suffix.lower() == ".gif":
-            self._every = math.ceil(rate / _GIF_RATE)  # a faster film leaves pictures out
-            milliseconds = 10 * round(100 * self._every / rate)  # what the format can tell
+            self._every = math.ceil(rate / _GIF_RATE)  # a faster film leaves out pictures
+            milliseconds = 10 * round(100 * self._every / rate)  # the format's unit is 10 ms
             self._writer = imageio.get_writer(output, duration=milliseconds, loop=0)
         else:
             self._every = 1
@@ -261,7 +262,7 @@ class _Film:
             )
 
     def show(self, draw: Callable[[], np.ndarray], last: bool = False) -> None:
-        """Adds what `draw` returns, [height, width, 3] uint8, if it is one to be shown; `last` stays."""
+        """Adds the picture [height, width, 3] uint8 that `draw` returns, if it is shown."""
         if last or self._count % self._every == 0:
             frame = draw()
             for _ in range(self._last_frames if last else 1):
@@ -287,7 +288,7 @@ class _Film:
 def captioned(picture: np.ndarray, caption: tuple[str, str]) -> np.ndarray:
     """`picture` [height, width, 3] uint8, enlarged if it is small, below a strip with `caption`.
 
-    Both sides of the result are even, as the mp4 format asks; nothing of the picture is covered.
+    Both sides of the result are even, for the mp4 format. No part of the picture is covered.
     """
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont

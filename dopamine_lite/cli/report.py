@@ -1,4 +1,4 @@
-"""`dopamine-lite report`: a page on runs, as a directory of files that opens without a network."""
+"""`dopamine-lite report`: a web page about runs, as a directory of files that opens offline."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dopamine_lite.runner.directory import check_writable, find_runs
 
 SUMMARY = "Makes a web page of runs that opens offline: curves, scores, settings, provenance."
 POSITIONAL = (
-    "DIRECTORY...: Directories with runs in or below them, or with a table of runs, curves.csv, as "
-    "baselines/ has one."
+    "DIRECTORY...: Directories with runs in or below them, or with a table of runs called "
+    "curves.csv, like baselines/."
 )
 EXAMPLE = "dopamine-lite report runs/study --output runs/site"
 _TABLE = "curves.csv"
@@ -37,8 +37,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "by",
         [],
-        "What to group runs by, instead of everything in which they differ: agent, config, "
-        "processor and so on, or a setting such as Adam.learning_rate.",
+        "What to group runs by: agent, config, processor and so on, or a setting such as "
+        "Adam.learning_rate. Default: everything in which they differ.",
         flag_values=flag_values,
     )
 
@@ -68,13 +68,13 @@ def run(flag_values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _table_in(path: Path) -> Path | None:
-    """The table in a directory of collected results; None: there is none, or there are runs."""
+    """The table in a directory of collected results; None: there is no table, or there are runs."""
     table = path / _TABLE
     return table if table.is_file() and not any(find_runs(path)) else None
 
 
 def _output(name: str | None) -> Path:
-    """The directory that --output names; raises UserError where none can be made in its place."""
+    """The directory that --output names; raises UserError if it cannot be made or replaced."""
     if not name:
         raise UserError("--output is missing: name the page's directory, such as --output site.")
     output = user_path(name)
@@ -99,7 +99,7 @@ def _output(name: str | None) -> Path:
 
 
 def _check_replaceable(output: Path) -> None:
-    """Raises UserError where something would be lost that is no report."""
+    """Raises UserError if anything but a report would be lost."""
     from dopamine_lite.analysis.report import site
 
     if output.is_dir() and (other := site.what_is_no_report(output)):

@@ -1,4 +1,4 @@
-"""What the commands that read or make a run's directory share."""
+"""Shared code of the commands that read or make a run's directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dopamine_lite.experiment import Run
 
 _KEPT_AS = re.compile(r"[a-z][a-z_]*")
-_MOST = 1_000_000_000  # of what is counted; arrays of NumPy hold no more than 64 bits
+_MOST = 1_000_000_000  # of anything counted: NumPy's arrays hold at most 64 bits
 
 
 def define_base_dir(flag_values: flags.FlagValues) -> None:
@@ -28,7 +28,7 @@ def define_base_dir(flag_values: flags.FlagValues) -> None:
 
 
 class _CheckpointParser(flags.ArgumentParser):
-    """A number of agent steps, or "best" and other names that a callback keeps checkpoints under."""
+    """A number of agent steps, or a name such as "best", under which a callback keeps checkpoints."""
 
     syntactic_help = "a whole number, 0 or more, or a name such as best"
 
@@ -81,20 +81,20 @@ def define_device(flag_values: flags.FlagValues, default: str) -> None:
     flags.DEFINE_string(
         "device",
         None,
-        "What TensorFlow computes on: cpu, gpu, gpu:1, gpu:0,1 (both learn together) or tpu. The same "
-        f"as the binding tensorflow_devices.device. Default: {default}.",
+        "The device that TensorFlow uses: cpu, gpu, gpu:1, gpu:0,1 (both learn together) or tpu. "
+        f"The same as the binding tensorflow_devices.device. Default: {default}.",
         flag_values=flag_values,
     )
 
 
 def device_bindings(flag_values: flags.FlagValues) -> list[str]:
-    """The binding that --device stands for, if it is given."""
+    """The binding that --device stands for, if the flag is given."""
     device = flag_values.device
     return [] if device is None else [f"tensorflow_devices.device = {device!r}"]
 
 
 def base_dir(flag_values: flags.FlagValues) -> Path:
-    """The directory that was named; says so where none was, or where it is a file."""
+    """The directory in --base_dir; raises UserError if there is none, or if it is a file."""
     if not flag_values.base_dir:
         raise UserError("--base_dir is missing: name the run's directory.")
     directory = user_path(flag_values.base_dir)
@@ -105,14 +105,14 @@ def base_dir(flag_values: flags.FlagValues) -> Path:
 
 
 def existing_run(flag_values: flags.FlagValues) -> Path:
-    """The directory that was named, which holds a run."""
+    """The directory in --base_dir, which must hold a run."""
     directory = base_dir(flag_values)
     check_run(directory)
     return directory
 
 
 def check_run(directory: Path) -> None:
-    """Raises UserError where `directory` holds no run."""
+    """Raises UserError if `directory` holds no run."""
     if is_run(directory):
         return
     if _holds_runs(directory):
@@ -127,7 +127,7 @@ def check_run(directory: Path) -> None:
 
 
 def _holds_runs(directory: Path) -> bool:
-    """Whether `directory` is a study with a run, or a directory of runs; not searched to its depths."""
+    """Whether `directory` is a study with a run, or a directory of runs. The search is shallow."""
     from dopamine_lite.study import study
 
     if (directory / study.FILE).is_file():
@@ -136,14 +136,15 @@ def _holds_runs(directory: Path) -> bool:
 
 
 def _in_the_way(*paths: Path) -> Path | None:
-    """The first that is there and no directory: a file, a device, a pipe."""
+    """The first path that exists and is not a directory, but a file, a device or a pipe."""
     return next((path for path in paths if path.exists() and not path.is_dir()), None)
 
 
 def check_output(path: Path) -> None:
-    """Raises UserError where no file `path` can be made. Leaves nothing behind.
+    """Raises UserError if the file `path` cannot be made. Leaves nothing behind.
 
-    A link is not followed, nor is it replaced: a device or another person's file may be behind it.
+    Links are neither followed nor replaced, because a device or another person's file may be behind
+    them.
     """
     if path.is_symlink():
         raise UserError(f"{path} is a link, and links are not followed: name a file with --output.")
@@ -160,7 +161,7 @@ def check_output(path: Path) -> None:
 
 
 def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Path:
-    """The file that --output names, which can be made and ends in one of `suffixes`."""
+    """The file that --output names; checks that it can be made and ends in one of `suffixes`."""
     if not output:
         raise UserError(f"--output is missing: name the file, such as --output {example}.")
     path = user_path(output)
@@ -172,9 +173,9 @@ def output_file(output: str | None, suffixes: Sequence[str], example: str) -> Pa
 
 @contextlib.contextmanager
 def written_aside(output: Path) -> Iterator[Path]:
-    """A path beside `output` to write to, which takes its place once the body has ended well.
+    """A path next to `output` to write to. It replaces `output` once the block ends without an error.
 
-    A file or a directory; a directory that is there makes way for the new one.
+    Both may be a file or a directory. An existing directory makes way for the new one.
     """
     with (
         _directory(output.parent),
@@ -195,13 +196,13 @@ def written_aside(output: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _directory(path: Path) -> Iterator[None]:
-    """Makes `path` and those above it; where the body fails, what was made and is empty goes again."""
+    """Makes `path` and its parents. If the block fails, removes the new ones that are empty."""
     made = [directory for directory in (path, *path.parents) if not directory.exists()]
     path.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # it holds something by now
+        with contextlib.suppress(OSError):  # it is not empty
             for directory in made:
                 directory.rmdir()
         raise
@@ -210,7 +211,7 @@ def _directory(path: Path) -> Iterator[None]:
 def open_run(
     flag_values: flags.FlagValues, directory: Path, gin_bindings: Sequence[str] = ()
 ) -> Run:
-    """The run in `directory`, as --checkpoint and --import say."""
+    """The run in `directory`, opened with the flags --checkpoint and --import."""
     from dopamine_lite.experiment import Run
 
     if "device" in flag_values:

@@ -1,6 +1,6 @@
-"""`dopamine-lite sweep`: carries out a study of experiments, settings and seeds, or a search.
+"""`dopamine-lite sweep`: runs a study of experiments, settings and seeds, or a search.
 
-The exit status is 1 if a trial failed, so that scripts can tell.
+The exit status is 1 if a trial failed, so that scripts notice it.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "threads",
         None,
-        "The number of TensorFlow's threads in each trial, on which results depend. Default: the "
-        "number in the config, else 1.",
+        "The number of TensorFlow threads in each trial. Results depend on it. Default: the number "
+        "in the config, else 1.",
         lower_bound=1,
         upper_bound=1024,
         flag_values=flag_values,
@@ -92,7 +92,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "trials",
         None,
-        "With --optuna: the number of suggestions, which has to be given.",
+        "With --optuna: the number of suggestions, which you must give.",
         lower_bound=1,
         flag_values=flag_values,
     )
@@ -256,8 +256,8 @@ def _search(
     if conductor.signal is None and (directory / BEST).is_file():
         fresh = max(seeds) + 1
         print(
-            f"The best suggestion is in {directory / BEST}. Next, train it with seeds that it was "
-            "not chosen by:"
+            f"The best suggestion is in {directory / BEST}. Next, train it with seeds that did not "
+            "help to choose it:"
         )
         print(
             "  dopamine-lite sweep --base_dir runs/best --gin_files "
@@ -284,11 +284,11 @@ def _backend(flag_values: flags.FlagValues, directory: Path, examined: list[Exam
 
 
 def _tell(flag_values: flags.FlagValues, directory: Path, conductor: Conductor) -> int:
-    """Says how the study ended; returns the exit status."""
+    """Prints how the study ended; returns the exit status."""
     failed = [result for result in conductor.results if result.failure is not None]
     if conductor.signal is not None:
         _say(
-            "Stopped. The same command goes on, and every trial then ends as if it had not been "
+            "Stopped. The same command resumes it, and every trial then ends as if it had not been "
             "stopped."
         )
         return 128 + conductor.signal

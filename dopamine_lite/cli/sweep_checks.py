@@ -1,4 +1,4 @@
-"""Which flags of `dopamine-lite sweep` go together, and what to say where they do not."""
+"""Which flags of `dopamine-lite sweep` go together, and messages about those that do not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dopamine_lite.common.errors import UserError
 
 if TYPE_CHECKING:
     from dopamine_lite.study.grid import Space, Values
-_EXTRAS = {"optuna": ("--optuna", "Optuna"), "ray": ("--backend ray", "Ray")}  # by their modules
-OF_BACKENDS = {  # the flags of each
+_EXTRAS = {"optuna": ("--optuna", "Optuna"), "ray": ("--backend ray", "Ray")}  # the key: a module
+OF_BACKENDS = {  # the flags of each backend
     "local": ("parallel",),
     "ray": ("ray_address", "cpus_per_trial", "gpus_per_trial"),
 }
@@ -23,7 +23,7 @@ OF_BACKENDS = {  # the flags of each
 def of_every_experiment(
     flag_values: flags.FlagValues, axes: Sequence[Values | Space], refusal: str
 ) -> str:
-    """What to add to a refusal of a parameter that --grid binds and one of several experiments lacks."""
+    """What to add to a refusal if --grid binds a parameter that one of several experiments lacks."""
     of_grid = [axis.parameter for axis in axes if axis.parameter in refusal]
     if not of_grid or len(flag_values.gin_files) == 1:
         return ""
@@ -58,8 +58,8 @@ def check_kinds(
     for space in spaces:
         if space.parameter in ("Runner.num_iterations", "Runner.training_steps"):
             raise UserError(
-                f"--grid names {space.parameter}, but a search compares runs of one length: set it "
-                "with --gin_bindings."
+                f"--grid names {space.parameter}, but a search compares runs of equal length: set "
+                "it with --gin_bindings."
             )
     if len(flag_values.gin_files) > 1:
         raise UserError(
@@ -70,13 +70,13 @@ def check_kinds(
         raise UserError("--trials is missing: say how many suggestions --optuna may make.")
     if flag_values.print_slurm:
         raise UserError(
-            "--print_slurm goes with a grid, not with --optuna: what a search tries is not known "
-            "beforehand. Run the search itself as a job, or run it on Ray."
+            "--print_slurm goes with a grid, not with --optuna: the trials of a search are not "
+            "known beforehand. Run the search itself as a job, or run it on Ray."
         )
 
 
 def check_installed(flag_values: flags.FlagValues) -> None:
-    """Raises UserError where an optional package that is asked for is missing."""
+    """Raises UserError if an optional package is needed and missing."""
     asked = {"optuna": flag_values.optuna, "ray": flag_values.backend == "ray"}
     for module, (flag, name) in _EXTRAS.items():
         if asked[module] and importlib.util.find_spec(module) is None:
@@ -84,7 +84,7 @@ def check_installed(flag_values: flags.FlagValues) -> None:
 
 
 def check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
-    """Raises UserError for flags that do not go together."""
+    """Raises UserError if flags do not go together."""
     if not flag_values.gin_files:
         from dopamine_lite.study import study
 
@@ -96,8 +96,8 @@ def check_flags(flag_values: flags.FlagValues, directory: Path) -> None:
             else ""
         )
         raise UserError(
-            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, "
-            f"and repeat the flag for each further one{again}."
+            "--gin_files is missing: name an experiment, such as --gin_files dqn/cartpole.gin, and "
+            f"repeat the flag for each further experiment{again}."
         )
     for binding in flag_values.gin_bindings:
         if binding.partition("=")[0].strip() == "Runner.seed":

@@ -1,4 +1,4 @@
-"""Tables for a reader at a terminal, plain aligned lines for everything else."""
+"""Tables on a terminal, and plain aligned lines everywhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dopamine_lite.common.printable import printable
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
-    """Prints `rows`, all of one length, under `title`."""
+    """Prints `rows`, which all have the same length, under `title`."""
     rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_rich(title, rows)
@@ -33,8 +33,8 @@ def _print_rich(title: str, rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
     for _ in rows[0]:
-        table.add_column(overflow="fold")  # what is too long for a line is read on the next
+        table.add_column(overflow="fold")  # text that is too long for a line continues on the next
     for row in rows:
-        # Text, because brackets in a configuration are not rich's markup.
+        # Text, because brackets in a configuration are not markup for rich.
         table.add_row(*map(Text, row))
     Console().print(table)

@@ -18,7 +18,7 @@ from dopamine_lite.runner.directory import check_place_for_run, is_run
 if TYPE_CHECKING:
     from dopamine_lite.runner.runner import Runner
 
-_LEAST_SHARE = 0.005  # of the time, that a part has to have to be shown
+_LEAST_SHARE = 0.005  # the share of the time from which a part is shown
 SUMMARY = "Runs an experiment, or resumes it exactly if its directory already holds a run."
 EXAMPLE = "dopamine-lite train --base_dir runs/cartpole --gin_files dqn/cartpole.gin --seed 1"
 
@@ -35,7 +35,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "gin_bindings",
         [],
-        "A binding, which replaces what the gin files say, such as DQNAgent.gamma=0.95.",
+        "A binding, which overrides the gin files, such as DQNAgent.gamma=0.95.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
@@ -49,8 +49,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "from_run",
         None,
-        "The directory of another run, whose agent's newest weights the new run begins with. D@400 "
-        "takes the weights at agent step 400. The same as the binding Runner.from_run.",
+        "The directory of another run. The new run begins with the newest weights of that run's "
+        "agent, or, with D@400, with its weights at agent step 400. The same as the binding "
+        "Runner.from_run.",
         flag_values=flag_values,
     )
     run_directory.define_device(
@@ -92,7 +93,7 @@ def run(flag_values: flags.FlagValues) -> int:
 
 
 def _made(flag_values: flags.FlagValues, directory: Path, bindings: list[str]) -> Runner:
-    """The Runner of the experiment that is named, or of the run in `directory`."""
+    """The Runner of the experiment in --gin_files, or of the run in `directory`."""
     from dopamine_lite import configuration
     from dopamine_lite.experiment import Experiment
 
@@ -106,12 +107,12 @@ def _made(flag_values: flags.FlagValues, directory: Path, bindings: list[str]) -
 
 
 def _import_flags(runner: Runner) -> str:
-    """What commands on the run need to be allowed its imports: " --import my_agent", or ""."""
+    """The flags that allow the run's imports in other commands: " --import my_agent", or ""."""
     return "".join(f" --import {name}" for name in runner.asked_imports)
 
 
 def _print_where_the_time_went(directory: Path) -> None:
-    """Of all iterations, also of those before a resume; nothing if none of them measured it."""
+    """Prints the time of all iterations, even before a resume, if any of them measured it."""
     from dopamine_lite.reporting import time_parts
     from dopamine_lite.reporting.console import duration
     from dopamine_lite.reporting.log_reader import read_iterations

@@ -1,4 +1,4 @@
-"""What a crew needs of the place where its workers are: threads, processes, or a cluster."""
+"""The contract between a crew and the place of its workers: threads, processes, or a cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order
 
-SECONDS_BETWEEN_LOOKS = 0.2  # at what else may have happened, while a worker is waited for
+SECONDS_BETWEEN_LOOKS = 0.2  # for other events, while the crew waits for a worker
 
 
 class WorkerDied(Exception):
@@ -15,20 +15,20 @@ class WorkerDied(Exception):
 
 
 class Worker(Protocol):
-    """Works on one message at a time, and has a `Station` of its own."""
+    """Has a `Station` of its own, and works on one message at a time."""
 
     def begin(self, begins: Sequence[Begin]) -> None:
-        """Asks for `Station.begin`; `result` returns the observations [n, ...] of each group."""
+        """Requests `Station.begin`; `result` then returns the observations [n, ...] of each group."""
 
     def do(self, name: str, published: Any) -> None:
-        """Asks for the method `name` of `Station`, with what `Backend.publish` returned."""
+        """Requests the method `name` of `Station`, with the return value of `Backend.publish`."""
 
     def result(self, on_wait: Callable[[], None]) -> Any:
-        """Waits for what was asked for last, and calls `on_wait`, which may raise, now and then.
+        """Waits for the result of the last request. Meanwhile, it calls `on_wait`, which may raise.
 
         Raises:
-          WorkerDied: it will never come.
-          Exception: what was raised in the worker.
+          WorkerDied: the result will never come.
+          Exception: the exception that the worker raised.
         """
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Backend(Protocol):
         """A new worker with the collectors of these groups."""
 
     def publish(self, message: Order | Evaluation) -> Any:
-        """Makes a message known to all workers at once; what it returns holds until the next call."""
+        """Publishes a message to all workers at once. The return value is valid until the next call."""
 
     def close(self) -> None:
-        """Frees what the backend itself holds."""
+        """Frees the backend's own resources."""

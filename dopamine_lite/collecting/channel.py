@@ -15,20 +15,20 @@ from typing import Any
 
 from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS
 
-# The run's process may get them with its whole group. It alone decides what comes of them.
+# The run's process group may get these signals. The run's process alone decides what to do.
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 _LENGTH = struct.Struct("<Q")
-_ALIGNMENT = 64  # bytes, of arrays in shared memory
+_ALIGNMENT = 64  # of arrays in shared memory, in bytes
 
 
 class Shared:
-    """Memory that several processes see, of which only one writes.
+    """Memory that several processes see. Only one of them writes to it.
 
-    It takes no room before it is written to, and it is gone with the last process that has it open.
+    It takes no space before it is written to, and it disappears with the last process that has it open.
 
     Args:
-      size: the size in bytes, if it is new.
-      descriptor: the file descriptor that another process made it by; None: it is new.
+      size: the size in bytes, for new memory.
+      descriptor: the file descriptor of memory that another process made; None: the memory is new.
     """
 
     def __init__(self, size: int, descriptor: int | None = None):
@@ -47,7 +47,7 @@ class Shared:
         return self._view[start : start + size].toreadonly()
 
     def close(self) -> None:
-        """Closes the descriptor. The memory stays while arrays lead into it."""
+        """Closes the descriptor. The memory stays as long as arrays refer to it."""
         os.close(self.descriptor)
 
 
@@ -59,7 +59,7 @@ def _new_file() -> int:
 
 
 def encode(message: Any, shared: Shared) -> bytes:
-    """A message as `Channel.send` takes it; its arrays are in `shared`, over those of the last one."""
+    """A message for `Channel.send`. Its arrays go to `shared`, over the arrays of the last message."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
     places: list[tuple[int, int] | bytes] = []
@@ -70,13 +70,13 @@ def encode(message: Any, shared: Shared) -> bytes:
             shared.write(start, content)
             places.append((start, content.nbytes))
             start += -(-content.nbytes // _ALIGNMENT) * _ALIGNMENT
-        else:  # it is sent after all
+        else:  # the array is sent in the message
             places.append(bytes(content))
     return pickle.dumps((pickled, places))
 
 
 def decode(message: bytes, shared: Shared) -> Any:
-    """The message that `encode` was given. Its arrays cannot be written to, and lead into `shared`."""
+    """The message that `encode` was given. Its arrays are read-only and refer to `shared`."""
     pickled, places = pickle.loads(message)
     buffers = [place if isinstance(place, bytes) else shared.read(*place) for place in places]
     return pickle.loads(pickled, buffers=buffers)
@@ -91,7 +91,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket):
         self._connection = connection
-        self._poll = select.poll()  # unlike `select.select`, also of descriptors above 1,023
+        self._poll = select.poll()  # unlike `select.select`, it takes descriptors above 1,023
         self._poll.register(connection, select.POLLIN)
 
     def send(self, message: bytes) -> None:
@@ -108,8 +108,8 @@ class Channel:
 
         Args:
           on_wait: called now and then; it may raise.
-          is_gone: called as often; whether the other process is known to have ended. Its end of the
-            connection can stay open all the same, in processes that it has forked.
+          is_gone: called just as often; returns whether the other process is known to have ended.
+            Processes that it has forked can still keep its end of the connection open.
 
         Raises:
           EOFError, OSError: the other process is gone.
@@ -132,11 +132,11 @@ class Channel:
         return exactly(size)
 
     def _is_ready(self, seconds: float) -> bool:
-        """Whether something can be read, or the other end is closed, within this time."""
+        """Whether there is something to read, or the other end is closed, within this time."""
         return bool(self._poll.poll(seconds * 1_000))
 
     def wait_for_end(self) -> None:
-        """Returns when the other end has been closed."""
+        """Returns once the other end is closed."""
         poll = select.poll()
         poll.register(self._connection, getattr(select, "POLLRDHUP", 0))
         poll.poll()

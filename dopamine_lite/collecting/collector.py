@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is needed to act in the environments of an experiment, wherever that may be."""
+    """Everything needed to act in the environments of an experiment, in any process."""
 
     make_agent: Callable[..., Agent]  # called with (spec, seeds)
     make_environment: Callable[..., Environment]  # called as `Runner.environment`
@@ -59,13 +59,13 @@ class Begin(NamedTuple):
     """The beginning of a segment in one group."""
 
     seed: int  # of its environments
-    state: State | None  # of its actor; None: as it is when it is made
-    # [T, n, ...] each: the actions that the group has taken in this segment, if it is taken up again.
+    state: State | None  # of its actor; None: a new actor's state
+    # [T, n, ...] each: the actions that the group has taken in this segment, if it is resumed.
     taken: Sequence[np.ndarray] = ()
 
 
 class Order(NamedTuple):
-    """A block to be collected."""
+    """A request to collect a block."""
 
     parameters: Any  # for `Actor.load`
     steps: int  # T, of each environment
@@ -74,45 +74,45 @@ class Order(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Episodes to be played with the evaluation policy."""
+    """A request to play episodes with the evaluation policy."""
 
     parameters: Any  # for `Actor.load`
-    seed: int  # of the evaluation, from which each group has its own
+    seed: int  # of the evaluation; each group derives its own
     shares: Shares  # of all environments
 
 
 class Evaluated(NamedTuple):
-    """What a group's share of an evaluation was."""
+    """The result of a group's share of an evaluation."""
 
-    # The number of the step that each episode ended with, and its record, which numbers the environment
-    # among all.
+    # For each episode, the number of its last step, and its record, which numbers the environment among
+    # all environments.
     records: list[tuple[int, EpisodeRecord]]
     state: State  # of the actor
     said: list[tuple[str, str]]  # topics and sentences for the user
 
 
 class Collected(NamedTuple):
-    """What T steps of a group's n environments were."""
+    """The result of T steps in a group's n environments."""
 
     block: Block
     rewards: np.ndarray  # [T, n] float64, raw
-    episode_over: np.ndarray  # [T, n] bool, where an episode's score is complete
+    episode_over: np.ndarray  # [T, n] bool, true where an episode's score is complete
     infos: Mapping[
         int, Mapping[int, Mapping[str, Any]]
-    ]  # by step, of the episodes that ended with it
+    ]  # by step, for the episodes that ended with that step
     state: State  # of the actor
-    metrics: dict[str, float | np.ndarray]  # of the actor, if they were wanted
+    metrics: dict[str, float | np.ndarray]  # of the actor, if they were requested
     said: list[tuple[str, str]]  # topics and sentences for the user
 
 
 class Collector:
-    """Steps one group of environments by an actor of its own.
+    """Steps one group of environments with an actor of its own.
 
-    The environments are made anew for every segment. What is collected depends on the seeds of the run
-    and of the segment, on the parameters that each block is acted with, and on nothing else.
+    The environments are made anew for every segment. The collected steps depend on the seeds of the run
+    and of the segment, on the parameters for each block, and on nothing else.
 
     Args:
-      recipe: makes the agent, of which only the actor is used, and the environments.
+      recipe: makes the environments and the agent, of which only the actor is used.
       group: the group.
     """
 
@@ -121,7 +121,7 @@ class Collector:
         self._group = group
         seeds = Seeds(recipe.seed).child("agent", "group", group.number)
         with recipe.configured():
-            agent: Any = recipe.make_agent(recipe.spec, seeds)
+            agent: Any = recipe.make_agent(replace(recipe.spec, first_env=group.first), seeds)
         self._actor = agent.actor
         self._name = type(agent).__name__
         self._environment: Environment | None = None
@@ -129,7 +129,7 @@ class Collector:
         self._said: list[tuple[str, str]] = []
 
     def begin(self, begin: Begin) -> np.ndarray:
-        """Makes the environments anew; returns the observations [n, ...] that are acted on next."""
+        """Makes the environments anew; returns the observations [n, ...] for the next action."""
         self.close()
         self._environment = environment = self._made(self._group.size, begin.seed, evaluate=False)
         self._check = ActionContract(environment.spec, self._name).check
@@ -152,7 +152,7 @@ class Collector:
         return introduced(made, num_envs, self.say)
 
     def say(self, topic: str, sentence: str) -> None:
-        """Keeps a sentence for the user, which the next result has."""
+        """Keeps a sentence for the user, to be returned with the next result."""
         self._said.append((topic, sentence))
 
     def collect(self, order: Order) -> Collected:
@@ -190,7 +190,7 @@ class Collector:
         )
 
     def _asked_for(self, infos: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-        """The infos with the values that are logged. The others might not survive the way."""
+        """The infos, with only the values that are logged. Others might not survive the transport."""
         names = self._recipe.info_metrics
         return {
             index: {str(key): info[key] if key in names else None for key in info}
@@ -206,7 +206,7 @@ class Collector:
             self._prepared = self._made(shares.num_envs, seed, evaluate=True)
 
     def evaluate(self, evaluation: Evaluation) -> Evaluated:
-        """Plays this group's share of an evaluation, which may be nothing."""
+        """Plays this group's share of an evaluation, which may be empty."""
         group, actor = self._group, self._actor
         if self._prepared is None:
             self.prepare(evaluation)
@@ -242,9 +242,9 @@ class Collector:
         return counted.records
 
     def _require_count(self, before: Any, steps: int) -> None:
-        """Raises UserError if the actor counts the steps of its group only.
+        """Raises UserError if the actor counts only the steps of its group.
 
-        What depends on the count, such as epsilon, would then change too slowly.
+        Numbers that depend on the count, such as epsilon, would then change too slowly.
         """
         after, expected = getattr(self._actor, "steps", None), steps * self._recipe.spec.num_envs
         if isinstance(before, int) and isinstance(after, int) and after - before != expected:
@@ -257,7 +257,7 @@ class Collector:
             )
 
     def close(self) -> None:
-        """Frees what the environments hold."""
+        """Frees the environments' resources."""
         for environment in (self._environment, self._prepared):
             if environment is not None:
                 environment.close()

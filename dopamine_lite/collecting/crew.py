@@ -1,4 +1,4 @@
-"""The workers of a run: they collect a block together, and those that die are replaced."""
+"""The workers of a run: they collect a block together, and a worker that dies is replaced."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from dopamine_lite.collecting.backend import Backend, Worker, WorkerDied
 from dopamine_lite.collecting.collector import Begin, Collected, Evaluated, Evaluation, Group, Order
 from dopamine_lite.common.errors import UserError
 
-_MOST_DEATHS = 3  # in one block, after which it is not luck
+_MOST_DEATHS = 3  # in one block; more deaths are not bad luck
 
 
 class Crew:
     """Divides the groups among workers.
 
-    How many workers there are, where they are, how fast they are and whether they die does not change
-    what is collected.
+    The number of workers, their places, their speed and their deaths do not change the collected steps.
 
     Args:
       backend: starts the workers.
       groups: the groups of environments.
-      num_workers: the greatest number of workers; each has one group at least.
+      num_workers: the greatest number of workers; each has at least one group.
       say: called with a sentence for the user.
-      on_wait: called now and then while the crew is waited for; it may raise.
+      on_wait: called now and then while the caller waits for the crew; it may raise.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Crew:
         self._workers: list[Worker] = []
         self._begins: list[Begin] = []
         self._taken: list[list[np.ndarray]] = [[] for _ in groups]  # [T, n] of each block
-        self._observations = [np.empty(0)] * len(groups)  # [n, ...] each, which come next
+        self._observations = [np.empty(0)] * len(groups)  # [n, ...] each, for the next action
         try:
             for part in self._parts:
                 self._workers.append(backend.start(part))
@@ -64,11 +63,11 @@ class Crew:
             self._keep(number, self._result(number, has_begun=False))
 
     def start(self, order: Order) -> None:
-        """Lets every worker start on a block, of which `finish` returns the result."""
+        """Lets every worker start on a block; `finish` returns its result."""
         self._ask("collect", order)
 
     def finish(self) -> list[Collected]:
-        """What was collected, by group. The arrays are valid until the next block is started."""
+        """The collected steps, by group. The arrays are valid until the next block is started."""
         found: list[Collected] = self._results()
         for group, collected in enumerate(found):
             block = collected.block
@@ -77,7 +76,7 @@ class Crew:
         return found
 
     def evaluate(self, evaluation: Evaluation) -> list[Evaluated]:
-        """What was played, by group. The segment before is over."""
+        """The episodes played, by group. The previous segment is over."""
         self._taken = [[] for _ in self._taken]
         self._ask("evaluate", evaluation)
         return self._results()
@@ -92,7 +91,7 @@ class Crew:
         for number in range(len(self._workers)):
             found += self._result(number, has_begun=True)
         for group, result in enumerate(found):
-            # Its arrays may lie in memory that a worker writes to while it sends the next result.
+            # Its arrays may lie in memory that a worker overwrites while it sends the next result.
             found[group] = result._replace(state=copy.deepcopy(result.state))
             self._begins[group] = self._begins[group]._replace(state=found[group].state)
         return found
@@ -108,7 +107,7 @@ class Crew:
             self._observations[group.number] = seen.copy()
 
     def _result(self, number: int, has_begun: bool) -> Any:
-        """The result of a worker. As long as it dies, another takes its place and is asked again."""
+        """The result of a worker. Each time it dies, another worker takes its place and its request."""
         deaths = 0
         while True:
             try:
@@ -125,28 +124,29 @@ class Crew:
                 deaths += 1
                 if deaths == _MOST_DEATHS:
                     raise UserError(
-                        f"An actor has ended {deaths} times in the same task ({died}). If memory is "
-                        "short, resume the run with fewer Runner.actors; otherwise, see whether code of "
-                        "the environment or of the agent ends its process."
+                        f"An actor has ended {deaths} times in the same task ({died}). If memory "
+                        "is short, resume the run with fewer Runner.actors; otherwise, see whether "
+                        "the code of the environment or the agent ends its process."
                     ) from None
-                self._say(f"An actor has ended ({died}). Another one takes its place.")
+                self._say(f"An actor has ended ({died}). Another takes its place.")
 
     def _replace(self, number: int) -> list[np.ndarray]:
-        """Starts a worker, which takes the steps of the segment again; returns its observations."""
+        """Starts a worker that repeats the steps of the segment; returns its observations."""
         self._workers[number].close()
         self._workers[number] = self._backend.start(self._parts[number])
         self._ask_to_begin(number)
         return self._workers[number].result(self._on_wait)
 
     def _require_same(self, number: int, observations: list[np.ndarray]) -> None:
-        """Raises UserError where environments that took the same steps again are elsewhere now."""
+        """Raises UserError if environments that repeated their steps are in other states now."""
         for group, seen in zip(self._parts[number], observations, strict=True):
             if not np.array_equal(seen, self._observations[group.number], equal_nan=True):
                 raise UserError(
-                    "An actor has ended, and environments that were made with the same seed and took "
-                    "the same actions again returned other observations, so the run could not go on as "
-                    "it was. Resume it from its newest checkpoint, and see whether the environment "
-                    "depends on anything else: `dopamine-lite check-environment`."
+                    "An actor has ended. Its environments were made again with the same seed and "
+                    "took the same actions, but returned different observations, so the run could "
+                    "not go on as it was. Resume it from its newest checkpoint, and check with "
+                    "`dopamine-lite check-environment` whether the environment depends on anything "
+                    "else."
                 )
 
     def close(self) -> None:

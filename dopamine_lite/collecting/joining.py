@@ -1,4 +1,4 @@
-"""Blocks of several groups of environments, joined into one of all environments."""
+"""Joins the blocks of several groups of environments into one block of all environments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dopamine_lite.replay.block import Block
 
 
 def joined(blocks: Sequence[Block]) -> Block:
-    """The block [T, N, ...] of all environments; each of `blocks` has the T steps of some of them."""
+    """The block [T, N, ...] of all environments, from `blocks` with the T steps of some of them."""
     first = blocks[0]
 
     def side_by_side(name: str) -> np.ndarray:
@@ -41,10 +41,10 @@ def joined(blocks: Sequence[Block]) -> Block:
 
 
 def _order_of_ends(ended: Sequence[np.ndarray]) -> np.ndarray:
-    """[E] where each end, in the order of steps and then of environments, is in group after group.
+    """The order [E] that sorts ends, listed group after group, by step and then by environment.
 
     Args:
-      ended: for each group, [T, n] bool, where an episode ended.
+      ended: for each group, [T, n] bool, true where an episode ended.
     """
     rows = np.concatenate([each.nonzero()[0] for each in ended])
     return np.argsort(rows, kind="stable")  # a step's ends are by group, so by environment
@@ -53,10 +53,10 @@ def _order_of_ends(ended: Sequence[np.ndarray]) -> np.ndarray:
 def infos_of_all(
     parts: Sequence[Collected], firsts: Sequence[int]
 ) -> dict[int, dict[int, Mapping[str, Any]]]:
-    """By step and number of the environment among all N, the infos of the episodes that ended.
+    """The infos of the episodes that ended, by step and by environment among all N.
 
     Args:
-      parts: what was collected in each group.
+      parts: the steps that each group collected.
       firsts: the number of each group's first environment.
     """
     infos: dict[int, dict[int, Mapping[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""A recipe on its way to another process: as bytes, with the configuration as text."""
+"""A recipe as bytes for another process, with the configuration as text."""
 
 from __future__ import annotations
 
@@ -28,23 +28,22 @@ from dopamine_lite.reporting import provenance
 
 
 def packed(recipe: Recipe, config: str, threads: Mapping[str, int], device: str | None) -> bytes:
-    """What `unpacked` makes a station of in another process.
+    """The bytes from which `unpacked` makes a station in another process.
 
     Args:
-      recipe: what the station acts by.
+      recipe: the recipe for the station.
       config: the configuration in force, from `configuration.operative`.
-      threads: TensorFlow's "intra_op" and "inter_op", on which results depend.
+      threads: TensorFlow's "intra_op" and "inter_op". Results depend on them.
       device: the device to act on, from `Devices.first`.
 
     Raises:
-      UserError: the agent or the environment cannot be made elsewhere.
+      UserError: the agent or the environment cannot be made in another process.
     """
     modules = configuration.parts_by_module()
     for name in modules.get("__main__", ()):
         raise UserError(
-            f"{name} is defined in the program that is run, where no other process finds it: put it "
-            "into a module of its own that the program imports, or bind Runner.actor_backend = "
-            '"threads".'
+            f"{name} is defined in the main program, where no other process finds it: move it to a "
+            'module of its own that the program imports, or bind Runner.actor_backend = "threads".'
         )
     content = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     content["configured"] = None
@@ -56,25 +55,26 @@ def packed(recipe: Recipe, config: str, threads: Mapping[str, int], device: str 
         return bytes(cloudpickle.dumps(told))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise UserError(
-            f"The agent or the environment cannot be made in another process ({error}): pass functions "
-            'and classes of modules to Runner, or bind Runner.actor_backend = "threads".'
+            f"The agent or the environment cannot be made in another process ({error}): pass "
+            "functions and classes that are defined in modules to Runner, or bind "
+            'Runner.actor_backend = "threads".'
         ) from error
 
 
 def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
     """A station for these groups, with the configuration in force wherever a part is made.
 
-    Its first `begin` raises UserError if the code here is not that of the process which packed the
-    parcel.
+    Its first `begin` raises UserError if the code here differs from the code in the process that packed
+    the parcel.
     """
     import_tensorflow()
     content, config, threads, device, modules, registered, there = pickle.loads(parcel)
-    for module in modules:  # those that gin is to know besides what the configuration imports
+    for module in modules:  # modules that gin needs in addition to the configuration's imports
         importlib.import_module(module)
     loaded = configuration.Loaded(lambda: configuration.load_text(config))
     with loaded.in_force():
         _register(registered)
-        record = configuration.Record((), {})  # which keeps what is imported later
+        record = configuration.Record((), {})  # it records later imports
         tensorflow_devices(device)
         threads = tensorflow_threads(**threads)
 
@@ -86,7 +86,7 @@ def unpacked(parcel: bytes, groups: Sequence[Group]) -> Station:
 
 
 def _registered() -> dict[str, bytes]:
-    """By id, the environments that the program has registered with Gymnasium, wherever it did so.
+    """The environments that the program has registered with Gymnasium, anywhere, by id.
 
     They are pickled one by one, because those that cannot be pickled may not be needed.
     """
@@ -95,7 +95,7 @@ def _registered() -> dict[str, bytes]:
         spec = copy.copy(registered)
         entry: Any = spec.entry_point
         if isinstance(entry, type) and entry.__module__ != "__main__":
-            entry = f"{entry.__module__}:{entry.__qualname__}"  # whose module is imported if needed
+            entry = f"{entry.__module__}:{entry.__qualname__}"  # its module is imported if needed
             spec.entry_point = entry
         package = entry.partition(":")[0].partition(".")[0] if isinstance(entry, str) else ""
         if package not in _REGISTER_THEMSELVES:
@@ -110,16 +110,16 @@ _REGISTER_THEMSELVES = ("gymnasium", "ale_py", "dopamine_lite")  # in every proc
 def _register(environments: Mapping[str, bytes]) -> None:
     """Registers the environments that are not registered here."""
     for id in environments.keys() - gymnasium.registry.keys():
-        with contextlib.suppress(Exception):  # whatever it needs; the experiment may do without it
+        with contextlib.suppress(Exception):  # whatever is missing: the experiment may not need it
             gymnasium.registry[id] = pickle.loads(environments[id])
-    # Their modules may register them again when one of them is made.
+    # Their modules may register them again when such an environment is made.
     warnings.filterwarnings("ignore", ".*Overriding environment .* already in registry")
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Sentences on machines that differ.
 
-    A module that only one of the two has loaded tells nothing: an actor needs no plots, for example.
+    A module that only one process has loaded is no difference: an actor needs no plots, for example.
 
     Raises:
       UserError: something else differs, such as the source of a module.
@@ -128,7 +128,7 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     there, here = (
         start
         | {"modules": {name: start["modules"][name] for name in both}}
-        # Ray sets this variable. What depends on it, OpenBLAS's threads, is compared by itself.
+        # Ray sets this variable. It affects OpenBLAS's threads, which are compared separately.
         | {"variables": start["variables"] | {"OMP_NUM_THREADS": None}}
         for start in (there, here)
     )
@@ -146,8 +146,8 @@ _DIFFERENT = (
 
 
 def _here(threads: Mapping[str, int]) -> dict[str, Any]:
-    """What results depend on in this process."""
-    return provenance.collect(threads, gpu_names()[:1])  # on which actors act
+    """Everything in this process on which results depend."""
+    return provenance.collect(threads, gpu_names()[:1])  # the device of the actors
 
 
 class Raised:
@@ -161,7 +161,7 @@ class Raised:
         self._text = "".join(traceback.format_exception(error))
         try:
             self._pickled: bytes | None = cloudpickle.dumps(error)
-            pickle.loads(self._pickled)  # some cannot be made again
+            pickle.loads(self._pickled)  # some exceptions cannot be made again
         except Exception:
             self._pickled = None
         self._name = type(error).__name__

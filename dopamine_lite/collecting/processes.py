@@ -22,9 +22,7 @@ from dopamine_lite.collecting.parcel import Raised
 from dopamine_lite.collecting.steps import MOST_STEPS
 from dopamine_lite.environments.environment import EnvironmentSpec
 
-_BESIDE_OBSERVATIONS = (
-    64 << 20
-)  # bytes for everything else in a block; what is not used is not taken
+_BESIDE_OBSERVATIONS = 64 << 20  # bytes for everything else in a block; unused bytes take no memory
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from dopamine_lite.collecting.worker import main; main(sys.argv[2:])"
@@ -39,7 +37,7 @@ class ProcessWorker:
       parcel: from `packed`.
       groups: the station's groups.
       board: where orders are published.
-      reply_size: the greatest size of what is collected in a block, in bytes.
+      reply_size: the greatest size of a collected block, in bytes.
     """
 
     def __init__(self, parcel: bytes, groups: Sequence[Group], board: Shared, reply_size: int):
@@ -49,7 +47,7 @@ class ProcessWorker:
         passed = (there.fileno(), board.descriptor, self._replies.descriptor)
         sizes = (board.size, self._replies.size)
         path = json.dumps([place for place in sys.path if isinstance(place, str)])
-        # A process inherits which signals are blocked, and lets them through when it is ready for them.
+        # A process inherits the blocked signals, and unblocks them when it is ready for them.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
         try:
             self._process = subprocess.Popen(
@@ -63,7 +61,7 @@ class ProcessWorker:
         self._send(pickle.dumps((parcel, list(groups))))
 
     def _send(self, message: bytes) -> None:
-        with contextlib.suppress(OSError):  # `result` says how it has ended
+        with contextlib.suppress(OSError):  # `result` says how it ended
             self._channel.send(message)
 
     def begin(self, begins: Sequence[Begin]) -> None:
@@ -89,12 +87,12 @@ class ProcessWorker:
             return "it closed its connection"
         if status < 0:
             names = {each.value: each.name for each in signal.Signals}
-            return f"its process got the signal {names.get(-status, -status)}"
+            return f"its process received the signal {names.get(-status, -status)}"
         return f"its process ended with status {status}"
 
     def close(self) -> None:
         self._channel.close()
-        self._process.kill()  # it keeps nothing that is not here already
+        self._process.kill()  # it holds nothing that is missing here
         self._process.wait()
         self._replies.close()
 
@@ -103,9 +101,9 @@ class ProcessBackend:
     """Workers in processes.
 
     Args:
-      recipe: what the workers act by.
-      parcel: the same from `packed`.
-      parameters: the actor's parameters, which tell how large orders are.
+      recipe: the recipe for the workers.
+      parcel: the same recipe from `packed`.
+      parameters: the actor's parameters, which determine the size of orders.
     """
 
     def __init__(self, recipe: Recipe, parcel: bytes, parameters: Any):
@@ -128,9 +126,9 @@ class ProcessBackend:
 
 
 def reply_size(spec: EnvironmentSpec, groups: Sequence[Group]) -> int:
-    """The greatest size in bytes of a block's observations, among them those at ends of episodes."""
+    """The greatest size in bytes of a block's observations, with those at ends of episodes."""
     space = spec.observation_space
     assert space.shape is not None and space.dtype is not None
     of_one = int(np.prod(space.shape)) * np.dtype(space.dtype).itemsize
-    most = MOST_STEPS + 1  # with what comes after the last
+    most = MOST_STEPS + 1  # with the observations after the last step
     return 2 * most * sum(group.size for group in groups) * of_one + _BESIDE_OBSERVATIONS

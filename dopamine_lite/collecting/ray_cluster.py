@@ -18,7 +18,7 @@ def connected(address: str | None, setting: str) -> tuple[Any, bool]:
 
     Args:
       address: the address of the cluster; None: Ray is started on this machine.
-      setting: what the address was given by, for messages.
+      setting: the setting that gave the address, for messages.
 
     Raises:
       UserError: Ray is not installed, or the cluster cannot be reached.
@@ -53,11 +53,11 @@ def connected(address: str | None, setting: str) -> tuple[Any, bool]:
 
 
 def _check_address(address: str, setting: str) -> None:
-    """Raises UserError where nothing answers, for which Ray itself waits minutes."""
+    """Raises UserError if nothing answers. Ray itself would wait for minutes."""
     if address.startswith("ray://"):
         raise UserError(
-            f"{setting} {address} is an address for Ray's clients: give this command on a node of the "
-            f"cluster, where its files are, with {setting} auto."
+            f"{setting} {address} is an address for Ray's clients: run this command on a node of "
+            f"the cluster, where its files are, with {setting} auto."
         )
     host, _, port = address.rpartition(":")
     if not port.isdecimal():

@@ -11,7 +11,7 @@ from dopamine_lite.collecting.backend import SECONDS_BETWEEN_LOOKS, WorkerDied
 from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order
 from dopamine_lite.collecting.parcel import Raised, unpacked
 from dopamine_lite.collecting.ray_cluster import connected
-from dopamine_lite.reporting.provenance import VARIABLES
+from dopamine_lite.common.variables import variables_in_force
 
 
 class _Actor:
@@ -24,7 +24,7 @@ class _Actor:
         self._station: Any = None
 
     def call(self, name: str, message: Any) -> Any:
-        """What a method of the station returns for a message, or what it raises."""
+        """The return value of a station's method for a message, or the exception that it raised."""
         try:
             if self._station is None:
                 sys.path.extend(place for place in self._path if place not in sys.path)
@@ -35,10 +35,10 @@ class _Actor:
 
 
 class RayWorker:
-    """An actor of Ray's.
+    """A worker in a Ray actor.
 
     Args:
-      ray: the module, connected to a cluster.
+      ray: Ray's module, connected to a cluster.
       actor: the actor's handle.
     """
 
@@ -57,7 +57,7 @@ class RayWorker:
             on_wait()
         try:
             found = self._ray.get(self._asked)
-        except self._ray.exceptions.RayError as error:  # also where its node is lost
+        except self._ray.exceptions.RayError as error:  # also if its node is lost
             raise WorkerDied(str(error).strip().partition("\n")[0].rstrip(".")) from None
         if isinstance(found, Raised):
             raise found.error()
@@ -71,7 +71,7 @@ class RayBackend:
     """Workers in the cluster at the environment variable `RAY_ADDRESS`, or in one on this machine.
 
     Args:
-      parcel: what the workers act by, from `packed`.
+      parcel: the recipe for the workers, from `packed`.
       num_workers: the number of workers, which share the CPUs of the cluster.
     """
 
@@ -79,12 +79,11 @@ class RayBackend:
         self._ray, self._began = connected(os.environ.get("RAY_ADDRESS"), "RAY_ADDRESS")
         self._parcel = self._ray.put(parcel)
         cpus = self._ray.cluster_resources().get("CPU", 0)
-        variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
         self._actor = self._ray.remote(_Actor).options(
             num_cpus=min(1.0, int(1_000 * cpus / num_workers) / 1_000),
             max_restarts=0,
             scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": variables},
+            runtime_env={"env_vars": variables_in_force()},
         )
 
     def start(self, groups: Sequence[Group]) -> RayWorker:

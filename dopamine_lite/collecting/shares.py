@@ -9,13 +9,13 @@ import numpy as np
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 
-_ENDLESS = 1_000_000  # steps after which an episode in evaluation is held to have no end
+_ENDLESS = 1_000_000  # steps after which an episode in evaluation is considered endless
 
 
 class Shares(abc.ABC):
-    """What each environment has still to play.
+    """The episodes that each environment still has to play.
 
-    A fixed share for each, so that short episodes are not favored.
+    Each environment has a fixed share, so that short episodes are not favored.
 
     Attributes:
       num_envs: the number of environments.
@@ -29,7 +29,7 @@ class Shares(abc.ABC):
 
     @abc.abstractmethod
     def counts(self, tick: int, environment: int) -> bool:
-        """Whether an episode that has ended with step `tick` counts. Called once for each."""
+        """Whether an episode that ended with step `tick` counts. Called once for each episode."""
 
     @abc.abstractmethod
     def are_played(self) -> bool:
@@ -37,7 +37,7 @@ class Shares(abc.ABC):
 
 
 class EpisodeShares(Shares):
-    """So many episodes of each environment.
+    """A fixed number of episodes in each environment.
 
     Args:
       left: [N] the numbers of episodes.
@@ -49,7 +49,7 @@ class EpisodeShares(Shares):
 
     @classmethod
     def of(cls, episodes: int, num_envs: int) -> EpisodeShares:
-        """Episodes, divided among at most so many environments."""
+        """`episodes`, divided among at most `num_envs` environments."""
         num_envs = min(num_envs, episodes)
         left = np.full(num_envs, episodes // num_envs)
         left[: episodes % num_envs] += 1
@@ -67,20 +67,20 @@ class EpisodeShares(Shares):
 
 
 class StepShares(Shares):
-    """The episodes of each environment that begin within so many of its steps, played to their ends.
+    """The episodes that begin within a number of steps of each environment, played to their ends.
 
-    To stop at a step instead would leave out the episodes that are still being played. These are long
-    more often than not, and there are the more of them, the more environments there are.
+    A stop at that step instead would leave out the episodes that are still being played. These are more
+    often long ones, and with more environments there are more of them.
 
     Args:
-      ticks: steps of each environment.
+      ticks: the number of steps of each environment.
       num_envs: N, the number of environments.
     """
 
     def __init__(self, ticks: int, num_envs: int):
         self._ticks = ticks
         self.num_envs = num_envs
-        self._done = np.zeros(num_envs, bool)  # where the last episode that counts has ended
+        self._done = np.zeros(num_envs, bool)  # environments whose last counting episode has ended
 
     def part(self, first: int, size: int) -> StepShares:
         return StepShares(self._ticks, max(0, min(size, self.num_envs - first)))
@@ -95,15 +95,15 @@ class StepShares(Shares):
 
 
 class Counted:
-    """The episodes of an evaluation that count, as they end.
+    """Collects the episodes of an evaluation that count, as they end.
 
     Args:
-      shares: says which.
+      shares: decides which episodes count.
       statistics: the evaluation's statistics.
       environment: the environment's name, for messages.
 
     Attributes:
-      records: the number of the step that each of these episodes ended with, and its record.
+      records: for each of these episodes, the number of its last step and its record.
     """
 
     def __init__(self, shares: Shares, statistics: IterationStatistics, environment: str):

@@ -1,4 +1,4 @@
-"""Steps as they are taken, put together into blocks."""
+"""Puts single steps together into blocks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.environment import Step
 from dopamine_lite.replay.block import Block
 
-MOST_STEPS = 64  # of a block, which then takes little memory beside what the agent remembers
+MOST_STEPS = 64  # in a block, which then takes little memory compared with the agent's
 
 
 class Steps:
     """The steps of N environments since the last block.
 
-    Everything is copied, since environment and actor may write to their arrays again before the block is
+    It copies everything, because environment and actor may overwrite their arrays before the block is
     full.
     """
 
@@ -29,7 +29,7 @@ class Steps:
         return len(self._steps)
 
     def acted(self, acted: Acted) -> np.ndarray:
-        """Keeps the decisions of the next step; returns its actions [N, ...]."""
+        """Keeps the decisions for the next step; returns its actions [N, ...]."""
         said = acted.decisions
         self._decisions.append(None if said is None else type(said)(*map(np.copy, said)))
         return acted.actions
@@ -37,21 +37,21 @@ class Steps:
     def add(
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> bool:
-        """Adds a step, and what is acted on next; returns whether an episode ended with the step."""
+        """Adds a step and the next observations; returns whether an episode ended with the step."""
         ended = bool((transitions.terminated | transitions.truncated).any())
         self._steps.append(_kept(transitions, ended))
         self._after = observations, masks
         return ended
 
     def take(self) -> Block:
-        """The block of all steps that were added, which are then forgotten."""
+        """Returns the block of all added steps, and forgets them."""
         block = Block.of(self._steps, self._after, self._decisions)
         self._steps, self._decisions = [], []
         return block
 
 
 def _kept(transitions: Transitions, ended: bool) -> Transitions:
-    """A copy. True successors are read only where an episode has ended."""
+    """A copy. Final observations are copied only if an episode has ended."""
     masks = transitions.action_masks
     kept = transitions._replace(
         observations=transitions.observations.copy(),
@@ -77,7 +77,7 @@ def transitions_of(
     step: Step,
     clip_rewards: bool,
 ) -> Transitions:
-    """What the agent is told about a step from `observations` and their action masks."""
+    """The transitions that an agent gets for a step from `observations` and their action masks."""
     return Transitions(
         observations,
         actions,

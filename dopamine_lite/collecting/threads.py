@@ -13,7 +13,7 @@ from dopamine_lite.collecting.collector import Begin, Evaluation, Group, Order, 
 class ThreadWorker:
     """A station in a thread.
 
-    What gin configures is made in the caller's thread, since gin has one configuration in a process.
+    Configured parts are made in the caller's thread, because gin has one configuration per process.
     """
 
     def __init__(self, recipe: Recipe, groups: Sequence[Group]):
@@ -35,7 +35,7 @@ class ThreadWorker:
             try:
                 return self._asked.result(SECONDS_BETWEEN_LOOKS)
             except concurrent.futures.TimeoutError:
-                if self._asked.done():  # then the error may be the environment's or the agent's own
+                if self._asked.done():  # then the error may come from the environment or the agent
                     return self._asked.result()
                 on_wait()
 
@@ -48,7 +48,7 @@ class ThreadBackend:
     """Workers in threads.
 
     Args:
-      recipe: what the workers act by.
+      recipe: the recipe for the workers.
     """
 
     def __init__(self, recipe: Recipe):

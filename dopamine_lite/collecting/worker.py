@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
                     station = unpacked(parcel, groups)
                 answer = getattr(station, name)(decode(message, orders))
                 encoded = encode(answer, answers)
-            except BaseException as error:  # also of what cannot be sent, and SystemExit
+            except BaseException as error:  # also results that cannot be sent, and SystemExit
                 encoded = encode(Raised(error), answers)
             channel.send(encoded)
     except (EOFError, OSError):
@@ -44,19 +44,19 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _leave_interruptions_alone() -> None:
-    """The process that started this one ends it. Processes that an environment starts do as usual."""
+    """The parent process ends this one. Processes that an environment starts behave as usual."""
 
     def usual() -> None:
         for number in INTERRUPTIONS:
             signal.signal(number, signal.SIG_DFL)
 
     for number in INTERRUPTIONS:
-        signal.signal(number, lambda *_: None)  # another program begins without it, unlike SIG_IGN
+        signal.signal(number, lambda *_: None)  # unlike SIG_IGN, programs do not inherit it
     os.register_at_fork(after_in_child=usual)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
 
 
 def _end_with(channel: Channel) -> None:
-    """Ends this process when the other end of the channel is closed, whatever it is doing then."""
+    """Ends this process, whatever it is doing, once the other end of the channel is closed."""
     channel.wait_for_end()
     os._exit(0)

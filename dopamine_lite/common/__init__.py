@@ -1,1 +1,1 @@
-"""What every room uses."""
+"""Small tools that every package uses."""

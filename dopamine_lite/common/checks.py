@@ -1,7 +1,7 @@
-"""Checks of settings that are flags, numbers or words, with a sentence for each that is wrong.
+"""Checks of settings that are flags, numbers or words, with a sentence for each wrong value.
 
-Each function takes the configurable's name and its settings, and raises UserError for the first that is
-wrong. True, False and infinity do not count as numbers. With `optional`, a number may also be None.
+Each function takes the configurable's name and its settings, and raises UserError for the first wrong
+setting. True, False and infinity do not count as numbers. With `optional`, a number may also be None.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dopamine_lite.common.errors import UserError
 
 
 def check_flag(owner: str, **flags: object) -> None:
-    """True or False, and nothing that Python would take for one of them."""
+    """Checks for True or False, not for values that Python treats as such."""
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise UserError(f"{owner}.{name} is {value!r}: give True or False.")
@@ -26,7 +26,7 @@ def check_whole(
     optional: bool = False,
     **numbers: object,
 ) -> None:
-    """Whole numbers from `least` to `most`."""
+    """Checks for whole numbers from `least` to `most`."""
     for name, value in _given(numbers, optional):
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             bounds = f"{least} or more" if most == math.inf else f"from {least} to {most:,}"
@@ -34,7 +34,7 @@ def check_whole(
 
 
 def check_fraction(owner: str, **numbers: object) -> None:
-    """Numbers from 0 to 1."""
+    """Checks for numbers from 0 to 1."""
     for name, value in numbers.items():
         number = _finite(value)
         if number is None or not 0 <= number <= 1:
@@ -42,7 +42,7 @@ def check_fraction(owner: str, **numbers: object) -> None:
 
 
 def check_not_negative(owner: str, **numbers: object) -> None:
-    """Numbers of 0 or more."""
+    """Checks for numbers of 0 or more."""
     for name, value in numbers.items():
         number = _finite(value)
         if number is None or number < 0:
@@ -50,7 +50,7 @@ def check_not_negative(owner: str, **numbers: object) -> None:
 
 
 def check_positive(owner: str, optional: bool = False, **numbers: object) -> None:
-    """Numbers above 0."""
+    """Checks for numbers above 0."""
     for name, value in _given(numbers, optional):
         number = _finite(value)
         if number is None or number <= 0:
@@ -58,14 +58,14 @@ def check_positive(owner: str, optional: bool = False, **numbers: object) -> Non
 
 
 def check_number(owner: str, **numbers: object) -> None:
-    """Numbers of any sign."""
+    """Checks for numbers of any sign."""
     for name, value in numbers.items():
         if _finite(value) is None:
             raise UserError(f"{owner}.{name} is {value!r}: give a number.")
 
 
 def check_choice(owner: str, choices: Sequence[str], **texts: object) -> None:
-    """One of a few words."""
+    """Checks for one of a few words."""
     for name, value in texts.items():
         if value not in choices:
             named = " or ".join(f'"{choice}"' for choice in choices)
@@ -77,11 +77,11 @@ def _given(numbers: dict[str, object], optional: bool) -> list[tuple[str, object
 
 
 def _finite(value: object) -> float | None:
-    """`value` as a finite float; None where it is none."""
+    """`value` as a finite float; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # a whole number with hundreds of digits
         return None
     return number if math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""What a part must have to be used as a class or a protocol, whatever its own class is."""
+"""What a part needs in order to serve as a class or a protocol, whatever its own class is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Part = TypeVar("_Part")
 
 
 def checked_part(owner: str, parameter: str, part: _Part, kind: type) -> _Part:
-    """Returns `part`, which was made for a parameter that asks for a `kind`.
+    """Returns `part`, which was made for a parameter that needs a `kind`.
 
     Raises:
       UserError: `part` lacks something that a `kind` must have.
@@ -23,19 +23,19 @@ def checked_part(owner: str, parameter: str, part: _Part, kind: type) -> _Part:
     if lacking:
         raise UserError(
             f"{owner}.{parameter} makes an object of the class {type(part).__name__}, which has no "
-            f"{', '.join(lacking)}: see {kind.__name__} in {kind.__module__} for what it must have."
+            f"{', '.join(lacking)}: see the contract {kind.__name__} in {kind.__module__}."
         )
     return part
 
 
 def asked_methods(kind: type) -> set[str]:
-    """The public methods that a part of `kind` must have: of a class with abstract ones, these."""
+    """The public methods that a part of `kind` must have; of a class, only the abstract ones."""
     public = {name for name in methods(kind) if not name.startswith("_") or name == "__call__"}
     return public & set(getattr(kind, "__abstractmethods__", ())) if _is_abstract(kind) else public
 
 
 def methods(kind: type) -> set[str]:
-    """The methods of an object of the class `kind`, apart from those that every object has."""
+    """The methods of an object of the class `kind`, without the methods that every object has."""
     return {
         name
         for base in kind.__mro__
@@ -46,7 +46,7 @@ def methods(kind: type) -> set[str]:
 
 
 def is_contract(kind: type) -> bool:
-    """Whether `kind` says what is asked of others: a protocol, or a class with abstract methods."""
+    """Whether `kind` makes demands on other classes: a protocol, or a class with abstract methods."""
     return _is_abstract(kind) or getattr(kind, "_is_protocol", False)
 
 

@@ -1,11 +1,11 @@
-"""Errors that a user can correct, in one clear sentence each; and whose code an error comes from."""
+"""Errors that a user can correct, in one clear sentence each; and the owner of an error's code."""
 
 from __future__ import annotations
 
 import sys
 import traceback
 
-# What a mistake in a setting passes through on its way to where it shows.
+# A mistake in a setting passes through these on its way to where it shows.
 _LIBRARIES = {
     "absl",
     "ale_py",
@@ -30,14 +30,14 @@ class UserError(Exception):
     half-made run directory behind.
     """
 
-    ag_pass_through = True  # TensorFlow's AutoGraph puts no trace of what it converted before it
+    ag_pass_through = True  # TensorFlow's AutoGraph adds no trace of converted code
 
 
 def is_of_users_code(error: BaseException) -> bool:
     """Whether `error` comes from code that is neither this package's nor one of its libraries'.
 
-    Such an error is a mistake in that code, which a traceback serves better than a sentence about
-    settings; what a library raises belongs to whoever called it.
+    Such an error is a mistake in that code, and a traceback helps more than a sentence about settings.
+    An error that a library raises belongs to the code that called it.
     """
     modules = [
         str(frame.f_globals.get("__name__", ""))
@@ -47,6 +47,6 @@ def is_of_users_code(error: BaseException) -> bool:
         package = module.partition(".")[0]
         if package == "dopamine_lite":
             return False
-        if package not in _LIBRARIES and module in sys.modules:  # no code that was generated
+        if package not in _LIBRARIES and module in sys.modules:  # not generated code
             return True
     return False

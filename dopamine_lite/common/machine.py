@@ -1,4 +1,4 @@
-"""What the machine is, and what it leaves to this process."""
+"""The machine, and the part of it that this process may use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on; in a batch job or container often not all there are."""
+    """The number of cores for this process, often not all in a batch job or container."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

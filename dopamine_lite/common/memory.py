@@ -1,4 +1,4 @@
-"""Whether memory that is needed is available, asked before it is taken."""
+"""Checks that the memory a task needs is available, before the task takes it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import psutil
 
 from dopamine_lite.common.errors import UserError
 
-_LITTLE = 1 << 20  # bytes that are not asked about: the answer takes a millisecond
+_LITTLE = 1 << 20  # bytes; smaller needs are not checked, because a check takes a millisecond
 _PROCESS = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
 class _Files(NamedTuple):
-    """Where a control group says what memory it may take and has taken."""
+    """The files with a control group's memory limit and use."""
 
     limit: str
     used: str
-    cache: str  # in memory.stat: file cache that the kernel gives up when memory is asked for
+    cache: str  # in memory.stat: file cache that the kernel gives up on demand
 
 
 _VERSION_1 = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
@@ -28,8 +28,8 @@ _VERSION_2 = _Files("memory.max", "memory.current", "inactive_file")
 
 
 def available_memory() -> int:
-    """Bytes this process may still take: what the machine has free, or less where a control group,
-    such as a container's or a batch job's, allows less."""
+    """Bytes that this process may still take: the machine's free memory, or less if a control group,
+    such as a container's or a batch job's, has a lower limit."""
     return max(0, min([int(psutil.virtual_memory().available), *_left_in_groups()]))
 
 
@@ -46,7 +46,7 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
 
 
 def _left_in_groups() -> Iterator[int]:
-    """Bytes left in this process's control group and each of those above it."""
+    """Bytes left in this process's control group and in each group above it."""
     try:
         memberships = _PROCESS.read_text().splitlines()
     except OSError:  # not Linux
@@ -59,7 +59,7 @@ def _left_in_groups() -> Iterator[int]:
             root, files = _CGROUPS / "memory", _VERSION_1
         else:
             continue
-        # Inside a container the path may be the host's: what is there of it, up to the root, counts.
+        # Inside a container, the path may be the host's: the part that exists, up to the root, counts.
         below = root / group.lstrip("/")
         for directory in (below, *below.parents):
             left = _left_in(directory, files)
@@ -70,9 +70,9 @@ def _left_in_groups() -> Iterator[int]:
 
 
 def _left_in(group: Path, files: _Files) -> int | None:
-    """Bytes left in a group; None where it has no limit or does not say."""
+    """Bytes left in a group; None if it has no limit, or if that is not known."""
     try:
-        limit = int((group / files.limit).read_text())  # "max" where unlimited
+        limit = int((group / files.limit).read_text())  # "max" if unlimited
         used = int((group / files.used).read_text())
         statistics = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
         return limit - used + int(statistics.get(files.cache, 0))

@@ -1,10 +1,11 @@
-"""Text that may be somebody else's, for a terminal."""
+"""Makes text from unknown sources safe for a terminal."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""`text` with what a terminal would obey, such as escape sequences, written out as "\x1b"."""
+    r"""`text` with everything that a terminal would obey, such as escape sequences, written out as
+    "\x1b"."""
     if text.isprintable():
         return text
     return "".join(

@@ -11,8 +11,8 @@ class Seeds:
     """A node in the tree of random seeds that grows from the one seed of a run.
 
     A child is addressed by names and numbers, as in `Seeds(1).child("environment", "train", 3)`, and not
-    by the order in which children are asked for. A new consumer of random numbers therefore changes
-    nobody else's numbers.
+    by the order of the calls. A new consumer of random numbers therefore changes no other consumer's
+    numbers.
 
     Args:
       seed: the run's seed.

@@ -1,7 +1,7 @@
-"""Where time goes: a stopwatch whose laps are added up by the part of the work that they took.
+"""Where time goes: a stopwatch that adds up its laps for each part of the work.
 
-Whoever has done a part of the work calls `lap("act")`, and the time since the last lap counts as that
-part's. Nothing has to be begun, so nothing is left open by an exception and nothing is counted twice.
+Code that has done a part of the work calls `lap("act")`, and the time since the last lap counts for that
+part. Parts have no beginning to mark, so exceptions leave nothing open and nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from time import perf_counter_ns
 
-OTHER = "other"  # what no lap has named
+OTHER = "other"  # time that no lap has named
 
 
 class _Thread(threading.local):
-    """A lap in one thread never counts for what another thread does, and several may train."""
+    """The stopwatch of each thread: several threads may train, and laps count only in their own."""
 
     def __init__(self) -> None:
         self.stopwatch: Stopwatch | None = None  # the stopwatch that runs
@@ -31,8 +31,8 @@ def lap(part: str) -> None:
     A lap takes about 0.2 us, and less than 0.1 us if nothing is measured.
 
     Only the clock is read, and nothing waits for an accelerator. On a GPU, TensorFlow's calls return
-    before their work is done, and the part that first reads a result pays for it: in most agents that is
-    "update", which gives the parameters to the actor, or the next "act".
+    before their work is done, and the time counts for the part that first reads a result. In most
+    agents, this part is "update", which gives the parameters to the actor, or the next "act".
     """
     watch = _this_thread.stopwatch
     if watch is not None:
@@ -50,9 +50,10 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Takes the laps of this thread; what follows the last lap of them is OTHER.
+        """Takes the laps of this thread. The time after the last lap counts as OTHER.
 
-        If another stopwatch runs, it takes no laps meanwhile, and its next lap includes all of this.
+        If another stopwatch is running, it takes no laps meanwhile, and its next lap includes all of
+        this time.
         """
         outer, _this_thread.stopwatch = _this_thread.stopwatch, self
         self._last = perf_counter_ns()
@@ -64,7 +65,7 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def branch(self, name: str) -> Iterator[None]:
-        """Within it, laps count below `name`: "act" as "evaluation/act". Use it while this runs."""
+        """In this block, laps count below `name`: "act" as "evaluation/act". Use it while this runs."""
         lap(OTHER)
         outer, self._parts = self._parts, defaultdict(int)
         try:
@@ -77,7 +78,7 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def undivided(self, part: str) -> Iterator[None]:
-        """Within it, laps do nothing: all of it is `part`, whatever a callback may do there."""
+        """In this block, laps do nothing: all of its time is `part`, even if a callback takes laps."""
         outer, _this_thread.stopwatch = _this_thread.stopwatch, None
         try:
             yield
@@ -90,13 +91,13 @@ class Stopwatch:
         return {part: nanoseconds / 1e9 for part, nanoseconds in self._parts.items()}
 
     def take(self) -> dict[str, float]:
-        """The same, up to now, and begins again at zero. Use it while this runs."""
+        """The seconds up to now; then begins again at zero. Use it while this runs."""
         lap(OTHER)
         taken = self.seconds()
         self._parts.clear()
         return taken
 
     def go_on_from(self, seconds: Mapping[str, float]) -> None:
-        """Puts what `seconds` returned, perhaps in another process, in place of the laps so far."""
+        """Replaces the laps so far by the result of `seconds`, perhaps from another process."""
         self._parts.clear()
         self._parts.update({part: round(taken * 1e9) for part, taken in seconds.items()})

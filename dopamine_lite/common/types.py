@@ -19,14 +19,16 @@ class Transitions(NamedTuple):
     `act` gets belong to a new episode.
 
     Attributes:
-      observations: [N, ...] what `act` was given.
-      actions: [N, ...] what `act` returned.
+      observations: [N, ...] the observations that `act` was given.
+      actions: [N, ...] the actions that `act` returned.
       rewards: [N] float64, clipped if `Runner.clip_rewards` is set.
       terminated: [N] bool: the environment itself has ended. Never bootstrap.
       truncated: [N] bool: a limit has stopped the episode. Bootstrap from `next_observations`.
-      next_observations: [N, ...] what the actions led to, also at the end of an episode.
-      action_masks: [N, A] bool: which actions were legal before the step; None: all always are.
-      next_action_masks: [N, A] bool: which actions are legal after the step; None: all always are.
+      next_observations: [N, ...] the result of the actions, even at the end of an episode.
+      action_masks: [N, A] bool: which actions were legal before the step; None: all actions are always
+        legal.
+      next_action_masks: [N, A] bool: which actions are legal after the step; None: all actions are
+        always legal.
     """
 
     observations: np.ndarray
@@ -43,13 +45,13 @@ class Transitions(NamedTuple):
 class RingSlots:
     """The slots `first..stop` of every environment in a ring, to be read in blocks.
 
-    Slots are numbered from 0 for the life of a run and never change once written; `first` rises as
-    the ring overwrites its oldest. Used as a leaf of a state tree, both for a live ring that is to be
-    saved and for saved segments that are to be put back.
+    Slots are numbered from 0 for the life of a run and never change once they are written. `first` rises
+    as the ring overwrites its oldest slots. The object serves as a leaf of a state tree: for a live ring
+    that is to be saved, and for saved segments that are to be restored.
 
     Attributes:
-      first: [N] int64, oldest slot still held.
-      stop: [N] int64, one past the newest.
+      first: [N] int64, the oldest slot that is still held.
+      stop: [N] int64, one past the newest slot.
       blocks: called with `after` [N] int64, yields the slots from `max(after, first)` to `stop` in
         order, in blocks of bounded size. Each is a dict of arrays: "start" and "stop" [N] int64 and,
         under every other name, the slots of environment 0, then of environment 1 ..., concatenated.

@@ -1,4 +1,4 @@
-"""Gin configs: finding and loading them, a message for every mistake, and what was really used."""
+"""Gin configs: finding and loading them, a message for every mistake, and a record of used settings."""
 
 from dopamine_lite.configuration.bindings import (
     bound,

@@ -1,8 +1,8 @@
-"""What is bound and what of it was used.
+"""Which parameters are bound, and which of these bindings were used.
 
 Gin keeps both in private tables, `_CONFIG` and `_OPERATIVE_CONFIG`, each {(scope, complete selector):
-{parameter: value}}, and what can be bound in `_REGISTRY`; gin-config is pinned to 0.5, and
-tests/configuration/test_configuration.py fails if they change.
+{parameter: value}}. Its table `_REGISTRY` has everything that can be bound. gin-config is pinned to 0.5,
+and tests/configuration/test_configuration.py fails if these tables change.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration import gin_tables, modules
 from dopamine_lite.configuration.names import nearest_parameter
 
-_Key = tuple[str, str]  # scope, complete selector; of a macro: its name, MACRO
+_Key = tuple[str, str]  # scope, complete selector; for a macro: its name, MACRO
 _Binding = tuple[str, str, str]  # scope, complete selector, parameter
 MACRO = "gin.macro"
 
 
 def unused_bindings() -> list[str]:
-    """Bindings and macros that took no part in anything constructed so far, as written in gin."""
+    """Bindings and macros that nothing constructed so far has used, as written in gin."""
     used = _used_bindings()
     return sorted(as_written(*binding) for binding in all_bindings() if binding not in used)
 
@@ -36,7 +36,8 @@ def reject_unused_bindings() -> None:
     """Call once everything is constructed.
 
     Raises:
-      UserError: there are bindings that nothing used; names each, with the nearest name that was used.
+      UserError: there are bindings that nothing used. The message names each, with the nearest used
+        name.
     """
     unused = unused_bindings()
     if not unused:
@@ -49,8 +50,8 @@ def reject_unused_bindings() -> None:
     unused.sort(key=lambda name: "." not in name)  # a macro is often unused because of a binding
     named = ", ".join(f"{name}{nearest_parameter(name, operative_names)}" for name in unused)
     raise UserError(
-        f"Nothing in this experiment uses {named}: remove the binding, or refer to the part that it "
-        "is meant for."
+        f"Nothing in this experiment uses {named}: remove the binding, or use the part that it is "
+        "meant for."
     )
 
 
@@ -58,8 +59,8 @@ def reject_lost_bindings() -> None:
     """Call once everything is constructed.
 
     Raises:
-      UserError: there are bindings that would change if the text of `operative` were loaded; names
-        each.
+      UserError: there are bindings that would change if the text of `operative` were loaded. The message
+        names each.
     """
     lost = [
         as_written(*key, parameter)
@@ -69,19 +70,19 @@ def reject_lost_bindings() -> None:
     ]
     if lost:
         raise UserError(
-            f"A config cannot hold what is bound to {', '.join(sorted(lost))}: bind numbers, text, "
-            "lists and dicts of these, or references such as @name."
+            f"A config cannot hold the value bound to {', '.join(sorted(lost))}: bind numbers, "
+            "text, lists and dicts of these, or references such as @name."
         )
 
 
 def operative() -> str:
-    """The configuration in force, defaults included: gin text, one import or binding a line.
+    """The configuration in force, with defaults: gin text with one import or binding per line.
 
     Equal experiments have equal texts. The text includes bindings of parts that are referred to but
     have not been called yet.
     """
     text = gin_tables.config_text(_in_force(), max_line_length=10**6)
-    # Without gin's dynamic registration a module's alias means nothing; gin invents one for every
+    # Without gin's dynamic registration, a module's alias means nothing. Gin invents an alias for every
     # second module of the same package.
     text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
     groups = [
@@ -97,7 +98,7 @@ def imported_modules() -> list[str]:
 
 
 def parts_by_module() -> dict[str, list[str]]:
-    """By module, the names of the configurables that the configuration in force calls or refers to."""
+    """The names of the configurables that the configuration calls or refers to, by module."""
     parts: dict[str, list[str]] = {}
     for selector in {selector for _, selector in {*_in_force(), *referred_keys()}} - {MACRO}:
         module = gin_tables.REGISTRY[selector].wrapped.__module__
@@ -106,7 +107,7 @@ def parts_by_module() -> dict[str, list[str]]:
 
 
 def bound(name: str, parameter: str) -> Any:
-    """What is bound to a parameter, a reference as what it refers to; None where nothing is."""
+    """The value bound to a parameter, or the target of a bound reference; None if nothing is bound."""
     return gin_config.get_bindings(name).get(parameter)
 
 
@@ -119,7 +120,7 @@ def all_bindings() -> list[_Binding]:
 
 
 def referred_keys() -> set[_Key]:
-    """What bindings refer to: configurables, in whatever scope, and macros."""
+    """The targets of bindings: configurables, in any scope, and macros."""
     references = gin_config.iterate_references(gin_tables.BOUND)
     return {_without_scope(reference.config_key) for reference in references}
 
@@ -129,7 +130,7 @@ def _without_scope(key: _Key) -> _Key:
 
 
 class Said(NamedTuple):
-    """What files have said so far."""
+    """What the files read so far contain."""
 
     referred: set[_Key]  # `referred_keys`
     times_bound: Counter[_Binding]  # how often each parameter has been bound
@@ -140,13 +141,13 @@ class Said(NamedTuple):
 
 
 def forget_replaced(said: Said) -> list[str]:
-    """Drops the bindings of what files had referred to and nothing refers to any more.
+    """Drops the bindings of parts that files referred to and that nothing refers to any more.
 
-    Bindings that were made after `said` stay, even of the same value. If nothing uses them, that is
-    found out later.
+    Bindings that were made after `said` stay, even if they bind the same value. If nothing uses them, a
+    later check finds that.
 
     Returns:
-      What is dropped, as written in gin.
+      The dropped bindings, as written in gin.
     """
     left, dropped = set(said.referred), []
     while replaced := left - referred_keys():
@@ -163,7 +164,7 @@ def forget_replaced(said: Said) -> list[str]:
 
 
 def _in_force() -> dict[_Key, dict[str, Any]]:
-    """What was used of the bindings, defaults included, and what waits to be."""
+    """The values that were used, with defaults, and the values that wait to be used."""
     in_force = {key: dict(values) for key, values in gin_tables.USED.items()}
     for key, values in gin_tables.BOUND.items():
         in_force.setdefault(key, {}).update(
@@ -173,7 +174,7 @@ def _in_force() -> dict[_Key, dict[str, Any]]:
 
 
 def _is_read_as_written(value: Any) -> bool:
-    """Whether gin reads `value` again from what it writes of it."""
+    """Whether gin can read `value` back from the text that it writes for it."""
     written = pprint.pformat(value)
     try:
         return pprint.pformat(gin_config.parse_value(written)) == written
@@ -182,7 +183,7 @@ def _is_read_as_written(value: Any) -> bool:
 
 
 def _used_bindings() -> set[_Binding]:
-    """Bindings that gave a called configurable a value, or wait for one that is referred to."""
+    """Bindings that gave a value to a called configurable, or wait for a call of one."""
     used: set[_Binding] = set()
     for (scope, selector), parameters in gin_tables.USED.items():
         used |= suppliers(scope, selector, parameters)
@@ -216,7 +217,7 @@ def suppliers(scope: str, selector: str, parameters: Iterable[str] | None) -> se
 
 
 def as_written(scope: str, selector: str, parameter: str) -> str:
-    """A binding's left side as one writes it in gin."""
+    """A binding's left side, as written in gin."""
     if selector == MACRO:
         return scope
     name = gin_tables.REGISTRY.minimal_selector(selector)
@@ -224,7 +225,7 @@ def as_written(scope: str, selector: str, parameter: str) -> str:
 
 
 def registered_names() -> list[str]:
-    """Every configurable by its shortest name, without what gin registers of itself."""
+    """Every configurable by its shortest name, without gin's own."""
     selectors = (selector for selector, _ in gin_tables.REGISTRY.items())
     own = [selector for selector in selectors if not selector.startswith("gin.")]
     return sorted(gin_tables.REGISTRY.minimal_selector(selector) for selector in own)

@@ -1,4 +1,4 @@
-"""What a gin file can refer to in this package, read from the source without running it."""
+"""The parts that a gin file can refer to in this package, read from the source without running it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _Definition = ast.ClassDef | ast.FunctionDef
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of parts, which can replace each other.
+    """A kind of parts that can replace each other.
 
     Attributes:
       title: the kind in the plural.
-      noun: one such part, with its article.
-      bound: how a gin file refers to one, with "..." for its name; "": nothing refers to it.
-      contract: the class that says what such a part needs, with its module; "": there is none.
+      noun: the name of one such part, with its article.
+      bound: how a gin file refers to such a part, with "..." for its name; "": nothing refers to it.
+      contract: the class that defines the contract of such a part, with its module; "": there is none.
       given: the parameters that the code that creates the part passes to it, so gin cannot bind them.
     """
 
@@ -36,13 +36,13 @@ class Part:
     """A class or function of the package that gin knows."""
 
     name: str
-    module: str  # to import
+    module: str  # the module to import
     kind: Kind
     summary: str  # the first line of its docstring
 
     @property
     def selector(self) -> str:
-        """Its whole name in gin."""
+        """The part's whole name in gin."""
         return f"{self.module}.{self.name}"
 
 
@@ -143,14 +143,14 @@ KINDS = (
 
 CONTRACTS = frozenset(kind.contract for kind in KINDS) - {""}
 
-_BY_BASE = {  # what the name of a base class, or of what a function returns, ends in
+_BY_BASE = {  # the key: the end of the name of a base class, or of a function's return type
     "Agent": AGENT,
     "EnvironmentWrapper": WRAPPER,
     "Environment": ENVIRONMENT,
     "Exploration": EXPLORATION,
     "Optimizer": OPTIMIZER,
 }
-_BY_MODULE = {  # what holds of a module's parts that have no such base
+_BY_MODULE = {  # for a module's parts without such a base class
     "networks.torsos": TORSO,
     "networks.heads": HEAD,
     "networks.policies": POLICY,
@@ -166,7 +166,7 @@ _BY_MODULE = {  # what holds of a module's parts that have no such base
 
 @functools.cache
 def parts() -> tuple[Part, ...]:
-    """Every part of the package, by kind, by module and as they stand in it."""
+    """Every part of the package, ordered by kind, by module and by place in the module."""
     found = list(_found())
     return tuple(part for kind in KINDS for part in found if part.kind is kind)
 
@@ -184,7 +184,7 @@ def _found() -> Iterator[Part]:
 
 
 def _known_module(node: _Definition, module: str) -> str:
-    """The module by which gin knows it: its own, or the package that says `module=__package__`."""
+    """The module by which gin knows a part: its own, or its package with `module=__package__`."""
     keywords = {
         f"{keyword.arg}={ast.unparse(keyword.value)}"
         for decorator in node.decorator_list
@@ -205,7 +205,7 @@ def _kind_of(node: _Definition, module: str) -> Kind:
     bases = node.bases if isinstance(node, ast.ClassDef) else [node.returns]
     for base in filter(None, bases):
         for name, kind in _BY_BASE.items():
-            if ast.unparse(base).partition("[")[0].endswith(name):  # without what it is generic in
+            if ast.unparse(base).partition("[")[0].endswith(name):  # without type parameters
                 return kind
     for place, kind in _BY_MODULE.items():
         if f"{module}.".startswith(f"dopamine_lite.{place}."):

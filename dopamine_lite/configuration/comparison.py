@@ -9,14 +9,14 @@ from typing import Any
 
 from dopamine_lite.configuration import gin_tables
 
-_MAY_CHANGE = (  # in a run: how long it is, and what changes no bit of it
+_MAY_CHANGE = (  # a run's length, and settings that do not change a bit of it
     "Runner.num_iterations",
     "Runner.actor_backend",
-    "tensorflow_devices.device",  # which may change bits, and provenance tells
+    "tensorflow_devices.device",  # it may change bits, but provenance records it
     "CircularReplay.compress",
     "PrioritizedReplay.compress",
 )
-_ACTORS = "Runner.actors"  # whether there are any is part of an experiment, their number is not
+_ACTORS = "Runner.actors"  # their existence is part of an experiment, but their number is not
 _CALLBACKS = "Runner.callbacks"
 _REFERENCE = re.compile(r"@([\w./]+)")
 
@@ -42,8 +42,9 @@ def without_what_may_change(text: str) -> str:
 def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
     """The settings in which two texts from `operative` differ, with both values.
 
-    Left out are `new_settings`, settings that a run may change, and the callbacks that are not part of
-    an experiment. What one text lacks has the value "without it", and an import has the value "".
+    The result leaves out `new_settings`, settings that a run may change, and callbacks that are not part
+    of an experiment. A setting that one text lacks has the value "without it", and an import has the
+    value "".
     """
     then, now = _of_experiment(old), _of_experiment(new)
     added, absent = new_settings(old, new), "without it"
@@ -59,11 +60,11 @@ def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
 def differences(old: str, new: str) -> list[str]:
     """How two texts from `operative` differ, such as "DQNAgent.gamma: this run 0.99, now 0.95".
 
-    It leaves out what `changes` leaves out.
+    It leaves out the same settings as `changes`.
     """
     lines = []
     for key, (then, now) in changes(old, new).items():
-        if "" in (then, now):  # an import
+        if "" in (then, now):  # it is an import
             lines.append(f"{key}: {'only in this run' if then == '' else 'only now'}")
         else:
             lines.append(f"{key}: this run {then}, now {now}")
@@ -71,9 +72,9 @@ def differences(old: str, new: str) -> list[str]:
 
 
 def new_settings(old: str, new: str) -> dict[str, str]:
-    """Settings and values that only the `new` text has, and that are defaults.
+    """Settings that only the `new` text has, and that have default values.
 
-    A text lists every value in force, so the old text is from a version that did not have them.
+    A text lists every value in force, so the old text comes from a version without these settings.
     """
     then = _of_experiment(old)
     return {
@@ -84,8 +85,7 @@ def new_settings(old: str, new: str) -> dict[str, str]:
 
 
 def _of_experiment(text: str) -> dict[str, str]:
-    """`statements` without what may change, and without the callbacks that may come and go, their
-    settings and their modules."""
+    """`statements` without settings that may change, and without anything of optional callbacks."""
     kept = {}
     for key, value in statements(without_what_may_change(text)).items():
         if key == _CALLBACKS and "%" not in value:  # a macro is compared as it is
@@ -99,12 +99,12 @@ def _of_experiment(text: str) -> dict[str, str]:
 
 
 def compared(setting: str, value: str) -> str:
-    """The value by which a setting is compared: of the number of actors, whether there are any."""
+    """The value to compare for a setting. For the number of actors, it is whether there are any."""
     return "a number" if setting == _ACTORS and value != "None" else value
 
 
 def _is_of_such_callbacks(key: str) -> bool:
-    """Whether `key` is a setting of one of them, or an import of a module with nothing else in it."""
+    """Whether `key` is a setting of an optional callback, or imports a module with only such parts."""
     if not key.startswith("import "):
         return "." in key and _may_come_and_go(_configurable(key.rpartition(".")[0]))
     module = key.removeprefix("import ")
@@ -113,12 +113,12 @@ def _is_of_such_callbacks(key: str) -> bool:
 
 
 def _configurable(name: str) -> Any:
-    """What gin knows by `name`, with or without a scope; None where it knows nothing."""
+    """The configurable that gin knows by `name`, with or without a scope; None if there is none."""
     return gin_tables.REGISTRY.get_match(name.rpartition("/")[2])
 
 
 def _may_come_and_go(configurable: Any) -> bool:
-    """Whether it is a callback that says of itself that it is no part of an experiment."""
+    """Whether it is an optional callback: one that declares that it is not part of an experiment."""
     return getattr(getattr(configurable, "wrapped", None), "part_of_experiment", True) is False
 
 

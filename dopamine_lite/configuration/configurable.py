@@ -2,9 +2,9 @@
 
 A constructor that ends in `**settings` and gives them to `super().__init__`, or to a part that it makes,
 has the parameters of that class as well as its own. Python and gin do not see that: with gin's own
-decorator any name could be bound, and the defaults would be missing from config.gin. With this one the
-class has all of them, and each default stays in the one place that declares it. What is bound to its
-base class is not in force for the class, so every parameter has one name.
+decorator, any name could be bound, and the defaults would be missing from config.gin. With this
+decorator, the class has all of these parameters, and each default stays in the one place that declares
+it. Bindings of its base class do not apply to the class, so every parameter has one name.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def configurable(
     """As `gin.configurable`, for a class or a function.
 
     Args:
-      part: the class or function; None: a decorator is returned.
-      without: parameters of the other classes that the class itself gives to them, so that nobody else
-        can.
-      passes_to: the classes that get the settings; empty: the base class does.
+      part: the class or function; None: the call returns a decorator.
+      without: parameters of the other classes that the class itself passes to them, so that nothing else
+        can bind them.
+      passes_to: the classes that get the settings; empty: the base class.
       options: see `gin.configurable`.
     """
     if part is None:
@@ -59,10 +59,10 @@ def configurable(
 
 
 def _supply_by_one_name(part: Any, constructor: Any) -> None:
-    """Lets gin supply what is bound to `part` to a `part`, and not to a subclass with a name of its own.
+    """Lets gin supply the bindings of `part` to a `part`, but not to a subclass with its own name.
 
-    Gin would supply it to both, and write the defaults of the subclass, which were not in force, into
-    config.gin.
+    Gin itself would supply them to both, and would write defaults of the subclass that were not in force
+    into config.gin.
     """
     supplied = part.__init__
 
@@ -92,7 +92,7 @@ def merged_signature(
     Args:
       part: the class.
       without: parameters of the other classes that are left out.
-      passes_to: the classes that get the settings; empty: the base class does.
+      passes_to: the classes that get the settings; empty: the base class.
     """
     owner = next(each for each in part.__mro__ if "__init__" in vars(each))
     constructor = vars(owner)["__init__"]
@@ -110,21 +110,21 @@ def merged_signature(
 
 
 def _with_annotation(parameter: inspect.Parameter, function: Any) -> inspect.Parameter:
-    """`parameter` of `function`, its annotation no longer text that only its module can read."""
+    """`parameter` of `function`, with its annotation evaluated instead of as text."""
     written = parameter.annotation
     alone = types.SimpleNamespace(__annotations__={"annotation": written})
     known = getattr(inspect.unwrap(function), "__globals__", {})
     try:
         found = typing.get_type_hints(alone, known)["annotation"]
-    except Exception:  # of a name that is imported for type checkers only, or no type at all
+    except Exception:  # a name imported only for type checkers, or no type at all
         found = written
     return parameter.replace(annotation=found)
 
 
 def divided(owner: str, settings: dict[str, Any], *parts: type) -> list[dict[str, Any]]:
-    """What each of the `parts` gets of the settings of a constructor that passes them on to several.
+    """Each part's share of the settings that a constructor passes on to several `parts`.
 
-    A setting that two of them have goes to the first.
+    A setting that two of the parts have goes to the first.
 
     Raises:
       TypeError: none of them has one of the settings.

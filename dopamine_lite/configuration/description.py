@@ -1,4 +1,4 @@
-"""What can be bound on a part: the kind, default and help of each parameter, from the part itself."""
+"""The parameters of a part that can be bound: kind, default and help, from the part itself."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Parameter:
     """A parameter that gin can bind.
 
     Attributes:
-      name: its name in a binding, without the part's name.
-      kind: what to give, in words.
+      name: the name in a binding, without the part's name.
+      kind: the kind of value, in words.
       default: the default as gin text; None: there is no default, so it must be bound.
-      help: what a docstring says about it; "": no docstring describes it.
-      fits: what it can refer to, each as "@name"; empty if no reference is asked for.
+      help: the docstring's description; "": no docstring describes the parameter.
+      fits: the parts that the value can refer to, each as "@name"; empty if the value is not a
+        reference.
     """
 
     name: str
@@ -41,11 +42,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Description:
-    """What there is to know about a part.
+    """The description of a part.
 
     Attributes:
-      text: its docstring up to the arguments.
-      given: the parameters that the code that creates the part passes to it.
+      text: the docstring up to the arguments.
+      given: the parameters that the code passes when it creates the part.
     """
 
     part: Part
@@ -81,7 +82,7 @@ def described(part: Part) -> Description:
 def declared_parameters(part: Part, wrapped: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """The annotation and the default of each parameter of `part` that gin can bind.
 
-    `wrapped` is the class or function that gin knows by that name.
+    `wrapped` is the class or function that gin knows by the part's name.
     """
     configurable = gin_tables.REGISTRY.get_match(part.selector)
     known = _with_inherited(wrapped)
@@ -105,13 +106,13 @@ def part_of(name: str) -> Part:
 
 
 def own_names() -> list[str]:
-    """What gin knows of that is not of the package: after imports, the user's parts."""
+    """The parts that gin knows and that are not the package's: after imports, the user's parts."""
     known = {part.name for part in catalogue.parts()}
     return [name for name in registered_names() if name.rpartition(".")[2] not in known]
 
 
 def bound_as(part: Part) -> str | None:
-    """A line of gin that refers to `part`; None: nothing in the package does.
+    """A line of gin that refers to `part`; None: nothing in the package can refer to it.
 
     No agent takes every head, so a head is shown with an agent that takes it.
     """
@@ -127,13 +128,13 @@ def bound_as(part: Part) -> str | None:
 
 
 def configs_that_name(name: str) -> list[str]:
-    """The packaged configs that refer to or bind the part `name`, in what they include as well."""
+    """The packaged configs that refer to or bind the part `name`, themselves or in included files."""
     return [path for path, text in _texts().items() if re.search(rf"(^|@|/){name}\b", text, re.M)]
 
 
 def argument_help(wrapped: Callable[..., Any]) -> dict[str, str]:
-    """What docstrings say about each parameter: first the part's own, then those of its base classes
-    and of the classes that it passes settings on to.
+    """Descriptions of each parameter, from the part's own docstring, then from its base classes and the
+    classes to which it passes settings.
 
     If an entry only says where to look, as in "see `CircularReplay`", the base class's entry counts.
     """
@@ -148,13 +149,13 @@ def argument_help(wrapped: Callable[..., Any]) -> dict[str, str]:
 
 
 def _taken_apart(docstring: str) -> tuple[str, dict[str, str]]:
-    """What stands before a docstring's sections, and what its "Args:" say by name."""
+    """The text before a docstring's sections, and the entries of its "Args:" by name."""
     text, *sections = re.split(
         r"^(Args|Attributes|Raises|Returns|Yields):\n", docstring, flags=re.M
     )
     arguments = dict(zip(sections[::2], sections[1::2], strict=True)).get("Args", "")
     helped = {}
-    # An entry begins where a line is indented by two, and goes on where it is by more.
+    # A line that is indented by two begins an entry, and lines that are indented more continue it.
     for entry in re.split(r"^  (?=\S)", arguments, flags=re.M)[1:]:
         names, _, said = " ".join(entry.split()).partition(": ")
         helped.update(dict.fromkeys(names.split(", "), said))
@@ -162,7 +163,7 @@ def _taken_apart(docstring: str) -> tuple[str, dict[str, str]]:
 
 
 def _with_inherited(wrapped: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """`declared`, and what the next classes declare where further keywords are handed on to them."""
+    """`declared`, and the parameters of further classes that get the remaining keywords."""
     known = declared(wrapped)
     owners = [each for each in getattr(wrapped, "__mro__", ()) if "__init__" in vars(each)]
     for owner, inherited in itertools.pairwise(owners):
@@ -194,7 +195,7 @@ def _kind_of(wrapped: Callable[..., Any]) -> Kind:
 
 
 def _narrowed(names: list[str], wrapped: Callable[..., Any], parameter: str) -> list[str]:
-    """Those of the parts `names` that an agent takes which asks for more than the annotation says.
+    """The parts in `names` that fit an agent with stricter needs than its annotation says.
 
     An agent keeps what it can learn from in `_head_kind`.
     """
@@ -210,7 +211,7 @@ def _narrowed(names: list[str], wrapped: Callable[..., Any], parameter: str) -> 
 
 
 def as_gin_text(default: Any) -> str | None:
-    """A default as one would bind it; None where there is none."""
+    """A default as one would bind it; None if there is none."""
     if default is inspect.Parameter.empty or default is gin.REQUIRED:
         return None
     if isinstance(default, type) or inspect.isroutine(default):

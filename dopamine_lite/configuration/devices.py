@@ -13,19 +13,19 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.configuration.tensorflow_setup import held_back_stderr
 
 _FORM = re.compile(r"(cpu|gpu)(?::(\d{1,3}(?:,\d{1,3})*))?|tpu")
-_MOST_PARTS = 16  # of the CPU; each has threads and memory of its own
+_MOST_PARTS = 16  # parts of the CPU; each has its own threads and memory
 _EXAMPLES = "cpu, gpu, gpu:1, gpu:0,1 or tpu, or cpu:0,1 to try two devices"
 
 
 @dataclass(frozen=True)
 class Devices:
-    """What a process computes on.
+    """The devices that a process computes on.
 
     Attributes:
       kind: "cpu", "gpu" or "tpu".
-      name: how it is asked for, such as "gpu:0,1".
-      first: how another process asks for the first of them, to act there; None: it is not told. A TPU
-        is the learner's alone, so the answer is "cpu".
+      name: the name that selects these devices, such as "gpu:0,1".
+      first: the name by which another process selects the first of them, to act there; None: not given.
+        A TPU belongs to the learner alone, so actors get "cpu".
       count: the number of devices that share the batches of one learner.
     """
 
@@ -35,11 +35,11 @@ class Devices:
     count: int = 1
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """The block in which an agent is made that learns on these devices together.
+        """The block in which to make an agent that learns on all of these devices.
 
-        On several devices, TensorFlow gives each of them a copy of every variable that is made in it.
-        The gradients of all are added up on the first, in the order of the devices: so the sum is the
-        same in every run, and the same bits on each device.
+        If there are several devices, TensorFlow gives each a copy of every variable made in the block.
+        It adds up their gradients on the first device, in the order of the devices, so the sum is the
+        same in every run, and the same bit for bit on each device.
         """
         import tensorflow as tf
 
@@ -76,7 +76,7 @@ def tensorflow_devices(device: str | None = None) -> Devices:
     kind, numbers = _parsed(device)
     if kind == "tpu":
         return _tpu()
-    with held_back_stderr():  # it says at length that there is no GPU
+    with held_back_stderr():  # TensorFlow complains at length about a missing GPU
         gpus = tf.config.list_physical_devices("GPU")
     if kind is None:
         kind = "gpu" if tf.config.get_visible_devices("GPU") else "cpu"
@@ -91,8 +91,8 @@ def tensorflow_devices(device: str | None = None) -> Devices:
             _divide_cpu(len(numbers))
     except RuntimeError as error:
         raise UserError(
-            f"tensorflow_devices.device is {device!r}, but TensorFlow has begun on other devices in "
-            "this process and cannot change them: start another process."
+            f"tensorflow_devices.device is {device!r}, but TensorFlow has already started on other "
+            "devices in this process and cannot change them: start another process."
         ) from error
     name = kind if numbers == [0] else f"{kind}:{','.join(map(str, numbers))}"
     first = f"gpu:{numbers[0]}" if kind == "gpu" else "cpu"
@@ -100,7 +100,7 @@ def tensorflow_devices(device: str | None = None) -> Devices:
 
 
 def _parsed(device: str | None) -> tuple[str | None, list[int]]:
-    """Kind and numbers; kind None: whatever TensorFlow chooses."""
+    """Kind and numbers; kind None: TensorFlow chooses."""
     if device is None:
         return None, [0]
     form = _FORM.fullmatch(device) if isinstance(device, str) else None
@@ -114,8 +114,8 @@ def _parsed(device: str | None) -> tuple[str | None, list[int]]:
     kind = form[1] or "tpu"
     if kind == "cpu" and (numbers != list(range(len(numbers))) or len(numbers) > _MOST_PARTS):
         raise UserError(
-            f"tensorflow_devices.device is {device!r}: number the parts of the CPU from 0 on, as in "
-            f"cpu:0,1; there can be {_MOST_PARTS}."
+            f"tensorflow_devices.device is {device!r}: number the parts of the CPU from 0, as in "
+            f"cpu:0,1; there can be at most {_MOST_PARTS}."
         )
     return kind, numbers
 
@@ -155,7 +155,7 @@ def _tpu() -> Devices:
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
             tf.tpu.experimental.initialize_tpu_system(resolver)
             cores = len(tf.config.list_logical_devices("TPU"))
-        except (ValueError, tf.errors.OpError):  # what it says is for TensorFlow's authors
+        except (ValueError, tf.errors.OpError):  # its message is for TensorFlow's authors
             cores = 0
     if not cores:
         raise UserError(

@@ -20,7 +20,7 @@ def find_config(name: str) -> Path:
     """The gin file that `name` means: a path, or a name under `packaged_configs()`.
 
     Raises:
-      UserError: there is no such file; names the nearest one.
+      UserError: there is no such file. The message names the nearest one.
     """
     candidates = [
         user_path(name),

@@ -1,7 +1,7 @@
 """Gin's private tables, which no other module touches.
 
-Gin has no public way to ask what is registered, bound or used, nor to say where files are read from.
-The names here are those of gin-config 0.5.
+Gin has no public function that tells what is registered, bound or used, or that sets where files are
+read from. The names here are from gin-config 0.5.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 from gin import config
 
-# All that gin knows, by selector: what `@gin.configurable` has registered.
+# Everything that `@gin.configurable` has registered, by selector.
 REGISTRY: Any = config._REGISTRY
-# By (scope, selector): the values of parameters, by name, that were bound, and those that were used.
+# The parameters' values that were bound, and those that were used, by (scope, selector) and name.
 BOUND: dict[tuple[str, str], dict[str, Any]] = config._CONFIG
 USED: dict[tuple[str, str], dict[str, Any]] = config._OPERATIVE_CONFIG
 IMPORTS: set[Any] = config._IMPORTS  # statements
-# By (scope, selector, parameter): how often it has been bound while `reading`.
+# How often a parameter has been bound while `reading`, by (scope, selector, parameter).
 TIMES_BOUND: Counter[tuple[str, str, str]] = Counter()
 SINGLETONS: dict[str, Any] = config._SINGLETONS
 CONSTANTS: Any = config._CONSTANTS
@@ -32,10 +32,10 @@ config_text: Callable[..., str] = config._config_str
 def reading(
     prefixes: list[str], readers: list[tuple[Any, Callable[[str], bool]]], context: type
 ) -> Iterator[None]:
-    """While this lasts, gin looks for files at `prefixes`, reads them by `readers`, parses in `context`.
+    """In this block, gin finds files at `prefixes`, reads them with `readers`, parses in `context`.
 
-    Gin's public functions only add to the first two. Its second file reader looks inside Python packages
-    and logs an error for every file that it does not find there.
+    Gin's public functions can only add to the first two. Its second file reader looks inside Python
+    packages and logs an error for every file that it does not find there.
     """
     before = config._LOCATION_PREFIXES[:], config._FILE_READERS[:], config.ParseContext
     bind = config.bind_parameter

@@ -1,7 +1,7 @@
 """What was renamed, removed or changed since a configuration was written, all in one place.
 
 A run's config.gin holds every value in force, so it outlives the code that wrote it: settings that are
-newer than the file have their defaults (see `comparison`), and what is listed here is translated.
+newer than the file have their defaults (see `comparison`), and the changes listed here are translated.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import re
 
 from dopamine_lite.common.errors import UserError
 
-# Of config.gin; it rises with every entry below, which holds for the files of smaller schemas.
+# The schema of config.gin. It rises with every entry below. An entry applies to files with smaller
+# schemas.
 SCHEMA = 2
 _HEADER = "# The configuration in force, every value. Schema "
 
-# (schema since, name before, name now) of a part, "CircularReplay", of a parameter with its part's name
-# of now, "DQNAgent.n_step", or of an imported module.
+# (schema since, name before, name now) of a part, such as "CircularReplay", of a parameter with its
+# part's present name, such as "DQNAgent.n_step", or of an imported module.
 RENAMED: tuple[tuple[int, str, str], ...] = (
     (2, "PPOAgent.kl_target", "PPOAgent.adaptive_kl_target"),
     (2, "PPOAgent.normalise_advantages", "PPOAgent.normalize_advantages"),
@@ -38,18 +39,18 @@ RENAMED: tuple[tuple[int, str, str], ...] = (
         "dopamine_lite.replay.prioritized_replay",
     ),
 )
-# (schema since, name before, value) of a parameter that is gone; what the code does now is what this
-# value meant, as gin text.
+# (schema since, name before, value) of a parameter that was removed. The code now always does what this
+# value, as gin text, meant.
 REMOVED: tuple[tuple[int, str, str], ...] = ()
-# (schema since, name, values that mean the same, sentence) of a parameter that means something else now.
+# (schema since, name, values with the same meaning, sentence) of a parameter whose meaning has changed.
 CHANGED: tuple[tuple[int, str, tuple[str, ...], str], ...] = (
     (
         1,
         "Runner.checkpoint_every_steps",
         ("None",),
-        "Runner.checkpoint_every_steps counted the steps of all environments together when this run "
-        "began, and now counts those of each: with several environments, segments are longer from here "
-        "on.",
+        "Runner.checkpoint_every_steps counted the steps of all environments together when this "
+        "run began, and now counts the steps of each environment: with several environments, "
+        "segments are longer from now on.",
     ),
 )
 
@@ -58,7 +59,7 @@ _BINDING = re.compile(r"(?:(?P<scope>\S+)/)?(?P<name>[^\s/]+) = (?P<value>.*)")
 
 
 def with_header(text: str) -> str:
-    """A text from `operative` as it is written to config.gin."""
+    """A text from `operative`, as it is written to config.gin."""
     return f"{_HEADER}{SCHEMA}.\n\n{text}"
 
 
@@ -67,7 +68,7 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
 
     Args:
       text: the text of the file; without a header it has schema 0.
-      source: what to call the file in messages.
+      source: the name of the file in messages.
 
     Raises:
       UserError: the file is from a later version, or it binds a setting that no longer exists to a
@@ -94,7 +95,8 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
                     f"always does what {removed[name]} meant: use the version that began the run."
                 )
             sentences.append(
-                f"{name} is no longer a setting: now, what this run's {value} means is always done."
+                f"{name} is no longer a setting: dopamine_lite now always does what this run's "
+                f"{value} meant."
             )
             continue
         same, said = changed.get(name, ((value,), ""))
@@ -108,12 +110,12 @@ def translated(text: str, source: str) -> tuple[str, list[str]]:
 
 
 def name_now(name: str) -> str | None:
-    """What the part, parameter or module `name` is now called, if it was renamed."""
+    """The present name of the part, parameter or module `name`, if it was renamed."""
     return next((new for _, old, new in RENAMED if old == name), None)
 
 
 def argument_now(name: str) -> str:
-    """What a keyword argument of a part's constructor is now called."""
+    """The present name of a keyword argument of a part's constructor."""
     settings = (entry for entry in RENAMED if entry[1].count(".") == 1)
     by_name = {old.rpartition(".")[2]: new.rpartition(".")[2] for _, old, new in settings}
     return by_name.get(name, name)

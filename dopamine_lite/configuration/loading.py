@@ -43,19 +43,19 @@ def load(
 ) -> None:
     """Makes `gin_files` (paths or packaged names) and then `gin_bindings` gin's configuration.
 
-    Whatever was loaded before is forgotten. Files that are included are looked up in the current
+    It forgets the configuration that was loaded before. It looks up included files in the current
     directory and then in `packaged_configs()`. If a file or a binding replaces one part by another, as
-    `RainbowAgent.replay = @CircularReplay` does, the bindings of the old part are forgotten too, in the
-    files before it and in the files that it includes.
+    `RainbowAgent.replay = @CircularReplay` does, it also forgets the old part's bindings in earlier and
+    in included files.
 
-    Bindings refer to what is registered with gin, never by gin's dynamic registration, which reaches
-    every function there is. `import` statements execute modules: installed modules or, if there is no
-    such module, modules in the current directory.
+    Bindings can only refer to parts that are registered with gin. Gin's dynamic registration, which
+    reaches every function, is not available. `import` statements execute modules: installed modules or,
+    if there is no such module, modules in the current directory.
 
     Args:
       gin_files: paths, or names of packaged configs.
       gin_bindings: bindings, such as "DQNAgent.gamma = 0.99".
-      rule: what may be imported; None: the files are the user's own and may import anything.
+      rule: the modules that may be imported; None: the files are the user's own and may import anything.
 
     Raises:
       UserError: a file, module, name or parameter does not exist, an import is not allowed, there is a
@@ -91,13 +91,13 @@ def load_run(
 
 
 def load_text(text: str) -> None:
-    """Loads a text from `operative`, which another process of this run has sent."""
+    """Loads a text from `operative` that another process of this run has sent."""
     with _begun(ImportRule(), functools.partial(_refuse_include, Path("the configuration"))):
         _explained(gin.parse_config, text, "in the configuration")
 
 
 class _Text(io.StringIO):
-    """A text with the name of its file, which gin then tells in its errors, with the line."""
+    """A text with the name of its file, so that gin's errors name the file and the line."""
 
     def __init__(self, text: str, name: str):
         super().__init__(text)
@@ -119,7 +119,7 @@ def config_text(path: Path) -> str:
 
 
 def _add_bindings(gin_bindings: Iterable[str]) -> list[str]:
-    """Puts bindings in the place of what files have said; returns what is dropped of that."""
+    """Adds bindings that replace bindings of the files; returns the bindings that are dropped."""
     said = Said.now()
     for binding in gin_bindings:
         _explained(gin.parse_config, binding, f"in the binding '{shortened(binding)}'")
@@ -129,7 +129,7 @@ def _add_bindings(gin_bindings: Iterable[str]) -> list[str]:
 
 
 def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: Any) -> _Result:
-    """Calls `constructor` and turns what is missing or wrong in the bindings into messages.
+    """Calls `constructor`, and turns missing or wrong bindings into messages.
 
     Raises:
       UserError: a parameter without a default was not bound, a part of this package cannot be built
@@ -147,7 +147,7 @@ def construct(constructor: Callable[..., _Result], *arguments: Any, **keywords: 
 
 
 class _Admitting(gin_config.ParseContext):
-    """Gin's own, asking `modules` before each import, and finding modules that were moved."""
+    """Gin's own context, which asks `modules` before each import and finds modules that were moved."""
 
     def process_import(self, statement: config_parser.ImportStatement) -> None:
         location = statement.location
@@ -165,12 +165,12 @@ class _Admitting(gin_config.ParseContext):
 
 @contextlib.contextmanager
 def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[str]]:
-    """Forgets what was loaded; while this lasts, gin imports by `rule` and reads files by `may_read`.
+    """Forgets the configuration; in this block, gin imports by `rule` and reads by `may_read`.
 
-    Afterwards gin reads files as it did before, for a program that uses it beside this package.
+    After the block, gin reads files as before, for programs that also use gin by themselves.
 
     Yields:
-      The bindings of replaced parts that are dropped, which grows with each file that is read.
+      The dropped bindings of replaced parts. The list grows with each file that is read.
     """
     dropped: list[str] = []
     sources.put_in_force(sources.Sources())
@@ -185,8 +185,8 @@ def _begun(rule: ImportRule, may_read: Callable[[str], bool]) -> Iterator[list[s
 def _refuse_include(config: Path, path: str) -> bool:
     """Raises UserError: gin asks whether it may read `path`, which a run's config includes."""
     raise UserError(
-        f"{config} includes {path}, so it was changed: a run's config has every value in force and "
-        "includes nothing. Restore it from a copy."
+        f"{config} includes {path}, so it has been changed: a run's config states every value in "
+        "force and includes no other file. Restore it from a copy."
     )
 
 
@@ -194,14 +194,14 @@ def _refuse_include(config: Path, path: str) -> bool:
 def _opened(
     including: list[str], said: list[Said], dropped: list[str], path: str
 ) -> Iterator[TextIO]:
-    """`open` for gin; gives a file name to the mistakes that would come without one.
+    """`open` for gin; adds the file's name to mistakes that would come without it.
 
-    At the end of a file, what it has replaced of the files before it and of those that it includes is
-    forgotten.
+    At the end of a file, it drops the bindings of parts that this file has replaced, from earlier files
+    and from included files.
 
     Args:
       including: the files being read, outer first.
-      said: for each file that has been read, what had been said by its end.
+      said: for each file that has been read, the contents up to its end.
       dropped: gets the bindings that are forgotten.
       path: the file.
     """

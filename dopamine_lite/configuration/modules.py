@@ -1,4 +1,4 @@
-"""Which modules a configuration may import and from where: what is executed, and who allows it."""
+"""Which modules a configuration may import, and from where: the code that is executed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _say_nothing(name: str, file: Path | None) -> None:
 
 @dataclass(frozen=True)
 class ImportRule:
-    """What a configuration may import beside this package's modules and modules already loaded.
+    """What a configuration may import besides this package's modules and modules already loaded.
 
     Attributes:
       allowed: the modules that the user has named, each including the modules in it; None: any module,
@@ -47,25 +47,25 @@ class ImportRule:
         return directory is not None and path.resolve().is_relative_to(directory.resolve())
 
 
-# As gin's own tables: of the configuration that is loaded.
+# Like gin's own tables, these describe the loaded configuration.
 _rule = ImportRule()
-_imported: dict[str, bool] = {}  # by name: whether it takes the user's word
+_imported: dict[str, bool] = {}  # by name: whether it needs the user's permission
 
 
 def begin(rule: ImportRule) -> None:
-    """Puts `rule` in force for a new configuration, which has imported nothing yet."""
+    """Puts `rule` in force for a new configuration that has imported nothing yet."""
     global _rule
     _rule = rule
     _imported.clear()
 
 
 def in_force() -> tuple[ImportRule, dict[str, bool]]:
-    """The rule and what was imported by it, for `put_in_force`."""
+    """The rule and the modules imported under it, for `put_in_force`."""
     return _rule, dict(_imported)
 
 
 def put_in_force(rule: ImportRule, imported: dict[str, bool]) -> None:
-    """Takes back what `in_force` returned."""
+    """Restores the values that `in_force` returned."""
     begin(rule)
     _imported.update(imported)
 
@@ -76,12 +76,12 @@ def imported() -> set[str]:
 
 
 def asked_imports() -> list[str]:
-    """The modules that whoever opens the run has to allow, because they are not this package's."""
+    """The modules that a user who opens the run has to allow, because they are not this package's."""
     return sorted(name for name in _imported if _imported[name])
 
 
 def import_module(name: str, importer: str) -> ModuleType:
-    """`importlib.import_module` for what a configuration names. Raises as `admit`, and ImportError."""
+    """`importlib.import_module` for a configuration. Raises the errors of `admit`, and ImportError."""
     admit(name, importer)
     return importlib.import_module(name)
 
@@ -91,14 +91,14 @@ def admit(name: str, importer: str) -> None:
 
     Args:
       name: the name with dots, as it is written after `import`.
-      importer: who imports it, for messages, such as "own.gin, line 3,".
+      importer: the source of the import, for messages, such as "own.gin, line 3,".
 
     Raises:
       UserError: the rule in force forbids the import, or `name` cannot be a module's name.
     """
     if not all(part.isidentifier() for part in name.split(".")):
         raise UserError(f"{importer} imports {name!r}, which cannot be a module's name.")
-    if name.partition(".")[0] == _PACKAGE or name in sys.modules:  # nothing foreign is executed
+    if name.partition(".")[0] == _PACKAGE or name in sys.modules:  # no foreign code is executed
         _imported.setdefault(name, False)
         return
     here = _current_directory()
@@ -108,16 +108,16 @@ def admit(name: str, importer: str) -> None:
     for path in filter(None, map(_file, specs)):
         if _rule.holds(path):
             raise UserError(
-                f"{importer} imports {name}, which is {path} in the run's own directory: nothing in "
-                "there is executed, because a run may come from anyone. Copy what you trust into the "
-                "directory that you work in."
+                f"{importer} imports {name}, which is {path} in the run's own directory: no code "
+                "there is executed, because a run may come from anyone. Copy the code that you "
+                "trust into the directory that you work in."
             )
     if not _rule.allows(name) or not (specs or here):
         raise UserError(_refusal(name, importer, file, bool(specs), bool(here)))
     if not specs:
-        return  # Python's own error tells that there is none
+        return  # Python's own error says that there is no such module
     if not elsewhere:
-        sys.path.append(str(here))  # for good: the module may import its neighbors later
+        sys.path.append(str(here))  # permanently: the module may import its neighbors later
     _rule.announce(name, file)
     _imported[name] = True
 
@@ -136,13 +136,14 @@ def _refusal(name: str, importer: str, file: Path | None, found: bool, here: boo
             f"change to the directory that contains it{word}."
         )
     return (
-        f"{importer} imports {name}, which is not installed, and nothing is executed from the current "
-        f"directory, because it is a run's: change to the directory that contains {name}{word}."
+        f"{importer} imports {name}, which is not installed, and nothing is executed from the "
+        "current directory, because it belongs to a run: change to the directory that contains "
+        f"{name}{word}."
     )
 
 
 def _current_directory() -> Path | None:
-    """Where modules are looked up last; None: nowhere, for the run lies there or it is gone."""
+    """The last place to look for modules; None: none, because the run lies there or it is gone."""
     try:
         here = Path.cwd()
     except FileNotFoundError:
@@ -151,13 +152,13 @@ def _current_directory() -> Path | None:
 
 
 def _specs(name: str, directory: Path | None = None) -> list[ModuleSpec]:
-    """What Python would load for the module `name`: each package that it is in, then itself.
+    """What Python would load for the module `name`: each package around it, then the module itself.
 
-    Nothing is executed, so the list ends early where a package decides by code what is in it; it is
-    empty where there is not even the outermost.
+    This executes nothing, so the list ends early if a package determines its contents by code. It is
+    empty if not even the outermost package exists.
 
     Args:
-      directory: where to look alone; None: where Python looks.
+      directory: the only place to look; None: everywhere Python looks.
     """
     specs: list[ModuleSpec] = []
     inner = ""
@@ -178,7 +179,7 @@ def _specs(name: str, directory: Path | None = None) -> list[ModuleSpec]:
 def _installed(name: str) -> ModuleSpec | None:
     try:
         return importlib.util.find_spec(name)
-    except ValueError:  # it is loaded and does not say from where
+    except ValueError:  # a loaded module that does not name its source
         return None
 
 

@@ -11,18 +11,18 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """`text` on one line, its middle left out where it is long."""
+    """`text` on one line, without its middle if it is long."""
     text = one_line(text)
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 4 :]}"
 
 
 def did_you_mean(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str:
-    """A clause with the candidate nearest to `name`, or nothing."""
+    """A clause with the candidate nearest to `name`, or ""."""
     nearest = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
     return f" (did you mean {nearest[0]}?)" if nearest else ""
 
 
 def nearest_parameter(name: str, candidates: list[str]) -> str:
-    """The candidate most like `name`; the same parameter of something else before all others."""
+    """The candidate most like `name`. The same parameter of another part comes first."""
     same = [other for other in candidates if other.rpartition(".")[2] == name.rpartition(".")[2]]
     return did_you_mean(name, same or candidates, cutoff=0.0 if same else 0.6)

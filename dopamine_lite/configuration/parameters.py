@@ -1,4 +1,4 @@
-"""What a configurable declares about its parameters, and which values are of that kind.
+"""The kinds that a configurable declares for its parameters, and the values that fit them.
 
 An annotation declares a kind. Annotations are understood if they are made of bool, int, float, str,
 paths, None, literals, lists, dicts, callables and classes. For any other annotation, and without one,
@@ -22,7 +22,7 @@ from dopamine_lite.common.contracts import asked_methods, is_contract, methods
 from dopamine_lite.configuration import catalogue, gin_tables
 
 Reference: Any = gin_config.ConfigurableReference
-_EXAMPLES = 2  # parts that a sentence names
+_EXAMPLES = 2  # number of parts that a sentence names
 _LISTS = (
     list,
     tuple,
@@ -59,7 +59,7 @@ def declared(configurable: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def is_of_kind(value: Any, kind: Any) -> bool:
-    """Whether `value`, its macros replaced, is what the annotation `kind` asks for."""
+    """Whether `value`, with its macros replaced, fits the annotation `kind`."""
     origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is typing.Annotated:
         return is_of_kind(value, arguments[0])
@@ -96,23 +96,23 @@ def is_object(kind: Any) -> bool:
 
 
 def is_finite_number(value: Any) -> bool:
-    """Whether `value` is a number that a float can hold, and no boolean."""
+    """Whether `value` is a number that a float can hold, and not a boolean."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number of hundreds of digits
+    except OverflowError:  # a whole number with hundreds of digits
         return False
 
 
 def in_words(kind: Any, default: Any, examples: int = _EXAMPLES) -> str:
-    """What to give for a parameter of `kind`, as in "a whole number or None".
+    """The values for a parameter of `kind`, in words, such as "a whole number or None".
 
-    If a reference is asked for, at most `examples` parts are named.
+    If the value is a reference, the words name at most `examples` parts.
     """
     words = list(dict.fromkeys(_in_words(each, default, examples) for each in _alternatives(kind)))
     if any("," in each or " or " in each for each in words):
-        # The longest last, or it runs into the next.
+        # The longest comes last, or it would run into the next.
         words.sort(key=len)
     if len(words) == 1:
         return words[0]
@@ -121,10 +121,10 @@ def in_words(kind: Any, default: Any, examples: int = _EXAMPLES) -> str:
 
 
 def fitting(kind: Any, default: Any = None) -> list[str]:
-    """What a parameter of `kind` can refer to, each as "@name", among what is registered.
+    """The registered parts that a parameter of `kind` can refer to, each as "@name".
 
-    The default comes first, then what comes with the package. The list is empty if no reference is asked
-    for, or if a reference to anything will do.
+    The default comes first, then the package's parts. The list is empty if the value is not a reference,
+    or if a reference to anything fits.
     """
     names: list[str] = []
     for each in _alternatives(kind):
@@ -137,7 +137,7 @@ def fitting(kind: Any, default: Any = None) -> list[str]:
 
 
 def asked_classes(kind: Any) -> list[type]:
-    """The classes and contracts that `kind` asks to be made by what is referred to."""
+    """The classes and contracts that a reference of `kind` must make."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is collections.abc.Callable:
         return [arguments[1]] if _checks(arguments[1]) else []
@@ -145,7 +145,7 @@ def asked_classes(kind: Any) -> list[type]:
 
 
 def makes(configurable: Callable[..., Any], kind: type) -> bool:
-    """Whether a call of `configurable` is known to give something of the class or contract `kind`."""
+    """Whether a call of `configurable` is known to return an object of the class or contract `kind`."""
     made = _made_by(configurable)
     return made is not None and _conforms(made, kind)
 
@@ -157,12 +157,12 @@ def _constructor(configurable: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _annotation(function: Callable[..., Any], name: str) -> Any:
-    """The annotation of a parameter, or of what is returned."""
+    """The annotation of a parameter or of the return value."""
     written = getattr(function, "__annotations__", {}).get(name, Any)
     alone = types.SimpleNamespace(__annotations__={name: written})
     try:
         return typing.get_type_hints(alone, getattr(function, "__globals__", {}))[name]
-    except Exception:  # of a name that is imported for type checkers only, or no type at all
+    except Exception:  # a name imported only for type checkers, or no type at all
         return Any
 
 
@@ -182,7 +182,7 @@ def _elements_are_of_kind(
 
 
 def _makes_what_is_asked(value: Any, arguments: tuple[Any, ...]) -> bool:
-    """Whether `value` can be called and then makes what Callable[`arguments`] says."""
+    """Whether `value` can be called and then makes the result of Callable[`arguments`]."""
     given, result = arguments or (..., Any)
     if not isinstance(value, Reference):
         return callable(value)
@@ -195,7 +195,7 @@ def _makes_what_is_asked(value: Any, arguments: tuple[Any, ...]) -> bool:
 
 
 def _made_by(configurable: Callable[..., Any]) -> type | None:
-    """The class of what a call of `configurable` gives, where that is known."""
+    """The class of the object that a call of `configurable` returns, if that is known."""
     if isinstance(configurable, type):
         return configurable
     result = _annotation(_constructor(configurable), "return")
@@ -204,7 +204,7 @@ def _made_by(configurable: Callable[..., Any]) -> type | None:
 
 
 def _takes(configurable: Callable[..., Any], given: list[Any]) -> bool:
-    """Whether the first parameters of `configurable` are of the classes of what it is `given`."""
+    """Whether the first parameters of `configurable` have the classes of the arguments `given`."""
     kinds = [kind for kind, _ in declared(configurable).values()]
     pairs = zip(given, kinds, strict=False)
     return all(
@@ -213,7 +213,7 @@ def _takes(configurable: Callable[..., Any], given: list[Any]) -> bool:
 
 
 def _conforms(made: type, kind: Any) -> bool:
-    """Whether `made` is a `kind` or offers, by whatever class, the methods asked of one."""
+    """Whether `made` is a `kind`, or is another class with the methods of a `kind`."""
     if not _checks(kind) or kind in made.__mro__ or (kind is float and issubclass(made, int)):
         return True
     asked, offered = asked_methods(kind), methods(made)
@@ -225,9 +225,9 @@ def _is_class(kind: Any) -> bool:
 
 
 def _checks(kind: Any) -> bool:
-    """Whether values are held against `kind`: a built-in class, one of this package, a contract.
+    """Whether values are checked against `kind`: a built-in class, one of this package, a contract.
 
-    Of other classes nobody knows what else will do for one.
+    For other classes, it is not known which other objects could serve.
     """
     return _is_class(kind) and (
         kind in _BUILT_IN or kind.__module__.startswith("dopamine_lite.") or is_contract(kind)
@@ -289,7 +289,7 @@ def _such_as(
     default: Any,
     most: int = _EXAMPLES,
 ) -> str:
-    """A clause with at most so many that can be referred to for Callable[`arguments`]."""
+    """A clause that names a few parts that Callable[`arguments`] can refer to."""
     if not _checks(arguments[1] if arguments else Any):
         return ", such as @name"
     names = _fitting(arguments, default)[:most]
@@ -302,7 +302,7 @@ def _or(names: list[str]) -> str:
 
 
 def _fitting(arguments: tuple[Any, ...], default: Any) -> list[str]:
-    """What can be referred to for Callable[`arguments`].
+    """The parts that Callable[`arguments`] can refer to.
 
     The default comes first, then what comes with the package.
     """
@@ -325,9 +325,9 @@ def _fitting(arguments: tuple[Any, ...], default: Any) -> list[str]:
 
 
 def _is_called_so(selector: str, given: Any, result: type) -> bool:
-    """Whether a part is made for a call with what is `given`, as far as the catalogue knows.
+    """Whether a part is meant for a call with the arguments `given`, as far as the catalogue knows.
 
-    A wrapper is an environment, too, but not where one is made of nothing.
+    A wrapper is an environment, too, but it cannot be made without an environment.
     """
     part = next((each for each in catalogue.parts() if each.selector == selector), None)
     if part is None or part.kind is catalogue.OTHER:
@@ -341,7 +341,7 @@ def _is_called_so(selector: str, given: Any, result: type) -> bool:
 
 
 def _needed(configurable: Callable[..., Any]) -> int:
-    """How many parameters have no default."""
+    """The number of parameters without a default."""
     defaults = [default for _, default in declared(configurable).values()]
     return defaults.count(inspect.Parameter.empty)
 

@@ -1,7 +1,7 @@
-"""Configurations as values: what gin knew at a time, kept beside what it is told later.
+"""Configurations as values: gin's knowledge at one time, kept apart from later configurations.
 
-Gin has one configuration a process. Here it is exchanged: a block of code runs with the one that is
-put in force, and after it gin knows again what it knew before.
+Gin has one configuration per process. This module exchanges it: a block of code runs with the
+configuration that is put in force, and after the block, gin has its earlier configuration again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Table = dict[tuple[str, str], dict[str, Any]]
 
 
 class _Knowledge(NamedTuple):
-    """What gin knows: copies, which nobody else changes."""
+    """Copies of gin's tables, which nothing else changes."""
 
     bound: _Table
     used: _Table
@@ -33,10 +33,10 @@ class _Knowledge(NamedTuple):
 
 
 class Loaded:
-    """A configuration of its own: what `load` loads, which gin forgets again.
+    """A separate configuration: `load` loads it, and gin forgets it again.
 
     Args:
-      load: called with gin's tables empty; it and the block of `in_force` alone see what it loads.
+      load: called with gin's tables empty; only it and the block of `in_force` see what it loads.
     """
 
     def __init__(self, load: Callable[[], object]):
@@ -46,19 +46,19 @@ class Loaded:
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
-        """Gin knows this configuration, and no other, in the block."""
+        """In the block, gin knows this configuration and no other."""
         with _kept():
             _learn(self._knowledge)
             yield
 
 
 class Record:
-    """The bindings that are loaded now, and what of them is used `in_force`.
+    """The bindings that are loaded now, and a record of those that are used `in_force`.
 
     Args:
-      owners: the names of the configurable that is being built; of what gin has recorded so far only
-        theirs counts, since everything else may have been called for something else.
-      settings: with which it is built, whether gin supplies them or the caller.
+      owners: the names of the configurable that is being built. Of gin's records so far, only theirs
+        count, because other parts may have been called for other reasons.
+      settings: the settings with which it is built, from gin or from the caller.
     """
 
     def __init__(self, owners: Iterable[str], settings: Mapping[str, Any]):
@@ -76,7 +76,7 @@ class Record:
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
-        """Gin knows this configuration and no other in the block, and records here what it uses."""
+        """In the block, gin knows this configuration and no other, and records here what it uses."""
         with _kept():
             _learn(self._knowledge)
             try:
@@ -106,7 +106,7 @@ class Record:
 
 @contextlib.contextmanager
 def _kept() -> Iterator[None]:
-    """After the block gin knows what it knew before it."""
+    """Gin's knowledge after the block is the same as before it."""
     before = _known()
     try:
         yield
@@ -126,7 +126,7 @@ def _known() -> _Knowledge:
 
 
 def _learn(knowledge: _Knowledge) -> None:
-    """Gin's tables are emptied and filled, not replaced: its own functions hold on to them."""
+    """Empties and fills gin's tables. It does not replace them: gin's functions keep references."""
     tables: tuple[tuple[Any, Any], ...] = (
         (gin_tables.BOUND, _copied(knowledge.bound)),
         (gin_tables.USED, _copied(knowledge.used)),

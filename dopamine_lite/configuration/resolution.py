@@ -1,4 +1,4 @@
-"""A config with all that it sets: every value in force, and the file and line that it comes from."""
+"""Everything that a config sets: each value in force, and the file and line that it comes from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dopamine_lite.configuration.description import as_gin_text, declared_parame
 
 _Key = tuple[str, str, str]  # scope, complete selector, parameter
 _FIRST = "dopamine_lite.runner.runner.Runner"
-_LAST = (  # which every run calls
+_LAST = (  # every run calls these
     "dopamine_lite.configuration.devices.tensorflow_devices",
     "dopamine_lite.configuration.tensorflow_setup.tensorflow_threads",
 )
@@ -29,8 +29,8 @@ class Setting:
 
     Attributes:
       name: the left side of its binding.
-      value: the right side; None: it must be bound, and is not.
-      place: "dqn/cartpole.gin, line 20"; None: nothing binds it, it is the default.
+      value: the right side; None: the parameter must be bound but is not.
+      place: the place of the binding, such as "dqn/cartpole.gin, line 20"; None: it is the default.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Setting:
 
 
 def resolved(path: Path) -> list[list[Setting]]:
-    """What is in force where `path` is loaded, which `loading.load` has done: by part, Runner first.
+    """The values in force after `loading.load` has loaded `path`, by part, with the Runner first.
 
-    Parts that are in force by default are there, too, as far as they are gin's to know.
+    The result includes parts that are in force by default, as far as gin knows them.
     """
     places = dict(_places(path))
     groups: list[list[Setting]] = []
@@ -68,7 +68,7 @@ def resolved(path: Path) -> list[list[Setting]]:
 def _settings(
     scope: str, selector: str, places: dict[_Key, str], waiting: list[tuple[str, str]]
 ) -> Iterator[Setting]:
-    """Those of one part; adds the parts that they refer to, in a scope or not, to `waiting`."""
+    """The settings of one part. Adds the parts that they refer to, with their scopes, to `waiting`."""
     part, wrapped = part_of(selector), gin_tables.REGISTRY.get_match(selector).wrapped
     for parameter, (_, default) in declared_parameters(part, wrapped).items():
         owner = next(
@@ -92,7 +92,7 @@ def _settings(
 
 
 def _outward(scope: str) -> Iterator[str]:
-    """A scope and those around it, to none: "a/b", "a", ""."""
+    """A scope and the scopes around it, down to none: "a/b", "a", ""."""
     while scope:
         yield scope
         scope = scope.rpartition("/")[0]
@@ -112,7 +112,7 @@ def _registered_as(default: Any) -> str | None:
 
 
 def _places(path: Path) -> Iterator[tuple[_Key, str]]:
-    """Where each binding stands, in the order in which they are read; a later one counts."""
+    """The place of each binding, in the order of reading; later bindings win."""
     delegate = gin_config.ParserDelegate()
     with path.open(encoding="utf-8-sig") as file:
         for statement in config_parser.ConfigParser(file, delegate):
@@ -132,6 +132,6 @@ def _key(statement: config_parser.BindingStatement) -> _Key:
 
 
 def _shown(path: Path) -> str:
-    """A packaged config by its name, others as they were given."""
+    """The name of a packaged config, or another path as it was given."""
     packaged = files.packaged_configs()
     return path.relative_to(packaged).as_posix() if path.is_relative_to(packaged) else str(path)

@@ -1,4 +1,4 @@
-"""Messages for what gin, Python and the operating system say about a mistake in a configuration."""
+"""Messages for errors of gin, Python and the operating system about mistakes in a configuration."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from dopamine_lite.configuration.names import did_you_mean, one_line, shortened
 
 
 def original(error: BaseException) -> BaseException:
-    """`error` as it was raised, without the text that gin adds at every call it passes through."""
+    """`error` as it was raised, without the text that gin adds at every call."""
     while error.__context__ and "ExceptionProxy" in type(error).__init__.__qualname__:
         error = error.__context__
     return error
 
 
 def parse_sentence(error: Exception, where: str) -> str | None:
-    """What was wrong, where and what to do; None if the mistake is not in a config."""
+    """What is wrong, where, and what to do; None if the mistake is not in a config."""
     cause = original(error)
     location = re.search(r'\n  In (?:file "(.*)",|bindings string) line (\d+)', str(error))
     if location and location[1]:
@@ -97,7 +97,7 @@ def _import_sentence(cause: ImportError, error: Exception, where: str) -> str:
 
 
 def _name_sentence(message: str, where: str) -> str | None:
-    """Sentences for what gin's registry refuses: names, parameters and ambiguities."""
+    """Sentences for refusals of gin's registry: names, parameters and ambiguities."""
     if match := re.match(r"No configurable matching (?:reference )?'@?([^'()]*)", message):
         name = match[1].rsplit("/", 1)[-1]
         return (
@@ -119,7 +119,7 @@ def _name_sentence(message: str, where: str) -> str | None:
         choices = match[2].replace("'", "").replace(", ", " or ")
         return f"The name {match[1]} is ambiguous {where}: write {choices}."
     if "A different configurable matching" in message:
-        return None  # a mistake in the code that is imported, which a traceback serves better
+        return None  # a mistake in the imported code, where a traceback helps more
     return f"Cannot read the configuration {where}: {one_line(message).rstrip('.')}."
 
 
@@ -131,7 +131,7 @@ def _with_bases(name: str) -> list[str]:
 
 
 def missing_sentence(message: str) -> str | None:
-    """A sentence if `message` tells that a configurable was called without its parameters."""
+    """A sentence if `message` says that a configurable was called without its parameters."""
     called = re.search(r"\n  In call to configurable '([^']*)'", message)
     if not called:
         return None
@@ -141,7 +141,7 @@ def missing_sentence(message: str) -> str | None:
             return f"@{early}() calls {early} too early: write @{early}, without the parentheses."
     name = called[1]
     if required := re.match(r"Required bindings for `(.*?)` not provided in config: \[", message):
-        name = required[1]  # which gin has not called yet
+        name = required[1]  # gin has not called it yet
     listed = required or re.match(
         rf"{name}(?:\.__init__)?\(\) missing \d+ required [^:]*:", message
     )
@@ -158,7 +158,7 @@ def missing_sentence(message: str) -> str | None:
 def not_built_sentence(error: Exception) -> str | None:
     """A sentence if `error` comes from a configurable of this package that has bindings.
 
-    What a user's own code raises keeps its traceback.
+    An error from a user's own code keeps its traceback.
     """
     if is_of_users_code(error):
         return None
@@ -189,23 +189,23 @@ def not_built_sentence(error: Exception) -> str | None:
     if not bound:
         return None
     return (
-        f"{configurable.name} cannot be built with what is bound to it "
-        f"({type(original(error)).__name__}: {what}): check {', '.join(sorted(bound))}."
+        f"{configurable.name} cannot be built with its bindings ({type(original(error)).__name__}: "
+        f"{what}): check {', '.join(sorted(bound))}."
     )
 
 
 def _refers(binding: tuple[str, str, str], configurable: Any) -> bool:
-    """Whether what is bound refers to `configurable`."""
+    """Whether the bound value refers to `configurable`."""
     scope, selector, parameter = binding
     references = gin_config.iterate_references([gin_tables.BOUND[scope, selector][parameter]])
     return any(reference.configurable is configurable for reference in references)
 
 
 def _of_another(parameter: str) -> str:
-    """A clause with a configurable that does have `parameter`, or nearly."""
+    """A clause with a configurable that has `parameter`, or one with a similar name."""
     names = sorted(
         registered_names(), key=lambda name: name == "Runner"
-    )  # which comes before others
+    )  # the Runner has precedence
     owners = {known: name for name in names for known in parameters_of(name)}
     words = set(parameter.split("_"))
     nearest = difflib.get_close_matches(parameter, owners, n=1, cutoff=0.8) or [

@@ -1,4 +1,4 @@
-"""What the loaded configuration was read from, for provenance."""
+"""The sources of the loaded configuration, for provenance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Sources(NamedTuple):
     dropped: tuple[str, ...] = ()
 
 
-_sources = Sources()  # as gin's own tables: of the configuration that is loaded
+_sources = Sources()  # like gin's own tables, for the loaded configuration
 
 
 def sources() -> Sources:

@@ -1,4 +1,4 @@
-"""TensorFlow, imported without its banner and told how many threads to use."""
+"""Imports TensorFlow without its banner, and sets its number of threads."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import gin
 from dopamine_lite.common.checks import check_whole
 from dopamine_lite.common.machine import usable_cores
 
-_MOST_THREADS = 1_024  # it starts them all at once
+_MOST_THREADS = 1_024  # TensorFlow starts them all at once
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without the lines it writes to stderr past every setting it offers.
+    """Imports TensorFlow without the lines that it writes to stderr despite all settings.
 
-    What it wrote is shown after all if the import fails.
+    If the import fails, these lines are shown.
     """
     import_quietly("tensorflow")
 
 
 def import_quietly(module: str) -> ModuleType:
-    """`importlib.import_module`, as quiet as `import_tensorflow` where this imports that."""
+    """`importlib.import_module`, as quiet as `import_tensorflow` if the module imports TensorFlow."""
     if "tensorflow" in sys.modules:
         return importlib.import_module(module)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -39,10 +39,10 @@ def import_quietly(module: str) -> ModuleType:
 def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[str, int]:
     """Sets the number of TensorFlow's threads, and returns the numbers in force.
 
-    It is set before TensorFlow's first operation in a process. Results repeat bit for bit only with the
-    same number of `intra_op` threads, so the number belongs to the run. A GPU is told to add up in one
-    order, so that results repeat there as well. A process takes only the GPU memory that it needs, so
-    that several runs can share a GPU.
+    Call it before TensorFlow's first operation in a process. Results repeat bit for bit only with the
+    same number of `intra_op` threads, so the number belongs to the run. A GPU is set to add up in one
+    order, so that results repeat there, too. A process takes only the GPU memory that it needs, so that
+    several runs can share a GPU.
 
     Args:
       intra_op: the threads within an operation; None: one for every usable core. Small networks are
@@ -60,16 +60,16 @@ def tensorflow_threads(intra_op: int | None = None, inter_op: int = 1) -> dict[s
     try:
         with held_back_stderr():
             gpus = tf.config.get_visible_devices("GPU")
-            if gpus:  # else convolutions add up in another order each time
+            if gpus:  # otherwise, convolutions add up in a different order each time
                 tf.config.experimental.enable_op_determinism()
             for gpu in gpus:
                 tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(inter_op)
-    except RuntimeError:  # TensorFlow has already begun: what it began with stays
+    except RuntimeError:  # TensorFlow has already started: its settings stay
         threads = tf.config.threading.get_intra_op_parallelism_threads() or usable_cores()
         inter_op = tf.config.threading.get_inter_op_parallelism_threads() or usable_cores()
-    with held_back_stderr():  # it says at length that there is no GPU
+    with held_back_stderr():  # TensorFlow complains at length about a missing GPU
         tf.zeros([])
     return {"intra_op": threads, "inter_op": inter_op}
 
@@ -85,8 +85,8 @@ def gpu_names() -> list[str]:
 
 @contextlib.contextmanager
 def held_back_stderr() -> Iterator[None]:
-    """Keeps file descriptor 2 quiet; lets out what was written if the body raises."""
-    if sys.stderr is None:  # closed by whoever started this process
+    """Keeps file descriptor 2 quiet; shows what was written if the block raises."""
+    if sys.stderr is None:  # the parent process closed it
         yield
         return
     sys.stderr.flush()

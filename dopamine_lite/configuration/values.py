@@ -22,11 +22,11 @@ from dopamine_lite.configuration.parameters import (
 )
 
 _CONSTANT = "gin.constant"
-_MOST_VALUES = 100_000  # in what is bound to one parameter
+_MOST_VALUES = 100_000  # in the value bound to one parameter
 
 
 def check_values() -> None:
-    """Checks everything that is bound against what the parameters declare.
+    """Checks all bound values against the parameters' declarations.
 
     Raises:
       UserError: a macro has no value, macros or references depend on themselves, a number is not finite,
@@ -89,7 +89,7 @@ def _check_circles() -> None:
 
 
 def _check_sizes() -> None:
-    """Raises UserError if macros of macros stand for more values than anyone would write."""
+    """Raises UserError if nested macros stand for more values than anyone would write."""
     sizes: dict[str, int] = {}
 
     def size(value: Any) -> int:
@@ -120,7 +120,7 @@ def _key_as_written(key: tuple[str, str]) -> str:
 
 def _check_kind(name: str, value: Any, kind: Any, default: Any) -> None:
     if default is inspect.Parameter.empty and is_object(kind):
-        return  # given by whoever calls, so nothing uses the binding, which is said elsewhere
+        return  # the caller passes it, so nothing uses the binding, which another check reports
     meant = _without_macros(value)
     as_default = isinstance(meant, bool | int | float | str) and type(meant) is type(default)
     if is_of_kind(meant, kind) or as_default:
@@ -141,7 +141,7 @@ def _check_kind(name: str, value: Any, kind: Any, default: Any) -> None:
 
 
 def _without_macros(value: Any) -> Any:
-    """`value` with what its macros and constants stand for in their place."""
+    """`value` with its macros and constants replaced by their values."""
     if isinstance(value, Reference):
         scope, selector = value.config_key
         if selector == MACRO and value.evaluate:
@@ -157,7 +157,7 @@ def _without_macros(value: Any) -> Any:
 
 
 def _numbers(value: Any) -> Iterator[int | float]:
-    """The numbers in `value`, at whatever depth."""
+    """The numbers in `value`, at any depth."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         yield value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What the actions of an environment are called, for people; agents know numbers only."""
+"""The names of an environment's actions, for people; agents know only numbers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _UP_RIGHT_DOWN_LEFT = ("up", "right", "down", "left")
 _LEFT_DOWN_RIGHT_UP = ("left", "down", "right", "up")
 _HIPS_AND_KNEES = ("hip 1", "knee 1", "hip 2", "knee 2")
 
-# By the id without its version, as the documentation of each environment has them; where an option
-# decides about the actions, one tuple for each of their numbers.
+# From the documentation of each environment, by the id without its version. If an option changes the
+# actions, there is one tuple for each possible number of actions.
 _KNOWN: dict[str, tuple[tuple[str, ...], ...]] = {
     "Acrobot": (("torque -1", "torque 0", "torque +1"),),
     "BipedalWalker": (_HIPS_AND_KNEES,),
@@ -60,7 +60,7 @@ def known_names(id: str, space: gymnasium.Space, env: Any = None) -> tuple[str, 
     """
     size = number_of_actions(space)
     told = None
-    with contextlib.suppress(Exception):  # it has no such method, or one that means something else
+    with contextlib.suppress(Exception):  # it has no such method, or a method with another meaning
         told = env.unwrapped.get_action_meanings()
     if isinstance(told, list | tuple) and len(told) == size and all(told):
         return tuple(printable(str(name))[:_LONGEST] for name in told)
@@ -69,7 +69,7 @@ def known_names(id: str, space: gymnasium.Space, env: Any = None) -> tuple[str, 
 
 
 def number_of_actions(space: gymnasium.Space) -> int | None:
-    """The number of actions of a `Discrete`, or of numbers in an action of a `Box` [D]; else None."""
+    """The number of actions of a `Discrete`, or of numbers in an action of a `Box` [D], or None."""
     if isinstance(space, gymnasium.spaces.Discrete):
         return int(space.n)
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:

@@ -1,4 +1,4 @@
-"""Checks what an agent chooses against the actions that there are."""
+"""Checks an agent's actions against the actions that exist."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class AtariEnvironment(VectorEnvironment):
         stack_size: int = 4,
     ):
         rom = find_rom(game)
-        # ale_py takes such numbers without a word, or hangs on them.
+        # ale_py accepts such numbers silently, or hangs.
         check_fraction("AtariEnvironment", repeat_action_probability=repeat_action_probability)
         check_whole("AtariEnvironment", num_envs=num_envs)
         check_whole("AtariEnvironment", most=1_000, frame_skip=frame_skip, stack_size=stack_size)
@@ -99,25 +99,25 @@ class AtariEnvironment(VectorEnvironment):
             "frameskip": frame_skip,
             "max_num_frames_per_episode": max_steps * frame_skip,
             "maxpool": True,
-            # Returns are statistics of raw rewards, and in same-step mode the emulator would start a
-            # new game at each lost life (measured with ale_py 0.12): both are done here instead.
+            # Returns must be sums of raw rewards, and in same-step mode the emulator would start a new
+            # game at each lost life (measured with ale_py 0.12). So this class does both itself.
             "reward_clipping": False,
             "episodic_life": False,
             "life_loss_info": False,
             "continuous": False,
-            "continuous_action_threshold": 0.5,  # without meaning where actions are discrete
+            "continuous_action_threshold": 0.5,  # no effect on discrete actions
             "thread_affinity_offset": -1,
             "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP,
         }
         envs = ale_py.vector_env.AtariVectorEnv(
             rom,
             num_envs,
-            batch_size=num_envs,  # wait for all: in the order of their arrival no run repeats
+            batch_size=num_envs,  # wait for all: no run would repeat in order of arrival
             img_height=84,
             img_width=84,
             grayscale=True,
             stack_num=stack_size,
-            num_threads=min(num_envs, usable_cores()),  # changes speed only
+            num_threads=min(num_envs, usable_cores()),  # affects only the speed
             **options,
         )
         spec = EnvironmentSpec(
@@ -163,7 +163,7 @@ class AtariEnvironment(VectorEnvironment):
 
     def step(self, actions: np.ndarray) -> Step:
         if actions.min() < 0 or actions.max() >= self._num_actions:
-            # Told of such an action, the emulators would wait for ever (ale_py 0.12).
+            # With such an action, the emulators would wait forever (ale_py 0.12).
             raise ValueError(f"{actions} are not all in {self.spec.action_space}.")
         result = super().step(actions)
         if self._lives:
@@ -184,7 +184,7 @@ class AtariEnvironment(VectorEnvironment):
 
 
 class _Lives:
-    """Makes a lost life a terminal step, after which the agent sees none of the frames before it."""
+    """Makes a lost life a terminal step, after which the agent does not see earlier frames."""
 
     def __init__(self, num_envs: int, stack_size: int):
         self._stack = stack_size
@@ -201,7 +201,7 @@ class _Lives:
             return result._replace(game_over=over)
         self._age = np.minimum(self._age + 1, self._stack)
         following = self._without_former_life(result.next_observations)
-        self._age[over] = self._stack  # the emulator has emptied the stack itself
+        self._age[over] = self._stack  # the emulator has already emptied the stack
         self._age[lost] = 1
         observations = self._without_former_life(result.observations)
         return result._replace(
@@ -212,13 +212,13 @@ class _Lives:
         )
 
     def _without_former_life(self, observations: np.ndarray) -> np.ndarray:
-        """Zeros for the frames of a stack that are older than the life, as at a game's start."""
+        """The stacks, with zeros for frames older than the present life, as at a game's start."""
         kept = np.arange(self._stack) >= self._stack - self._age[:, None]  # [N, stack]
         return observations * kept[:, :, None, None].astype(observations.dtype)
 
 
 class _Twin:
-    """The first environment's game once more, in color and full size: same seed, same actions."""
+    """A copy of the first environment's game in color and full size: same seed, same actions."""
 
     def __init__(self, rom: str, seed: int, options: dict):
         self._seed = seed
@@ -248,7 +248,7 @@ class _Twin:
 
 
 def find_rom(game: str) -> str:
-    """ale_py's name for a game that is named in any usual way.
+    """ale_py's name for a game, from any usual name.
 
     Raises:
       UserError: there is no such game; the message has the nearest names.
@@ -284,7 +284,7 @@ def rom_digest(rom: str) -> str:
 def games() -> dict[str, str]:
     """ "SpaceInvaders": "space_invaders" ... for every game of one player.
 
-    ale_py has ROMs of games for two as well: it ends the whole process when asked to play one here.
+    ale_py also has ROMs of games for two. It would end the whole process if one were played here.
     """
     return {
         spec.name: spec.kwargs["game"]

@@ -1,4 +1,4 @@
-"""Environments that are checked against their spec, and what a run is told of its own."""
+"""Environments that are checked against their spec, and messages about a run's own environment."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def checked(environment: Environment) -> Environment:
 
 
 def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
-    """What `Runner.environment` made, checked; `report` is told what the user should know about it.
+    """The checked environment from `Runner.environment`; `report` gets messages for the user.
 
     Args:
-      environment: what was made.
-      num_envs: N, the number of environments that was asked for.
-      report: called with the subject of a message and the message, perhaps more than once with the same.
+      environment: the environment that was made.
+      num_envs: N, the requested number of environments.
+      report: called with the subject of a message and the message, perhaps repeatedly with the same one.
 
     Raises:
       UserError: it is not an `Environment` of N environments.
@@ -82,7 +82,7 @@ def introduced(environment: Any, num_envs: int, report: Report) -> Environment:
 
 
 def limit_not_held(spec: EnvironmentSpec, max_steps_per_episode: int | None) -> str | None:
-    """A message if episodes do not end after the steps that were asked for; None if they do."""
+    """A message if episodes do not end after the requested number of steps; None if they do."""
     own = spec.max_steps_per_episode
     if max_steps_per_episode in (None, own):
         return None
@@ -93,5 +93,5 @@ def limit_not_held(spec: EnvironmentSpec, max_steps_per_episode: int | None) -> 
 
 
 def _copy(masks: Any) -> Any:
-    """Masks that stay as they are: an environment may write to its own again."""
+    """A copy of masks, because an environment may write to its own again."""
     return masks.copy() if isinstance(masks, np.ndarray) else masks

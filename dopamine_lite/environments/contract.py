@@ -1,7 +1,7 @@
-"""Checks what every environment returns against its spec while it is stepped.
+"""Checks the return values of every environment against its spec while it is stepped.
 
-An agent that gets a reward or an observation that is not as declared learns from it as from any other,
-and its curves look like any other curves.
+Without these checks, an agent would learn from an undeclared reward or observation as from any other,
+and its curves would not show it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from dopamine_lite.environments.declared import described
 from dopamine_lite.environments.environment import EnvironmentSpec, Report, Step
 from dopamine_lite.environments.single_environment import where
 
-EXACT_STEPS = 32  # of a run's every segment
+EXACT_STEPS = 32  # at the start of every segment of a run
 _NAMES = (gymnasium.spaces.MultiDiscrete, gymnasium.spaces.MultiBinary)
-_ROUNDING = 1e-6  # of a bound, which an observation of real numbers may be beyond
+_ROUNDING = 1e-6  # share of a bound by which real numbers may exceed it
 
 
 class Contract:
     """Checks the arrays that N environments return together.
 
-    In every step: observations are arrays as declared, and hold finite real numbers or names that their
-    space has; rewards are N finite numbers; some action is legal; no episode is longer than the limit.
-    In the first steps, and in the first step that ends an episode, also: observations are within their
-    bounds, a stack consists of what was seen before, and no array is written to after it was returned.
+    In every step, observations must be arrays as declared, with finite real numbers or with names that
+    belong to their space. Rewards must be N finite numbers, some action must be legal, and no episode
+    may be longer than the limit. In the first steps, and in the first step that ends an episode, there
+    are more checks: observations must be within their bounds, a stack must continue the previous stack,
+    and no array may be written to after it was returned.
 
     Args:
       spec: what the environment declares.
@@ -43,9 +44,9 @@ class Contract:
         self._is_real = np.dtype(self._space.dtype).kind == "f"
         self._shape = (spec.num_envs,)
         self._steps = 0
-        self._began = np.zeros(spec.num_envs, int)  # `_steps` at the start of each one's episode
+        self._began = np.zeros(spec.num_envs, int)  # `_steps` at the start of each episode
         self._saw_end = False
-        self._last: tuple[np.ndarray, np.ndarray] | None = None  # what was returned, and a copy
+        self._last: tuple[np.ndarray, np.ndarray] | None = None  # the last return value, and a copy
         self._remembered = -1  # the step that returned it
         self._first_picture: tuple[int, ...] | None = None
         self.report: Report = _ignore
@@ -64,7 +65,7 @@ class Contract:
         """Checks `step` and `masks`, the masks of the next actions, and returns the step.
 
         A truncated state without a legal action becomes a terminal state: nothing can follow, so its
-        value is zero. What is terminated does not count as truncated as well.
+        value is zero. A terminated episode never counts as truncated, too.
 
         Raises:
           UserError: something is not as declared.
@@ -117,7 +118,7 @@ class Contract:
         return returned
 
     def _check_lengths(self, ended: Any) -> None:
-        """Raises UserError where an episode that has not `ended` is as long as one may be."""
+        """Raises UserError if an episode that has not `ended` has reached the limit."""
         limit = self._spec.max_steps_per_episode
         lengths = self._steps - self._began
         if limit is None or lengths.max() < limit:
@@ -130,7 +131,7 @@ class Contract:
             )
 
     def _check_beginnings(self, observations: np.ndarray) -> None:
-        """Raises UserError where a stack at an episode's start holds frames from before it."""
+        """Raises UserError if a stack at an episode's start holds frames from before it."""
         size = self._spec.stack_size
         if size > 1 and observations[:, : size - 1].any():
             raise UserError(
@@ -139,13 +140,13 @@ class Contract:
             )
 
     def _check_stacks(self, following: np.ndarray) -> None:
-        """Raises UserError where a stack is not the last one and a new frame."""
+        """Raises UserError if a stack is not the previous stack plus a new frame."""
         assert self._last is not None
         if not np.array_equal(following[:, :-1], self._last[1][:, 1:], equal_nan=self._is_real):
             raise UserError(
-                f"{self._spec.id} returned a stack whose first {self._spec.stack_size - 1} frames are "
-                f"not the last ones of the stack before, in step {self._steps:,}: stack frames with "
-                "StackFrames."
+                f"{self._spec.id} returned a stack whose first {self._spec.stack_size - 1} frames "
+                f"are not the last ones of the previous stack, in step {self._steps:,}: stack "
+                "frames with StackFrames."
             )
 
     def _check_arrays(self, step: Step) -> None:
@@ -173,8 +174,8 @@ class Contract:
             if not np.array_equal(seen, following, equal_nan=self._is_real):
                 raise UserError(
                     f"{self._spec.id} returned observations that differ from next_observations in "
-                    f"step {self._steps:,} of an environment whose episode had not ended: let them be "
-                    "equal unless an episode ends."
+                    f"step {self._steps:,} of an environment whose episode had not ended: return "
+                    "equal arrays unless an episode ends."
                 )
             self._check_beginnings(step.observations[ended])
 
@@ -198,7 +199,7 @@ class Contract:
             )
 
     def _check_values(self, observations: np.ndarray) -> None:
-        """What must hold for every observation; for others than these it costs nothing."""
+        """Checks the values of observations that need it in every step; otherwise, it costs nothing."""
         if self._is_real:
             if not _all_finite(observations):
                 environment, *place = _first(~np.isfinite(observations))
@@ -214,13 +215,13 @@ class Contract:
                 environment = _first((observations < first) | (observations > last))[0]
                 remedy = f"return one integer from {first} to {last}"
                 raise self._outside(observations[environment], environment, [], remedy)
-        elif isinstance(self._space, _NAMES):  # what is outside of these has no column
+        elif isinstance(self._space, _NAMES):  # values outside of these have no column
             self._check_bounds(observations)
 
     def _check_bounds(self, observations: np.ndarray) -> None:
-        """Raises UserError for whole numbers outside of their space; says so of real ones.
+        """Raises UserError for whole numbers outside of their space; for real numbers, it reports them.
 
-        Real ones may be outside: the standard LunarLander-v3 and BipedalWalker-v3 sometimes are.
+        Real numbers may be outside, as in the standard LunarLander-v3 and BipedalWalker-v3.
         """
         bounds = _bounds(self._space)
         if bounds is None:
@@ -245,7 +246,7 @@ class Contract:
         )
 
     def _with_masks(self, step: Step) -> Step:
-        """`step` with terminal states where a truncated one has no legal action."""
+        """`step`, where truncated states without a legal action become terminal."""
         masks = step.next_action_masks
         self._check_mask_array(masks, "next_action_masks")
         assert masks is not None
@@ -320,7 +321,7 @@ class Contract:
 
 
 def _bounds(space: gymnasium.Space) -> tuple[Any, Any] | None:
-    """The least and the greatest of each number of an observation, where they are known."""
+    """The least and the greatest value of each number in an observation, if known."""
     if isinstance(space, gymnasium.spaces.Box):
         return space.low, space.high
     if isinstance(space, gymnasium.spaces.MultiDiscrete):
@@ -333,13 +334,13 @@ def _bounds(space: gymnasium.Space) -> tuple[Any, Any] | None:
 def _all_finite(array: np.ndarray) -> bool:
     """Whether no number is infinite or NaN.
 
-    The sum of squares tells in a third of the time, unless it is too great itself.
+    The sum of squares answers in a third of the time, unless it is too large itself.
     """
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
 def _first(where_true: Any) -> list[int]:
-    """The indices of the first true one."""
+    """The indices of the first true element."""
     return [int(index) for index in np.argwhere(where_true)[0]]
 
 

@@ -1,4 +1,4 @@
-"""Checks what an environment returns against the space that it declares."""
+"""Checks an environment's return values against the space that it declares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from dopamine_lite.common.errors import UserError
 
 _NUMBERS = frozenset("biuf")  # kinds of dtype: booleans, integers, reals
-_LONGEST = 60  # characters of what was returned that a sentence quotes
+_LONGEST = 60  # characters of a returned value that a sentence quotes
 
 
 def as_declared(
@@ -22,10 +22,10 @@ def as_declared(
     Whether the values lie in the space is checked elsewhere (see `Contract`).
 
     Args:
-      returned: what was returned for one environment or for N environments.
+      returned: the value returned for one environment or for N environments.
       space: the space that is declared for one environment.
       shape: the shape of `space`, with N before it for N environments.
-      what: what to call the environment in the message, such as "CartPole-v1".
+      what: the environment's name in the message, such as "CartPole-v1".
       where: where this happened, for the message, such as "in step 3 of an episode".
 
     Raises:
@@ -33,7 +33,7 @@ def as_declared(
     """
     try:
         array = np.asarray(returned)
-    except ValueError:  # lists of several lengths
+    except ValueError:  # lists of different lengths
         array = np.empty((), object)
     dtype: Any = space.dtype
     remedy = f"return {_wanted(space, shape)}"
@@ -73,7 +73,7 @@ def _wanted(space: gymnasium.Space, shape: tuple[int, ...]) -> str:
 
 
 def _is_whole(array: np.ndarray, space: gymnasium.Space) -> bool:
-    """Whether these are integers by type; booleans count where they stand for 0 and 1."""
+    """Whether the array has an integer type; booleans count if they stand for 0 and 1."""
     if array.dtype.kind == "b":
         return not isinstance(space, gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete)
     return array.dtype.kind in "iu"

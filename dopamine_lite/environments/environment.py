@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-# Takes what the user should know and need not stop for: what it is about, and a sentence.
+# Takes a message for the user that is no reason to stop: its subject, and a sentence.
 Report = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What an agent needs to know when it is built.
+    """Everything about an environment that an agent needs to know when it is built.
 
     It comes from the environment and is never configured.
 
@@ -36,6 +36,8 @@ class EnvironmentSpec:
       notes: sentences that a run says once, when it begins.
       action_names: the names of the actions of a Discrete space, or of the numbers of a Box; (): they
         are not known.
+      first_env: the number of the first environment that the agent acts in; 0, except in a group of
+        actors.
     """
 
     id: str
@@ -49,10 +51,11 @@ class EnvironmentSpec:
     protocol: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     action_names: tuple[str, ...] = ()
+    first_env: int = 0
 
 
 class Step(NamedTuple):
-    """What one step of N environments returned. An environment whose episode ended has been reset.
+    """The result of one step of N environments. An environment whose episode ended has been reset.
 
     Attributes:
       observations: [N, ...] the observations to act on next. If an episode ended, this is the first
@@ -62,8 +65,8 @@ class Step(NamedTuple):
       truncated: [N] bool. An episode that terminates at its limit is not truncated too.
       next_observations: [N, ...] the observations that the actions led to. They differ from
         `observations` only if an episode ended.
-      game_over: [N] bool: the game whose score counts is over. None: it is over if the episode is. It
-        differs if the agent is told that a lost life ends an episode.
+      game_over: [N] bool: the game whose score counts is over. None: it is over whenever the episode is.
+        The two differ if the agent is told that a lost life ends an episode.
       next_action_masks: [N, A] bool: which actions are legal in `next_observations`; None: all are.
       final_infos: the infos of the episodes that ended, as the environment returned them, by the number
         of the environment; None: there are no infos.
@@ -80,7 +83,7 @@ class Step(NamedTuple):
 
     @property
     def episode_over(self) -> np.ndarray:
-        """[N] bool: where an episode's score is complete."""
+        """[N] bool: true where an episode's score is complete."""
         return self.terminated | self.truncated if self.game_over is None else self.game_over
 
 
@@ -96,7 +99,7 @@ class Environment(abc.ABC):
       spec: what an agent needs to know about it.
       action_masks: [N, A] bool: which actions are legal in the observations last returned; None: all
         are.
-      checks_itself: whether it compares what it returns with `spec` itself.
+      checks_itself: whether it checks its return values against `spec` itself.
     """
 
     spec: EnvironmentSpec
@@ -116,8 +119,8 @@ class Environment(abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} does not draw.")
 
     def report_to(self, report: Report) -> None:  # noqa: B027 (most have nothing to say)
-        """Sets the function that is called with what the user should know, noticed during steps."""
+        """Sets the function for messages to the user about things noticed during steps."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Frees what the environments hold."""
+        """Frees the environments' resources."""

@@ -16,11 +16,11 @@ from dopamine_lite.common.errors import UserError
 START = 0
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # rows and columns of up, right, down, left
 
-_LARGEST_CELL, _LARGEST_SIDE = 64, 768  # pixels, of a cell and of the picture where cells allow it
+_LARGEST_CELL, _LARGEST_SIDE = 64, 768  # pixels, of a cell and of the picture
 _SMOOTHING = 4  # the picture is drawn this much larger and then shrunk
 _PAPER, _LINE, _INK = (250, 249, 245), (205, 208, 212), (38, 50, 66)
 _START, _GOAL = (223, 230, 238), (46, 139, 87)
-_COLOURS = (  # of magic squares, one for each destination; told apart by color-blind eyes too
+_COLOURS = (  # of magic squares, one for each destination; distinct for color-blind people, too
     (230, 159, 0),
     (0, 114, 178),
     (204, 121, 167),
@@ -93,7 +93,7 @@ class GridWorld(gymnasium.Env):
         return self._cell, 0.0 if terminated else -1.0, terminated, False, {}
 
     def transition_matrix(self) -> np.ndarray:
-        """[S, A, S'] float64: p(s' | s, a), for magic squares as well; the goal is absorbing."""
+        """[S, A, S'] float64: p(s' | s, a), magic squares included; the goal is absorbing."""
         return np.eye(self.goal + 1)[self._successors]
 
     def reward_matrix(self) -> np.ndarray:
@@ -101,7 +101,7 @@ class GridWorld(gymnasium.Env):
         return np.where(self._successors == self.goal, 0.0, -1.0)
 
     def render(self) -> Any:
-        """What `render_mode` asks for: a picture, text, or None if a window shows the picture."""
+        """The output for `render_mode`: a picture, text, or None if a window shows the picture."""
         if self.render_mode is None:
             gymnasium.logger.warn("GridWorld draws only if it was made with a render_mode.")
             return None
@@ -123,7 +123,7 @@ class GridWorld(gymnasium.Env):
             self._window = None
 
     def _show(self, picture: np.ndarray) -> None:
-        import pygame  # slow, and greets whoever imports it
+        import pygame  # slow, and prints a greeting
 
         if self._window is None:
             pygame.display.init()
@@ -137,7 +137,7 @@ class GridWorld(gymnasium.Env):
 
 
 class GridWorldVector(gymnasium.vector.VectorEnv):
-    """N agents, each in a `GridWorld` of its own, that start again in the step that ends an episode.
+    """N agents, each in its own `GridWorld`. An agent restarts in the step that ends its episode.
 
     Args:
       num_envs: N, the number of agents.
@@ -187,9 +187,9 @@ class GridWorldVector(gymnasium.vector.VectorEnv):
         """Takes one action [N] for each agent.
 
         Returns:
-          Observations [N] int64, rewards [N] float64, terminated and truncated [N] bool, and infos: if
-          any episode has ended, "final_obs" [N] int64 has its last cell for the agents that
-          "_final_obs" [N] bool marks.
+          Observations [N] int64, rewards [N] float64, terminated and truncated [N] bool, and infos. If
+          any episode has ended, "final_obs" [N] int64 has the last cells of the agents that "_final_obs"
+          [N] bool marks.
         """
         if ((actions < 0) | (actions >= len(MOVES))).any():
             raise ValueError(f"{actions} are not all in {self.single_action_space}.")
@@ -212,7 +212,7 @@ def checked_magic_squares(
     """`magic_squares` with numbers as keys (JSON's are text).
 
     Raises:
-      UserError: the grid or the magic squares break a rule of `GridWorld`, which the message names.
+      UserError: the grid or the magic squares break a rule of `GridWorld`. The message names the rule.
     """
     check_whole("GridWorld", rows=rows)
     check_whole("GridWorld", columns=columns)
@@ -232,8 +232,8 @@ def checked_magic_squares(
     for source, destination in squares.items():
         if destination in squares:
             raise UserError(
-                f"GridWorld.magic_squares leads from {source} to {destination}, a magic square itself: "
-                "give the final destination."
+                f"GridWorld.magic_squares leads from {source} to {destination}, which is a magic "
+                "square itself: give the final destination."
             )
     if squares:
         _check_goal_is_reached(successor_table(rows, columns, squares))
@@ -317,7 +317,7 @@ def draw_agent(empty_grid: Image.Image, columns: int, cell: int) -> np.ndarray:
 
 
 def _cell(value: Any, cells: int) -> int:
-    """The cell that `value` names, a whole number or its digits."""
+    """The cell that `value` names: a whole number, or its digits as text."""
     try:
         number = int(value) if isinstance(value, str) else operator.index(value)
     except (TypeError, ValueError):
@@ -374,13 +374,13 @@ def _arrow(
     size: int,
     color: tuple[int, int, int],
 ) -> None:
-    """From the middle of one cell to the middle of another, its head within the frame there."""
+    """Draws an arrow from the middle of one cell to another, with its head in the frame there."""
     begin, end = np.array(source) + size / 2, np.array(destination) + size / 2
     along = (end - begin) / np.linalg.norm(end - begin)
     across = np.array([-along[1], along[0]])
     neck = end - 0.26 * size * along
     head = [end, neck + 0.14 * size * across, neck - 0.14 * size * across]
-    for ink, width in ((_PAPER, 0.12), (color, 0.07)):  # a pale edge keeps it apart from the rest
+    for ink, width in ((_PAPER, 0.12), (color, 0.07)):  # a pale edge separates it from the rest
         brush.line([*begin, *neck], ink, round(width * size))
     brush.circle(tuple(begin), 0.09 * size, _PAPER)
     brush.polygon([tuple(corner) for corner in head], color)

@@ -28,10 +28,10 @@ from dopamine_lite.environments.single_environment import SingleEnvironment
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 from dopamine_lite.spaces.packed_space import PackedSpace
 
-# What `gymnasium.make` takes for itself.
+# Arguments of `gymnasium.make` itself.
 _NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")
 _OF_ENTRIES = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
-_has_masks: dict[tuple[str, str], bool] = {}  # by id and the JSON of its options
+_has_masks: dict[tuple[str, str], bool] = {}  # the key: an id and the JSON of its options
 
 
 class GymnasiumEnvironment(Environment):
@@ -52,7 +52,7 @@ class GymnasiumEnvironment(Environment):
 
     Raises:
       UserError: there is no such environment, a package that it needs is missing, it does not have these
-        options, its observations are not supported, it does not draw, or what it returns is not as
+        options, its observations are not supported, it does not draw, or its return values are not as
         declared.
     """
 
@@ -81,10 +81,10 @@ class GymnasiumEnvironment(Environment):
                 SingleEnvironment(id, env, index) for index, env in enumerate(self._envs)
             ]
             first = self._environments[0]
-            # What `reset` will return of the first environment: only an info tells of masks, and there
-            # may be no second environment to ask, nor a second beginning of this one.
+            # The first environment's return values for `reset`. Only an info shows whether there are
+            # masks, and there may be no second environment to ask, and no second reset of this one.
             observation, mask = first.reset(seed=int(self._seeds[0]))
-            # A copy, for the next environment may write to the same array. None: it has been returned.
+            # A copy, because the next environment may write to the same array. None: already returned.
             self._first: Any = copy.deepcopy(observation), mask
             self.spec = spec_of(
                 id,
@@ -110,7 +110,9 @@ class GymnasiumEnvironment(Environment):
 
     def reset(self) -> np.ndarray:
         if self._first is None:
-            raise RuntimeError("An environment is reset once; make it anew to begin again.")
+            raise RuntimeError(
+                "An environment can be reset only once: make a new one to begin again."
+            )
         observations = np.empty(self._shape, self._dtype)
         masks = []
         pairs = zip(self._environments, self._seeds, strict=True)
@@ -138,9 +140,9 @@ class GymnasiumEnvironment(Environment):
             terminated[index], truncated[index] = ended, cut and not ended
             next_masks.append(mask)
             if ended or cut:
-                infos[index] = dict(environment.info)  # a copy: a reset may write to the same one
+                infos[index] = dict(environment.info)  # a copy: a reset may write to the same dict
                 beginning, mask = environment.reset()
-                # A copy, for the next environment may write to the same array.
+                # A copy, because the next environment may write to the same array.
                 beginnings[index] = copy.copy(beginning)
             masks.append(mask)
         observations = next_observations
@@ -219,7 +221,7 @@ def make_single_environment(id: str, kwargs: dict[str, Any] | None) -> SingleEnv
 
 def environment_seeds(seed: int, num_envs: int) -> np.ndarray:
     """One seed for each of N environments, independent of N: [N] int32."""
-    seeds = Seeds(seed)  # by a name that must stay: another gives other seeds
+    seeds = Seeds(seed)  # the name must stay: another name gives other seeds
     return np.array([seeds.integer("stream", index) for index in range(num_envs)], np.int32)
 
 
@@ -234,7 +236,7 @@ def spec_of(
     notes: tuple[str, ...],
     action_names: tuple[str, ...],
 ) -> EnvironmentSpec:
-    """What an agent is told about an environment; boxes of float64 are passed on as float32.
+    """The spec of an environment for an agent; boxes of float64 become float32.
 
     `masked` says that infos name the legal actions.
 
@@ -273,7 +275,7 @@ def spec_of(
 def _has_action_masks(id: str, options: dict[str, Any]) -> bool:
     """Whether a single environment names its legal actions in `info["action_mask"]`.
 
-    Found out once for each `options`: they can switch masks on, and be needed to make one at all.
+    It is found out once for all `options`, because options can switch masks on, or be required.
     """
     key = (id, json.dumps(options))
     if key not in _has_masks:
@@ -297,7 +299,7 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
 
 
 def _checked_options(kwargs: dict[str, Any] | None) -> dict[str, Any]:
-    """A copy of `kwargs`. Raises UserError where they cannot be an environment's options."""
+    """A copy of `kwargs`. Raises UserError if they cannot be an environment's options."""
     if not isinstance(kwargs, dict | None) or not all(
         isinstance(name, str) for name in kwargs or ()
     ):
@@ -323,7 +325,7 @@ def _checked_options(kwargs: dict[str, Any] | None) -> dict[str, Any]:
 
 
 class _Packed(gymnasium.ObservationWrapper):
-    """An environment whose dictionaries or tuples come as rows of a `PackedSpace`."""
+    """An environment whose dictionaries or tuples become rows of a `PackedSpace`."""
 
     def __init__(self, env: gymnasium.Env, id: str):
         super().__init__(env)
@@ -338,7 +340,7 @@ def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gy
     arguments: dict[str, Any] = {}
     if draw:
         arguments["render_mode"] = "rgb_array"
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no word about its absence
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, and no complaint about that
     with _clear_errors(id, options, draw):
         env = gymnasium.make(id, limit, disable_env_checker=True, **arguments, **options)
     modes = env.metadata.get("render_modes") or []
@@ -353,9 +355,9 @@ def _make(id: str, limit: int | None, draw: bool, options: dict[str, Any]) -> gy
 
 @contextlib.contextmanager
 def _clear_errors(id: str, options: dict[str, Any], draw: bool = False) -> Iterator[None]:
-    """Silence about newer versions; a sentence where a package or an option is missing.
+    """Silences hints at newer versions; turns missing packages or options into a sentence.
 
-    With `draw` it is asked to.
+    With `draw`, the environment is asked to draw.
     """
     try:
         with warnings.catch_warnings():
@@ -380,7 +382,7 @@ def _clear_errors(id: str, options: dict[str, Any], draw: bool = False) -> Itera
             raise UserError(
                 f"{id} has no option {unknown[1]!r} (create_environment.kwargs); its options: {known}."
             ) from error
-        cause = error.__cause__  # Gymnasium raises a TypeError anew, without where it came from
+        cause = error.__cause__  # Gymnasium re-raises a TypeError without its origin
         if cause is not None and is_of_users_code(cause):
             raise cause from None
         if re.search("must inherit from the gymnasium.Env|incompatible with Gym", str(error)):

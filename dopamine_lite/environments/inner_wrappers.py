@@ -1,4 +1,4 @@
-"""What is inside a Gymnasium environment: limits, and statistics that a run cannot keep."""
+"""The layers inside a Gymnasium environment: limits, and statistics that a run cannot keep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gymnasium
 
 _ENVIRONMENTS = gymnasium.Env | gymnasium.vector.VectorEnv
 _MOMENTS = {"mean", "var", "count"}
-_SETTINGS = {  # of the agents, that do what such statistics are for
+_SETTINGS = {  # the agents' settings that replace such statistics
     "observations": "PPOAgent.normalize_observations (or ReinforceAgent's) = True",
     "rewards": "PPOAgent.normalize_rewards = True",
 }
@@ -26,15 +26,15 @@ def own_limit(env: gymnasium.Env) -> int | None:
 
 
 def notes_on_memory(id: str, env: Any) -> tuple[str, ...]:
-    """A message for each wrapper whose statistics of all episodes begin anew with the environment.
+    """A message for each wrapper whose running statistics start over with the environment.
 
     An environment is made anew for every segment of a run and every evaluation (see `Environment`).
     """
     notes = [
         f"{id} has {type(layer).__name__} inside, whose running statistics begin anew in every "
-        "segment and every evaluation, so the agent is evaluated with other numbers than it learned "
-        f"from. Leave it out and set {_setting(layer)}: the agent then keeps the statistics, which "
-        "are saved with it and are the same in evaluation."
+        "segment and every evaluation, so the agent is evaluated with different numbers from those "
+        f"it learned from. Leave it out and set {_setting(layer)}: the agent then keeps the "
+        "statistics itself, saves them, and uses the same ones in evaluation."
         for layer in _inside(env)
         if _has_running_statistics(layer)
     ]
@@ -42,7 +42,7 @@ def notes_on_memory(id: str, env: Any) -> tuple[str, ...]:
 
 
 def _inside(env: Any) -> Iterator[Any]:
-    """The environment and all that it holds, wrapped, in a vector or as it likes."""
+    """The environment and all environments inside it, wrapped, in a vector or in any other way."""
     waiting, seen = [env], set()
     while waiting:
         layer = waiting.pop()
@@ -56,12 +56,12 @@ def _inside(env: Any) -> Iterator[Any]:
 
 
 def _has_running_statistics(layer: Any) -> bool:
-    """Whether it has moments that it goes on updating.
+    """Whether the layer has moments that it keeps updating.
 
-    Gymnasium's RunningMeanStd, and its like in other packages, have a mean, a var and a count.
+    Gymnasium's RunningMeanStd, and similar classes elsewhere, have a mean, a var and a count.
     """
     if not getattr(layer, "update_running_mean", True):
-        return False  # they are fixed, such as those of an earlier run
+        return False  # they are fixed, for example from an earlier run
     held = [value for value in vars(layer).values() if not isinstance(value, _ENVIRONMENTS)]
     return vars(layer).keys() >= _MOMENTS or any(
         all(_is_data(value, name) for name in _MOMENTS) for value in held

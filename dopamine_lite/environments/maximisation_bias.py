@@ -1,4 +1,4 @@
-"""Sutton and Barto's (2018) example 6.7: a tiny game in which the maximum of estimates misleads."""
+"""Sutton and Barto's (2018) example 6.7: a tiny game in which the maximum of estimates is misleading."""
 
 from __future__ import annotations
 

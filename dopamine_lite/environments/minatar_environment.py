@@ -21,7 +21,7 @@ GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 
 _ACTIONS = ("nothing", "left", "up", "right", "down", "fire")  # of every game
 _CELL = 24  # pixels on a side of one of the 10 x 10 cells in a drawn picture
-_PALETTE = np.array(  # nothing, then a game's channels in their order: at most Seaquest's ten
+_PALETTE = np.array(  # nothing, then the channels of a game in order: at most ten, in Seaquest
     [
         (16, 16, 24),
         (245, 245, 245),
@@ -116,11 +116,11 @@ class MinAtarEnvironment(Environment):
         )
 
     def reset(self) -> np.ndarray:
-        self._ages = [0] * len(self._games)  # steps taken in each one's episode
+        self._ages = [0] * len(self._games)  # steps taken in each environment's episode
         observations = np.empty(self._shape, np.uint8)
         for index, (game, seed) in enumerate(zip(self._games, self._seeds, strict=True)):
             game.seed(int(seed))
-            game.reset()  # it has begun with a random state of its own
+            game.reset()  # it began with a random state of its own
             observations[index] = game.state()
         return observations
 
@@ -149,8 +149,8 @@ class MinAtarEnvironment(Environment):
         return Step(observations, rewards, terminated, truncated, next_observations)
 
     def render(self) -> np.ndarray:
-        """[240, 240, 3] uint8. A cell with several objects shows the object of the first channel in the
-        middle of the object of the last channel."""
+        """[240, 240, 3] uint8. The first channel's object in a cell is drawn inside the last
+        channel's."""
         if not self._draws:
             raise ValueError("Built without render=True.")
         return draw(self._games[0].state())
@@ -189,7 +189,7 @@ def draw(state: np.ndarray) -> np.ndarray:
 
 
 def _package() -> Any:
-    """MinAtar, imported when it is needed: it takes a second, for pictures that it draws itself."""
+    """Imports MinAtar on demand: that takes a second, for plotting code that is not used here."""
     try:
         return importlib.import_module("minatar")
     except ModuleNotFoundError as error:

@@ -31,7 +31,7 @@ HULL_HALF_WIDTH = 1.85  # m
 HULL_BOTTOM, HULL_TOP = -11.5, 28.0  # m; the main engine pushes at the bottom
 SIDE_THRUSTER_HEIGHT = 24.0  # m
 FEET = ((-9.0, -15.0), (9.0, -15.0))  # m, left and right
-STANDING_HEIGHT = 15.0  # m from the deck to that center when the stage stands on it
+STANDING_HEIGHT = 15.0  # m from the deck to the center of mass of a standing stage
 
 # Legs slide along the stage against a force, as crush cores do, and are pushed out again slowly.
 LEG_MASS = 1_000.0  # kg each
@@ -47,11 +47,11 @@ MAXIMUM_GIMBAL = math.radians(12)
 GIMBAL_RATE = math.radians(60)  # rad/s
 SIDE_THRUST = 30_000.0  # N
 EXHAUST_SPEED = 2_770.0  # m/s: thrust divided by the fuel burnt in a second
-SMOKE_SECONDS = 1.6  # for so long the main engine's smoke is in pictures
+SMOKE_SECONDS = 1.6  # how long pictures show the main engine's smoke
 
 # Air: a force on the stage's side only; along its axis it is small at these speeds.
 AIR_DRAG = 0.5 * 1.2 * 1.2 * 40 * 3.7  # N per (m/s)^2: half density * coefficient * side area
-MAXIMUM_WIND_SPEED = 20.0  # m/s; in more, a hovering stage leans further than it may land
+MAXIMUM_WIND_SPEED = 20.0  # m/s; in stronger wind, a hovering stage leans too far to land
 
 # Barge. The sea's level is 0.
 BARGE_HALF_WIDTH, BARGE_HALF_HEIGHT = 30.0, 3.5  # m
@@ -59,7 +59,7 @@ BARGE_DECK = 4.0  # m above the sea at rest
 HEAVE, HEAVE_PERIOD = 0.5, 8.0  # m, s
 ROLL, ROLL_PERIOD = math.radians(1.2), 11.0  # rad, s
 
-# Where an episode begins: uniformly within
+# An episode begins uniformly within these ranges.
 START_X = (-60.0, 60.0)  # m
 START_HEIGHT = (170.0, 200.0)  # m
 START_VELOCITY_X = (-8.0, 8.0)  # m/s
@@ -69,10 +69,10 @@ START_ANGULAR_VELOCITY = (-0.1, 0.1)  # rad/s
 
 
 class Motion(NamedTuple):
-    """Of the hull's center of mass beside the barge, in SI units."""
+    """The motion of the hull's center of mass relative to the barge, in SI units."""
 
     x: float  # from the middle of the barge
-    height: float  # above where it is when the stage stands on the deck
+    height: float  # above its height when the stage stands on the deck
     velocity_x: float
     velocity_y: float  # relative to the barge, which heaves
     angle: float
@@ -80,7 +80,7 @@ class Motion(NamedTuple):
 
 
 class Puff(NamedTuple):
-    """A cloud of exhaust as it left the engine."""
+    """A cloud of exhaust, as it left the engine."""
 
     step: int
     x: float
@@ -90,13 +90,13 @@ class Puff(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """All that a picture shows of a moment."""
+    """Everything that a picture shows of one moment."""
 
     step: int
     motion: Motion
-    stage: b2Transform  # `stage * (x, y)` is where its point (x, y) is in the world
+    stage: b2Transform  # `stage * (x, y)` is the stage's point (x, y) in the world
     barge: b2Transform  # likewise, from its middle
-    legs: tuple[float, float]  # m by which the left and the right one are pushed in
+    legs: tuple[float, float]  # m by which the left and the right leg are pushed in
     throttle: float  # of the full thrust
     gimbal: float  # rad; positive leans the stage to the right
     side: float  # of the side thrusters' force; positive is to the right
@@ -105,7 +105,7 @@ class Scene(NamedTuple):
 
 
 class Flight:
-    """One flight of the stage, from the start that is drawn for it.
+    """One flight of the stage, from a random start.
 
     Args:
       generator: draws the start, the sea and the wind.
@@ -135,7 +135,7 @@ class Flight:
         return burnt
 
     def _create_world(self, generator: np.random.Generator) -> None:
-        """Made anew for each episode: a used one keeps an order of contacts that changes results."""
+        """Creates the world, anew for each episode: an old order of contacts changes results."""
         draw = generator.uniform
         self._world = b2World(gravity=(0, -GRAVITY), doSleep=False)
         heave, roll = self._sea(0)
@@ -189,7 +189,7 @@ class Flight:
         )
 
     def _fire(self, throttle: float, gimbal: float, side: float) -> float:
-        """Moves the actuators towards their commands, pushes; returns the kg of fuel burnt."""
+        """Moves the actuators toward their commands and pushes; returns the kg of fuel burnt."""
         command = MINIMUM_THROTTLE + (1 - MINIMUM_THROTTLE) * throttle if throttle > 0 else 0.0
         self.throttle = _towards(self.throttle, command, THROTTLE_RATE / STEPS_PER_SECOND)
         self.gimbal = _towards(self.gimbal, gimbal * MAXIMUM_GIMBAL, GIMBAL_RATE / STEPS_PER_SECOND)
@@ -219,7 +219,7 @@ class Flight:
         self._stage.ApplyForceToCenter((AIR_DRAG * abs(relative) * relative, 0), True)
 
     def _rock(self) -> None:
-        """Gives the barge the velocities that bring it to its next pose."""
+        """Gives the barge the velocities that take it to its next pose."""
         barge = self._barge
         heave, roll = self._sea(self.steps + 1)
         barge.linearVelocity = (0, (heave - barge.position.y) * STEPS_PER_SECOND)
@@ -242,7 +242,7 @@ class Flight:
         return Scene(
             step=self.steps,
             motion=self.motion,
-            stage=b2Transform(stage.position, stage.q),  # a copy: the body's own moves on
+            stage=b2Transform(stage.position, stage.q),  # a copy: the body's own transform moves on
             barge=b2Transform(barge.position, barge.q),
             legs=(left, right),
             throttle=self.throttle,
@@ -253,7 +253,7 @@ class Flight:
         )
 
     def leave_smoke(self) -> None:
-        """Of the engine, for pictures."""
+        """Adds a puff of the engine's smoke, for pictures."""
         while self._puffs and self.steps - self._puffs[0].step >= SMOKE_SECONDS * STEPS_PER_SECOND:
             self._puffs.popleft()
         if self.throttle < 0.1 or self.steps % 2:
@@ -293,7 +293,7 @@ class Flight:
 
 
 class _Contacts(contactListener):
-    """What of the stage touches the barge, and how fast a foot did when it began to."""
+    """The parts of the stage that touch the barge, and the speed of a foot at its first touch."""
 
     def __init__(self, barge: Any):
         super().__init__()

@@ -29,12 +29,12 @@ from dopamine_lite.environments.rocket_flight import (
 if TYPE_CHECKING:
     from dopamine_lite.environments.rocket_painter import Painter
 
-# Where it ends. Box2D moves nothing by more than 2 m in a step, 100 m/s: from within these borders
-# only a stage that drives itself head first at the sea would be faster.
+# The end of an episode. Box2D moves nothing by more than 2 m in a step, or 100 m/s. Within these
+# borders, only a stage that drives itself head first into the sea would be faster.
 MAXIMUM_X, MAXIMUM_HEIGHT = 150.0, 250.0  # m
 MAXIMUM_IMPACT_SPEED = 6.0  # m/s of a foot against the deck
-LANDED_SPEED, LANDED_ANGLE = 1.0, 0.15  # m/s, rad: less than these and on both legs
-LANDED_STEPS = 25  # for so long
+LANDED_SPEED, LANDED_ANGLE = 1.0, 0.15  # m/s, rad: below these, and on both legs
+LANDED_STEPS = 25  # for this many steps
 
 # Units of the observation
 POSITION_SCALE = 100.0  # m
@@ -218,7 +218,7 @@ class RocketLander(gymnasium.Env[np.ndarray, Any]):
             self._painter.close()
 
     def _outcome(self) -> str | None:
-        """How the episode ends with this step, if it does."""
+        """The outcome of the episode if it ends with this step."""
         contacts, motion = self.flight.contacts, self.flight.motion
         if (
             contacts.hull

@@ -1,4 +1,4 @@
-"""What RocketLander looks like: a Painter draws a Scene with pygame. Only rendering imports it."""
+"""The pictures of RocketLander: a Painter draws a Scene with pygame. Only rendering imports this."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Painter:
             self._window = None
 
     def _aim(self, scene: Scene) -> None:
-        """Chooses what is seen: the stage and the barge, as near as possible."""
+        """Chooses the view: the stage and the barge, as close as possible."""
         stage = scene.stage
         ends = [stage * (0.0, HULL_BOTTOM), stage * (0.0, HULL_TOP)]
         left = min(*(end[0] - 12 for end in ends), -BARGE_HALF_WIDTH - 6)
@@ -130,7 +130,7 @@ class Painter:
     def _polygon(
         self, color: _Color, points: list[tuple[float, float]], frame: b2Transform
     ) -> None:
-        """With points in the frame of the stage or the barge."""
+        """Draws a polygon with points in the frame of the stage or the barge."""
         pygame.draw.polygon(
             self._canvas, color, [self._pixel(*(frame * point)) for point in points]
         )
@@ -138,7 +138,7 @@ class Painter:
     def _line(
         self, color: _Color, points: list[tuple[float, float]], width: float, frame: b2Transform
     ) -> None:
-        """`width` in m; with round ends."""
+        """Draws a line with round ends; `width` is in m."""
         pixels = [self._pixel(*(frame * point)) for point in points]
         thickness = max(round(width * self._scale), 1)
         for start, end in itertools.pairwise(pixels):
@@ -148,7 +148,7 @@ class Painter:
 
     def _glow(self, color: _Color, x: float, y: float, radius: float) -> None:
         """Adds light around a point of the world."""
-        size = max(round(radius * self._scale / 2) * 2, 2)  # even: fewer of them to keep
+        size = max(round(radius * self._scale / 2) * 2, 2)  # even, so that fewer discs are kept
         left, top = self._pixel(x, y)
         self._canvas.blit(
             self._light(color, size),
@@ -164,7 +164,7 @@ class Painter:
         self._canvas.blit(cloud, (left - size, top - size))
 
     def _draw_waves(self, scene: Scene, first: int, last: int) -> None:
-        """Rows of the sea, from the horizon to the front."""
+        """Draws rows of the sea, from the horizon to the front."""
         time = scene.step / STEPS_PER_SECOND
         columns = np.arange(0, 2 * WIDTH + 24, 24)
         for row in range(first, last):
@@ -185,7 +185,7 @@ class Painter:
             self._draw_glitter(row, near, level, time)
 
     def _draw_glitter(self, row: int, near: float, level: float, time: float) -> None:
-        """The low sun in the water."""
+        """Draws the low sun's reflection in the water."""
         for number in range(4):
             spread = math.sin(12.9 * row + 78.2 * number)
             shine = math.sin(time * (1.5 + 0.4 * number) + 5 * row + 2 * number)
@@ -197,7 +197,7 @@ class Painter:
                 pygame.draw.line(self._canvas, color, (x - half, y), (x + half, y), 4)
 
     def _draw_barge(self, scene: Scene) -> None:
-        """The deck as seen from a little above; the feet stand in its middle."""
+        """Draws the deck as seen from slightly above; the feet stand in its middle."""
         barge, half, deck = scene.barge, BARGE_HALF_WIDTH, BARGE_HALF_HEIGHT
         near, far = deck - 1.4, deck + 1.3
         for side in (-1, 1):
@@ -227,7 +227,7 @@ class Painter:
             x, y = puff.x + way * puff.velocity_x, puff.y + way * puff.velocity_y
             radius = 1.5 + 5 * math.sqrt(age)
             ground = _ground(x) + 0.4 * radius
-            if y < ground:  # it turns to a side
+            if y < ground:  # it turns aside
                 x += (ground - y) * 1.6 * math.sin(2.4 * puff.step)
                 y = ground
             self._smoke(x, y, radius, 0.3 * (1 - age / SMOKE_SECONDS) * min(age * 6, 1))
@@ -241,7 +241,7 @@ class Painter:
         nozzle = stage * (0.0, HULL_BOTTOM - NOZZLE_LENGTH)
         whole = 26 * throttle * flicker
         length = min(whole, max(nozzle.y - _ground(nozzle.x), 1.0))
-        spread = whole - length  # m to either side, where the deck or the sea is in the way
+        spread = whole - length  # m to either side, if the deck or the sea is in the way
         if spread:
             self._draw_turned_flame(nozzle.x, spread)
         for number in range(24):
@@ -268,7 +268,7 @@ class Painter:
                 self._glow(color, x, _ground(x) + 0.6, 1.7)
 
     def _draw_legs(self, scene: Scene) -> None:
-        """Folded up high above the deck, for the eye alone: the bodies are always unfolded."""
+        """Draws the legs, folded up high above the deck only for show: the bodies are unfolded."""
         stage = scene.stage
         unfolded = min(max((120 - scene.motion.height) / 40, 0.0), 1.0)
         unfolded = unfolded * unfolded * (3 - 2 * unfolded)
@@ -295,7 +295,7 @@ class Painter:
         turned = [(cosine * x - sine * y, HULL_BOTTOM + sine * x + cosine * y) for x, y in nozzle]
         self._polygon((58, 56, 62), turned, stage)
         self._draw_cylinder(HULL_BOTTOM, -10.2, (70, 68, 72), stage)
-        for step in range(8):  # soot of the flight up
+        for step in range(8):  # soot from the flight up
             bottom = -10.2 + step * 1.7
             self._draw_cylinder(bottom, bottom + 1.7, _mix((128, 122, 120), WHITE, step / 7), stage)
         self._draw_cylinder(3.4, INTERSTAGE, WHITE, stage)
@@ -307,7 +307,7 @@ class Painter:
             self._draw_grid_fin(side, stage)
 
     def _draw_cylinder(self, bottom: float, top: float, color: _Color, stage: b2Transform) -> None:
-        """Lit by the sun from the left."""
+        """Draws a cylinder lit by the sun from the left."""
         edges = [-1 + 2 * number / 16 for number in range(17)]
         for left, right in itertools.pairwise(edges):
             shade = 0.5 + 0.5 * math.cos(1.25 * ((left + right) / 2 + 0.45))
@@ -371,7 +371,7 @@ class Painter:
     def _write(
         self, picture: pygame.Surface, font: pygame.font.Font, text: str, x: int, color: _Color
     ) -> int:
-        """In the middle of the panel's height; returns the width in pixels."""
+        """Writes text in the middle of the panel's height; returns its width in pixels."""
         written = font.render(text, True, color)
         picture.blit(written, (x, INSTRUMENTS_Y + 23 - written.get_height() // 2))
         return written.get_width()

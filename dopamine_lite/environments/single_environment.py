@@ -11,7 +11,7 @@ import numpy as np
 from dopamine_lite.common.errors import UserError, is_of_users_code
 from dopamine_lite.environments.declared import as_declared, described, listed
 
-MASK = "action_mask"  # in an info: which actions are legal, Gymnasium's convention
+MASK = "action_mask"  # Gymnasium's name in an info for the legal actions
 
 _RESET = "`reset(self, *, seed=None, options=None)` that returns (observation, info)"
 _STEP = (
@@ -23,7 +23,7 @@ _INTERFACE = {"reset": _RESET, "step": _STEP, "render": _RENDER}
 
 
 class SingleEnvironment:
-    """An environment whose answers are checked against its spaces and Gymnasium's interface.
+    """An environment whose return values are checked against its spaces and Gymnasium's interface.
 
     An exception inside the environment's own code is passed on with its traceback.
 
@@ -33,7 +33,7 @@ class SingleEnvironment:
       index: which of the N environments it is, from 0.
 
     Raises:
-      UserError: it has no spaces. From the methods: an answer is not as declared, or there is no answer.
+      UserError: it has no spaces. From the methods: a return value is not as declared, or is missing.
     """
 
     def __init__(self, id: str, env: gymnasium.Env, index: int):
@@ -46,12 +46,12 @@ class SingleEnvironment:
         self._dtype = self.observation_space.dtype
         self._is_number = isinstance(self.observation_space, gymnasium.spaces.Discrete)
         self._steps = 0  # of the episode
-        # Whether infos name the legal actions: what the first one said.
+        # Whether infos name the legal actions, according to the first info.
         self.masked: bool | None = None
         self.info: Mapping[str, Any] = {}  # of the last step
 
     def reset(self, **seed: int) -> tuple[Any, np.ndarray | None]:
-        """Begins an episode. Returns its first observation, and [A] bool legal actions or None."""
+        """Begins an episode. Returns its first observation, and the legal actions [A] bool or None."""
         self._steps = 0
         returned = self._asked("reset", self._env.reset, **seed)
         if not isinstance(returned, tuple) or len(returned) != 2:
@@ -65,7 +65,7 @@ class SingleEnvironment:
         return observation, self._mask(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, np.ndarray | None]:
-        """Returns observation, reward, terminated, truncated, and [A] bool legal actions or None."""
+        """Returns observation, reward, terminated, truncated, and the legal actions [A] bool or None."""
         self._steps += 1
         returned = self._asked("step", self._env.step, action)
         if not isinstance(returned, tuple) or len(returned) != 5:
@@ -90,7 +90,7 @@ class SingleEnvironment:
         self._env.close()
 
     def _asked(self, method: str, call: Callable[..., Any], *action: Any, **seed: int) -> Any:
-        """What the environment answers; a sentence where the mistake is in how it is to be called."""
+        """The environment's return value; a UserError if its interface is wrong."""
         try:
             return call(*action, **seed)
         except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
@@ -100,7 +100,7 @@ class SingleEnvironment:
             raise self._breaks(method, f"cannot be used ({said})") from error
 
     def _held(self, observation: Any) -> Any:
-        """`observation`, which can be stored as declared."""
+        """`observation`, checked to be storable as declared."""
         if self._is_number:
             if type(observation) in (int, np.int64):
                 return observation
@@ -110,13 +110,13 @@ class SingleEnvironment:
             and observation.shape == self._shape
         ):
             return observation
-        if self._shape is None:  # a dictionary or the like, which is no environment's spec
+        if self._shape is None:  # a dictionary or the like, which no environment's spec allows
             return observation
         space = self.observation_space
         return as_declared(observation, space, self._shape, self._id, self._where())
 
     def _number(self, reward: Any) -> float:
-        """The one number that `reward` is, whatever holds it."""
+        """The single number in `reward`, whatever its type."""
         array = np.asarray(reward)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise UserError(
@@ -135,7 +135,7 @@ class SingleEnvironment:
         return bool(array.item())
 
     def _mask(self, info: Mapping[str, Any], terminated: bool = False) -> np.ndarray | None:
-        """[A] bool, a copy: an environment may write to its own again."""
+        """The legal actions [A] bool, as a copy: an environment may write to its own array again."""
         if (MASK in info) is not self.masked:
             return self._mask_missing(terminated)
         if not self.masked or not isinstance(self.action_space, gymnasium.spaces.Discrete):
@@ -153,7 +153,7 @@ class SingleEnvironment:
         )
 
     def _mask_missing(self, terminated: bool) -> np.ndarray:
-        """The mask of an end that has none; a sentence where there must be one, or none."""
+        """The mask for an end without a mask; a UserError if masks are missing or unexpected."""
         if not self.masked:
             raise UserError(
                 f"{self._id} names legal actions in info['{MASK}'] {self._where()}, but did not at its "
@@ -164,13 +164,13 @@ class SingleEnvironment:
                 f"{self._id} names no legal actions in info {self._where()}, but did at its first "
                 f"reset: return info['{MASK}'] from reset and step."
             )
-        return np.zeros(int(self.action_space.n), bool)  # nothing is chosen there any more
+        return np.zeros(int(self.action_space.n), bool)  # no action follows there
 
     def _where(self) -> str:
         return where(self._index, self._steps)
 
     def _breaks(self, method: str, what: str) -> UserError:
-        """A sentence about `method`, which `what`, and what Gymnasium's interface asks of it."""
+        """A sentence on what `method` did wrong, and what Gymnasium's interface asks for."""
         kind = type(self._env.unwrapped).__name__
         return UserError(
             f"{self._id}: the {method} of {kind} {what}: Gymnasium's interface asks for "
@@ -199,7 +199,7 @@ def _counted(returned: Any) -> str:
 
 
 def _is_of_the_interface(error: BaseException) -> bool:
-    """Whether `error` was raised where Gymnasium calls an environment or takes apart its answer."""
+    """Whether `error` was raised where Gymnasium calls an environment or unpacks its result."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

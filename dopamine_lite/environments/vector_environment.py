@@ -20,7 +20,7 @@ class VectorEnvironment(Environment):
 
     Args:
       envs: the vector environment, not yet reset. It must not write to arrays that it has returned.
-      spec: what the agent is told; observations are passed on in the dtype of its observation space.
+      spec: the spec for the agent. Observations get the dtype of its observation space.
       seeds: [N] one seed for each environment, if `envs` takes them, or one seed for all.
     """
 
@@ -62,7 +62,7 @@ class VectorEnvironment(Environment):
         ended = (terminated | truncated).nonzero()[0]
         if ended.size:
             following = observations.copy()
-            final = self._final_observations()  # [N, ...], or [N] objects where not all have ended
+            final = self._final_observations()  # [N, ...], or [N] objects unless all have ended
             for index in ended:
                 following[index] = self._held(final[index], self._shape[1:], "at an end")
         step = Step(
@@ -105,7 +105,7 @@ class VectorEnvironment(Environment):
         return np.asarray(array, self._dtype)
 
     def _one_for_each(self, returned: Any, kinds: str, name: str) -> np.ndarray:
-        """`returned`, [N]: one number or boolean for each environment."""
+        """`returned` as [N], with one number or boolean for each environment."""
         array = np.asarray(returned)
         if array.shape != self._shape[:1] or array.dtype.kind not in kinds:
             what = "booleans" if kinds == "b" else "finite numbers"
@@ -116,7 +116,7 @@ class VectorEnvironment(Environment):
         return array
 
     def _final_info(self, index: int) -> dict[str, Any]:
-        """What `final_info` holds of one: arrays by name, and by "_name" where they are set."""
+        """The `final_info` of one environment: arrays by name; "_name" marks those that are set."""
         infos = self._info.get("final_info")
         if not isinstance(infos, Mapping):
             return {}

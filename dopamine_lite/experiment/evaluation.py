@@ -1,4 +1,4 @@
-"""The result of an agent's whole episodes, with everything that the numbers depend on."""
+"""The results of an agent's whole episodes, with everything that the numbers depend on."""
 
 from __future__ import annotations
 

@@ -30,18 +30,18 @@ class Experiment:
         run = experiment.run("runs/cartpole")  # trains, or resumes exactly
         print(run.evaluate(episodes=100).summary())
 
-    Experiments in one process do not affect each other, nor what gin was told elsewhere. TensorFlow's
-    threads belong to the process: its first run sets their number, and a run that asks for another
-    number says so. Gin is not made for several threads, so build and run all experiments in one thread.
+    Experiments in one process affect neither each other nor other uses of gin. TensorFlow's threads
+    belong to the process: its first run sets their number, and a run that asks for another number says
+    so. Gin is not made for several threads, so build and run all experiments in one thread.
 
     Args:
       gin_files: a path or a packaged name such as "dqn/cartpole.gin", or several, read in this order.
-      gin_bindings: bindings, which replace what the files say.
+      gin_bindings: bindings, which replace bindings in the files.
       seed: the run's seed, the same as the binding Runner.seed; None: the seed in the files, else 0.
-      rule: what may be imported; None: the files are your own and may import anything.
+      rule: the modules that may be imported; None: the files are your own and may import anything.
 
     Raises:
-      UserError: there is no such file, or a binding is not one.
+      UserError: there is no such file, or `gin_bindings` is one string instead of a list.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Experiment:
         files = [gin_files] if isinstance(gin_files, str | Path) else list(gin_files)
         bindings = [*_bindings(gin_bindings), *_seed_binding(seed)]
         for name in files:
-            configuration.find_config(str(name))  # before the seconds that an import takes
+            configuration.find_config(str(name))  # before an import that takes seconds
         _import_runner()
         self._loaded = configuration.Loaded(lambda: configuration.load(files, bindings, rule))
 
@@ -69,13 +69,14 @@ class Experiment:
         imports: Sequence[str] = (),
         report: Callable[[str], None] = to_stderr,
     ) -> Experiment:
-        """The experiment of the run in a directory, whichever version of this package wrote it.
+        """The experiment of the run in a directory, which an earlier version may have written.
 
         Args:
           base_dir: the run's directory.
-          gin_bindings: bindings, which replace what the run's config says.
+          gin_bindings: bindings, which replace bindings in the run's config.
           seed: the run's seed, the same as the binding Runner.seed; None: the seed of that run.
-          imports: the modules that its config may import, beside this package's. Their code is executed.
+          imports: the modules that its config may import, in addition to this package's. Their code is
+            executed.
           report: called with a sentence for each module that is imported, and for each setting whose
             name or meaning has changed since the run began.
 
@@ -101,14 +102,14 @@ class Experiment:
         return experiment
 
     def runner(self, base_dir: str | Path, console: Console | None = None) -> Runner:
-        """Builds the Runner with its agent and its environments, and writes nothing.
+        """Builds the Runner with its agent and its environments. Writes nothing.
 
         Args:
           base_dir: the directory of the run that the Runner would make, or resume.
           console: where progress is shown; None: on standard error.
 
         Raises:
-          UserError: something that is needed is not bound, or cannot be built.
+          UserError: a required parameter is not bound, or a part cannot be built.
         """
         with self._loaded.in_force():
             return configuration.construct(_import_runner(), base_dir, console=console)
@@ -116,14 +117,14 @@ class Experiment:
     def run(self, base_dir: str | Path, console: Console | None = None) -> Run:
         """Trains to the last iteration, or resumes the run of this experiment in the directory.
 
-        The result is that of a run that was never stopped, bit for bit.
+        The result is the same as for a run that was never stopped, bit for bit.
 
         Args:
           base_dir: the run's directory.
           console: where progress is shown; None: on standard error.
 
         Returns:
-          The run, with its agent as in the newest checkpoint.
+          The run, with the agent of its newest checkpoint.
 
         Raises:
           UserError: something is wrong with the configuration, nothing uses one of the bindings, the
@@ -161,14 +162,14 @@ class Experiment:
 
 
 def _import_runner() -> type[Runner]:
-    """TensorFlow comes with it; gin knows the name only then."""
+    """Imports the Runner, and with it TensorFlow; only then does gin know its name."""
     from dopamine_lite.runner.runner import Runner
 
     return Runner
 
 
 def _bindings(given: Iterable[str]) -> list[str]:
-    if isinstance(given, str):  # its letters would be taken for bindings
+    if isinstance(given, str):  # or its letters would count as bindings
         raise UserError(f"gin_bindings is the string {given!r}: give a list of strings.")
     return list(given)
 
@@ -180,7 +181,7 @@ def _seed_binding(seed: int | None) -> list[str]:
 def _rule_of_run(
     directory: Path, imports: Sequence[str], report: Callable[[str], None]
 ) -> configuration.ImportRule:
-    """For the config of the run in `directory`: it imports what `imports` names, and says so."""
+    """The rule for the config of a run in `directory`: allows `imports`, and reports each import."""
 
     def announce(name: str, file: Path | None) -> None:
         then, now = provenance.last_origin(directory, name), provenance.origin(name, file)

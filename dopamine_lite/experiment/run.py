@@ -1,4 +1,4 @@
-"""A run: a directory that an experiment was trained in, with the agent that was trained."""
+"""A run: the directory in which an experiment was trained, with the trained agent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run whose agent is as in one of its checkpoints. `Experiment.run` and `Run.open` make it.
+    """A run with the agent of one of its checkpoints. `Experiment.run` and `Run.open` make it.
 
     Attributes:
       directory: the run's directory.
@@ -34,7 +34,7 @@ class Run:
         build: Callable[[], Runner],
         changed: dict[str, tuple[str, str]] | None = None,
     ):
-        """`build` makes a Runner whose agent is as in the checkpoint."""
+        """`build` makes a Runner with the checkpoint's agent."""
         self.directory = directory
         self.checkpoint = checkpoint
         self.changed = changed or {}
@@ -52,7 +52,7 @@ class Run:
         imports: Sequence[str] = (),
         report: Callable[[str], None] = to_stderr,
     ) -> Run:
-        """Opens the run in `base_dir` for evaluation, and changes nothing in it.
+        """Opens the run in `base_dir` for evaluation. Changes nothing in it.
 
         Args:
           base_dir: the run's directory.
@@ -74,7 +74,7 @@ class Run:
             settings that `gin_bindings` have changed.
         """
         bindings = gin_bindings if isinstance(gin_bindings, str) else list(gin_bindings)
-        # Devices are those of training; an agent that only plays can do so anywhere.
+        # The devices were for training. An agent that only plays can do so anywhere.
         anywhere = ["tensorflow_devices.device = None", *bindings]
         experiment = Experiment.of_run(base_dir, anywhere, imports=imports, report=report)
         own = trained_config(Path(base_dir)) if bindings else None
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def runner(self) -> Runner:
-        """The Runner that trains and plays, with the agent as in the checkpoint or as it was left."""
+        """The Runner that trains and plays, with the agent as in the checkpoint or as you left it."""
         if self._runner is None:
             self._runner = self._build()
         return self._runner
@@ -103,13 +103,13 @@ class Run:
 
     @property
     def spec(self) -> EnvironmentSpec:
-        """What the environment is like."""
+        """The environment's specification."""
         return self.runner.spec
 
     def evaluate(
         self, episodes: int = 100, seed: int = 0, on_episode: Callable[[], None] = lambda: None
     ) -> Evaluation:
-        """Plays whole episodes with the evaluation policy. The agent learns nothing, nothing is written.
+        """Plays whole episodes with the evaluation policy. The agent learns nothing; no file is written.
 
         Args:
           episodes: the number of episodes to play.
@@ -123,7 +123,7 @@ class Run:
         Raises:
           UserError: an episode does not end, or the returns are too large for a mean.
         """
-        if self._has_played:  # what the agent draws would go on from there
+        if self._has_played:  # or the agent's random draws would go on from there
             self._runner = self._build()
         runner, self._has_played = self.runner, True
         records = runner.evaluate(episodes, seed, on_episode)

@@ -1,8 +1,8 @@
 """Regular files and real directories only: nothing waits for a pipe or writes through a link.
 
-A run's directory may come from a stranger. Links in it are followed when files are read, because what
-is read is checked. They are never followed when files are written. The run's directory itself, and
-whatever is above it, may be links.
+A run's directory may come from a stranger. Links in it are followed when files are read, because their
+contents are checked. They are never followed when files are written. The run's directory itself, and the
+directories above it, may be links.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dopamine_lite.common.errors import UserError
 
 
 class NotRegular(UserError):
-    """Something is in the place of a regular file that is not one."""
+    """There is something else in the place of a regular file."""
 
 
 def open_to_read(path: Path) -> BufferedReader:
@@ -33,13 +33,13 @@ def open_to_read(path: Path) -> BufferedReader:
     check_regular(path, os.stat(path))
 
     def opener(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_NONBLOCK)  # a pipe may have come meanwhile
+        return os.open(name, flags | os.O_NONBLOCK)  # a pipe may have appeared meanwhile
 
     return open(path, "rb", opener=opener)
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """Opens a regular file, created where there is none, to write at its end and to read.
+    """Opens a regular file to read and to write at its end. Creates it if it does not exist.
 
     Raises:
       NotRegular: there is a link, a pipe, a device, a socket or a directory.
@@ -55,9 +55,9 @@ def open_to_append(path: Path) -> BinaryIO:
 
 
 def separate(path: Path) -> None:
-    """Gives the regular file `path` a content of its own if it has other names.
+    """Gives the regular file `path` its own copy of its content if the file has other names.
 
-    Backups by hard links are such names: they keep their content when `path` is written to.
+    Backups by hard links are such names: they keep their content when `path` changes.
     """
     status = os.lstat(path)
     check_regular(path, status)
@@ -74,7 +74,7 @@ def separate(path: Path) -> None:
 
 
 def check_regular(path: Path, status: os.stat_result) -> None:
-    """Raises NotRegular unless `status`, the status of `path`, is that of a regular file."""
+    """Raises NotRegular unless `status`, the status of `path`, says that it is a regular file."""
     if not stat.S_ISREG(status.st_mode):
         raise NotRegular(f"{path} is {_kind(status)}, but has to be a regular file: remove it.")
 
@@ -97,7 +97,7 @@ def check_directory(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes whatever is at `path`, if anything is; of a link, the link."""
+    """Removes anything at `path`. If it is a link, only the link is removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""JSON from files that anyone may have written: it fits into memory, or is refused."""
+"""JSON from files that anyone may have written. Refuses files that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.files.plain_files import open_to_read
 
-_EXPANSION = 25  # bytes of Python objects that a byte of JSON becomes at most: "[[],[],[]]"
+_EXPANSION = 25  # greatest number of bytes in memory for a byte of JSON such as "[[],[],[]]"
 _LARGEST = 2**63 - 1
 
 

@@ -1,1 +1,1 @@
-"""Learning: from samples to parameters, in compiled calls that know no replay and no loop."""
+"""Learning: from samples to parameters, in compiled calls without a replay or a loop."""

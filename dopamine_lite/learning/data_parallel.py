@@ -1,9 +1,10 @@
 """Data parallel learning: one learner on several devices, each of which learns from a part of a batch.
 
 A learner is made in the scope of a `tf.distribute` strategy (see `configuration.devices`), which has a
-copy of every variable on each device. A gradient step is computed by a replica on each device: gradients
-of its rows of the batch, averaged over the replicas, and the same step of the optimizer on each copy. Up
-to rounding, this is the step of one device with the whole batch. On one device, nothing is different.
+copy of every variable on each device. In a gradient step, a replica on each device computes the
+gradients of its rows of the batch. The gradients are averaged over the replicas, and the optimizer takes
+the same step on each copy. Up to rounding, this is the step of one device with the whole batch. On one
+device, nothing is different.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dopamine_lite.common.errors import UserError
 
 
 class DataParallel:
-    """What a learner does on the devices of the strategy in whose scope it is made.
+    """A learner's work on the devices of the strategy in whose scope it is made.
 
     Args:
       batch_size: B, the rows of a batch.
@@ -44,18 +45,18 @@ class DataParallel:
             if not getattr(part, "draws_for_parts", False):
                 name = type(part).__name__
                 raise UserError(
-                    f"{name} draws random numbers, and nothing says that it draws the same ones if "
-                    "several devices share a batch: let it draw by `uniform_rows` and `normal_rows` of "
-                    f"networks.layers and set {name}.draws_for_parts = True, or choose one device in "
-                    "tensorflow_devices.device."
+                    f"{name} draws random numbers, and nothing says that it draws the same numbers "
+                    "when several devices share a batch: let it draw with `uniform_rows` and "
+                    f"`normal_rows` of networks.layers and set {name}.draws_for_parts = True, or "
+                    "choose one device in tensorflow_devices.device."
                 )
 
     def compiled_together(self, pays: bool) -> bool:
-        """Whether XLA compiles the whole update, where this `pays`; programs of XLA have one device."""
+        """Whether XLA compiles the whole update, if this `pays`: XLA's programs run on one device."""
         return pays and self._is_alone
 
     def compiled_apart(self, function: Callable[..., Any], pays: bool) -> Callable[..., Any]:
-        """`function`, which runs on one device, compiled by XLA if it `pays` and the whole is not."""
+        """`function`, for one device, compiled by XLA if it `pays` and the whole update is not."""
         if self._is_alone or not pays:
             return function
         return tf.function(function, jit_compile=True, autograph=False)
@@ -72,7 +73,7 @@ class DataParallel:
           step: called with tensors [B / n, ...] and the tensors in `whole`, by each of n replicas; it
             returns means over its rows, and possibly an output [B / n, ...] for each row.
           divided: tensors [B, ...], which the replicas share.
-          whole: tensors that all get.
+          whole: tensors that all replicas get.
 
         Returns:
           The means over all rows and, if there are any, the outputs [B, ...] in the order of the batch.
@@ -88,7 +89,7 @@ class DataParallel:
         return averaged, *joined
 
     def averaged(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        """A replica's gradients, averaged over all replicas. Usable in a `step`."""
+        """A replica's gradients, averaged over all replicas. Call it in a `step`."""
         if self._is_alone:
             return gradients
         context = tf.distribute.get_replica_context()

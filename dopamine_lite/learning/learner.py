@@ -23,7 +23,7 @@ class Learned(NamedTuple, Generic[Parameters]):
 
 
 class Learner(Protocol[Sample, Parameters]):
-    """Learns from samples, each in one compiled call. It knows no replay, environment or loop."""
+    """Learns from samples, each in one compiled call, without a replay, environment or loop."""
 
     metric_names: Sequence[str]
 
@@ -31,14 +31,14 @@ class Learner(Protocol[Sample, Parameters]):
         """Takes the gradient steps for a sample, whose kind is the learner's own."""
 
     def get_state(self) -> State:
-        """Everything besides the sample that decides what the next `learn` returns."""
+        """Everything, apart from the sample, that determines the result of the next `learn`."""
 
     def set_state(self, state: State) -> None:
         """Puts this learner into `state`, which `get_state` returned."""
 
 
 class RecentMeans:
-    """The means of several metrics since they were last asked for.
+    """The means of several metrics since the last call of `take`.
 
     Args:
       names: the metrics.

@@ -1,4 +1,4 @@
-"""What the learners of policies share: a network of policy and value, and what trains it."""
+"""What the learners of policies share: a network of policy and value, and its training."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dopamine_lite.networks.policies import Policy
 
 
 class PolicyParts(NamedTuple):
-    """What a learner is given to learn with."""
+    """The parts that a learner is given."""
 
     network: Network  # [B, P + 1] the policy's outputs and, last, the value
     policy: Policy
     optimizer: Optimizer
     normalizer: ObservationNormalizer | None  # of observations; the learner updates its statistics
-    parameters: Callable[[], tf.Tensor]  # makes, in a graph, what the actor's inference loads
+    parameters: Callable[[], tf.Tensor]  # makes, in a graph, the actor's parameters
     has_masks: bool  # whether some actions are illegal at times
 
     def normalized(self, observations: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ _MEANS = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")  # of a
 
 
 class Samples(NamedTuple):
-    """What a gradient step learns from: B of the rollout's T x N steps."""
+    """The input of a gradient step: B of the rollout's T x N steps."""
 
     observations: tf.Tensor  # [B, ...]
     actions: tf.Tensor  # [B, D]
@@ -60,8 +60,7 @@ class PPOLearner:
       num_minibatches: the minibatches in a pass, with one gradient step each.
       surrogate: "clip" (eq. 7), or "kl" for a penalty on the KL divergence from the old policy, with an
         adaptive coefficient (eq. 8).
-      clip: epsilon of eq. 7, which says how far the probability ratio may move from 1 before it is
-        clipped.
+      clip: epsilon of eq. 7: how far the probability ratio may move from 1 before it is clipped.
       clip_decay_period: the agent steps in which `clip` falls linearly to zero; None: it is constant.
       learning_rate_decay_period: the agent steps in which the learning rate falls linearly to zero,
         rollout by rollout; None: no such decay.
@@ -197,7 +196,7 @@ class PPOLearner:
         return Learned(PolicyParameters.of(parameters, self.parts.normalizer), metrics)
 
     def rates(self, step: int) -> dict[str, float]:
-        """The numbers that fall or are adapted, as they are after `step` agent steps, for the log."""
+        """The decaying and adaptive numbers after `step` agent steps, for the log."""
         rate = self.parts.optimizer.learning_rate() * share_left(
             step, self._learning_rate_decay_period
         )
@@ -223,7 +222,7 @@ class PPOLearner:
             self.reward_normalizer.set_state(state["rewards"])
 
     def compile(self) -> None:
-        """Compiles what `learn` calls, unless that is done."""
+        """Compiles what `learn` calls, unless it is compiled already."""
         if self._update is None:
             self._update = self._compiled()
 
@@ -264,7 +263,7 @@ class PPOLearner:
                     going_on = means[kl] <= self.target_kl
                 passes += 1
             if self.surrogate == "kl":
-                divergence = tf.constant(0.0)  # of the policy after the last gradient step
+                divergence = tf.constant(0.0)  # for the policy after the last gradient step
                 for index in tf.range(self._num_minibatches):
                     rows = orders[0, index]
                     old = tf.gather(whole.old_outputs, rows)
@@ -303,7 +302,7 @@ class PPOLearner:
 
     @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(self, samples: Samples, clip: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
-        """Learns from a minibatch, at this clip and share of the learning rate; returns the `_MEANS`."""
+        """Learns from a minibatch, with a clip and a share of the learning rate; returns `_MEANS`."""
         if self.normalizes_advantages:
             advantages = policy_gradient.normalized(samples.advantages)
             samples = samples._replace(advantages=advantages)
@@ -323,7 +322,7 @@ class PPOLearner:
     def _gradients(
         self, samples: Samples, clip: tf.Tensor
     ) -> tuple[Sequence[tf.Tensor], tf.Tensor]:
-        """Gradients and the `_MEANS` of samples that are prepared, at this clip."""
+        """Gradients and the `_MEANS` of prepared samples, with this clip."""
         policy, variables = self.parts.policy, self.parts.network.variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)

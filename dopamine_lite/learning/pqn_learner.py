@@ -24,7 +24,7 @@ from dopamine_lite.replay.rollout import ValueRollout
 
 
 class Samples(NamedTuple):
-    """What a gradient step learns from: B of the rollout's T x N steps."""
+    """The input of a gradient step: B of the rollout's T x N steps."""
 
     observations: tf.Tensor  # [B, ...]
     actions: tf.Tensor  # [B] int32
@@ -84,7 +84,7 @@ class PQNLearner:
         self._learning_rate_decay_period = learning_rate_decay_period
         self._max_gradient_norm = max_gradient_norm
         self._order = seeds.generator("minibatches")
-        self._noise = seeds.generator("noise", "update")  # of seeds for the graph
+        self._noise = seeds.generator("noise", "update")  # draws seeds for the graph
         self._devices = DataParallel(
             grid[0] * grid[1] // num_minibatches,
             [network.head] if network.head.random_in_training else [],
@@ -117,7 +117,7 @@ class PQNLearner:
         return self.optimizer.learning_rate() * share_left(step, self._learning_rate_decay_period)
 
     def compile(self) -> None:
-        """Compiles what `learn` calls, unless that is done."""
+        """Compiles what `learn` calls, unless it is compiled already."""
         if self._update is None:
             self._update = self._compiled()
 
@@ -182,7 +182,7 @@ class PQNLearner:
 
     @tf.autograph.experimental.do_not_convert  # rewriting takes longer than tracing
     def _gradient_step(self, samples: Samples, seed: tf.Tensor, rate_left: tf.Tensor) -> tf.Tensor:
-        """Learns from a minibatch, at this share of the learning rate; returns the metrics [M]."""
+        """Learns from a minibatch with this share of the learning rate; returns the metrics [M]."""
         return self._devices.run(self._step, samples, (seed, rate_left))[0]
 
     @tf.autograph.experimental.do_not_convert
@@ -199,7 +199,7 @@ class PQNLearner:
     def _gradients(
         self, samples: Samples, seed: tf.Tensor
     ) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
-        """Gradients, mean loss and mean action value of samples that are prepared."""
+        """Gradients, mean loss and mean action value of prepared samples."""
         variables = self.network.variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)

@@ -17,6 +17,7 @@ from dopamine_lite.common.checks import (
 from dopamine_lite.common.contracts import checked_part
 from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.types import State
+from dopamine_lite.learning.data_parallel import DataParallel
 from dopamine_lite.learning.learner import Learned
 from dopamine_lite.learning.policy_parts import PolicyParts
 from dopamine_lite.losses import policy_gradient
@@ -54,6 +55,7 @@ class ReinforceLearner:
         results only by rounding.
     """
 
+    shares_batches = True  # among several devices
     metric_names: Sequence[str] = ("policy_loss", "value_loss", "entropy")
 
     def __init__(
@@ -90,6 +92,7 @@ class ReinforceLearner:
         self._entropy_coefficient = entropy_coefficient
         self._max_gradient_norm = max_gradient_norm
         self._chunk_size = chunk_size
+        self._devices = DataParallel(chunk_size)
         self._baseline_variables = value_variables(parts.network) if baseline_updates else []
         self._baseline_optimizer = checked_part(
             owner, "baseline_optimizer", baseline_optimizer(), Optimizer
@@ -115,8 +118,7 @@ class ReinforceLearner:
             returns=whole.returns,
             weights=np.full(size, 1.0 / size, np.float32),
         )
-        chunks = -(-size // self._chunk_size)
-        inputs = [_filled_up(column, chunks, self._chunk_size) for column in steps]
+        inputs = [_in_chunks(column, self._chunk_size) for column in steps]
         parameters, metrics = self._update(*map(tf.constant, inputs))
         if self.parts.normalizer:
             self.parts.normalizer.moments.update(whole.observations)
@@ -130,49 +132,60 @@ class ReinforceLearner:
         self._baseline_optimizer.set_state(state["baseline_optimizer"])
 
     def compile(self) -> None:
-        """Compiles what `learn` calls, unless that is done."""
+        """Compiles what `learn` calls, unless it is compiled already."""
         if self._update is None:
             self._update = self._compiled()
 
     def _compiled(self) -> Callable[..., tuple[tf.Tensor, ...]]:
-        """One gradient step on any number of chunks of steps, [chunks, chunk_size, ...] each."""
+        """The gradient steps for any number of chunks of steps, [chunk_size, chunks, ...] each."""
         network, policy = self.parts.network, self.parts.policy
         prepare = tf.function(network.prepare, jit_compile=True, autograph=False)
-        joint = (1.0, self._value_coefficient, -self._entropy_coefficient)
-        baseline = (0.0, 1.0, 0.0)
 
-        def summed(
-            columns: Sequence[tf.Tensor],
+        def step(
+            optimizer: Optimizer,
             variables: Sequence[tf.Variable],
             weights: tuple[float, float, float],
-        ) -> tuple[list[tf.Tensor], tf.Tensor]:
+            columns: Sequence[tf.Tensor],
+        ) -> tuple[tf.Tensor]:
+            """The part of a gradient step that one of several devices takes, with its rows of chunks."""
             gradients = [tf.zeros_like(variable) for variable in variables]
             metrics = tf.zeros([len(self.metric_names)])
-            for index in tf.range(tf.shape(columns[0])[0]):
-                steps = Steps(*[column[index] for column in columns])
-                steps = steps._replace(observations=prepare(steps.observations))
+            for index in tf.range(tf.shape(columns[0])[1]):
+                steps = Steps(*[column[:, index] for column in columns])
+                steps = steps._replace(
+                    observations=prepare(steps.observations),
+                    weights=steps.weights * self._devices.replicas,  # whose losses are averaged
+                )
                 found, means = self._chunk_gradients(steps, variables, weights)
                 gradients = [total + part for total, part in zip(gradients, found, strict=True)]
                 metrics += means
-            return gradients, metrics
+            averaged = self._devices.averaged(gradients)
+            optimizer.apply(clipped_by_norm(averaged, self._max_gradient_norm))
+            return (metrics,)
+
+        def joint(*columns: tf.Tensor) -> tuple[tf.Tensor]:
+            weights = (1.0, self._value_coefficient, -self._entropy_coefficient)
+            return step(self.parts.optimizer, network.variables, weights, columns)
+
+        def of_baseline(*columns: tf.Tensor) -> tuple[tf.Tensor]:
+            weights = (0.0, 1.0, 0.0)
+            return step(self._baseline_optimizer, self._baseline_variables, weights, columns)
 
         def update(*columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            gradients, metrics = summed(columns, network.variables, joint)
-            self.parts.optimizer.apply(clipped_by_norm(gradients, self._max_gradient_norm))
+            (metrics,) = self._devices.run(joint, columns)
             for _ in tf.range(self.baseline_updates):
-                own, _ = summed(columns, self._baseline_variables, baseline)
-                self._baseline_optimizer.apply(clipped_by_norm(own, self._max_gradient_norm))
+                self._devices.run(of_baseline, columns)
             return self.parts.parameters(), metrics
 
         size, shape = self._chunk_size, network.observation_space.shape
         assert shape is not None
-        column = tf.TensorSpec([None, size], tf.float32)
+        column = tf.TensorSpec([size, None], tf.float32)
         return tf.function(
             update,
             input_signature=[
-                tf.TensorSpec([None, size, *shape], self.parts.input_dtype),
-                tf.TensorSpec([None, size, policy.action_size], policy.action_dtype),
-                tf.TensorSpec([None, size, policy.size], tf.float32),
+                tf.TensorSpec([size, None, *shape], self.parts.input_dtype),
+                tf.TensorSpec([size, None, policy.action_size], policy.action_dtype),
+                tf.TensorSpec([size, None, policy.size], tf.float32),
                 column,
                 column,
                 column,
@@ -193,7 +206,7 @@ class ReinforceLearner:
             loss = tf.add_n(
                 [weight * part for weight, part in zip(weights, losses, strict=True) if weight]
             )
-        zero = tf.UnconnectedGradients.ZERO  # without a baseline its variables have none
+        zero = tf.UnconnectedGradients.ZERO  # without a baseline, its variables have no gradients
         gradients = tape.gradient(loss, variables, unconnected_gradients=zero)
         return gradients, tf.stack(losses)
 
@@ -204,7 +217,7 @@ class ReinforceLearner:
         log_probabilities = policy.log_probabilities(outputs, steps.actions)
         drawn = policy.log_probabilities(steps.outputs, steps.actions)
         log_ratios = tf.where(steps.weights > 0, log_probabilities - drawn, 0.0)
-        ratios = policy_gradient.ratios(log_ratios)  # 1 but for what an older policy drew
+        ratios = policy_gradient.ratios(log_ratios)  # 1, except for actions from an older policy
         each = (
             policy_gradient.policy_gradient(log_probabilities, ratios * steps.advantages),
             policy_gradient.value_loss(values, steps.returns, values, clip=None),
@@ -213,8 +226,9 @@ class ReinforceLearner:
         return [tf.reduce_sum(steps.weights * part) for part in each]
 
 
-def _filled_up(column: np.ndarray, chunks: int, size: int) -> np.ndarray:
-    """[M, ...] -> [chunks, size, ...], with zeros after the M rows."""
-    filled = np.zeros((chunks * size, *column.shape[1:]), column.dtype)
-    filled[: len(column)] = column
-    return filled.reshape(chunks, size, *column.shape[1:])
+def _in_chunks(column: np.ndarray, size: int) -> np.ndarray:
+    """[M, ...] -> [size, chunks, ...]: chunks of rows, the last of which is filled up with zeros."""
+    chunks = -(-len(column) // size)
+    filled = np.zeros((chunks, size, *column.shape[1:]), column.dtype)
+    filled.reshape(chunks * size, *column.shape[1:])[: len(column)] = column
+    return filled.swapaxes(0, 1)

@@ -25,12 +25,12 @@ from dopamine_lite.replay.replay import Sample, SampleSpec
 
 
 class SACParts(NamedTuple):
-    """What the learner is given to learn with."""
+    """The parts that the learner is given."""
 
     actor: Network  # [B, 2 D], with a `SquashedGaussianPolicy` as its head
     critics: TwinCritics
     targets: TwinCritics  # with the same parameters
-    parameters: Callable[[], tf.Tensor]  # makes, in a graph, what the actor's inference loads
+    parameters: Callable[[], tf.Tensor]  # makes, in a graph, the actor's parameters
 
 
 class SACLearner:
@@ -38,8 +38,8 @@ class SACLearner:
 
     Args:
       owner: the agent's name, for messages.
-      parts: the networks, and what makes the parameters that the actor loads.
-      sample: what the samples are made of.
+      parts: the networks, and the function that makes the actor's parameters.
+      sample: the content of the samples.
       seeds: the agent's node in the tree of seeds, for the actions that are drawn in learning.
       actor_optimizer: the optimizer of the policy.
       critic_optimizer: the optimizer of both critics.
@@ -49,9 +49,9 @@ class SACLearner:
       target_update_period: the gradient steps, not agent steps, from one move of the target critics to
         the next.
       initial_temperature: alpha at the start, in units of reward per nat.
-      fixed_temperature: alpha, if it is not to be learned; None: it is learned.
-      target_entropy: the mean entropy that alpha is to bring about, in nats, of actions within [-1, 1];
-        None: minus the number of dimensions of an action.
+      fixed_temperature: alpha, if it is fixed; None: it is learned.
+      target_entropy: the mean entropy that alpha aims at, in nats, of actions within [-1, 1]; None:
+        minus the number of dimensions of an action.
       max_gradient_norm: the policy's gradients, and the gradients of both critics together, are each
         scaled down to this norm if their global norm is larger; None: never.
     """
@@ -111,12 +111,12 @@ class SACLearner:
         self._max_gradient_norm = max_gradient_norm
         start = initial_temperature if fixed_temperature is None else fixed_temperature
         self._log_temperature = tf.Variable(math.log(start), dtype=tf.float32)
-        self._generator = seeds.generator("noise", "update")  # of seeds for the graph
+        self._generator = seeds.generator("noise", "update")  # draws seeds for the graph
         self._devices = DataParallel(sample.batch_size, [parts.actor.head])
         pays = compiles_update(parts.actor.torso)
         self._critic_gradients_of = self._devices.compiled_apart(self._critic_gradients, pays)
         self._policy_gradients_of = self._devices.compiled_apart(self._policy_gradients, pays)
-        self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by K
+        self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # the key: K
         self.optimizers: dict[str, Optimizer] = {}
         for name, make, variables in (
             ("actor", actor_optimizer, parts.actor.variables),
@@ -208,7 +208,7 @@ class SACLearner:
         ) -> tuple[tf.Tensor, ...]:
             total = tf.zeros([len(self.metric_names)])
             priorities = tf.TensorArray(tf.float32, num_updates if weighted else 0)
-            # Written out, more than two would take as many times as long to compile.
+            # Unrolled, more than two steps would take that many times longer to compile.
             for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
                 means, errors = self._gradient_step(
                     frames[index], actions[index], scalars[index], seeds[index], shares[index]
@@ -247,7 +247,7 @@ class SACLearner:
           actions: [B, D]
           scalars: [B, 2 or 3] returns, discounts and, in prioritized replay, importance weights.
           seeds: [2, 2] the seeds of the actions that are drawn in s and in s'.
-          share: [] how far the target critics move.
+          share: [] the fraction by which the target critics move.
         """
         _, critics, targets, _ = self.parts
         means, errors = self._devices.run(self._step, [frames, actions, scalars], [seeds])

@@ -18,7 +18,7 @@ from dopamine_lite.networks.optimizers import Optimizer, clipped_by_norm
 from dopamine_lite.networks.torsos import compiles_update
 from dopamine_lite.replay.replay import Sample, SampleSpec
 
-_ILLEGAL = -1e9  # finite: times a discount of zero it is zero
+_ILLEGAL = -1e9  # finite, so that a discount of zero makes it zero
 
 
 class NetworkSeeds(NamedTuple):
@@ -27,11 +27,11 @@ class NetworkSeeds(NamedTuple):
     online: tf.Tensor  # of the online network in s
     target: tf.Tensor  # of the target network in s'
     choice: tf.Tensor  # of the network that chooses a*
-    policy: tf.Tensor  # of the target network in s, whose policy Munchausen rewards
+    policy: tf.Tensor  # of the target network in s, for Munchausen's policy
 
 
 class Batch(NamedTuple):
-    """What a gradient step learns from: B transitions (s, a, R, d, s'), prepared for the torso."""
+    """The input of a gradient step: B transitions (s, a, R, d, s'), prepared for the torso."""
 
     states: tf.Tensor
     actions: tf.Tensor  # [B] int32
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     masks: tf.Tensor | None  # [B, 2, A] bool: the legal actions in s and s'; None: all
 
     def legal(self, values: tf.Tensor) -> tf.Tensor:
-        """Action values [B, A] in s, with the values of illegal actions too low to count."""
+        """Action values [B, A] in s; the values of illegal actions are too low to count."""
         return values if self.masks is None else tf.where(self.masks[:, 0], values, _ILLEGAL)
 
     def next_legal(self, values: tf.Tensor) -> tf.Tensor:
@@ -51,23 +51,23 @@ class Batch(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What a loss says about each transition, [B] each."""
+    """A loss's results for each transition, [B] each."""
 
     losses: tf.Tensor  # to be minimized, before importance weights
     values: tf.Tensor  # of the actions taken, for the log
-    priorities: tf.Tensor  # not negative; how often prioritized replay should draw the transition
+    priorities: tf.Tensor  # not negative; prioritized replay draws the transition accordingly
 
 
 class ValueLearner:
-    """Minimizes a loss of an online network, which a target network follows.
+    """Minimizes a loss of an online network. A target network follows it.
 
     Args:
       online: the network that learns.
       target: a network with the same parameters; `synchronize` copies the online network to it.
       loss: the loss of a batch, called with (online, target, batch) in a graph, under a gradient tape.
       optimizer: the optimizer that takes the gradient steps.
-      sample: what the samples are made of.
-      seeds: the agent's node in the tree of seeds, for what the networks draw in learning.
+      sample: the content of the samples.
+      seeds: the agent's node in the tree of seeds, for the networks' random draws in learning.
       parameters: makes `Learned.parameters`, in the graph.
       max_gradient_norm: gradients with a larger global norm are scaled down to this norm; None: never.
       augmentation: augmentation of the images; None: no augmentation.
@@ -102,8 +102,8 @@ class ValueLearner:
             sample.batch_size, drawing + ([augmentation] if augmentation else [])
         )
         self._num_seeds = len(NetworkSeeds._fields) + (2 if augmentation else 0)
-        self._generator = seeds.generator("noise", "update")  # of seeds for the graph
-        self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # by K
+        self._generator = seeds.generator("noise", "update")  # draws seeds for the graph
+        self._functions: dict[int, Callable[..., tuple[tf.Tensor, ...]]] = {}  # the key: K
         self._synchronize: Callable[[], Any] | None = None
         optimizer.build(online.variables)
 
@@ -185,7 +185,7 @@ class ValueLearner:
         ) -> tuple[tf.Tensor, ...]:
             total = tf.zeros([2])
             priorities = tf.TensorArray(tf.float32, num_updates if weighted else 0)
-            # Written out, more than two would take as many times as long to compile.
+            # Unrolled, more than two steps would take that many times longer to compile.
             for index in range(num_updates) if num_updates <= 2 else tf.range(num_updates):
                 rows = [frames[index], scalars[index], *(mask[index] for mask in masks)]
                 means, errors = devices.run(step, rows, [seeds[index]])
@@ -224,7 +224,7 @@ class ValueLearner:
         scalars: tf.Tensor,
         *masks_and_seeds: tf.Tensor,
     ) -> tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]:
-        """What to learn from one batch: gradients, mean loss and action value [2], priorities [B]."""
+        """The results of one batch: gradients, mean loss and action value [2], priorities [B]."""
         states, next_states = prepared
         *masks, seeds = masks_and_seeds
         seeds_left = tf.unstack(seeds)

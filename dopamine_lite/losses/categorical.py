@@ -47,10 +47,10 @@ def select(logits: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
 def project(target_support: tf.Tensor, probabilities: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
     """The projection Phi onto evenly spaced atoms (Bellemare et al. 2017, eq. 7 and algorithm 1).
 
-    (Phi p)_i = sum_j clip(1 - |clip(t_j, vmin, vmax) - z_i| / dz, 0, 1) p_j: each t_j gives its mass
-    to its two neighboring atoms in proportion to their closeness. An atom that it falls on gets all of
-    the mass, and outside the atoms the first or the last atom gets all of it. Distances are counted in
-    atoms, so the two shares add up to exactly one.
+    (Phi p)_i = sum_j clip(1 - |clip(t_j, vmin, vmax) - z_i| / dz, 0, 1) p_j: each t_j gives its mass to
+    its two neighboring atoms in proportion to their closeness. If t_j falls on an atom, that atom gets
+    all of the mass. Outside the atoms, the first or the last atom gets all of it. Distances are counted
+    in atoms, so the two shares add up to exactly one.
 
     Args:
       target_support: [B, Z] the returns t_j.

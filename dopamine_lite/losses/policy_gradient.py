@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-_LARGEST = 60.0  # log-ratio whose ratio, times any advantage and summed, float32 can hold
+_LARGEST = 60.0  # a log-ratio whose ratio, times any advantage and summed, fits float32
 
 
 def gae(
@@ -39,7 +39,7 @@ def gae(
         [(tensor, "TN") for tensor in (rewards, values, next_values, terminated, truncated)]
     )
     going_on = 1.0 - tf.cast(terminated | truncated, rewards.dtype)
-    next_values = tf.where(terminated, 0.0, next_values)  # be it infinite
+    next_values = tf.where(terminated, 0.0, next_values)  # even if infinite
     bootstrapped = next_values * (1.0 - tf.cast(terminated, rewards.dtype))
     deltas = rewards + gamma * bootstrapped - values
     advantages = tf.scan(
@@ -144,7 +144,7 @@ def adapted_kl_coefficient(
 def value_loss(
     values: tf.Tensor, returns: tf.Tensor, old_values: tf.Tensor, clip: float | tf.Tensor | None
 ) -> tf.Tensor:
-    """(V - R)^2 (Schulman et al. 2017, eq. 9), which `clip` changes as in OpenAI's baselines (ppo2).
+    """(V - R)^2 (Schulman et al. 2017, eq. 9); `clip` changes it as in OpenAI's baselines (ppo2).
 
     With `clip`, the loss is the larger of (V - R)^2 and (V' - R)^2, where V' is V clipped to at most
     `clip` away from the old V. The paper does not have this. OpenAI's baselines and CleanRL halve the

@@ -1,4 +1,4 @@
-"""Q(lambda): returns that trust the values of every later state a little."""
+"""Q(lambda): returns that use the values of all later states."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def q_lambda_targets(
     """The lambda-returns of action values (Peng and Williams 1996; Gallici et al. 2025, algorithm 1).
 
     R_t = r_t + gamma [lambda R_{t+1} + (1 - lambda) max_a Q(s_{t+1}, a)]. At the end of an episode,
-    R_{t+1} belongs to another episode: R_t = r_t if the episode terminated, and if it was truncated,
-    R_t = r_t + gamma max_a Q(s_{t+1}, a), by the value of its final observation. So it is in the last
-    row, after which nothing is known.
+    R_{t+1} belongs to another episode: R_t = r_t if the episode terminated, and if it was truncated, R_t
+    = r_t + gamma max_a Q(s_{t+1}, a), with the value of its final observation. The same holds in the
+    last row, because nothing is known after it.
 
     Args:
       rewards: [T, N] r_t of N environments.
@@ -33,9 +33,9 @@ def q_lambda_targets(
     tf.debugging.assert_shapes(
         [(tensor, "TN") for tensor in (rewards, next_values, terminated, truncated)]
     )
-    next_values = tf.where(terminated, 0.0, next_values)  # be it infinite
+    next_values = tf.where(terminated, 0.0, next_values)  # even if infinite
     going_on = q_lambda * (1.0 - tf.cast(terminated | truncated, rewards.dtype))
-    # R - V of a successor adds what is known beyond its value; beyond the last, nothing is.
+    # R - V of a successor adds the knowledge beyond its value. There is none beyond the last.
     one_step = rewards + gamma * next_values
     targets = tf.scan(
         lambda later, step: step[0] + gamma * step[1] * (later - step[2]),

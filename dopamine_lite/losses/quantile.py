@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-_LEAST = float(np.finfo(np.float32).tiny)  # what is smaller is zero to XLA and TensorFlow's kernels
+_LEAST = float(np.finfo(np.float32).tiny)  # XLA and TensorFlow's kernels flush smaller numbers
 
 
 def midpoints(num_quantiles: int) -> tf.Tensor:
@@ -61,7 +61,7 @@ def targets(
     tf.debugging.assert_shapes(
         [(returns, "B"), (discounts, "B"), (next_quantiles, "BQA"), (next_actions, "B")]
     )
-    next_quantiles = tf.where(discounts[:, None, None] > 0, next_quantiles, 0.0)  # be they infinite
+    next_quantiles = tf.where(discounts[:, None, None] > 0, next_quantiles, 0.0)  # even if infinite
     next_values = select(next_quantiles, next_actions)
     return tf.stop_gradient(returns[:, None] + discounts[:, None] * next_values)
 
@@ -90,14 +90,14 @@ def quantile_huber(
     if kappa < 0:
         raise ValueError(f"kappa must be 0 or more, not {kappa}.")
 
-    # Loss and derivative in one pass over u, with the axis that is summed not the innermost: six
-    # times faster than what automatic differentiation makes of the formula.
+    # Loss and derivative in one pass over u, summed over an axis that is not the innermost: six times
+    # faster than automatic differentiation of the formula.
     @tf.custom_gradient
     def loss(quantiles: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         errors = targets[:, :, None] - quantiles[:, None, :]  # [B, Q', Q]
         taus_of_sign = tf.where(errors < 0, 1 - taus[:, None, :], taus[:, None, :])
         if kappa >= _LEAST:
-            # Of Huber's loss, over kappa; so written, nothing is lost where kappa is small.
+            # Huber's loss over kappa, in a form that loses no digits if kappa is small.
             slopes = tf.clip_by_value(errors / kappa, -1.0, 1.0)
             losses = slopes * (errors - slopes * (kappa / 2))
         else:
@@ -109,5 +109,5 @@ def quantile_huber(
     return loss(quantiles)
 
 
-# The same in XLA wherever it is called: the B x Q x Q' differences cost TensorFlow thrice as much.
+# The same in XLA, wherever it is called: TensorFlow takes three times as long for the differences.
 compiled_quantile_huber = tf.function(quantile_huber, jit_compile=True, autograph=False)

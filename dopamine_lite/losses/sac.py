@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-LOWEST_LOG_STD, HIGHEST_LOG_STD = -20.0, 2.0  # of the authors' program
+LOWEST_LOG_STD, HIGHEST_LOG_STD = -20.0, 2.0  # from the authors' code
 
 
 def squashed(
@@ -17,9 +17,9 @@ def squashed(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Actions a = tanh(u), u = mean + std * noise, and their log densities (appendix C).
 
-    log pi(a|s) = sum_i log N(u_i) - log(1 - tanh(u_i)^2), of which the last term is computed as
-    2 (log 2 - u - softplus(-2 u)), which is finite where tanh(u)^2 rounds to 1. Both results have
-    gradients with respect to means and log_stds, by the reparametrization of eq. 8.
+    log pi(a|s) = sum_i log N(u_i) - log(1 - tanh(u_i)^2), where the last term is computed as 2 (log 2 -
+    u - softplus(-2 u)), which is finite even if tanh(u)^2 rounds to 1. Both results have gradients with
+    respect to means and log_stds, by the reparametrization of eq. 8.
 
     Args:
       means: [B, D] of u.
@@ -74,7 +74,7 @@ def policy_losses(
 ) -> tf.Tensor:
     """alpha log pi(a|s) - min_j Q_j(s, a) (Haarnoja et al. 2018b, eq. 9): -V(s), by way of a.
 
-    Args and returns are those of `soft_values`. Actions are drawn from the policy by `squashed`.
+    Arguments and result are as in `soft_values`. `squashed` draws the actions from the policy.
     """
     return -soft_values(values, log_probabilities, temperature)
 
@@ -84,12 +84,13 @@ def temperature_losses(
 ) -> tf.Tensor:
     """-log(alpha) (log pi(a|s) + H) (Haarnoja et al. 2018b, eq. 18, with log(alpha) in alpha's place).
 
-    Its gradient with respect to log(alpha) has the sign of the paper's, and does not vanish with alpha.
+    Its gradient with respect to log(alpha) has the same sign as the paper's, and does not vanish with
+    alpha.
 
     Args:
       log_temperature: [] log(alpha).
       log_probabilities: [B] log pi(a|s), through which no gradient flows.
-      target_entropy: H, the entropy that alpha is to bring about, in nats.
+      target_entropy: H, the entropy that alpha aims at, in nats.
 
     Returns:
       [B]

@@ -17,7 +17,7 @@ def td_targets(returns: tf.Tensor, discounts: tf.Tensor, next_values: tf.Tensor)
       [B], with no gradient.
     """
     _assert_same_shape(returns, discounts, next_values, rank=1)
-    next_values = tf.where(discounts > 0, next_values, 0.0)  # be it infinite
+    next_values = tf.where(discounts > 0, next_values, 0.0)  # even if infinite
     return tf.stop_gradient(returns + discounts * next_values)
 
 

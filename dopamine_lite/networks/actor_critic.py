@@ -51,7 +51,7 @@ class ActorCriticHead:
 
     @staticmethod
     def values(outputs: tf.Tensor) -> tf.Tensor:
-        """What acting needs is all of it."""
+        """All outputs, because acting needs all of them."""
         return outputs
 
     def _in_numpy(
@@ -70,10 +70,10 @@ class ActorCriticHead:
 
 
 class PolicyParameters(NamedTuple):
-    """What a learner of policies publishes and an actor loads."""
+    """The parameters that a learner of policies publishes and an actor loads."""
 
-    network: tf.Tensor | np.ndarray  # what the actor's inference loads
-    moments: State | None  # of the observations that it normalizes; None: it does not
+    network: tf.Tensor | np.ndarray  # for the actor's inference
+    moments: State | None  # of the observations; None: they are not normalized
 
     @classmethod
     def of(
@@ -104,7 +104,7 @@ class TwinTorso:
         return np.concatenate([torso.call_numpy(observations, own) for torso, own in parts], axis=1)
 
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
-        """Tells both torsos of the observations."""
+        """Tells both torsos about the observations."""
         for torso in self._both:
             if hasattr(torso, "built_for"):
                 torso.built_for(space, stack_size)

@@ -12,10 +12,10 @@ from dopamine_lite.networks.layers import fold_in, normal_rows, uniform_rows
 
 
 class Augmentation(Protocol):
-    """What an agent asks of an augmentation. Built without arguments."""
+    """The contract between an agent and an augmentation. Built without arguments."""
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Changes what the torso has prepared, at random by the seed [2] int32, and returns it."""
+        """Returns the prepared images, changed at random with the seed [2] int32."""
 
 
 @gin.configurable
@@ -32,7 +32,7 @@ class RandomShift:
       intensity: the strength of the random change of brightness; 0: brightness does not change.
     """
 
-    of_images = True  # and of nothing else
+    of_images = True  # it works only on images
     draws_for_parts = True
 
     def __init__(self, pixels: int = 4, intensity: float = 0.05):
@@ -42,7 +42,7 @@ class RandomShift:
         self._intensity = intensity
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """[B, height, width, channels] float32 -> the same, drawn with the seed [2]."""
+        """[B, height, width, channels] float32 -> changed images of the same shape, with a seed [2]."""
         images.shape.assert_has_rank(4)
         batch, height, width = images.shape[:3]
         draws = tf.floor(uniform_rows([batch, 2], seed) * (2 * self._pixels + 1))

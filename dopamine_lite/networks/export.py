@@ -16,7 +16,7 @@ from dopamine_lite.networks.observations import Numbers
 from dopamine_lite.networks.twins import agree, example_observations
 from dopamine_lite.spaces.packed_space import PackedSpace
 
-_EXAMPLES = 4  # observations on which a Keras model is compared with the network
+_EXAMPLES = 4  # observations that compare a Keras model with the network
 
 PolicyFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -57,7 +57,7 @@ def keras_model(network: Network) -> keras.Sequential:
 
     Raises:
       UserError: the network has layers, or a preparation of observations, that Keras does not know, or
-        the model computes other numbers than the network.
+        the model does not compute the same numbers as the network.
     """
     if lacking := _lacks_for_keras(network):
         raise UserError(f"{lacking} Or export it with `format` savedmodel.")
@@ -75,24 +75,25 @@ def keras_model(network: Network) -> keras.Sequential:
     )
     model.set_weights([weight for layer in layers for weight in layer.get_weights()])
 
-    # By XLA: of a transpose of bytes outside it, TensorFlow complains aloud.
+    # With XLA, because TensorFlow prints complaints about a transpose of bytes outside it.
     @tf.function(jit_compile=True, autograph=False)
     def both(observations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = network.head.values(network(network.prepare(observations)))
         return outputs, model(observations)
 
-    # A class that extends one of ours, or of Keras's, may compute something else than that.
+    # A subclass of one of our classes, or of Keras's, may compute something else.
     outputs, of_model = both(example_observations(network.observation_space, _EXAMPLES))
     if not agree(outputs.numpy(), of_model.numpy()):
         raise UserError(
-            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one computes "
-            "other numbers than its layers do in Keras alone: export it with `format` savedmodel."
+            f"A {type(torso).__name__} with a {type(network.head).__name__} like this one does not "
+            "compute the same numbers as its layers do in Keras alone: export it with `format` "
+            "savedmodel."
         )
     return model
 
 
 def _lacks_for_keras(network: Network) -> str | None:
-    """A sentence on what a network has, or has not, that a Keras model of layers cannot do with."""
+    """A sentence on the reason why a network cannot become a Keras model of layers, if there is one."""
     torso, head = network.torso, network.head
     torso_name, head_name = type(torso).__name__, type(head).__name__
     if not isinstance(network.reader, Numbers):
@@ -123,15 +124,15 @@ def _lacks_for_keras(network: Network) -> str | None:
 
 
 def _single_layers(layers: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Those of a Sequential, or the one that it is."""
+    """The layers of a Sequential, or the layer itself."""
     return list(layers.layers) if isinstance(layers, keras.Sequential) else [layers]
 
 
 def _of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A fresh layer of the Keras class that `layer` is, or that its class specializes."""
+    """A new layer of `layer`'s Keras class, or of the Keras class that its class extends."""
     return _keras_class(layer).from_config(layer.get_config())
 
 
 def _keras_class(layer: keras.layers.Layer) -> Any:
-    """The class of Keras that a layer is of, or that its class specializes."""
+    """The Keras class of a layer, or the Keras class that its class extends."""
     return next(parent for parent in type(layer).__mro__ if parent.__module__.startswith("keras."))

@@ -1,6 +1,6 @@
 """The best action, or one of the best at random if several are equally good.
 
-NumPy's argmax takes the first of these, so an agent that has learned nothing would always take the
+NumPy's argmax takes the first best action, so an agent that has learned nothing would always take the
 first action.
 """
 

@@ -1,8 +1,8 @@
-"""Heads: from features to what an agent learns about every action, and from that to action values.
+"""Heads: from features to outputs that an agent learns for every action, and then to action values.
 
-Whatever its outputs are, a head can end in two streams (dueling, Wang et al. 2016), have a hidden layer
+With any kind of outputs, a head can end in two streams (dueling, Wang et al. 2016), have a hidden layer
 in each stream, and be noisy (Fortunato et al. 2018). `random_in_training` and `random_in_evaluation` say
-whether its outputs are random: then a call needs a seed [2], or in NumPy a generator.
+whether its outputs are random. If they are, a call needs a seed [2], or a generator in NumPy.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from dopamine_lite.networks.layers import (
 from dopamine_lite.networks.layers import initializer as make_initializer
 from dopamine_lite.networks.streams import Streams
 
-_EXPLAINED_QUANTILES = 64  # of a distribution that is shown where fractions are otherwise drawn
+_EXPLAINED_QUANTILES = 64  # shown instead of drawn fractions
 
 
 class Head(Protocol):
-    """What a network asks of its head. Built as `head(seeds, num_actions)`.
+    """The contract between a network and its head. Built as `head(seeds, num_actions)`.
 
     Three methods are optional. `call_numpy(features, weights, generator)` makes acting faster: in NumPy,
     it returns action values [B, A] for features [B, F], with noise drawn from the generator (see
     `networks.twins`). `distributions(outputs)` returns fields of an `Explanation` besides action values,
-    by name. `explained_outputs(features)`, of a head whose outputs are random, returns outputs that are
-    not random.
+    by name. If a head's outputs are random, `explained_outputs(features)` returns outputs that are not.
     """
 
     random_in_training: bool
@@ -55,7 +54,7 @@ class Head(Protocol):
         """Action values [B, A] of the outputs."""
 
     def describe(self) -> dict[str, Any]:
-        """What this head is and which of its parts are active."""
+        """The head's name and its active parts."""
 
 
 @gin.configurable
@@ -277,18 +276,18 @@ class ImplicitQuantileHead:
         return self.quantiles(features, uniform_rows(size, seed))
 
     def explained_outputs(self, features: tf.Tensor) -> tf.Tensor:
-        """[B, Q, A] at fractions that are spread evenly instead of drawn."""
+        """Quantiles [B, Q, A] at evenly spread fractions, instead of drawn ones."""
         taus = quantile.midpoints(_EXPLAINED_QUANTILES)
         return self.quantiles(features, tf.tile(taus[None], [tf.shape(features)[0], 1]))
 
     def quantiles(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:
-        """[B, Q, A] at fractions taus [B, Q], of features [B, F]."""
+        """Quantiles [B, Q, A] at fractions taus [B, Q], for features [B, F]."""
         return self._last(self._hidden_outputs(features, taus))
 
     def chosen_quantiles(
         self, features: tf.Tensor, taus: tf.Tensor, actions: tf.Tensor
     ) -> tf.Tensor:
-        """[B, Q], the quantiles of actions [B] only, at a fraction of the work."""
+        """The quantiles [B, Q] of the chosen actions [B] alone, for a fraction of the work."""
         chosen = tf.one_hot(actions, self._last.units)
         kernels = tf.matmul(chosen, self._last.kernel, transpose_b=True)  # [B, F]
         biases = tf.linalg.matvec(chosen, self._last.bias)
@@ -296,7 +295,7 @@ class ImplicitQuantileHead:
         return tf.reduce_sum(hidden * kernels[:, None, :], axis=2) + biases[:, None]
 
     def mean_quantiles(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:
-        """[B, A], the action values; the last layer is linear, so it may follow the mean."""
+        """The action values [B, A]. The last layer is linear, so it can follow the mean."""
         return self._last(tf.reduce_mean(self._hidden_outputs(features, taus), axis=1))
 
     def _hidden_outputs(self, features: tf.Tensor, taus: tf.Tensor) -> tf.Tensor:

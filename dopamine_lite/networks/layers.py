@@ -12,15 +12,15 @@ import tensorflow as tf
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 
-MOST_UNITS = 1_000_000  # of a layer; more is a slip of the keyboard that would fill any memory
+MOST_UNITS = 1_000_000  # of a layer; a larger number is a typing error that would fill any memory
 
 _SCALES = {  # (scale, mode) of keras.initializers.VarianceScaling, uniform
     # Glorot and Bengio (2010), eq. 16: Dopamine's DQN.
     "glorot_uniform": (1.0, "fan_avg"),
     # U(+-sqrt(sqrt(3) / fan_in)): Dopamine's C51, Rainbow, QR-DQN and IQN.
     "dopamine_uniform": (1.0 / np.sqrt(3.0), "fan_in"),
-    # U(+-1 / sqrt(fan_in)): Torch's default, with which Mnih et al. (2015) and after them DeepMind's
-    # dqn_zoo initialize; biases, drawn alike there, are zero here.
+    # U(+-1 / sqrt(fan_in)): Torch's default, as in Mnih et al. (2015) and in DeepMind's dqn_zoo. They
+    # draw biases in the same way; here, biases are zero.
     "torch_uniform": (1.0 / 3.0, "fan_in"),
 }
 
@@ -37,7 +37,7 @@ def initializer(kind: str, seeds: Seeds, name: str) -> keras.initializers.Initia
 
 
 def orthogonal(gain: float, seeds: Seeds, name: str) -> keras.initializers.Initializer:
-    """Orthogonal kernels times `gain` (Saxe et al. 2014), as OpenAI's baselines begin PPO's."""
+    """Orthogonal kernels times `gain` (Saxe et al. 2014), as OpenAI's baselines initialize PPO."""
     return keras.initializers.Orthogonal(gain, seed=seeds.integer(name))
 
 
@@ -74,7 +74,7 @@ class NoisyDense(keras.layers.Layer):
     """A dense layer with factorized Gaussian noise on its parameters (Fortunato et al. 2018, eq. 9-11).
 
     y = x (mu_w + sigma_w * f(e_in) f(e_out)^T) + mu_b + sigma_b * f(e_out), f(e) = sign(e) sqrt(|e|);
-    without a seed or generator the noise is off: y = x mu_w + mu_b. One draw serves the whole batch.
+    without a seed or generator, the noise is off: y = x mu_w + mu_b. One draw serves the whole batch.
 
     Args:
       units: the number of outputs.
@@ -159,10 +159,10 @@ class CosineEmbedding(keras.layers.Layer):
 
 
 def uniform(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
-    """Numbers in [0, 1) by Philox, which is fast under XLA.
+    """Numbers in [0, 1) from Philox, which is fast under XLA.
 
-    XLA's choice of its own took twelve times as long for a thousand numbers on the CPU. For the same
-    seed, a function that XLA compiles draws other numbers than the same function without it.
+    XLA's default took twelve times as long for a thousand numbers on the CPU. For the same seed, a
+    function draws different numbers with and without XLA.
     """
     return tf.random.stateless_uniform(shape, seed, alg="philox")
 
@@ -175,8 +175,8 @@ def normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
 def uniform_rows(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """`uniform` for the rows of a batch, [B, ...].
 
-    If several devices share the batch, B is the number of a device's rows, and their numbers are those
-    that they have in the whole batch.
+    If several devices share the batch, B is the number of rows on a device, and each row gets the same
+    numbers as in the whole batch.
     """
     return _own_rows(uniform, shape, seed)
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from dopamine_lite.common.checks import check_fraction, check_positive, check_whole
 from dopamine_lite.common.errors import UserError
 
-MOST_UPDATES = 10**15  # more than any run takes, and what 64 bits hold
+MOST_UPDATES = 10**15  # more than any run takes, and few enough for 64 bits
 
 
 class Schedule(abc.ABC):
@@ -57,8 +57,8 @@ class WarmedUp(Schedule):
 class Fall(WarmedUp):
     """Falls from 1 to `end_factor` in `updates` gradient steps, and stays there.
 
-    Unless a subclass says otherwise, the fall is linear: 1 - (1 - e) t / n, where e is the end factor,
-    and t of the n updates have been made.
+    Unless a subclass changes it, the fall is linear: 1 - (1 - e) t / n, where e is the end factor, and t
+    of the n updates have been made.
     """
 
     def __init__(self, updates: int, end_factor: float, warmup_updates: int):
@@ -73,7 +73,7 @@ class Fall(WarmedUp):
         return 1.0 - (1.0 - self._end_factor) * self._elapsed(updates)
 
     def _elapsed(self, updates: tf.Tensor) -> tf.Tensor:
-        """How much of the fall is over, 0 to 1."""
+        """The share of the fall that is over, from 0 to 1."""
         return tf.minimum(tf.cast(updates, tf.float32) / self._updates, 1.0)
 
 

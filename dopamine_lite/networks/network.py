@@ -21,7 +21,7 @@ H = TypeVar("H", bound=Head)
 class Network(Generic[H]):
     """A head on a torso, built for the observations of one space.
 
-    Names, of a `Discrete` or `MultiDiscrete` space, reach the torso as one-hot vectors, and bytes as
+    The torso gets names, from a `Discrete` or `MultiDiscrete` space, as one-hot vectors, and bytes as
     fractions (see `dopamine_lite.networks.observations`).
 
     Args:
@@ -78,24 +78,24 @@ class Network(Generic[H]):
         for part, layers in ((self.torso, [self.torso.layers]), (self.head, self.head.layers)):
             for weight in (each for layer in layers for each in layer.non_trainable_weights):
                 raise UserError(
-                    f"{part_name(part)} has {weight.path}, which is not trained, so it would neither "
-                    "be saved nor reach the target network: make it trainable, or a constant drawn "
-                    "by the seeds that it gets."
+                    f"{part_name(part)} has the weight {weight.path}, which is not trained, so it "
+                    "would neither be saved nor reach the target network: make it trainable, or a "
+                    f"constant drawn from the seeds that {part_name(part)} gets."
                 )
 
     def __call__(self, prepared: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Outputs of the head for what `prepare` returned. Differentiable.
+        """The head's outputs for the result of `prepare`. Differentiable.
 
-        `seed` [2] int32 is for a head whose outputs are drawn.
+        A head whose outputs are random needs a `seed` [2] int32.
         """
         return self.head(self.features(prepared), seed)
 
     def features(self, prepared: tf.Tensor) -> tf.Tensor:
-        """The torso's features [B, F] of what `prepare` returned."""
+        """The torso's features [B, F] for the result of `prepare`."""
         return self.torso.layers(prepared)
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
-        """Observations [B, ...] as stored -> what the torso's layers read.
+        """Observations [B, ...] as stored -> the input of the torso's layers.
 
         Observations of a `PackedSpace` may also come as a dictionary of its entries.
         """
@@ -103,7 +103,7 @@ class Network(Generic[H]):
 
     @property
     def precision(self) -> str:
-        """What the torso computes in: "float32" or, if it says so, "bfloat16", or both."""
+        """The precision of the torso: "float32" or, if it is set, "bfloat16", or both."""
         return str(getattr(self.torso, "precision", "float32"))
 
     @property
@@ -111,20 +111,20 @@ class Network(Generic[H]):
         return sum(int(np.prod(variable.shape)) for variable in self.variables)
 
     def batch_bytes(self, size: int) -> int:
-        """The bytes that a gradient step on `size` observations holds, at least, beside the parameters.
+        """The least bytes that a gradient step on `size` observations holds, without the parameters.
 
-        These are the observations and the outputs of fully connected layers, and as much again for
-        gradients and for a target network; convolutions hold more.
+        These are the observations and the outputs of fully connected layers, and the same again for
+        gradients and for a target network. Convolutions hold more.
         """
         outputs = sum(int(variable.shape[-1]) for variable in self.variables)
         return 4 * 4 * size * (int(np.prod(self.prepared_shape)) + outputs)
 
     def flat_parameters(self) -> tf.Tensor:
-        """All parameters in one vector [P], in the order of `variables`. Usable in a graph."""
+        """All parameters in one vector [P], in the order of `variables`. Can be called in a graph."""
         return tf.concat([tf.reshape(variable, [-1]) for variable in self.variables], axis=0)
 
     def load_flat(self, parameters: tf.Tensor) -> None:
-        """Takes what `flat_parameters` of an equal network returned."""
+        """Takes the result of `flat_parameters` of an equal network."""
         sizes = [int(np.prod(variable.shape)) for variable in self.variables]
         for variable, part in zip(self.variables, tf.split(parameters, sizes), strict=True):
             variable.assign(tf.reshape(part, variable.shape))
@@ -133,7 +133,8 @@ class Network(Generic[H]):
         """The parameters.
 
         Raises:
-          UserError: a parameter is not a finite number; no run could continue from a checkpoint of it.
+          UserError: a parameter is not a finite number, so no run could continue from a checkpoint of
+            it.
         """
         state = {f"{index}": variable.numpy() for index, variable in enumerate(self.variables)}
         if not all(np.isfinite(values).all() for values in state.values()):
@@ -156,14 +157,14 @@ def require_equal(first: Network, second: Network) -> None:
     for one, other in zip(first.variables, second.variables, strict=True):
         if not np.array_equal(one.numpy(), other.numpy()):
             raise UserError(
-                f"{part_name(first.torso)} or {part_name(first.head)} begins with different numbers "
-                f"each time it is made with the same seeds ({one.name}), so no run could be repeated: "
-                "draw the initial parameters by the seeds that it gets."
+                f"{part_name(first.torso)} or {part_name(first.head)} begins with different "
+                f"numbers each time it is made with the same seeds ({one.name}), so no run could "
+                "be repeated: draw the initial parameters from the seeds that it gets."
             )
 
 
 def _require_no_call(torso: Torso) -> None:
-    """Raises UserError if a torso has a method that looks as if it computed the features."""
+    """Raises UserError if a torso has a method that seems to compute the features."""
     for name in ("call", "__call__"):
         if any(name in vars(kind) for kind in type(torso).__mro__):
             raise UserError(
@@ -173,5 +174,5 @@ def _require_no_call(torso: Torso) -> None:
 
 
 def part_name(part: Any) -> str:
-    """What to call a torso or a head in a message: for two torsos side by side, the kind of both."""
+    """The name of a torso or a head in a message. For two torsos side by side, it is their kind."""
     return str(getattr(part, "kind", type(part).__name__))

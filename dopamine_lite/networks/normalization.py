@@ -1,4 +1,4 @@
-"""Running statistics of what an agent sees, and normalization by them."""
+"""Running statistics of observations and returns, and normalization with them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import tensorflow as tf
 from dopamine_lite.common.types import State
 
 _EPSILON = 1e-8
-LIMIT = 10.0  # standard deviations beyond which a normalized number is cut
+LIMIT = 10.0  # normalized numbers are clipped to this many standard deviations
 
 
 class RunningMoments:
-    """Mean and variance of all that was seen, merged batch by batch (Chan et al. 1979)."""
+    """Mean and variance of all numbers so far, merged batch by batch (Chan et al. 1979)."""
 
     def __init__(self, shape: tuple[int, ...]):
         self.mean = np.zeros(shape)
@@ -22,7 +22,7 @@ class RunningMoments:
     def update(self, batch: np.ndarray) -> None:
         """Takes in a batch [M, ...]."""
         count, total = len(batch), self.count + len(batch)
-        # In float32 the sums of large numbers would lose the digits that tell them apart.
+        # In float32, sums of large numbers would lose the digits that tell them apart.
         mean, variance = batch.mean(axis=0, dtype=np.float64), batch.var(axis=0, dtype=np.float64)
         if not self.count:
             self.mean, self.variance = mean, variance
@@ -50,16 +50,16 @@ class ObservationNormalizer:
 
     @property
     def deviation(self) -> np.ndarray:
-        """What centered observations are divided by."""
+        """The divisor of centered observations."""
         return np.sqrt(self.moments.variance + _EPSILON)
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """[..., *shape] -> the same in float32."""
+        """[..., *shape] -> [..., *shape] float32."""
         scaled = (observations - self.moments.mean) / self.deviation
         return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
 
     def in_graph(self, observations: tf.Tensor) -> tf.Tensor:
-        """The same in TensorFlow, by the present statistics."""
+        """`__call__` in TensorFlow, with the present statistics."""
         # Whole numbers may have more digits than float32 holds.
         wide = observations.dtype.is_integer and observations.dtype.size > 2
         numbers = tf.cast(observations, tf.float64 if wide else tf.float32)
@@ -70,14 +70,14 @@ class ObservationNormalizer:
 class RewardNormalizer:
     """Rewards over the running deviation of discounted returns, clipped to +-10; their mean stays.
 
-    The scaling of OpenAI's baselines (VecNormalize), which Engstrom et al. (2020) list among what PPO
-    does beyond its paper.
+    This is the scaling of OpenAI's baselines (VecNormalize). Engstrom et al. (2020) list it among the
+    differences of PPO's code from its paper.
     """
 
     def __init__(self, num_envs: int, gamma: float):
         self._gamma = gamma
         self._moments = RunningMoments(())
-        self._returns = np.zeros(num_envs)  # of the rewards so far, in each environment's episode
+        self._returns = np.zeros(num_envs)  # of each environment's episode so far
 
     def __call__(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
         """Takes in rewards and episode ends [T, N] in order; returns the rewards scaled, float32."""

@@ -1,4 +1,4 @@
-"""Observations as torsos read them: names as one-hot vectors, bytes as fractions, entries by name."""
+"""Observations in the form for torsos: names as one-hot vectors, bytes as fractions, entries by name."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dopamine_lite.spaces.packed_space import PackedSpace
 Read = Any
 """[B, ...] float32, or by name such an array for each entry of a `PackedSpace`."""
 
-_BYTE = 255.0  # the highest
+_BYTE = 255.0  # the highest byte
 
 
 class Reader(Protocol):
-    """From observations as they are stored to what a torso prepares, in TensorFlow and in NumPy."""
+    """Turns stored observations into the input of a torso's `prepare`, in TensorFlow and in NumPy."""
 
     def __call__(self, observations: tf.Tensor) -> Read: ...
 
@@ -36,7 +36,7 @@ def reader_of(space: gymnasium.Space) -> Reader:
 
 
 class Numbers:
-    """Numbers as they are, but bytes from 0 to 255 as fractions from 0 to 1."""
+    """Passes on numbers, but turns bytes from 0 to 255 into fractions from 0 to 1."""
 
     def __init__(self, divided_by_255: bool):
         self.divided_by_255 = divided_by_255
@@ -51,7 +51,7 @@ class Numbers:
 
 
 class Names:
-    """Names, which are not quantities, as one-hot vectors; those of several names follow one another."""
+    """Turns names, which are not quantities, into one-hot vectors, one after the other."""
 
     def __init__(self, space: gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete):
         self._owners, self._values = columns(space)
@@ -69,7 +69,7 @@ class Names:
 
 
 class Entries:
-    """The entries of a `PackedSpace`, each as its own space is read."""
+    """Reads the entries of a `PackedSpace`, each according to its own space."""
 
     def __init__(self, space: PackedSpace):
         self._space = space
@@ -93,7 +93,7 @@ class Entries:
             own = rows[..., self._space.slices[name]]
             if space.dtype.itemsize > 1:
                 own = tf.bitcast(tf.reshape(own, [*shape, space.dtype.itemsize]), space.dtype)
-            elif space.dtype != np.uint8:  # what is a byte long has no axis of its bytes
+            elif space.dtype != np.uint8:  # types of one byte have no axis of bytes
                 own = (
                     tf.cast(own, space.dtype)
                     if space.dtype == bool
@@ -104,7 +104,7 @@ class Entries:
 
 
 def _are_bytes(space: gymnasium.Space) -> bool:
-    """Whether these are bytes from 0 to 255, or differences of bytes as `DifferenceFrame` makes them."""
+    """Whether the space has bytes from 0 to 255, or differences of bytes from `DifferenceFrame`."""
     if not isinstance(space, gymnasium.spaces.Box) or space.dtype not in (np.uint8, np.int16):
         return False
     lowest = 0 if space.dtype == np.uint8 else -255

@@ -21,7 +21,7 @@ def clipped_by_norm(gradients: Sequence[tf.Tensor], most: float | None) -> Seque
 
 
 class Optimizer(abc.ABC):
-    """Slots beside variables, and a learning rate that may change. `build`, then `apply` in a graph.
+    """Keeps slots for variables, and a learning rate. Call `build`, then `apply` in a graph.
 
     Args:
       learning_rate: the learning rate, before any schedule.
@@ -56,7 +56,7 @@ class Optimizer(abc.ABC):
             self._schedule = Fall(decay_updates, end_factor=0.0, warmup_updates=0)
 
     def build(self, variables: Sequence[tf.Variable]) -> None:
-        """Makes the slots, zeros shaped as `variables`."""
+        """Makes the slots: zeros with the shapes of `variables`."""
         self._variables = list(variables)
         self._slots = [
             [tf.Variable(tf.zeros_like(variable)) for _ in self._slot_names]
@@ -169,9 +169,9 @@ class RAdam(Optimizer):
 
     With rho_inf = 2 / (1 - beta2) - 1 and rho_t = rho_inf - 2 t beta2^t / (1 - beta2^t), step t is theta
     -= lr r_t sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon) if rho_t > 5, where r_t^2 =
-    (rho_t - 4) (rho_t - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho_t). Otherwise, v does not tell
-    enough, and the step is theta -= lr m / (1 - beta1^t). The limit of 5 is that of the authors' code,
-    of PyTorch and of Optax. The algorithm in the paper has 4. Epsilon is "epsilon hat", as in `Adam`.
+    (rho_t - 4) (rho_t - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho_t). Otherwise, v is too uncertain,
+    and the step is theta -= lr m / (1 - beta1^t). The limit of 5 is the same as in the authors' code,
+    PyTorch and Optax. The algorithm in the paper has 4. Epsilon is "epsilon hat", as in `Adam`.
 
     Args:
       learning_rate: lr, the learning rate before any schedule.
@@ -216,16 +216,16 @@ class RAdam(Optimizer):
         self._updates.assign_add(1)
 
     def _factors(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """What multiplies lr m / (sqrt(v) + epsilon) and lr m in this step; one of the two is zero.
+        """The factors of lr m / (sqrt(v) + epsilon) and lr m in this step; one of the two is zero.
 
-        In float64, for rho_t is a small difference of large numbers.
+        They are computed in float64, because rho_t is a small difference of large numbers.
         """
         step = tf.cast(self._updates.value() + 1, tf.float64)
         power1, power2 = (tf.pow(tf.constant(beta, tf.float64), step) for beta in self._betas)
         longest = 2.0 / (1.0 - self._betas[1]) - 1.0
         length = longest - 2.0 * step * power2 / (1.0 - power2)
         rectified = length > 5.0
-        known = tf.where(rectified, length, 5.0)  # where it is not used, a number with a root
+        known = tf.where(rectified, length, 5.0)  # if it is not used, any number with a root
         rectification = tf.sqrt(
             (known - 4.0) * (known - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * known)
         )
@@ -238,7 +238,7 @@ class RAdam(Optimizer):
         )
 
 
-# What the kernels call the slots.
+# The kernels' names for the slots.
 _RMSPROP_SLOTS = {"mean_gradient": "mg", "mean_square": "ms", "momentum": "mom"}
 
 

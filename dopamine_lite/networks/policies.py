@@ -22,9 +22,9 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.greedy import greedy
 from dopamine_lite.networks.layers import Dense, orthogonal
 
-_ILLEGAL = -1e9  # a logit that leaves its action no probability, and stays finite
-_FARTHEST = 20.0  # log deviation, up or down: float32 holds the squares of what is made of it
-_GAIN = 0.01  # of the last layer: all actions begin about equally likely
+_ILLEGAL = -1e9  # a finite logit that gives its action no probability
+_FARTHEST = 20.0  # greatest log deviation, up or down: its squares fit float32
+_GAIN = 0.01  # of the last layer: at first, all actions are about equally likely
 
 
 class Policy(Protocol):
@@ -76,7 +76,7 @@ def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Polic
     """The policy for an action space: categorical for discrete spaces, Gaussian for boxes.
 
     Raises:
-      UserError: the action space is of another kind.
+      UserError: there is no policy for this kind of action space.
     """
     if isinstance(action_space, gymnasium.spaces.Box):
         return GaussianPolicy(seeds, action_space)
@@ -92,9 +92,9 @@ def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Polic
 
 
 class CategoricalPolicy:
-    """One or several discrete actions, each from logits of its own, independent given the state.
+    """One or several discrete actions, each with its own logits, independent given the state.
 
-    The actions of a `MultiDiscrete` space have nvec = (n_1 ... n_D); of a `Discrete` one D is 1.
+    The actions of a `MultiDiscrete` space have nvec = (n_1 ... n_D). In a `Discrete` space, D is 1.
     """
 
     action_dtype: Any = np.int32
@@ -122,7 +122,7 @@ class CategoricalPolicy:
         return self._last.call_numpy(features, weights, None)
 
     def _log_softmaxes(self, outputs: tf.Tensor) -> list[tf.Tensor]:
-        """log probabilities [B, n_i] of each of the D actions."""
+        """The log probabilities [B, n_i] of each of the D actions."""
         return [tf.nn.log_softmax(part) for part in tf.split(outputs, self._sizes, axis=1)]
 
     def log_probabilities(self, outputs: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
@@ -153,7 +153,7 @@ class CategoricalPolicy:
     def _of_each(
         self, outputs: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """Actions [B, D], each of the D as `choose` says for its logits [B, n_i]."""
+        """Actions [B, D]; `choose` picks each of the D from its logits [B, n_i]."""
         actions = np.empty((len(outputs), self.action_size), np.int32)
         for index, part in enumerate(self._parts):
             actions[:, index] = choose(outputs[:, part])
@@ -170,7 +170,7 @@ class CategoricalPolicy:
         return shifted[:, 0] if self._is_single else shifted
 
     def exported_mode(self, outputs: tf.Tensor) -> tf.Tensor:
-        # Slices, not `tf.split`: TensorFlow Lite takes no sizes of 64 bits.
+        # Slices, not `tf.split`: TensorFlow Lite accepts no sizes of 64 bits.
         parts = [outputs[:, part] for part in self._parts]
         actions = tf.stack([tf.argmax(part, axis=1) for part in parts], axis=1) + self._starts
         return actions[:, 0] if self._is_single else actions
@@ -228,7 +228,7 @@ class GaussianPolicy:
 
     @staticmethod
     def _parts(outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The means and the logarithms of the deviations, [B, D] each, of outputs [B, 2 D]."""
+        """The means and the logarithms of the deviations, [B, D] each, from outputs [B, 2 D]."""
         means, log_stds = tf.split(outputs, 2, axis=1)
         return means, tf.clip_by_value(log_stds, -_FARTHEST, _FARTHEST)
 
@@ -283,18 +283,18 @@ class GaussianPolicy:
 
 
 def float32_towards(end: float, bounds: np.ndarray) -> np.ndarray:
-    """Bounds in float32; those that it lacks become the next towards `end`, inside the box.
+    """Bounds in float32; a bound that float32 lacks becomes the next number toward `end`, in the box.
 
-    Else the highest of int32 would be 2^31, and that the lowest after a cast.
+    Otherwise, the highest int32 would become 2^31, and a cast would turn that into the lowest.
     """
     rounded = bounds.astype(np.float32)
-    found, exact = rounded.astype(object), bounds.astype(object)  # compared without a digit lost
+    found, exact = rounded.astype(object), bounds.astype(object)  # exact comparison
     missed = found < exact if end > 0 else found > exact
     return np.where(missed.astype(bool), np.nextafter(rounded, np.float32(end)), rounded)
 
 
 class _MeansAndDeviations(keras.layers.Layer):
-    """[B, F] -> [B, 2 D]: a dense layer, and beside it a row of variables for every state."""
+    """[B, F] -> [B, 2 D]: a dense layer, and a row of variables that is the same for all states."""
 
     def __init__(
         self, units: int, kernel_initializer: keras.initializers.Initializer, log_std: float

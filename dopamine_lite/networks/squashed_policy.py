@@ -42,7 +42,7 @@ class SquashedGaussianPolicy:
         self._whole = self._dtype.kind in "iub"
         self._low = float32_towards(np.inf, action_space.low)
         self._high = float32_towards(-np.inf, action_space.high)
-        self._middle = self._low / 2 + self._high / 2  # in this order nothing overflows
+        self._middle = self._low / 2 + self._high / 2  # in this form, nothing overflows
         self._half = self._high / 2 - self._low / 2
         self.action_size = int(np.prod(self._shape))
         kernel = initializer("torch_uniform", seeds, "means_and_deviations")
@@ -64,7 +64,7 @@ class SquashedGaussianPolicy:
 
     @staticmethod
     def values(outputs: tf.Tensor) -> tf.Tensor:
-        """What acting needs is all of it."""
+        """All outputs, because acting needs all of them."""
         return outputs
 
     def describe(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class SquashedGaussianPolicy:
         return tf.cast(tf.round(inside) if self._whole else inside, self._dtype)
 
     def explain(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        """The fields of an `Explanation`: moments of the actions as the environment takes them."""
+        """The fields of an `Explanation`: moments of the actions in the environment's units."""
         means, stds = self._moments(outputs.astype(np.float64))
         fractions = (np.arange(_FRACTIONS) + 0.5) / _FRACTIONS
         drawn = np.tanh(means[..., None] + stds[..., None] * ndtri(fractions))  # [N, D, fractions]
@@ -113,6 +113,6 @@ class SquashedGaussianPolicy:
 
     @staticmethod
     def _moments(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The means and standard deviations of u, [N, D] each, of outputs [N, 2 D]."""
+        """The means and standard deviations of u, [N, D] each, from outputs [N, 2 D]."""
         means, log_stds = np.split(outputs, 2, axis=1)
         return means, np.exp(np.clip(log_stds, sac.LOWEST_LOG_STD, sac.HIGHEST_LOG_STD))

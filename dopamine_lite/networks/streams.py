@@ -1,4 +1,4 @@
-"""Streams: a number of outputs for each action, dueling or not, with noise or without."""
+"""Streams: a number of outputs for each action, with or without dueling and noise."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Streams:
     """
 
     random_in_evaluation = False
-    draws_for_parts = True  # of a batch: one draw serves all of it
+    draws_for_parts = True  # of a batch: one draw serves the whole batch
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Streams:
         }
 
     def streams(self, features: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
-        """[B, A, Z] for features [B, F]."""
+        """The outputs [B, A, Z] for features [B, F]."""
 
         def call(layer: Linear, inputs: tf.Tensor) -> tf.Tensor:
             own = None if seed is None else fold_in(seed, self.layers.index(layer))
@@ -111,7 +111,7 @@ class Streams:
         weights: Sequence[np.ndarray],
         generator: np.random.Generator | None,
     ) -> np.ndarray:
-        """`streams` in NumPy, with noise from `generator` where there is one."""
+        """`streams` in NumPy, with noise from `generator` if there is one."""
         left = iter(weights)
 
         def call(layer: Linear, inputs: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Two networks that value actions, of which SAC trusts the lower."""
+"""Two networks that value actions. SAC uses the lower of the two values."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TwinCritics:
         return sum(network.num_parameters for network in self._networks)
 
     def batch_bytes(self, size: int) -> int:
-        """As `Network.batch_bytes`, of both."""
+        """As `Network.batch_bytes`, for both networks."""
         return sum(network.batch_bytes(size) for network in self._networks)
 
     def require_equal(self, other: TwinCritics) -> None:

@@ -1,7 +1,7 @@
-"""Twins: what a network computes in TensorFlow to learn, computed in NumPy to act.
+"""Twins: a network computes in TensorFlow to learn, and its twin computes the same in NumPy to act.
 
-A `call_numpy` computes what its own class builds. A subclass may build something else, so an inherited
-`call_numpy` does not count: a network with a part that has no twin acts with TensorFlow.
+A `call_numpy` belongs to the layers of its own class. A subclass may have other layers, so an inherited
+`call_numpy` does not count. A network with a part without a twin acts with TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-_FARTHEST = 255.0  # from zero, of the whole numbers in an example
+_FARTHEST = 255.0  # the largest whole number in an example
 
 
 def brings_twin(part: Any) -> bool:
@@ -27,7 +27,7 @@ def brings_twin(part: Any) -> bool:
 def example_observations(space: gymnasium.Space, number: int, farthest: float = 3.0) -> np.ndarray:
     """[number, ...] drawn from `space`, the same every time; real numbers are within +-`farthest`."""
     if not isinstance(space, gymnasium.spaces.Box):
-        own = copy.deepcopy(space)  # whose generator nobody else draws from
+        own = copy.deepcopy(space)  # a generator that nothing else draws from
         own.seed(0)
         return np.array([own.sample() for _ in range(number)])
     generator = np.random.default_rng(0)
@@ -41,8 +41,8 @@ def example_observations(space: gymnasium.Space, number: int, farthest: float = 
 
 @contextlib.contextmanager
 def telling_parameters(variables: Sequence[tf.Variable]) -> Iterator[None]:
-    """Inside this context no variable is constant, as biases are at first: with constant variables, a
-    computation that leaves a variable out, or confuses it with another, could give the same result."""
+    """In this context, no variable is constant, as biases are at first. With constant variables, a
+    computation that leaves out a variable, or confuses it with another, could give the same result."""
     generator = np.random.default_rng(0)
     before = [(variable, variable.numpy()) for variable in variables]
     constant = [(variable, value) for variable, value in before if np.ptp(value) == 0]
@@ -73,7 +73,8 @@ def agree(expected: np.ndarray, found: np.ndarray) -> bool:
 def agree_in_distribution(expected: np.ndarray, found: np.ndarray) -> bool:
     """Whether outputs [D, B, ...] that two computations drew D times have the same means and deviations.
 
-    As far as D draws can tell: means within six standard errors, deviations within a factor of three.
+    Within the precision of D draws: means within six standard errors, deviations within a factor of
+    three.
     """
     if expected.shape != found.shape:
         return False

@@ -1,4 +1,4 @@
-"""What a network of action values can be asked besides acting: to be exported and to be explained."""
+"""Uses of a network of action values besides acting: export and explanation."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class ValuePolicy:
         self._network = network
         self._space = space
         self._first_action = first_action
-        self._explaining: Callable[..., dict[str, tf.Tensor]] | None = None  # once asked for
+        self._explaining: Callable[..., dict[str, tf.Tensor]] | None = None  # made on demand
 
     def export(self, path: Path, format: str = "savedmodel") -> None:
-        """Writes action values, and in a SavedModel the greedy actions besides.
+        """Writes action values and, in a SavedModel, also the greedy actions.
 
         Raises:
-          UserError: a Keras model is asked for, whose outputs would not be action values.
+          UserError: the format is a Keras model, and its outputs would not be action values.
         """
         network = self._network
         if format == "keras":

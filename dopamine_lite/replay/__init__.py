@@ -1,4 +1,4 @@
-"""Replay buffers; whoever imports one makes all of them known to gin."""
+"""Replay buffers; importing one registers all of them with gin."""
 
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.replay.prioritized_replay import PrioritizedReplay

@@ -1,4 +1,4 @@
-"""The block: some steps of N environments, which acting hands to learning."""
+"""The block: some steps of N environments, handed from acting to learning."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from dopamine_lite.common.types import Transitions
 
 
 class Block(NamedTuple):
-    """T steps of N environments, time-major, and what came after the last of them.
+    """T steps of N environments, time-major, and the observations after the last step.
 
     Row t holds the step that was taken from `observations[t]`. If an episode ended with this step,
     `observations[t + 1]` belongs to the next episode, and the true successor is in
     `final_observations`.
     """
 
-    observations: np.ndarray  # [T + 1, N, ...] what the actor saw, and what it will see next
+    observations: np.ndarray  # [T + 1, N, ...] as the actor saw them, and those it sees next
     actions: np.ndarray  # [T, N, ...]
     rewards: np.ndarray  # [T, N] float64, clipped if the Runner clips
     terminated: np.ndarray  # [T, N] bool: the environment's own end; never bootstrap
     truncated: np.ndarray  # [T, N] bool: cut by a limit; bootstrap from the true successor
     # [E, ...] the last observations of the E episodes that ended, in order of step, then environment.
     final_observations: np.ndarray
-    # [T + 1, N, A] bool and [E, A] bool, which actions are legal; None if all actions always are.
+    # [T + 1, N, A] bool and [E, A] bool: the legal actions; None if all actions are always legal.
     action_masks: np.ndarray | None = None
     final_action_masks: np.ndarray | None = None
-    # What the actor said about its decisions: a named tuple of arrays [T, N, ...], or None.
+    # What the actor recorded about its decisions: a named tuple of arrays [T, N, ...], or None.
     decisions: Any = None
 
     @classmethod
@@ -38,8 +38,8 @@ class Block(NamedTuple):
         Args:
           steps: T steps of N environments.
           after: the observations [N, ...] and the action masks that the actor sees after these steps.
-          decisions: what the actor said about each step: T named tuples of arrays [N, ...], or T times
-            None.
+          decisions: what the actor recorded about each step: T named tuples of arrays [N, ...], or T
+            times None.
         """
         observations, masks = after
         terminated = np.array([step.terminated for step in steps])
@@ -75,7 +75,7 @@ class Block(NamedTuple):
             )
         if decisions[0] is None:
             if any(said is not None for said in decisions):
-                raise ValueError("The actor told its decisions in some steps and None in others.")
+                raise ValueError("The actor returned decisions in some steps and None in others.")
             return block
         kind = type(decisions[0])
         return block._replace(
@@ -102,7 +102,7 @@ class Block(NamedTuple):
         return self._successors(step, self.observations, self.final_observations)
 
     def successor_masks(self, step: int) -> np.ndarray | None:
-        """Which actions are legal in these successors, [N, A] bool; None: all actions always are."""
+        """The legal actions in these successors, [N, A] bool; None: all actions are always legal."""
         if self.action_masks is None or self.final_action_masks is None:
             return None
         return self._successors(step, self.action_masks, self.final_action_masks)

@@ -17,7 +17,7 @@ class CircularReplay(RingReplay[Sample]):
     """The last `replay_capacity` frames of N environments, sampled uniformly over whole transitions.
 
     Args:
-      spec: what the agent says of frames, environments and transitions.
+      spec: the agent's specification of frames, environments and transitions.
       generator: draws the samples; its state is part of this buffer's.
       replay_capacity: the number of frames that the replay holds, over all environments.
       compress: keep frames compressed in memory. Samples are the same, and take a little longer.

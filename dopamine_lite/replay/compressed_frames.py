@@ -10,26 +10,26 @@ import zstandard
 
 from dopamine_lite.common.memory import require_memory
 
-BLOCK = 8  # frames; docs/explanation/decisions/0006-eight-frames-are-a-block.md says why
+BLOCK = 8  # frames; for the reason see docs/explanation/decisions/0006-eight-frames-are-a-block.md
 _LEVEL = 1  # of zstd; higher levels hardly shrink frames further
-_EXPECTED_SHARE = 0.1  # of their size, to which frames shrink; 0.01 to 0.08 in most Atari games
-_ASKED_EVERY = 64 << 20  # bytes of frames between two questions whether memory is left
-_BESIDE_BYTES = sys.getsizeof(b"") + 16  # that a block takes: its object, a pointer, the allocator
+_EXPECTED_SHARE = 0.1  # to which frames shrink; 0.01 to 0.08 in most Atari games
+_ASKED_EVERY = 64 << 20  # bytes of frames between two checks of the free memory
+_BESIDE_BYTES = sys.getsizeof(b"") + 16  # overhead of a block: its object, a pointer, the allocator
 
 
 class CompressedFrames:
-    """Stands for an array [capacity, ...] of frames and is indexed by positions, as a ring does it.
+    """Stands in for an array [capacity, ...] of frames that a ring indexes by positions.
 
-    A block is 8 consecutive frames of one environment, compressed by zstd. Only the block that was last
-    written to is open, in each environment: its frames are in an array until another block is written
-    to. Reading decompresses each block once, and keeps nothing. Frames that do not shrink, such as
-    noise, are stored by zstd as they are.
+    A block is 8 consecutive frames of one environment, compressed by zstd. In each environment, only the
+    block last written to is open: its frames stay in an array until another block is written to. Reading
+    decompresses each block once, and keeps nothing. zstd stores frames that do not shrink, such as
+    noise, without compression.
 
     Args:
-      length: frames held of each environment.
+      length: the number of frames held for each environment.
       num_envs: N, the number of environments. Frame t of environment e is at position t * N + e.
-      shape: of a frame.
-      dtype: of a frame.
+      shape: the shape of a frame.
+      dtype: the dtype of a frame.
       owner: the replay's name, for messages.
     """
 
@@ -40,13 +40,13 @@ class CompressedFrames:
         self._owner = owner
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self._decompressor = zstandard.ZstdDecompressor()
-        self._open = np.zeros((num_envs, BLOCK, *shape), dtype)  # an open block of each environment
+        self._open = np.zeros((num_envs, BLOCK, *shape), dtype)  # each environment's open block
         self._opened: list[int | None] = [None] * num_envs  # its number
-        # By number: of block b of environment e, b * N + e. At first, all are the same zeros.
+        # By block number: block b of environment e has b * N + e. At first, all are the same zeros.
         self._empty = self._compressed(self._open[0])
         self._blocks = [self._empty] * _num_blocks(length, num_envs)
         self._filled = 0  # blocks that are not empty
-        self._stored = 0  # bytes that they take
+        self._stored = 0  # their bytes
         self._until_asked = _ASKED_EVERY
 
     def __getitem__(self, at: np.ndarray) -> np.ndarray:
@@ -72,16 +72,16 @@ class CompressedFrames:
 
     @property
     def nbytes(self) -> int:
-        """The bytes that the frames take, those of open blocks compressed as well.
+        """The bytes that the frames take, counting open blocks as compressed.
 
-        So the number depends on nothing but the frames, and a resumed run logs the same.
+        The number therefore depends only on the frames, and a resumed run logs the same number.
         """
         for environment in range(self._num_envs):
             self._close(environment)
         return self._stored + self._open.nbytes
 
     def _by_block(self, at: np.ndarray) -> Iterator[tuple[int, int, int]]:
-        """The rows of the positions `at`, block by block: row, number of its block, place in that."""
+        """The rows of the positions `at`, block by block: row, number of its block, place in it."""
         times, environments = np.divmod(at.ravel(), self._num_envs)
         blocks, places = np.divmod(times, BLOCK)
         numbers = blocks * self._num_envs + environments
@@ -89,7 +89,7 @@ class CompressedFrames:
         return zip(order.tolist(), numbers[order].tolist(), places[order].tolist(), strict=True)
 
     def _block(self, number: int) -> np.ndarray:
-        """The frames [8, ...] of a block, not to be written to."""
+        """The frames [8, ...] of a block. Do not write to them."""
         environment = number % self._num_envs
         if self._opened[environment] == number:
             return self._open[environment]
@@ -97,7 +97,7 @@ class CompressedFrames:
         return np.ndarray(self._open.shape[1:], self._open.dtype, content)
 
     def _compressed(self, block: np.ndarray) -> bytes:
-        # A copy, because the compressor's own bytes hold on to room for what had not shrunk at all.
+        # A copy, because the compressor's own bytes keep memory for uncompressed frames.
         return bytes(memoryview(self._compressor.compress(block.data)))
 
     def _close(self, environment: int) -> None:
@@ -119,9 +119,9 @@ class CompressedFrames:
             self._require_room()
 
     def _require_room(self) -> None:
-        """Raises UserError if memory is short for what is still to come, judged by what there is.
+        """Raises UserError if memory is too short for the remaining frames, judging by those so far.
 
-        Until it is asked again, frames might not shrink at all.
+        Until the next check, frames might not shrink at all.
         """
         of_block = self._stored / self._filled
         share = of_block / self._open[0].nbytes
@@ -133,10 +133,10 @@ class CompressedFrames:
 
 
 def expected_bytes(length: int, num_envs: int, shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """What `CompressedFrames` are expected to take, once the ring is full.
+    """The bytes that `CompressedFrames` are expected to take once the ring is full.
 
-    How far frames shrink is known only when they are there. It is assumed that floating-point numbers
-    do not shrink, and others to a tenth, but for the first 64 MiB.
+    How far frames shrink is known only later. The estimate assumes that floating-point numbers do not
+    shrink, and that other numbers shrink to a tenth, except for the first 64 MiB.
     """
     frame_bytes = int(np.prod(shape)) * dtype.itemsize
     frames = length * num_envs * frame_bytes

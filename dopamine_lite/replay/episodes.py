@@ -11,7 +11,7 @@ from dopamine_lite.replay.block import Block
 
 
 class Episode(NamedTuple):
-    """T steps from an episode's first to its last."""
+    """The T steps of an episode."""
 
     observations: np.ndarray  # [T, ...]
     actions: np.ndarray  # [T, D] as drawn
@@ -48,8 +48,8 @@ class EpisodeBuffer:
         """Takes the steps of a block; returns the episodes that ended with its last step.
 
         Args:
-          block: the steps, with the policy's `Decisions`. Episodes end with its last step only.
-          last_values: [N] V(s') with which the return of an episode that was cut continues, or 0.
+          block: the steps, with the policy's `Decisions`. Episodes end only with its last step.
+          last_values: [N] V(s') to continue the return of an episode that was cut, or 0.
         """
         decisions = block.decisions
         columns = (

@@ -25,7 +25,7 @@ class NStepTransitions:
         spec = ring.spec
         self.horizon = spec.update_horizon
         self.examine = Windows(ring, self.horizon).examine
-        if self.horizon == 1:  # s and s' share all frames but one: gather them once
+        if self.horizon == 1:  # s and s' share all frames but one, so gather them once
             self._state_offsets = np.arange(1 - spec.stack_size, 2)
         else:
             stack = np.arange(1 - spec.stack_size, 1)
@@ -57,9 +57,9 @@ class NStepTransitions:
         )
 
     def td_errors(self, drawn: Drawn) -> np.ndarray:
-        """|R + d max_a Q(s', a) - Q(s, a)| [M] of transitions, by the values that the actor told.
+        """|R + d max_a Q(s', a) - Q(s, a)| [M] of transitions, with the values that the actor recorded.
 
-        It is -1 where an episode was truncated, because nobody acted in its last observation.
+        It is -1 where an episode was truncated, because the agent did not act on its last observation.
         """
         ring = self._ring
         window, returns, discounts, last = self._returns(drawn)
@@ -69,7 +69,7 @@ class NStepTransitions:
         return np.where((last & ENDED) == TRUNCATED, np.float32(-1), errors)
 
     def _returns(self, drawn: Drawn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Where the steps are [M, n], R [M], d [M], and what the last step of each led to [M]."""
+        """The places of the steps [M, n], R [M], d [M], and the kind of each last step [M]."""
         ring, (environments, slots, _, lengths, _) = self._ring, drawn
         window = ring.at(environments[:, None], slots[:, None] + np.arange(self.horizon))
         last = ring["kinds"][ring.at(environments, slots + lengths - 1)]

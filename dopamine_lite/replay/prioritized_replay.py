@@ -19,14 +19,14 @@ from dopamine_lite.replay.selectors import Proportional
 class PrioritizedReplay(RingReplay[Sample]):
     """Draws transition i with P(i) = (1 - u) p_i^alpha / sum_k p_k^alpha + u / size (eq. 1).
 
-    The equation is of Schaul et al. (2016). A transition enters with its `initial_priority`, and gets
+    The equation is from Schaul et al. (2016). A transition enters with its `initial_priority`, and gets
     another priority when it has been learned from. It cannot be drawn while its n-step successor is not
     stored yet, or once a frame of its stack is no longer stored. Within a batch of B, each draw comes
-    from a B-th of the total (stratified, appendix B.2.1). All batches that are drawn together are drawn
-    by the priorities before the first of them.
+    from a B-th of the total (stratified, appendix B.2.1). All batches that are drawn together use the
+    priorities from before the first batch.
 
     Args:
-      spec: what the agent says of frames, environments and transitions.
+      spec: the agent's specification of frames, environments and transitions.
       generator: draws the samples; its state is part of this buffer's.
       alpha: how much priorities count; 0: not at all.
       beta: the exponent of the importance weights (1 / P(i))^beta, which are divided by their maximum in
@@ -81,7 +81,7 @@ class PrioritizedReplay(RingReplay[Sample]):
         super().__init__(ring, selector, view, generator)
 
     def _needs_values(self, initial_priority: str, spec: ReplaySpec) -> bool:
-        """Whether the actor has to say by which values it acted."""
+        """Whether the actor has to record the values on which it acted."""
         name = type(self).__name__
         if initial_priority not in ("greatest", "td_error"):
             raise UserError(

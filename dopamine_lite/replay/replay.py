@@ -1,4 +1,4 @@
-"""The contract of replay: one of an agent's three organs. It remembers steps and is sampled from."""
+"""The contract of replay, one of an agent's three organs. It remembers steps and draws samples."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dopamine_lite.replay.block import Block
 
 @dataclass(frozen=True)
 class ReplaySpec:
-    """What a replay is told by the agent that it is built for."""
+    """An agent's specification for its replay."""
 
-    frame_shape: tuple[int, ...]  # of one frame, without a stack's axis
+    frame_shape: tuple[int, ...]  # of one frame, without the axis of a stack
     frame_dtype: np.dtype
     num_envs: int  # N, the number of environments
     stack_size: int = 1  # frames in an observation, on its first axis; 1: there is no such axis
@@ -24,15 +24,15 @@ class ReplaySpec:
     update_horizon: int = 1  # n of the n-step return, which is shorter if the episode ends sooner
     gamma: float = 0.99  # discount per agent step
     mask_size: int | None = None  # A, the number of actions, if legal actions are to be stored
-    # Whether the agent's priorities are absolute TD errors, and its actor can tell values for the first.
+    # Whether the agent's priorities are absolute TD errors, and its actor can record the first values.
     tells_values: bool = False
-    # The shape of an actor's recurrent state, if it is to be stored.
+    # The shape of an actor's recurrent state, if it has to be stored.
     state_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """What every sample of a replay is made of."""
+    """The content of every sample of a replay."""
 
     batch_size: int  # B, transitions in a batch
     frames_shape: tuple[int, ...]  # [F, ...] the frames of one transition
@@ -54,14 +54,14 @@ class Sample(NamedTuple):
     actions: np.ndarray  # [K, B, ...]
     returns: np.ndarray  # [K, B] float32: sum over k < L of gamma^k r_k
     discounts: np.ndarray  # [K, B] float32: gamma^L, zero where the episode terminated
-    environments: np.ndarray  # [K, B] int64: which of the N a transition came from
-    slots: np.ndarray  # [K, B] int64: the number of its slot among that environment's
+    environments: np.ndarray  # [K, B] int64: the environment of each transition
+    slots: np.ndarray  # [K, B] int64: the number of its slot in that environment
     weights: np.ndarray | None = None  # [K, B] float32 importance weights, of a prioritized replay
     masks: np.ndarray | None = None  # [K, B, 2, A] bool: the legal actions of s and s', if stored
 
 
 class Replay(Protocol):
-    """Remembers what the actor did. Built as `replay(spec, generator)`.
+    """Remembers the actor's steps. Built as `replay(spec, generator)`.
 
     `spec` is a `ReplaySpec`. The replay draws its samples with the NumPy generator, and its state
     includes the generator's.
@@ -72,10 +72,10 @@ class Replay(Protocol):
         """The bytes that the full replay takes."""
 
     def sample_spec(self, batch_size: int) -> SampleSpec:
-        """What samples are made of, for batches of this size."""
+        """The content of samples with batches of this size."""
 
     def __len__(self) -> int:
-        """Frames held now."""
+        """The number of frames held now."""
 
     def add(self, block: Block) -> None:
         """Stores the steps of a block."""
@@ -93,11 +93,11 @@ class Replay(Protocol):
         """The name of the replay and its active parts."""
 
     def get_state(self) -> State:
-        """Everything that decides what the next sample is."""
+        """Everything that determines the next sample."""
 
     def set_state(self, state: State) -> None:
         """Puts this replay into `state`, which `get_state` returned.
 
-        What is large is None where a checkpoint is read for the sake of the policy alone: then there is
-        nothing to be restored.
+        If a checkpoint is read only for the policy, the large parts of the state are None. There is
+        nothing to restore then.
         """

@@ -1,8 +1,8 @@
-"""A time-major ring of single frames: what every replay of this package stores.
+"""A time-major ring of single frames, the store of every replay in this package.
 
-Every environment has slots of its own, numbered from 0 for the life of a run. A slot holds the newest
-frame of one observation and the action, reward and ending of the step taken from it; an episode's last
-frame, from which no action was taken, gets a slot too.
+Every environment has its own slots, numbered from 0 for the life of a run. A slot holds the newest frame
+of one observation, and the action, reward and ending of the step taken from it. An episode's last frame,
+from which no action was taken, also gets a slot.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dopamine_lite.replay.compressed_frames import CompressedFrames, expected_by
 from dopamine_lite.replay.replay import ReplaySpec
 from dopamine_lite.replay.view import Drawn
 
-# What a slot's step led to, in `kinds`; no bit set: a step inside an episode.
+# The result of a slot's step, in `kinds`; no bit set: a step inside an episode.
 TERMINATED, TRUNCATED, FINAL_FRAME = 1, 2, 4
 ENDED = TERMINATED | TRUNCATED
 _BLOCK_BYTES = 64 << 20
-_GREATEST = float(np.finfo(np.float32).max)  # reward that can be stored
+_GREATEST = float(np.finfo(np.float32).max)  # the greatest reward that can be stored
 
 
 class Ring:
@@ -33,12 +33,12 @@ class Ring:
     Nothing is allocated before the first step is added.
 
     Args:
-      spec: what is stored.
-      capacity: frames held over all environments.
+      spec: the specification of the stored steps.
+      capacity: the number of frames held, over all environments.
       owner: the replay's name, for messages.
-      keeps_ages: whether `ages` says of each step how many its episode had before.
-      keeps_values: whether `values` has for each step Q(s, a) and max_a Q(s, a), as the actor told them.
-      compress: keep the frames compressed in memory; what is read is the same.
+      keeps_ages: whether `ages` has, for each step, the number of steps before it in its episode.
+      keeps_values: whether `values` has, for each step, the actor's Q(s, a) and max_a Q(s, a).
+      compress: keep the frames compressed in memory; the frames read are the same.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Ring:
         self._environments = np.arange(spec.num_envs)
         self._owner = owner
         self.compress = compress
-        self._arrays: dict[str, Any] = {}  # of NumPy or, for frames, what stands for one
+        self._arrays: dict[str, Any] = {}  # NumPy arrays or, for frames, their stand-in
         kinds: dict[str, tuple[tuple[int, ...], np.dtype]] = {
             "frames": (spec.frame_shape, np.dtype(spec.frame_dtype)),
             "actions": (spec.action_shape, np.dtype(spec.action_dtype)),
@@ -79,12 +79,12 @@ class Ring:
 
     @property
     def capacity(self) -> int:
-        """Slots of all environments."""
+        """The number of slots of all environments."""
         return self.length * self.spec.num_envs
 
     @property
     def memory_bytes(self) -> int:
-        """Size of the full ring, with `compress` the size that is expected."""
+        """The size of the full ring; with `compress`, the expected size."""
         plain = self.capacity * self._slot_bytes
         if not self.compress:
             return plain
@@ -94,7 +94,7 @@ class Ring:
 
     @property
     def memory_remedy(self) -> str:
-        """What the user can do if there is not enough memory for the full ring."""
+        """Advice to the user if there is not enough memory for the full ring."""
         lower = f"lower {self._owner}.replay_capacity"
         would_shrink = not self.compress and self._kinds["frames"][1].kind != "f"
         return f"{lower}, or set {self._owner}.compress = True" if would_shrink else lower
@@ -105,18 +105,18 @@ class Ring:
         return np.maximum(self.stop - self.length, 0)
 
     def __len__(self) -> int:
-        """Slots held now."""
+        """The number of slots held now."""
         return int(np.minimum(self.stop, self.length).sum())
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """One of the flat arrays [capacity, ...], which `at` leads into."""
+        """One of the flat arrays [capacity, ...], which are indexed by `at`."""
         return self._arrays[name]
 
     def __contains__(self, name: str) -> bool:
         return name in self._kinds
 
     def at(self, environments: Any, slots: np.ndarray) -> np.ndarray:
-        """Where slots of environments lie in the flat arrays."""
+        """The indices of environments' slots in the flat arrays."""
         return (slots % self.length) * self.spec.num_envs + environments
 
     def add(self, block: Block) -> None:
@@ -129,7 +129,7 @@ class Ring:
         slots = self.stop + np.arange(block.num_steps)[:, None]  # [T, N]
         ended = block.ended
         any_ended = len(block.final_observations) > 0
-        if any_ended:  # each has taken one more of its environment's slots
+        if any_ended:  # each end took one more slot of its environment
             slots += ended.cumsum(axis=0) - ended
         at = self.at(self._environments, slots)
         arrays = self._arrays
@@ -161,16 +161,16 @@ class Ring:
                 arrays["masks"][final] = block.final_action_masks
 
     def _ages(self, ended: np.ndarray) -> np.ndarray:
-        """[T, N] the steps that their episodes had before those of a block with these ends."""
+        """[T, N] the number of earlier steps in the episode of each step of a block with these ends."""
         rows = np.arange(len(ended) + 1)[:, None]
-        ends = np.vstack([np.full_like(ended[:1], False), ended])  # of the step before a row
+        ends = np.vstack([np.full_like(ended[:1], False), ended])  # at the step before each row
         begun = np.maximum.accumulate(np.where(ends, rows, -1))  # where a row's episode began
         ages = np.where(begun < 0, rows + self._age, rows - begun)
         self._age = ages[-1].astype(np.int32)
         return ages[:-1]
 
     def allocate(self) -> None:
-        """Takes the memory, unless that is done."""
+        """Takes the memory, unless it is taken already."""
         if self._arrays:
             return
         require_memory(self.memory_bytes, "the replay buffer", self.memory_remedy)
@@ -199,14 +199,14 @@ class Ring:
         return frames
 
     def slots(self) -> RingSlots:
-        """What a checkpoint saves: all slots held, to be read in blocks."""
+        """The content for a checkpoint: all slots held, to be read in blocks."""
         return RingSlots(self.first, self.stop.copy(), self._blocks)
 
     def restore(self, slots: RingSlots) -> None:
         """Puts back the slots that `slots` returned.
 
         Raises:
-          ValueError: they are those of another ring.
+          ValueError: they belong to a different ring.
         """
         if slots.stop.shape != self.stop.shape:
             raise ValueError(
@@ -229,7 +229,7 @@ class Ring:
             self._age = np.where(goes_on, self["ages"][newest] + 1, 0).astype(np.int32)
 
     def _check_kinds(self, block: dict[str, np.ndarray]) -> None:
-        """Raises ValueError where saved slots are others than these, and would be broadcast or cast."""
+        """Raises ValueError if saved slots have other shapes or dtypes, before NumPy casts them."""
         for name, (shape, dtype) in self._kinds.items():
             saved = (block[name].shape[1:], block[name].dtype)
             if (shape, dtype) != saved:
@@ -252,7 +252,7 @@ class Ring:
 
 
 def in_single_precision(rewards: np.ndarray) -> np.ndarray:
-    """Raises UserError where a reward is too large to be stored."""
+    """Raises UserError if a reward is too large to be stored."""
     if np.abs(rewards).max() > _GREATEST:
         raise UserError(
             f"A reward of {rewards.flat[np.abs(rewards).argmax()]:g} is beyond {_GREATEST:.3g}, the "

@@ -18,19 +18,19 @@ from dopamine_lite.replay.selectors import Selector
 from dopamine_lite.replay.view import Drawn, Sampled, View
 
 _EXAMINED_SLOTS = 4096  # at a time
-_MAX_REDRAWS = 100  # before everything that can be drawn is listed
+_MAX_REDRAWS = 100  # before all slots that can be drawn are listed
 
 
 Sample = TypeVar("Sample", bound=Sampled)
 
 
 class RingReplay(Generic[Sample]):
-    """Holds the last frames of N environments, and samples what a view makes of them.
+    """Holds the last frames of N environments, and samples items that a view makes of them.
 
     Args:
       ring: stores the frames.
       selector: draws slots of the ring.
-      view: assembles what begins at a slot, such as a transition.
+      view: assembles the item that begins at a slot, such as a transition.
       generator: draws the samples; its state is part of this replay's state.
     """
 
@@ -69,7 +69,7 @@ class RingReplay(Generic[Sample]):
         self.selector.added(block.agent_steps)
 
     def sample(self, num_batches: int, batch_size: int) -> Sample:
-        """Draws K batches of B transitions, or of whatever the view makes, with replacement."""
+        """Draws K batches of B transitions, or of the view's other items, with replacement."""
         self.selector.prepare()
         drawn = self._draw(num_batches, batch_size)
         sample = self._view.sample(drawn, num_batches)
@@ -92,7 +92,7 @@ class RingReplay(Generic[Sample]):
         return {"slots": slots, "generator": generator, **further}
 
     def set_state(self, state: State) -> None:
-        if state["slots"] is None:  # a checkpoint was read for the sake of the policy alone
+        if state["slots"] is None:  # a checkpoint was read only for the policy
             return
         self.ring.restore(state["slots"])
         restore_generator(self._generator, state["generator"])
@@ -107,14 +107,14 @@ class RingReplay(Generic[Sample]):
                 return drawn
             again = np.flatnonzero(~drawn.whole)
             environments[again], slots[again] = self.selector.draw(again.size, 1)
-        # Where few transitions are whole, as with a long horizon, draws hardly ever hit one.
+        # If few transitions are whole, as with a long horizon, draws hardly ever hit one.
         every = self._whole()
         chosen = self._generator.integers(len(every), size=again.size)
         environments[again], slots[again] = every[chosen].T
         return self._view.examine(environments, slots)
 
     def _whole(self) -> np.ndarray:
-        """Environments and slots [M, 2] of all that can be drawn."""
+        """Environments and slots [M, 2] of all items that can be drawn."""
         found = []
         held = zip(self.ring.first, self.ring.stop, strict=True)
         for environment, (first, stop) in enumerate(held):
@@ -148,8 +148,8 @@ def checked_ring(
     """A ring that is long enough for n-step transitions; raises UserError if it is too short.
 
     Args:
-      spec: what the replay is told by the agent.
-      replay_capacity: frames held over all environments.
+      spec: the agent's specification for the replay.
+      replay_capacity: the number of frames held, over all environments.
       owner: the replay's name, for messages.
       compress: whether frames are kept compressed.
       keeps_values: as in `Ring`.

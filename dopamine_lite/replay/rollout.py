@@ -1,4 +1,4 @@
-"""The memory of agents that learn from what they have just done: T steps, which are then forgotten."""
+"""The memory of on-policy agents: T steps, which are forgotten once the agent has learned from them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class RolloutBuffer(Generic[_Steps]):
       example: one step of one environment, in arrays with the dtypes of the columns and, but for the
         axes [T, N], their shapes.
       owner: the agent's name, for messages.
-      update_bytes: the bytes that an update holds besides the steps.
+      update_bytes: the bytes that an update holds, not counting the steps.
     """
 
     def __init__(self, length: int, num_envs: int, example: _Steps, owner: str, update_bytes: int):
@@ -104,7 +104,7 @@ class RolloutBuffer(Generic[_Steps]):
         columns = [np.empty((length, num_envs, *column.shape), column.dtype) for column in example]
         self._rollout: _Steps = type(example)(*columns)
         self._length = length
-        self._position = 0  # steps of each environment that it has
+        self._position = 0  # number of collected steps of each environment
 
     @property
     def memory_bytes(self) -> int:
@@ -112,12 +112,12 @@ class RolloutBuffer(Generic[_Steps]):
 
     @property
     def room(self) -> int:
-        """Steps of each environment that are still to come."""
+        """The number of missing steps of each environment."""
         return self._length - self._position
 
     @property
     def agent_steps(self) -> int:
-        """The agent steps that it has, over all environments."""
+        """The number of collected agent steps, over all environments."""
         return self._position * self._rollout.rewards.shape[1]
 
     def completed(
@@ -126,12 +126,12 @@ class RolloutBuffer(Generic[_Steps]):
         steps_of: Callable[[Block, np.ndarray], _Steps],
         values_after: Callable[[Block, int], np.ndarray],
     ) -> Iterator[_Steps]:
-        """Takes the steps of a block; yields each rollout that is whole, before it is overwritten.
+        """Takes the steps of a block; yields each complete rollout before it is overwritten.
 
         Args:
           block: the steps.
-          steps_of: called with a block and the values [T, N] of its successors, which are needed where
-            an episode was cut and in a rollout's last row; returns what is kept of the block.
+          steps_of: called with a block and the values [T, N] of its successors; returns the columns to
+            keep. Values are needed only where an episode was cut and in a rollout's last row.
           values_after: called with a block and one of its rows; returns the values [N] of the row's true
             successors.
         """
@@ -159,7 +159,7 @@ class RolloutBuffer(Generic[_Steps]):
         return values
 
     def get_state(self) -> list[np.ndarray]:
-        """The steps that it has."""
+        """The collected steps."""
         return [column[: self._position].copy() for column in self._rollout]
 
     def set_state(self, state: list[np.ndarray]) -> None:

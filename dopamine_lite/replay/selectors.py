@@ -1,4 +1,4 @@
-"""Which slots of a ring are drawn: uniformly, or in proportion to priorities."""
+"""Selectors draw slots of a ring, uniformly or in proportion to priorities."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Selector(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """The bytes that it holds beside the ring, once the ring is full."""
+        """The bytes that it holds in addition to the ring, once the ring is full."""
 
     def added(self, agent_steps: int) -> None:
-        """Is told how many agent steps, over all environments, were added to the ring."""
+        """Called with the number of agent steps, over all environments, that were added to the ring."""
 
     def prepare(self) -> None:
-        """Is called before the draws of a sample."""
+        """Called before the draws of a sample."""
 
     def draw(self, num_batches: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draws environments and slots, [K x B] each. Nothing whole has to begin there."""
+        """Draws environments and slots, [K x B] each. Whole items need not begin there."""
 
     def weights(self, environments: np.ndarray, slots: np.ndarray) -> np.ndarray | None:
-        """Importance weights [K, B] of what was drawn, or None."""
+        """Importance weights [K, B] of the drawn items, or None."""
 
     def feedback(self, environments: np.ndarray, slots: np.ndarray, priorities: np.ndarray) -> None:
-        """Takes the priorities [K, B] of what was drawn."""
+        """Takes the priorities [K, B] of the drawn items."""
 
     def metrics(self) -> dict[str, float]:
         """Numbers for the log."""
@@ -46,10 +46,10 @@ class Selector(Protocol):
         """The settings that matter."""
 
     def get_state(self) -> State:
-        """Everything besides the ring and the generator that decides the next draws."""
+        """Everything, apart from the ring and the generator, that determines the next draws."""
 
     def set_state(self, state: State) -> None:
-        """Puts this selector into `state`, once the ring is in the state that it had then."""
+        """Puts this selector into `state`. The ring must already be in its state from that time."""
 
 
 class Uniform:
@@ -108,15 +108,14 @@ class Proportional:
     Args:
       ring: the ring.
       generator: draws the slots.
-      view: says at which slots something that can be drawn begins. Only these slots have a priority,
-        so every draw by priority finds something.
+      view: says at which slots an item begins. Only these slots have a priority, so every draw by
+        priority finds an item.
       alpha: how much priorities count; 0: not at all.
       beta: exponent of the importance weights.
       beta_period: agent steps in which beta rises linearly to 1; None: beta is constant.
       uniform: u, the chance of a uniform draw.
-      first_priorities: says with which priority each of the slots [M] that have become whole enters, a
-        negative number where it does not know; None: it never knows. Then, the greatest priority so far
-        is taken.
+      first_priorities: returns the priority with which each of the slots [M] that have become whole
+        enters. For a negative number, or with None, a slot enters with the greatest priority so far.
     """
 
     weighted = True
@@ -145,8 +144,8 @@ class Proportional:
         self.max_priority = 1.0  # of p^alpha
         self._steps = 0  # agent steps stored
         self._tree: SumTree | None = None  # over the ring's flat arrays
-        # By environment, the slot after the last that was whole when the tree was last asked: what is
-        # not whole before it never will be.
+        # By environment, the slot after the last whole one at the tree's last update. Earlier slots that
+        # are not whole never will be.
         self._entered = np.zeros(ring.spec.num_envs, np.int64)
 
     @property
@@ -155,7 +154,7 @@ class Proportional:
 
     @property
     def beta(self) -> float:
-        """The exponent of the importance weights now."""
+        """The present exponent of the importance weights."""
         if self._beta_period is None:
             return self._first_beta
         return linearly_decaying(self._steps, self._first_beta, 1.0, 0, self._beta_period)
@@ -170,7 +169,7 @@ class Proportional:
         self._steps += agent_steps
 
     def prepare(self) -> None:
-        """Enters into the tree what has become whole, and removes what is no longer whole."""
+        """Enters slots that are newly whole into the tree, and removes those that no longer are."""
         first, stop = self._ring.first, self._ring.stop
         # The stacks of the oldest slots may reach back to frames that were overwritten.
         oldest = _between(first, np.minimum(first + self._ring.spec.stack_size - 1, stop))
@@ -218,22 +217,22 @@ class Proportional:
         self.max_priority = max(self.max_priority, float(values.max()))
 
     def _to_power(self, priorities: np.ndarray) -> np.ndarray:
-        """p^alpha, of which draws are in proportion."""
+        """p^alpha. Draws are in proportion to it."""
         if not np.isfinite(priorities).all():
             raise UserError(
                 "A priority is not a finite number: the run has diverged. Lower the learning rate "
                 "or clip the rewards."
             )
-        # float32, because a checkpoint keeps that. Rounding can make a divergence negative. The constant
-        # lets everything be drawn again.
+        # float32, because a checkpoint keeps that. Rounding can make a divergence negative. With the
+        # constant, every item can be drawn again.
         values: np.ndarray = (np.maximum(priorities, 0) + 1e-6) ** self._alpha
         return values.astype(np.float32)
 
     def _first(self, entering: Drawn) -> np.ndarray:
-        """p^alpha of what can be drawn from now on."""
+        """p^alpha of the items that can be drawn from now on."""
         assert self._first_priorities is not None
         priorities = self._first_priorities(entering)
-        known = ~(priorities < 0)  # also what is not a number, and is refused
+        known = ~(priorities < 0)  # also NaN, which is refused
         values = self._to_power(priorities[known])
         self.max_priority = max([self.max_priority, *values.max(keepdims=True, initial=0).tolist()])
         found = np.full(priorities.shape, self.max_priority)
@@ -278,7 +277,7 @@ def _between(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _after_last(
     whole: np.ndarray, environments: np.ndarray, slots: np.ndarray, otherwise: np.ndarray
 ) -> np.ndarray:
-    """By environment, the slot after its last whole one of `slots` [M], which are in order."""
+    """The slot after the last whole one in `slots` [M], which are in order, by environment."""
     after = otherwise.copy()
     after[environments[whole]] = slots[whole] + 1
     return after

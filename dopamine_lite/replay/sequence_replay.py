@@ -16,12 +16,12 @@ from dopamine_lite.replay.sequences import Sequences, SequenceSample
 class SequenceReplay(RingReplay[SequenceSample]):
     """The last frames of N environments, sampled as overlapping sequences of steps.
 
-    The sequences are those of R2D2 (Kapturowski et al. 2019, section 2.3). If `spec.state_shape` is set,
-    each sample has the recurrent state in which the actor took the first step of each sequence. The
-    actor's decisions must then have a field `state`.
+    The sequences are the same as in R2D2 (Kapturowski et al. 2019, section 2.3). If `spec.state_shape`
+    is set, each sample has the recurrent state in which the actor took the first step of each sequence.
+    The actor's decisions must then have a field `state`.
 
     Args:
-      spec: what the agent says of frames, environments and actions.
+      spec: the agent's specification of frames, environments and actions.
       generator: draws the samples; its state is part of this buffer's.
       sequence_length: steps in a sequence.
       overlap: steps that a sequence shares with the next one, fewer than `sequence_length`.

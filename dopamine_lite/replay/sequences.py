@@ -20,9 +20,9 @@ class SequenceSample(NamedTuple):
     actions: np.ndarray  # [K, B, L, ...]
     rewards: np.ndarray  # [K, B, L] float32
     lengths: np.ndarray  # [K, B] steps before the padding
-    terminated: np.ndarray  # [K, B] bool: whether the episode terminated with the last of them
-    environments: np.ndarray  # [K, B] int64: which of the N a sequence came from
-    slots: np.ndarray  # [K, B] int64: the number of its first slot among that environment's
+    terminated: np.ndarray  # [K, B] bool: whether the episode terminated with the last step
+    environments: np.ndarray  # [K, B] int64: the environment of each sequence
+    slots: np.ndarray  # [K, B] int64: the number of its first slot in that environment
     states: np.ndarray | None = (
         None  # [K, B, ...] the recurrent state that the actor was in at first
     )
@@ -55,7 +55,7 @@ class Sequences:
         return (self._ring.spec.stack_size + self.horizon, *self._ring.spec.frame_shape)
 
     def examine(self, environments: np.ndarray, slots: np.ndarray) -> Drawn:
-        """What begins at slots [M] of environments [M]."""
+        """The sequences that begin at slots [M] of environments [M]."""
         drawn = self._windows.examine(environments, slots)
         begins = self._ring["ages"][self._ring.at(environments, slots)] % self._stride == 0
         return drawn._replace(whole=drawn.whole & begins)

@@ -8,8 +8,8 @@ import numpy as np
 class SumTree:
     """`capacity` values that are not negative, initially zero (Schaul et al. 2016, appendix B.2.1).
 
-    Every inner node is computed from its two children, never by adding differences, so a tree
-    depends on its values alone and not on the order in which they were set.
+    Every inner node is computed from its two children, never by adding differences. A tree therefore
+    depends only on its values, not on the order in which they were set.
     """
 
     def __init__(self, capacity: int):
@@ -42,15 +42,15 @@ class SumTree:
             self._nodes[nodes] = self._nodes[children] + self._nodes[children + 1]
 
     def find(self, targets: np.ndarray) -> np.ndarray:
-        """The indices [M] in whose share of the cumulated sum the targets [M] in [0, total) fall.
+        """The indices [M] whose shares of the cumulative sum contain the targets [M] in [0, total).
 
-        Never one whose value is zero, unless all are.
+        It never returns an index whose value is zero, unless all values are zero.
         """
         nodes = np.ones(len(targets), np.int64)
         for _ in range(self._depth):
             nodes = 2 * nodes
             left = self._nodes[nodes]
-            # To a right half that is empty only rounding could lead.
+            # Only rounding could lead to an empty right half.
             right = (targets >= left) & (self._nodes[nodes + 1] > 0)
             targets = targets - np.where(right, left, 0.0)
             nodes = nodes + right

@@ -8,17 +8,17 @@ import numpy as np
 
 
 class Drawn(NamedTuple):
-    """M slots of a ring, and what begins there."""
+    """M slots of a ring, and the items that begin there."""
 
     environments: np.ndarray  # [M] int64
     slots: np.ndarray  # [M] int64
-    whole: np.ndarray  # [M] bool: whether something that can be drawn begins there
-    lengths: np.ndarray  # [M] its agent steps, fewer if the episode ends sooner
-    ages: np.ndarray  # [M] the frames before it in its episode, at most the stack's older frames
+    whole: np.ndarray  # [M] bool: whether a whole item begins there
+    lengths: np.ndarray  # [M] agent steps of the item, fewer if the episode ends sooner
+    ages: np.ndarray  # [M] earlier frames in its episode, at most the stack's older frames
 
 
 class Sampled(Protocol):
-    """What the samples of every view have: where they came from, and weights. They are named tuples."""
+    """The common fields of every view's samples: their origin, and weights. They are named tuples."""
 
     @property
     def environments(self) -> np.ndarray:
@@ -36,20 +36,20 @@ Sample = TypeVar("Sample", bound=Sampled, covariant=True)
 
 
 class View(Protocol[Sample]):
-    """Says what begins at a slot, and assembles it. Only what is whole can be drawn."""
+    """Finds the item that begins at a slot, and assembles it. Only whole items can be drawn."""
 
-    noun: str  # for what the view makes, in messages
+    noun: str  # the name of its items, in messages
 
     @property
     def horizon(self) -> int:
-        """The most agent steps that anything it makes can have."""
+        """The greatest number of agent steps in an item."""
 
     @property
     def frames_shape(self) -> tuple[int, ...]:
-        """[F, ...], the shape of the frames in one thing that it makes."""
+        """[F, ...], the shape of an item's frames."""
 
     def examine(self, environments: np.ndarray, slots: np.ndarray) -> Drawn:
-        """What begins at slots [M] of environments [M]."""
+        """The items that begin at slots [M] of environments [M]."""
 
     def sample(self, drawn: Drawn, num_batches: int) -> Sample:
-        """K batches of what was drawn, all of which is whole."""
+        """K batches of the drawn items, which are all whole."""

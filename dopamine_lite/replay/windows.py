@@ -1,4 +1,4 @@
-"""What begins at the slots of a ring: up to n steps of one episode, and the frames before them."""
+"""Windows at the slots of a ring: up to n steps of one episode, and the frames before them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dopamine_lite.replay.view import Drawn
 class Windows:
     """Looks at slots together with their n successors and the older frames of their stacks.
 
-    What begins at a slot becomes whole when its n-th successor is stored, or when its episode ends
-    within n steps. It stays whole as long as the ring holds its whole stack of frames.
+    A window becomes whole when its n-th successor is stored, or when its episode ends within n steps. It
+    stays whole as long as the ring holds its whole stack of frames.
 
     Args:
       ring: the ring.
@@ -27,7 +27,7 @@ class Windows:
         self._offsets = np.arange(1 - self._stack, horizon + 1)
 
     def examine(self, environments: np.ndarray, slots: np.ndarray) -> Drawn:
-        """What begins at slots [M] of environments [M]."""
+        """The windows that begin at slots [M] of environments [M]."""
         ring, first = self._ring, self._ring.first
         window = slots[:, None] + self._offsets  # [M, stack - 1 + n + 1]
         kinds = ring["kinds"][ring.at(environments[:, None], window)]
@@ -41,6 +41,6 @@ class Windows:
         before = window[:, :here][:, ::-1]  # the previous slot first
         outside = (kinds[:, :here][:, ::-1] == FINAL_FRAME) | (before < 0)
         ages = np.where(outside.any(1), outside.argmax(1), here)
-        # Where older frames of a stack have been overwritten, the start of its episode is unknown.
+        # If older frames of a stack have been overwritten, the start of its episode is unknown.
         whole &= slots - ages - (ages < here) >= np.where(first > 0, first, -1)[environments]
         return Drawn(environments, slots, whole, lengths, ages)

@@ -1,1 +1,1 @@
-"""What a run tells of itself: statistics, log files, TensorBoard, the console, provenance."""
+"""A run's reports: statistics, log files, TensorBoard, the console, provenance."""

@@ -1,4 +1,4 @@
-"""A run's progress as a person sees it: a bar on a terminal, plain lines elsewhere."""
+"""Shows a run's progress to people: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from dopamine_lite.common.printable import printable
 _SECONDS_BETWEEN_LINES = 60.0
 _SECONDS_BETWEEN_REFRESHES = 0.25
 _SECONDS_BETWEEN_MARKS = 0.1
-_SECONDS_OF_SPEED = 20.0  # how much of the past the speed is measured over
+_SECONDS_OF_SPEED = 20.0  # the time span over which the speed is measured
 _TRAIN, _EVAL = "train", "eval"  # the phases; only the first advances a run's agent steps
 _FORMATS = {"return": ",.2f", "eval": ",.2f", "loss": ".3g", "epsilon": ".3g"}  # shown first
 
 
 class Console(abc.ABC):
-    """Shows where a run is. A context manager. If nobody can see it, the run goes on all the same."""
+    """Shows a run's progress. A context manager. If nobody can see it, the run goes on anyway."""
 
     def __init__(self) -> None:
-        self._pace: _Pace  # from `start` on
+        self._pace: _Pace  # set by `start`
         self._values: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -41,18 +41,18 @@ class Console(abc.ABC):
         self.close()
 
     def start(self, total_steps: int, agent_steps: int) -> None:
-        """The run begins, or goes on, with `agent_steps` of `total_steps` done."""
+        """Called when the run begins or resumes, with `agent_steps` of `total_steps` done."""
         self._pace = _Pace(total_steps, agent_steps)
 
     def progress(
         self, phase: str, iteration: int, agent_steps: int, values: Mapping[str, float]
     ) -> None:
-        """Where the run is, and the newest of its numbers; call it as often as you like.
+        """Takes the run's place and its newest numbers; call it as often as you like.
 
         Args:
-          phase: "train", or "eval" while the run's agent steps stand still.
-          iteration: from 0.
-          agent_steps: of the run.
+          phase: "train", or "eval", in which the run's agent steps do not advance.
+          iteration: the number of the iteration, from 0.
+          agent_steps: the agent steps of the run so far.
           values: numbers by name; each is shown until the next number of the same name.
         """
         self._values.update(values)
@@ -61,13 +61,13 @@ class Console(abc.ABC):
 
     @abc.abstractmethod
     def _show(self, phase: str, iteration: int) -> None:
-        """Shows `self._pace` and `self._values`, if it is time to."""
+        """Shows `self._pace` and `self._values`, if it is time for that."""
 
     def iteration(self, record: Mapping[str, Any]) -> None:
-        """An iteration has ended and has this record in the log."""
+        """Called when an iteration has ended, with its record in the log."""
         evaluation = (record.get(_EVAL) or {}).get("average_return")
         if evaluation is not None:
-            self._values["eval"] = evaluation  # shown until the next one
+            self._values["eval"] = evaluation  # shown until the next evaluation
         self._pace.iteration(record)
         self._show_record(record)
 
@@ -79,11 +79,11 @@ class Console(abc.ABC):
         """Shows a sentence that the user should read."""
 
     def close(self) -> None:  # noqa: B027 (lines need no closing)
-        """Leaves the screen as it should stay; more may be said afterward."""
+        """Leaves the screen as it should stay. `say` still works afterward."""
 
 
 class LineConsole(Console):
-    """Plain lines: one for each iteration, and one a minute within a long iteration."""
+    """Plain lines: one for each iteration, and one per minute within a long iteration."""
 
     def __init__(self, stream: TextIO | None):
         super().__init__()
@@ -117,7 +117,7 @@ class LineConsole(Console):
     def say(self, text: str) -> None:
         self._wrote = time.monotonic()
         if self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # closed, full, or nobody reads
+            with contextlib.suppress(OSError, ValueError):  # closed, full, or without a reader
                 print(printable(text), file=self._stream, flush=True)
 
 
@@ -132,7 +132,7 @@ class RichConsole(Console):
             BarColumn(bar_width=None),
             TextColumn("{task.fields[pace]}"),
             console=self._console,
-            auto_refresh=False,  # no thread beside the run: it is drawn where `progress` is called
+            auto_refresh=False,  # without a thread of its own: `progress` draws it
             redirect_stdout=_is_terminal(sys.stdout),
             expand=True,
         )
@@ -204,18 +204,18 @@ def make_console(stream: TextIO | None = None) -> Console:
 
 
 class _Pace:
-    """How fast a run trains, and how long the rest of it will take."""
+    """The speed of a run, and the time that the rest of it will take."""
 
     def __init__(self, total_steps: int, agent_steps: int):
         self.agent_steps = agent_steps
-        self.steps_per_second: float | None = None  # of training, over the recent past
+        self.steps_per_second: float | None = None  # in training, over the recent past
         self._total = total_steps
         self._begin(_TRAIN)
         self._steps_per_iteration = total_steps
         self._evaluation_seconds = 0.0
 
     def mark(self, phase: str, agent_steps: int) -> bool:
-        """Notes where the run is; False where that is too soon after the last time."""
+        """Notes the run's place; returns False if that is too soon after the last call."""
         now = time.monotonic()
         if phase == self._phase and now - self._marks[-1][0] < _SECONDS_BETWEEN_MARKS:
             return False
@@ -231,14 +231,14 @@ class _Pace:
         return True
 
     def iteration(self, record: Mapping[str, Any]) -> None:
-        """Takes note of how long the iteration's evaluation took."""
+        """Notes how long the iteration's evaluation took."""
         self.agent_steps = record["agent_steps"]
         self._steps_per_iteration = self.agent_steps / (record["iteration"] + 1)
         self._evaluation_seconds = record["time"]["eval_seconds"]
         self._begin(_TRAIN)
 
     def _begin(self, phase: str) -> None:
-        """From here on the speed is that of what follows."""
+        """Begins to measure the speed anew."""
         self._phase = phase
         self._marks = deque([(time.monotonic(), self.agent_steps)])
 
@@ -246,17 +246,17 @@ class _Pace:
         return f"{self.agent_steps:,} of {self._total:,}"
 
     def speed(self) -> list[str]:
-        """Of training, while it goes on and once it is known."""
+        """The speed of training in words, once it is known; empty outside of training."""
         if not self.steps_per_second or self._phase != _TRAIN:
             return []
         return [f"{self.steps_per_second:,.0f} steps/s"]
 
     def left(self) -> list[str]:
-        """How long the rest of the run will take, once that can be said."""
+        """The remaining time of the run in words, once it can be estimated."""
         return [f"{duration(self._seconds_left())} left"] if self.steps_per_second else []
 
     def _seconds_left(self) -> float:
-        """Training at the present speed, and evaluations that take as long as the last one did."""
+        """The rest of training at the present speed, and of evaluations as long as the last one."""
         steps = max(self._total - self.agent_steps, 0)
         seconds = steps / (self.steps_per_second or math.inf)
         seconds += math.ceil(steps / self._steps_per_iteration) * self._evaluation_seconds
@@ -267,7 +267,7 @@ class _Pace:
 
 
 class _Bar(Progress):
-    """rich's bar, and below it as many numbers as fit into a line."""
+    """rich's bar and, below it, as many numbers as fit on a line."""
 
     numbers: Iterable[str] = ()
 
@@ -281,7 +281,7 @@ class _Bar(Progress):
         yield Text(line, style="dim")
 
 
-_COLUMNS = (  # of the table of iterations, with their widths; 79 in all
+_COLUMNS = (  # the table of iterations, with the columns' widths; 79 in all
     ("iteration", 9),
     ("agent steps", 13),
     ("train return", 13),
@@ -302,7 +302,7 @@ def _or_dash(value: float | None, form: str) -> str:
 
 
 def _numbers(values: Mapping[str, float]) -> list[str]:
-    """As in "return 21.40", "loss 0.0123" and so on: the usual ones first, then the others."""
+    """ "return 21.40", "loss 0.0123" and so on: the usual numbers first, then the others."""
     names = [name for name in _FORMATS if name in values]
     names += [name for name in values if name not in _FORMATS]
     return [f"{name} {values[name]:{_FORMATS.get(name, '.4g')}}" for name in names]
@@ -326,6 +326,6 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 @contextlib.contextmanager
 def _while_it_is_there() -> Iterator[None]:
-    """Goes on without a terminal that has gone."""
+    """Ignores errors of a terminal that has gone."""
     with contextlib.suppress(OSError, ValueError):
         yield

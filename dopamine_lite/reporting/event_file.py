@@ -23,7 +23,7 @@ from dopamine_lite.reporting.tags import description
 
 
 def read_scalars(path: Path) -> Iterator[tuple[int, str, float]]:
-    """Agent steps, tag and value of every point that an EventFile at `path` holds, oldest first."""
+    """Agent steps, tag and value of every point in the EventFile at `path`, oldest first."""
     for data in RawEventFileLoader(str(path)).Load():
         event = Event.FromString(data)
         for value in event.summary.value:
@@ -35,13 +35,13 @@ class EventFile:
     """Writes points of curves and slices of histograms to a new file at `path`.
 
     tensorboard's own EventFileWriter imports TensorFlow, puts the machine's name into the file's name,
-    and notices a full disk in a thread of its own; its RecordWriter does none of that.
+    and notices a full disk only in its own thread. Its RecordWriter does none of that.
     """
 
     def __init__(self, path: Path):
         self._file = open(path, "xb")  # noqa: SIM115 (open until `close`)
         self._records = RecordWriter(self._file)
-        self._described: set[str] = set()  # tags: TensorBoard takes what the first point says
+        self._described: set[str] = set()  # tags with a description in their first point
         source = SourceMetadata(writer="dopamine_lite")
         self._write(Event(file_version="brain.Event:2", source_metadata=source))
 
@@ -50,7 +50,7 @@ class EventFile:
         points = [
             scalar_pb(tag, value, self._description(tag)).value[0] for tag, value in values.items()
         ]
-        self._add(agent_steps, Summary(value=points))  # in one record: three times as fast
+        self._add(agent_steps, Summary(value=points))  # one record is three times as fast
 
     def histogram(self, agent_steps: int, tag: str, values: np.ndarray) -> None:
         """Adds the distribution of the finite numbers in `values`, if there are any."""
@@ -59,8 +59,7 @@ class EventFile:
             self._add(agent_steps, histogram_pb(tag, finite, description=self._description(tag)))
 
     def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
-        """Writes the run's row of TensorBoard's table of hyperparameters, in which runs with equal
-        hyperparameters are one group."""
+        """Writes the run's row in TensorBoard's table of hyperparameters, which groups equal runs."""
         self._add(0, summary_v2.hparams_pb(dict(values)))
 
     def end_session(self) -> None:
@@ -76,7 +75,7 @@ class EventFile:
         return description(tag) or None
 
     def flush(self) -> None:
-        """Hands what was written to the operating system; the file then ends with a whole record."""
+        """Hands everything written to the operating system. The file then ends with a whole record."""
         self._file.flush()
 
     def fileno(self) -> int:

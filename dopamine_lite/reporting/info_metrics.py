@@ -10,7 +10,7 @@ import numpy as np
 
 from dopamine_lite.common.errors import UserError
 
-PREFIX = "info_"  # of their names in the logs
+PREFIX = "info_"  # the beginning of their names in the logs
 _LISTED = 8
 
 
@@ -20,7 +20,8 @@ class InfoMetrics:
     Args:
       names: the names of the numbers, which are keys of infos.
       environment: the environment's name, for messages.
-      say_once: called with what a sentence is about and the sentence, perhaps with the same ones again.
+      say_once: called with the topic of a sentence and the sentence, perhaps repeatedly with the same
+        ones.
 
     Raises:
       UserError: `names` is not a list of different names.
@@ -45,8 +46,8 @@ class InfoMetrics:
     def read(self, info: Mapping[str, Any] | None) -> dict[str, float | None]:
         """The numbers in the info of an episode's last step; None for each that is missing.
 
-        True is 1 and False is 0. The user is told when a number is missing, or not finite, for the first
-        time.
+        True is 1 and False is 0. The first time that a number is missing or not finite, it tells the
+        user.
 
         Raises:
           UserError: a value is not a number.

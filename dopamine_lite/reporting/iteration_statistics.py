@@ -1,4 +1,4 @@
-"""Statistics of an iteration: raw returns of its whole episodes, means of what was logged."""
+"""Statistics of an iteration: raw returns of its whole episodes, means of logged metrics."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class EpisodeRecord(NamedTuple):
 
     episode_return: float  # sum of raw rewards
     length: int  # agent steps
-    environment: int  # which of the N environments it was played in, from 0
-    infos: Mapping[str, float | None] = {}  # what its last info told, by name
+    environment: int  # the number of the environment, from 0
+    infos: Mapping[str, float | None] = {}  # numbers from its last info, by name
 
 
 class IterationStatistics:
     """Collects whole episodes and logged scalars over the segments of one phase.
 
-    An episode that a segment's end cuts is counted and dropped, so that it never mixes with whole
-    ones. `get_state` and `set_state` are for the time between two segments, when no episode is in
+    An episode that is cut by a segment's end is counted and dropped, so that it never mixes with whole
+    episodes. `get_state` and `set_state` are for the time between two segments, when no episode is in
     flight.
 
     Args:
-      infos: reads numbers out of the infos of episodes' last steps.
+      infos: reads numbers from the infos of episodes' last steps.
     """
 
     def __init__(self, infos: InfoMetrics | None = None) -> None:
@@ -47,7 +47,7 @@ class IterationStatistics:
         self._in_segment = True
         self._returns = np.zeros(num_envs)
         self._ticks = 0  # batched steps of this segment
-        self._began = np.zeros(num_envs, np.int64)  # the tick before each episode's first
+        self._began = np.zeros(num_envs, np.int64)  # the tick before each episode's first tick
 
     def step(
         self,
@@ -59,13 +59,13 @@ class IterationStatistics:
 
         Args:
           rewards: [N] raw rewards; they are added up in float64.
-          ended: [N] bool, where an episode ended with this step, by either kind of end.
-          infos: by environment, of the episodes that ended, where there are any.
+          ended: [N] bool, true where an episode ended with this step, terminated or truncated.
+          infos: infos of the episodes that ended, by environment, if there are any.
         """
         self._returns += rewards
         self._ticks += 1
         self._steps += len(rewards)
-        environments = ended.nonzero()[0].tolist()  # the cheapest question that NumPy answers
+        environments = ended.nonzero()[0].tolist()  # NumPy's cheapest test
         if not environments:
             return []
         finished = [
@@ -89,11 +89,11 @@ class IterationStatistics:
         return self._steps
 
     def longest_in_flight(self) -> int:
-        """Agent steps of the longest episode that has begun and not ended."""
+        """Agent steps of the longest episode that is still in flight."""
         return self._ticks - int(self._began.min())
 
     def end_segment(self) -> None:
-        """Drops the episodes that have begun and not ended, and counts them."""
+        """Drops the episodes that are still in flight, and counts them."""
         self._in_segment = False
         self._cut_episodes += int(np.count_nonzero(self._began < self._ticks))
 
@@ -113,12 +113,12 @@ class IterationStatistics:
             self._logged[name] = (total + float(value), points + 1)
 
     def recent_return(self, episodes: int = 10) -> float | None:
-        """Mean return of this phase's last `episodes`; None before the first."""
+        """The mean return of this phase's last `episodes`; None before the first episode."""
         last = self._episodes[-episodes:]
         return sum(record.episode_return for record in last) / len(last) if last else None
 
     def summary(self) -> dict[str, Any]:
-        """The phase in a few numbers: `summarize`, cut episodes, agent steps, means by name."""
+        """The phase in a few numbers: `summarize`, cut episodes, agent steps and means by name."""
         return summarize(self._episodes, self._info_names) | {
             "cut_episodes": self._cut_episodes,
             "steps": self._steps,
@@ -138,7 +138,7 @@ class IterationStatistics:
         }
 
     def _values_of_infos(self) -> dict[str, np.ndarray]:
-        """[E] of each name, NaN where an episode had none."""
+        """The numbers [E] of each name, NaN where an episode had none."""
         return {
             name: np.array([each.infos[name] for each in self._episodes], np.float64)
             for name in self._info_names
@@ -161,9 +161,9 @@ class IterationStatistics:
 
 
 def summarize(episodes: Sequence[EpisodeRecord], info_names: Sequence[str] = ()) -> dict[str, Any]:
-    """Number, returns and lengths of whole episodes, and the means of the named numbers of their infos.
+    """Number, returns and lengths of whole episodes, and the means of named numbers in their infos.
 
-    None, not NaN, where there are none.
+    Missing values are None, not NaN.
     """
     means = {f"{PREFIX}{name}": _mean_of_info(episodes, name) for name in info_names}
     if not episodes:

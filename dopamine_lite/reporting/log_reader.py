@@ -1,4 +1,4 @@
-"""Reading a run's log files, also while the run writes them: records of lines, points of curves."""
+"""Reads a run's log files, even while the run writes them: records of lines, points of curves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dopamine_lite.files.strict_json import expect, number, parse, seconds_by_na
 from dopamine_lite.reporting.info_metrics import PREFIX
 
 ITERATIONS, EPISODES = "iterations.jsonl", "episodes.jsonl"
-_LONGEST_LINE = 1 << 16  # bytes; an episode's is shorter
+_LONGEST_LINE = 1 << 16  # bytes; an episode's line is shorter
 
 
 def _to_stderr(sentence: str) -> None:
@@ -28,14 +28,14 @@ def read_iterations(
 ) -> list[dict[str, Any]]:
     """The records in a run's iterations.jsonl, oldest first.
 
-    If the last line is incomplete, as it can be while a run writes, it is left out, with a sentence.
+    An incomplete last line, which is possible while a run writes, is left out and reported.
 
     Args:
       base_dir: the run's directory.
-      report: called with that sentence.
+      report: called with a sentence about it.
 
     Raises:
-      UserError: a line is not what a Logbook writes, or the path is not that of a regular file.
+      UserError: a Logbook does not write such a line, or the path does not lead to a regular file.
     """
     return _read(Path(base_dir) / "logs" / ITERATIONS, _check_iteration, report)
 
@@ -43,14 +43,14 @@ def read_iterations(
 def read_episodes(
     base_dir: Path, report: Callable[[str], None] = _to_stderr
 ) -> list[dict[str, Any]]:
-    """The records in a run's episodes.jsonl, as `read_iterations` reads those of iterations."""
+    """The records in a run's episodes.jsonl, read as in `read_iterations`."""
     return _read(Path(base_dir) / "logs" / EPISODES, _check_episode, report)
 
 
 def newest_steps(base_dir: Path) -> int:
     """The agent steps of a run at the last whole line of its episodes.jsonl, read from its end.
 
-    0 if there is no such line or it cannot be read; `read_episodes` tells what is wrong.
+    0 if there is no such line or it cannot be read; `read_episodes` reports what is wrong.
     """
     try:
         with open_to_read(Path(base_dir) / "logs" / EPISODES) as file:
@@ -90,8 +90,8 @@ def _read(
         for line_number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 report(
-                    f"Line {line_number} of {path} ends in the middle, because a run is writing it or "
-                    "the file has been cut: it is left out."
+                    f"Line {line_number} of {path} is incomplete, because a run is still writing "
+                    "it or the file has been cut off: it is left out."
                 )
                 break
             try:
@@ -107,13 +107,13 @@ def _read(
 
 
 def _check_iteration(record: Any) -> None:
-    """Raises ValueError unless `record` is that of an iteration."""
+    """Raises ValueError unless `record` is the record of an iteration."""
     _check_numbers(expect(dict, record), "train")
     if "eval" in record:
         _check_numbers(record, "eval")
     if "time" in record:
         times = dict(expect(dict, record["time"]))
-        seconds_by_name(times.pop("parts", {}))  # earlier versions measured none
+        seconds_by_name(times.pop("parts", {}))  # earlier versions did not measure them
         _check_numbers({"time": times}, "time")
     for name in ("iteration", "agent_steps"):
         whole(_entry(record, name))
@@ -122,7 +122,7 @@ def _check_iteration(record: Any) -> None:
 
 
 def _check_episode(record: Any) -> None:
-    """Raises ValueError unless `record` is that of an episode."""
+    """Raises ValueError unless `record` is the record of an episode."""
     expect(dict, record)
     for name in ("iteration", "agent_steps", "stream", "length"):
         whole(_entry(record, name))

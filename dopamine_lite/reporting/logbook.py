@@ -47,19 +47,19 @@ _SECONDS_BETWEEN_FLUSHES = 5.0
 
 
 class Logbook:
-    """Appends to the logs in one directory; no file is made before its first entry.
+    """Appends to the logs in one directory. A file is created with its first entry.
 
     The state of a logbook is the size of each file on the disk, and the digest of each file of lines.
-    Setting a state cuts the files back to these sizes, so that whatever a stopped run had logged since
-    then is not logged twice. What stays has to be what was logged.
+    Setting a state cuts the files back to these sizes, so that entries that a stopped run logged after
+    that are not logged twice. The rest must match the digest.
 
-    Entries are buffered. They are handed to the operating system by an entry some seconds later, by
-    `get_state` and by `close`. An OSError (the disk is full) leaves at worst a part of a last line
-    or event, which `set_state` cuts off.
+    Entries are buffered. An entry some seconds later, `get_state` and `close` hand them to the operating
+    system. After an OSError, such as a full disk, there is at worst an incomplete last line or event,
+    which `set_state` cuts off.
 
     Args:
       directory: the directory of the logs.
-      report: called with a sentence if a log is missing, or if events are.
+      report: called with a sentence if a log or some events are missing.
 
     Raises:
       UserError: the directory is a link or a file.
@@ -70,14 +70,14 @@ class Logbook:
         self._directory = Path(directory)
         self._report = report
         self._lines: dict[str, BinaryIO] = {}
-        self._digests: dict[str, hashlib._Hash] = {}  # of what each file of lines holds
+        self._digests: dict[str, hashlib._Hash] = {}  # of the content of each file of lines
         self._events: EventFile | None = None
         self._hyperparameters: dict[str, bool | float | str] = {}
-        self._newest_events = 0  # number of the newest event file there has been
+        self._newest_events = 0  # number of the newest event file so far
         self._flushed = time.monotonic()
 
     def iteration(self, record: Mapping[str, Any]) -> None:
-        """Writes a line of iterations.jsonl; what differs between equal runs goes below "time"."""
+        """Writes a line of iterations.jsonl. Values that differ between equal runs go below "time"."""
         self._append(ITERATIONS, record)
         self._flush()
 
@@ -92,7 +92,7 @@ class Logbook:
                     "iteration": iteration,
                     "phase": phase,
                     "agent_steps": agent_steps,
-                    "stream": record.environment,  # the name that logs have for it
+                    "stream": record.environment,  # the logs' name for it
                     "return": record.episode_return,
                     "length": record.length,
                     **{f"{PREFIX}{name}": value for name, value in record.infos.items()},
@@ -113,17 +113,17 @@ class Logbook:
         self._flush_now_and_then()
 
     def hyperparameters(self, values: Mapping[str, bool | float | str]) -> None:
-        """Makes each new file of events begin with `values`, for TensorBoard's table of runs."""
+        """Writes `values` at the start of each new file of events, for TensorBoard's table of runs."""
         self._hyperparameters = dict(values)
 
     def end_session(self) -> None:
-        """The run has come to its end; call it before the last `get_state`."""
+        """Marks the run as finished. Call it before the last `get_state`."""
         self._event_file().end_session()
 
     def get_state(self) -> State:
-        """Returns, by name, what `set_state` recognizes each log by, once all are on the disk.
+        """Returns the marks by which `set_state` recognizes each log, once all logs are on the disk.
 
-        That is the size in bytes and, for files of lines, the SHA-256 of these.
+        These are, by name, the size in bytes and, for files of lines, the SHA-256.
         """
         self._flush()
         for file in self._open_files():
@@ -140,11 +140,11 @@ class Logbook:
         return state
 
     def set_state(self, state: State) -> None:
-        """Cuts the logs back to `state` and removes those that it does not know.
+        """Cuts the logs back to `state`, and removes logs that are not in it.
 
         Raises:
-          UserError: a file of lines is not the file that was saved, or something is not a file.
-            Nothing has been changed then.
+          UserError: a file of lines is not the file that was saved, or something is not a file. Nothing
+            has been changed in these cases.
         """
         self.close()
         self._digests.clear()
@@ -162,12 +162,12 @@ class Logbook:
                 path.unlink()
         for name in sorted(state.keys() - {path.name for path in logs}):
             self._report(
-                f"{self._directory / name} is missing, so what was logged there is lost; the run "
-                "itself is complete and goes on."
+                f"{self._directory / name} is missing, so its entries are lost; the run itself is "
+                "complete and goes on."
             )
 
     def close(self) -> None:
-        """Writes what is buffered; a further entry opens the files again."""
+        """Writes the buffered entries. A further entry opens the files again."""
         files = list(self._open_files())
         self._lines.clear()
         self._events = None
@@ -187,20 +187,22 @@ class Logbook:
         self._digests[name].update(line)
 
     def _digest(self, path: Path) -> hashlib._Hash:
-        """The digest of a file of lines; read from it unless known."""
+        """The digest of a file of lines, computed from the file unless it is known."""
         if path.name not in self._digests:
             with open_to_read(path) as file:
                 self._digests[path.name] = hashlib.file_digest(file, "sha256")
         return self._digests[path.name]
 
     def _event_file(self) -> EventFile:
-        """The event file; a new one after a resume, as a file that shrank confuses TensorBoard."""
+        """The event file; a new one after a resume, because a file that shrank confuses TensorBoard."""
         if self._events is None:
-            from dopamine_lite.reporting.event_file import EventFile  # 0.25 s; not to read
+            from dopamine_lite.reporting.event_file import (
+                EventFile,
+            )  # takes 0.25 s, for writing only
 
             make_directory(self._directory)
-            # TensorBoard reads the files in the order of their names, and may still have one open
-            # that was removed: the number, a time in seconds, never goes back and never repeats.
+            # TensorBoard reads the files in the order of their names, and may still have a removed file
+            # open. So the number, a time in seconds, never goes back and never repeats.
             self._newest_events = max(
                 int(time.time()),
                 self._newest_events + 1,
@@ -237,10 +239,10 @@ class Logbook:
 
     def _cut(self, path: Path, size: int) -> None:
         present = path.stat().st_size
-        if present < size:  # events; missing lines have been refused
+        if present < size:  # events; missing lines were refused before
             self._report(
-                f"{path} has {present:,} bytes instead of {size:,}, so the rest of what was logged "
-                "there is lost; the run itself is complete and goes on."
+                f"{path} has {present:,} bytes instead of {size:,}, so its last entries are lost; "
+                "the run itself is complete and goes on."
             )
         elif present > size:
             separate(path)
@@ -249,7 +251,7 @@ class Logbook:
 
 
 def _size_and_digest(saved: Any) -> tuple[int, str | None]:
-    """What a checkpoint knows of a log; earlier versions, as of events, only its size."""
+    """Size and digest of a log in a checkpoint. For events, and from earlier versions, only the size."""
     try:
         if isinstance(saved, dict):
             return whole(saved.get("size")), expect(str, saved.get("sha256"))
@@ -261,7 +263,7 @@ def _size_and_digest(saved: Any) -> tuple[int, str | None]:
 
 
 def _check_continued(path: Path, size: int, sha256: str | None) -> hashlib._Hash:
-    """The digest of the first `size` bytes; raises UserError where these are not what was logged."""
+    """The digest of the first `size` bytes; raises UserError if they are not what was logged."""
     digest = hashlib.sha256()
     rest, lines, last = size, 0, b"\n"
     with open_to_read(path) as file:
@@ -278,8 +280,8 @@ def _check_continued(path: Path, size: int, sha256: str | None) -> hashlib._Hash
     else:
         return digest
     raise UserError(
-        f"{path} is not the log that its checkpoint continues: {problem}. Put it back as it was, or "
-        "move it away to go on without what was logged there."
+        f"{path} is not the log that its checkpoint continues: {problem}. Put it back as it was, "
+        "or move it away to go on without its entries."
     )
 
 
@@ -290,7 +292,7 @@ def _number(path: Path) -> int:
 
 
 def _json(value: Any) -> Any:
-    """`value` in the numbers that JSON has; null for the others."""
+    """`value` for JSON, with null for numbers that JSON lacks."""
     if isinstance(value, Mapping):
         return {key: _json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

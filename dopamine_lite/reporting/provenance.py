@@ -1,4 +1,4 @@
-"""What a run was made with: versions, sources, machine, threads, command; and what has changed."""
+"""A run's provenance: versions, sources, machine, threads, command; and changes between starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from dopamine_lite import configuration
 from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.machine import processor
+from dopamine_lite.common.variables import VARIABLES, variables_in_force
 from dopamine_lite.files import strict_json
 from dopamine_lite.files.strict_json import expect
 
 FILE = "provenance.json"
 _SCHEMA = 1
-_PACKAGES = {  # and the distributions that each may come from
+_PACKAGES = {  # packages, and the distributions that they may come from
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
     "keras": ("keras",),
     "numpy": ("numpy",),
@@ -39,16 +40,10 @@ _PACKAGES = {  # and the distributions that each may come from
     "gin-config": ("gin-config",),
     "tensorboard": ("tensorboard",),
 }
-VARIABLES = (  # of the environment, each of which can change numbers
-    "OPENBLAS_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "XLA_FLAGS",
-    "CUDA_VISIBLE_DEVICES",
-)
 _DECISIVE = (  # what bit-for-bit repetition hangs on, by its place in what `collect` returns
     *(("machine", name) for name in ("processor", "gpus", "device")),
     *(("threads", pool) for pool in ("intra_op", "inter_op", "openblas")),
+    ("versions", "python"),
     *(("versions", name) for name in _PACKAGES if name not in ("gin-config", "tensorboard")),
     ("commits", "dopamine_lite"),
     *(("variables", name) for name in VARIABLES if name != "OPENBLAS_NUM_THREADS"),  # see threads
@@ -59,13 +54,13 @@ _SECTIONS = ("commits", "machine", "modules", "threads", "variables", "versions"
 def collect(
     threads: Mapping[str, int], gpus: Sequence[str] = (), base_dir: str | Path | None = None
 ) -> dict[str, Any]:
-    """The record of one start of a run: when, by which command, with what. It names no host or user.
+    """The record of one start of a run: its time, command and conditions. It names no host or user.
 
     Args:
       threads: TensorFlow's "intra_op" and "inter_op".
       gpus: the names of the GPUs that TensorFlow uses.
-      base_dir: the run's directory. Git is not asked about a repository in it, whose configuration may
-        name programs that git executes.
+      base_dir: the run's directory. Git is not called for a repository in it, because its configuration
+        may name programs that git executes.
     """
     memory = psutil.virtual_memory().total
     return {
@@ -87,12 +82,12 @@ def collect(
             "gpus": list(gpus) or None,
         },
         "threads": dict(threads) | {"openblas": _openblas_threads()},
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "variables": variables_in_force(),
     }
 
 
 def versions() -> dict[str, str | None]:
-    """The versions of Python and of the packages that decide a run's numbers; None: not installed."""
+    """The versions of Python and of the packages that affect a run's numbers; None: not installed."""
     own = {"python": platform.python_version(), "dopamine_lite": dopamine_lite.__version__}
     return own | {name: _version(distributions) for name, distributions in _PACKAGES.items()}
 
@@ -102,7 +97,7 @@ def record_start(base_dir: Path, start: dict[str, Any], about: Mapping[str, Any]
 
     Args:
       base_dir: the run's directory.
-      start: what `collect` returned.
+      start: the result of `collect`.
       about: the run itself (seed, agent, protocol ...) as JSON; kept from the first start.
 
     Returns:
@@ -158,8 +153,8 @@ def read(base_dir: Path) -> dict[str, Any] | None:
 
 
 BETWEEN_STARTS = (
-    "{subject} was {before} when the run last started and is {now} now: from here on the run may not "
-    "repeat bit for bit."
+    "{subject} was {before} when the run last started and is {now} now: from this point on, the "
+    "run may not repeat bit for bit."
 )
 
 
@@ -170,14 +165,14 @@ def changes(
     sentences = []
     for section, name in [*_DECISIVE, *_of_imports(before, now), *_of_own_modules(before, now)]:
         old, new = (start.get(section, {}).get(name) for start in (before, now))
-        if old != new and (name != "device" or old):  # earlier versions kept none
+        if old != new and (name != "device" or old):  # earlier versions did not record it
             subject = _IN_WORDS.get(f"{section}.{name}", _IN_WORDS[section]).format(name)
             sentences.append(sentence.format(subject=subject, before=_shown(old), now=_shown(new)))
     return sentences
 
 
 def _of_imports(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is decisive of what both import from elsewhere, own modules aside."""
+    """The conditions in modules that both starts import from elsewhere, apart from own modules."""
     starts = (before, now)
     own = {name for start in starts for name in start.get("modules", {})}
     both = before.get("imported", {}).keys() & now.get("imported", {}).keys()
@@ -185,7 +180,7 @@ def _of_imports(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple
 
 
 def _of_own_modules(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is decisive in runs with modules of their own: these, and the commit beside them."""
+    """The conditions in runs with modules of their own: these modules, and their commit."""
     starts = (before, now)
     names = sorted({name for start in starts for name in start.get("modules", {})})
     decisive = [("modules", name) for name in names]
@@ -212,7 +207,7 @@ def _shown(value: object) -> str:
 
 
 def command() -> str:
-    """The command line as it was typed, except for the way to the program."""
+    """The command line as it was typed, except for the path of the program."""
     program = Path(sys.argv[0])
     module = ["python", "-m", program.parent.name]
     words = module if program.name == "__main__.py" else [program.name]
@@ -220,12 +215,12 @@ def command() -> str:
 
 
 def _commits(base_dir: str | Path | None) -> dict[str, str | None]:
-    """Commits of dopamine_lite's source and of the working directory, where in a git checkout.
+    """Commits of dopamine_lite's source and of the working directory, if they are git checkouts.
 
-    That of a repository in `base_dir` stays unknown.
+    The commit of a repository in `base_dir` stays unknown.
     """
     here, source = Path.cwd(), Path(__file__).parent
-    # Installed below somebody's checkout the package is no part of it: nothing of it is tracked.
+    # A package installed below somebody's checkout does not belong to it: none of its files is tracked.
     own = _git(source, "rev-parse", "--show-toplevel") if _git(source, "ls-files", ".") else None
     commits = {"dopamine_lite": _commit(source) if own else None}
     if own is None or _git(here, "rev-parse", "--show-toplevel") != own:
@@ -240,7 +235,7 @@ def _lies_in(path: Path, directory: Path) -> bool:
 
 
 def _commit(directory: Path) -> str | None:
-    """The commit that `directory` is at; where tracked files differ, "+changes." and their digest."""
+    """The commit of `directory`, followed by "+changes." and a digest if tracked files differ."""
     commit = _git(directory, "rev-parse", "HEAD")
     if commit is None:
         return None
@@ -250,20 +245,20 @@ def _commit(directory: Path) -> str | None:
     return f"{commit}+changes.{'unknown' if changes is None else _digest(changes)}"
 
 
-_DIFFERENCES = (  # of the whole checkout, whatever the user has configured
+_DIFFERENCES = (  # of the whole checkout, whatever the user's configuration is
     *("-c", "core.fsmonitor=false", "-c", "diff.relative=false", "diff", "HEAD"),
-    *("--full-index", "--no-ext-diff", "--no-textconv"),  # of a binary file, its digest
+    *("--full-index", "--no-ext-diff", "--no-textconv"),  # a binary file's digest
 )
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
-    """What git prints, as text; None as `_git_bytes`."""
+    """git's output as text; None as in `_git_bytes`."""
     printed = _git_bytes(directory, *arguments)
     return None if printed is None else os.fsdecode(printed).strip()
 
 
 def _git_bytes(directory: Path, *arguments: str) -> bytes | None:
-    """What git prints; None where there is no git, no checkout or no answer."""
+    """git's output; None if there is no git, no checkout or no answer."""
     command = ["git", "--no-optional-locks", "-C", str(directory), *arguments]
     try:
         return subprocess.run(
@@ -274,11 +269,11 @@ def _git_bytes(directory: Path, *arguments: str) -> bytes | None:
 
 
 def origin(name: str, file: Path | None) -> str | None:
-    """What identifies a module's source: its digest, or the version of Python or of its package.
+    """An identifier of a module's source: its digest, or the version of Python or of its package.
 
     Args:
       name: the module's name, with dots.
-      file: the file that it is loaded from; None if there is none.
+      file: the module's file; None if there is none.
     """
     if file is not None and _is_installed(file):
         return _distribution(name.partition(".")[0])
@@ -297,10 +292,10 @@ def last_origin(base_dir: Path, name: str) -> str | None:
 
 
 def _distribution(package: str) -> str | None:
-    """The distribution that an installed top-level module is of, and its version."""
+    """The distribution of an installed top-level module, and its version."""
     if version := _version((package,)):
         return f"{package} {version}"
-    names = importlib.metadata.packages_distributions().get(package, ())  # takes half a second
+    names = importlib.metadata.packages_distributions().get(package, ())  # it takes half a second
     return next((f"{name} {importlib.metadata.version(name)}" for name in names), None)
 
 
@@ -316,25 +311,25 @@ def _imported() -> dict[str, str | None]:
 
 
 def _modules() -> dict[str, str | None]:
-    """Digests of the run's own modules by name; None: there is no such file any more.
+    """Digests of the run's own modules by name; None: the file no longer exists.
 
-    Own are those that gin files import and no version or commit tells of, and what is loaded from
-    the same places.
+    A run's own modules are those that gin files import and that no version or commit covers, and the
+    modules loaded from the same places.
     """
     imported = _own_files(configuration.imported_modules())
     places = {_place(name, file) for name, file in imported.items()}
     if not places:
         return {}
-    # Names such as __main__ are of this start, or of code that is generated anew in each.
+    # Names such as __main__ belong to this start, or to code that each start generates.
     names = sorted(name for name in list(sys.modules) if not name.startswith("__"))
     own = _own_files(names).items()
     return {name: _file_digest(file) for name, file in own if _place(name, file) in places}
 
 
 def _own_files(names: Iterable[str]) -> dict[str, Path]:
-    """The files of those loaded modules among `names` that no version and no commit tells of.
+    """The files of the loaded modules among `names` that no version and no commit covers.
 
-    They are not Python's, of no installed package and not in dopamine_lite's commit.
+    These modules are not Python's, not in an installed package, and not in dopamine_lite's commit.
     """
     package = Path(__file__).parents[1]
     tracked = {package / name for name in (_git(package, "ls-files") or "").splitlines()}
@@ -361,7 +356,7 @@ def _is_installed(file: Path) -> bool:
 
 
 def _place(name: str, file: Path) -> Path:
-    """The directory that the module `name` was found from."""
+    """The directory in which the module `name` was found."""
     depth = name.count(".") + (file.stem == "__init__")
     return file.parents[min(depth, len(file.parents) - 1)]
 
@@ -388,6 +383,6 @@ def _version(distributions: tuple[str, ...]) -> str | None:
 
 
 def _openblas_threads() -> int:
-    """The threads NumPy's OpenBLAS takes: as it is told, else one a core."""
+    """The number of threads of NumPy's OpenBLAS: as configured, or one per core."""
     told = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
     return int(told) if told.isdecimal() else os.cpu_count() or 1

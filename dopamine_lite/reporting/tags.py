@@ -1,4 +1,4 @@
-"""What TensorBoard's curves are called, what they show, and which of them come first."""
+"""The names of TensorBoard's curves, their descriptions, and the curves that come first."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from dopamine_lite.configuration.comparison import may_change
 
-# A group whose name comes before "eval" and "train", and curves in it that are numbered: TensorBoard
-# orders both by the alphabet.
+# A group whose name comes before "eval" and "train", with numbered curves: TensorBoard sorts groups and
+# curves alphabetically.
 GLANCE = "at_a_glance"
 _EVALUATION, _TRAINING = "1_evaluation_return", "2_training_return"
-# Of each, the first that an agent logs is shown at a glance, under its own name.
+# From each tuple, the first metric that an agent logs is shown at a glance, under its own name.
 _OF_AGENTS = (
     ("3", ("loss", "policy_loss", "td_error")),
     ("4", ("epsilon", "temperature", "entropy")),
@@ -28,7 +28,7 @@ _OF_METRICS = {
     "critic_learning_rate": "The learning rate of SAC's critics at the next update.",
     "critic_loss": "The mean loss of SAC's critics, summed over both.",
     "entropy": "Mean entropy of the policy, in nats, over the states that were learned from.",
-    "epsilon": "Probability of a random action in training.",
+    "epsilon": "Probability of a random action in training, as the mean over the environments.",
     "explained_variance": "1 - Var[return - value] / Var[return]: 1 for a perfect critic, 0 for a "
     "critic that knows only the mean.",
     "frames_bytes": "Memory that the frames of a compressed replay take, in bytes.",
@@ -59,16 +59,16 @@ _OF_EPISODES = {
     "median_return": "Median raw return",
 }
 _OF_TIME = {
-    "act": "choosing actions, as far as the agent acts to learn",
+    "act": "choosing actions in training",
     "checkpoint": "checkpoints",
     "compile": "compiling the agent's calls, which is done once in a process",
     "environment": "making, resetting and stepping the environments of training",
-    "evaluation": "the evaluation, with all that acts and steps in it",
+    "evaluation": "the evaluation, including the choice of actions and the environments' steps",
     "log": "logs, TensorBoard, the console and callbacks",
-    "other": "whatever else, such as the start of the run and statistics of episodes",
+    "other": "everything else, such as the start of the run and statistics of episodes",
     "sample": "sampling from the replay",
-    "store": "storing what was played",
-    "update": "gradient steps and whatever else the agent learns by",
+    "store": "storing the steps that were played",
+    "update": "gradient steps and all other learning of the agent",
 }
 _PHASES = {
     "train": "in the iteration's training, by the policy that explores",
@@ -77,7 +77,7 @@ _PHASES = {
 
 
 def description(tag: str) -> str:
-    """What the curve called `tag` shows, as a sentence; empty if only the agent knows."""
+    """A sentence on what the curve `tag` shows; empty if only the agent knows."""
     group, _, name = tag.partition("/")
     if group == GLANCE:
         return description(_SHOWN.get(name, f"train/{name.partition('_')[2]}"))
@@ -94,7 +94,7 @@ def description(tag: str) -> str:
 def at_a_glance(
     metrics: Mapping[str, float], recent_return: float | None, steps_per_second: float
 ) -> dict[str, float]:
-    """The numbers of a point in training that are shown first, by tag.
+    """The numbers to show first for a point in training, by tag.
 
     Args:
       metrics: the agent's metrics.
@@ -116,10 +116,10 @@ def evaluation_at_a_glance(average_return: float) -> dict[str, float]:
 
 
 def hyperparameters(settings: Mapping[str, str]) -> dict[str, bool | float | str]:
-    """What the table of hyperparameters shows of a configuration.
+    """The entries of a configuration in the table of hyperparameters.
 
-    Left out are the seed, so that the table groups the seeds of one configuration, what may change in
-    a run, its callbacks, and what is not a setting.
+    It leaves out the seed, so that the table groups the seeds of one configuration. It also leaves out
+    settings that may change in a run, its callbacks, and everything that is not a setting.
 
     Args:
       settings: gin text of each value by its binding, from `configuration.statements`.
@@ -135,7 +135,7 @@ _NO_HYPERPARAMETERS = ("Runner.seed", "Runner.callbacks")
 
 
 def plain(text: str) -> bool | float | str:
-    """A number, True, False or a text as it is; anything else, such as a reference, as gin text."""
+    """The value of a number, True, False or a text; for others, such as references, the gin text."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

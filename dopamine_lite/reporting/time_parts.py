@@ -1,4 +1,4 @@
-"""Where a run's time went: the parts in the records of its iterations, as shares and as a table."""
+"""Where a run's time went: the parts in its iterations' records, as shares and as a table."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 from dopamine_lite.common.stopwatch import OTHER
 
-# As the data flows. What an agent of a user's own has named comes before "compile".
+# In the order of the data flow. Parts that a user's own agent names come before "compile".
 _FIRST = ("environment", "act", "actors", "store", "sample", "update")
 _LAST = ("compile", "log", "checkpoint", "evaluation", OTHER)
 
 
 def in_order(parts: Mapping[str, float]) -> dict[str, float]:
-    """The same, as the data flows, and what is in a branch, such as "evaluation/act", below it."""
+    """The parts in the order of the data flow, with "evaluation/act" below its branch and so on."""
     return {part: parts[part] for part in sorted(parts, key=_place)}
 
 
 def of_records(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """The seconds of each part over these iterations, in order; those of earlier versions have none."""
+    """The seconds of each part over these iterations, in order. Earlier versions recorded no parts."""
     total: dict[str, float] = {}
     for record in records:
         for part, seconds in record.get("time", {}).get("parts", {}).items():
@@ -27,7 +27,7 @@ def of_records(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def tree(parts: Mapping[str, float]) -> dict[str, float]:
-    """The same in order, with a sum for each branch: "evaluation" before "evaluation/act"."""
+    """The parts in order, with a sum for each branch: "evaluation" before "evaluation/act"."""
     sums: dict[str, float] = dict(parts)
     for part, seconds in parts.items():
         branch, _, below = part.partition("/")
@@ -37,7 +37,7 @@ def tree(parts: Mapping[str, float]) -> dict[str, float]:
 
 
 def shares(parts: Mapping[str, float]) -> dict[str, float]:
-    """What share of their sum, from 0 to 1, each part and branch at the top of the tree has."""
+    """The share of each part and branch at the top of the tree in their sum, from 0 to 1."""
     total = sum(parts.values())
     tops = {part: seconds for part, seconds in tree(parts).items() if "/" not in part}
     return {part: seconds / total for part, seconds in tops.items()} if total else {}
@@ -49,7 +49,7 @@ def shares_by_tag(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def rows(*columns: Mapping[str, float], least: float = 0.0) -> list[list[str]]:
-    """A table's rows: a part, and in each column of parts its seconds and its share of that column.
+    """A table's rows: a part, and its seconds and its share in each column of parts.
 
     Parts with a share below `least` in every column are left out.
     """

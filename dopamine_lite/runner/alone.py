@@ -1,4 +1,4 @@
-"""The loop without actors apart from the learner: the agent itself steps all environments."""
+"""The loop without separate actors: the agent itself steps all environments."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Alone:
     """Plays segments and evaluations, as `Lockstep` does with actors.
 
     Args:
-      stage: the agent and what makes environments.
+      stage: the agent, and the maker of its environments.
       num_envs: N, the number of environments in training.
     """
 
     def __init__(self, stage: Stage, num_envs: int):
         self._stage = stage
         self._num_envs = num_envs
-        self._player: Player | None = None  # of the segment
+        self._player: Player | None = None  # for the segment
 
     def play(
         self, seeds: Seeds, statistics: IterationStatistics, steps: int, log_every_steps: int
     ) -> Generator[Tick]:
-        """Plays a segment, from which the agent learns; yields each step of all environments.
+        """Plays a segment, and lets the agent learn from it; yields each step of all environments.
 
         Args:
           seeds: gives the environments their seed.

@@ -1,4 +1,4 @@
-"""What is allowed in a run and seldom meant, each in a sentence."""
+"""Warnings about settings that are allowed but seldom intended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.runner.settings import RunSettings
 from dopamine_lite.runner.stage import Stage
 
-# A segment is short if each environment takes fewer steps than so many times the longest episode.
+# A segment is short if each environment takes fewer steps than this many longest episodes.
 _SHORT = 1.5
 
 
@@ -20,10 +20,10 @@ def cautions(settings: RunSettings, stage: Stage, config: str, intra_op: int) ->
       settings: the run's settings.
       stage: its agent and environments.
       config: the configuration in force.
-      intra_op: the threads that TensorFlow began with in this process.
+      intra_op: the threads with which TensorFlow started in this process.
     """
     found = (
-        limit_not_held(stage.spec, stage.limit),  # in a run of an earlier version
+        limit_not_held(stage.spec, stage.limit),  # for a run of an earlier version
         _settings_dropped(),
         _other_threads(config, intra_op),
         _nothing_learned(settings, stage),
@@ -42,8 +42,9 @@ def _settings_dropped() -> str | None:
     named = ", ".join(f"{part} ({count})" for part, count in sorted(parts.items()))
     return (
         f"Settings of parts that were replaced are not in force: {named}. The parts that took "
-        "their place have their defaults, apart from what is bound to them. To keep the settings of a "
-        "part, refer to it, as in MyAgent.optimizer = @Adam. config.gin shows all values."
+        "their place have their defaults, except where you bind settings of theirs. To keep the "
+        "settings of a part, refer to it, as in MyAgent.optimizer = @Adam. config.gin shows all "
+        "values."
     )
 
 
@@ -52,9 +53,9 @@ def _other_threads(config: str, present: int) -> str | None:
     if asked in ("None", str(present)):
         return None
     return (
-        f"tensorflow_threads.intra_op is {asked}, but TensorFlow began with {present} in this process "
-        f"and cannot change it: to get the results of {asked}, start another process, or bind the same "
-        "number in all experiments of this one."
+        f"tensorflow_threads.intra_op is {asked}, but TensorFlow started with {present} in this "
+        f"process and cannot change that: to get the results of {asked}, start another process, or "
+        "bind the same number in all experiments of this process."
     )
 
 
@@ -72,7 +73,7 @@ def _nothing_learned(settings: RunSettings, stage: Stage) -> str | None:
 def _short_segments(settings: RunSettings, stage: Stage) -> str | None:
     limit = stage.spec.max_steps_per_episode
     training = -(-settings.training_steps // settings.num_envs)
-    steps = min(training, settings.segment_length)  # of each environment in a segment
+    steps = min(training, settings.segment_length)  # for each environment in a segment
     if limit is None or steps >= _SHORT * limit:
         return None
     whole = steps == training
@@ -99,7 +100,7 @@ def _idle_actors(settings: RunSettings) -> str | None:
 
 
 def _actors_not_wanted(settings: RunSettings) -> str | None:
-    """Settings of actors where there are none."""
+    """Settings of actors, although there are none."""
     given = [
         f"Runner.{name} = {getattr(settings, name)!r}"
         for name, default in {"actor_backend": "processes", "group_size": 8}.items()
@@ -108,6 +109,6 @@ def _actors_not_wanted(settings: RunSettings) -> str | None:
     if settings.actors is not None or not given:
         return None
     return (
-        f"Runner.actors is None, so {' and '.join(given)} changes nothing: bind a number of actors, "
-        "which then step the environments apart from the learner."
+        f"Runner.actors is None, so {' and '.join(given)} changes nothing: bind a number of "
+        "actors, which then step the environments separately from the learner."
     )

@@ -39,14 +39,14 @@ def _refuse(error: OSError) -> None:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come, up to its newest checkpoint: what was logged since then is run again.
+    """A run's progress up to its newest checkpoint. Later steps in its logs will be run again.
 
     Attributes:
-      iterations: how many iterations have ended.
-      planned: the iterations of the whole run; None if its config does not say.
+      iterations: the number of iterations that have ended.
+      planned: the number of iterations of the whole run; None if its config does not set it.
       agent_steps: the agent steps at the newest checkpoint.
       records: the records of the iterations that have ended, as in iterations.jsonl.
-      stopped: a sentence that says why a callback ended the run early; None if none did.
+      stopped: a sentence that says why a callback ended the run early; None if no callback did.
     """
 
     iterations: int
@@ -68,10 +68,10 @@ def _say_nothing(sentence: str) -> None:
 
 
 def progress(directory: Path, report: Callable[[str], None] = _say_nothing) -> Progress:
-    """How far the run in `directory` has come; imports no TensorFlow.
+    """The progress of the run in `directory`. Imports no TensorFlow.
 
     Args:
-      report: called with a sentence if the log ends in the middle of a line.
+      report: called with a sentence if the log's last line is incomplete.
 
     Raises:
       UserError: the run's config, logs or checkpoints cannot be read.
@@ -122,7 +122,7 @@ def check_place_for_run(directory: Path) -> None:
 
 
 def _is_of_a_start(path: Path) -> bool:
-    """Whether `path` is what a start leaves that ends before its config is written."""
+    """Whether a start that ended before it wrote its config may have left `path`."""
     if path.name != "checkpoints" or not path.is_dir():
         return False
     return all(child.name == ".lock" for child in path.iterdir())

@@ -1,4 +1,4 @@
-"""Whether an environment keeps the rules: random play in which every step is checked."""
+"""Checks whether an environment follows the rules: random play with a full check of every step."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from dopamine_lite.environments.gymnasium_environment import (
 from dopamine_lite.environments.single_environment import SingleEnvironment
 from dopamine_lite.reporting.iteration_statistics import EpisodeRecord, IterationStatistics
 
-Digests = dict[str, bytes]  # of what a step returned, by name
+Digests = dict[str, bytes]  # of a step's return values, by name
 
 
 @dataclass
 class Played:
-    """What happened in random play.
+    """The result of random play.
 
     Attributes:
       episodes: the episodes that ended.
-      trace: digests of what the reset, and each step after it, returned.
+      trace: digests of the return values of the reset and of each step after it.
       lowest: the lowest reward of a step.
       highest: the highest reward of a step.
       legal: the mean share of the actions that were legal.
@@ -57,7 +57,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Alone:
-    """What one of Gymnasium's environments does without this package around it.
+    """The behavior of a Gymnasium environment without this package around it.
 
     Attributes:
       repeats: whether `reset(seed=...)` begins the same episode again after the environment was played.
@@ -72,14 +72,14 @@ class EnvironmentCheck:
     """One environment, played again and again.
 
     Args:
-      make: makes the environment, called as `Runner.environment` is.
+      make: makes the environment; called like `Runner.environment`.
       num_envs: N, the number of environments.
       steps: agent steps of each play, over all environments.
-      seed: the environment's seed; the actions are drawn by a generator of their own.
-      max_steps_per_episode: the limit that `Runner` would ask for.
+      seed: the environment's seed; a separate generator draws the actions.
+      max_steps_per_episode: the limit that `Runner` would request.
 
     Attributes:
-      warnings: sentences on what a run would warn of or be harmed by, as far as is known by now.
+      warnings: sentences on problems, found so far, that a run would warn of or suffer from.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class EnvironmentCheck:
         self.warnings: list[str] = []
 
     def spec(self) -> EnvironmentSpec:
-        """What the environment declares. Raises UserError if it cannot be made or reset."""
+        """The environment's specification. Raises UserError if it cannot be made or reset."""
         with self._environment() as environment:
             environment.reset()
             return environment.spec
@@ -108,7 +108,7 @@ class EnvironmentCheck:
         """Plays at random, with legal actions, and checks every step in full.
 
         Raises:
-          UserError: the environment returned something that is not as declared; a run says the same.
+          UserError: a return value of the environment is not as declared. A run raises the same error.
         """
         with self._environment() as environment:
             played = self._played(CheckedEnvironment(environment, exact_steps=self._ticks + 1))
@@ -120,20 +120,20 @@ class EnvironmentCheck:
         return played
 
     def again(self) -> Played:
-        """Repeats the play in an environment made anew, as a resumed run does, timed as in a run."""
+        """Repeats the play in a new environment, as a resumed run does, and times it as in a run."""
         with self._environment() as environment:
             return self._played(environment)
 
     def other_seed(self) -> Played:
-        """The same actions, where they are legal, in an environment with another seed."""
+        """Plays the same actions, if they are legal, in an environment with another seed."""
         with self._environment(seed=self._seed + 1) as environment:
             return self._played(environment)
 
     def equal_environments(self) -> tuple[int, int] | None:
-        """Two environments that always show the same, given the same actions; None if there are none.
+        """Two environments that always show the same if given the same actions; None if there are none.
 
         Raises:
-          Exception: whatever goes wrong if there is a second environment beside the first.
+          Exception: an error that only a second environment causes.
         """
         size = max(self._num_envs, 2)
         with self._environment(num_envs=size) as environment:
@@ -164,7 +164,7 @@ class EnvironmentCheck:
             return environment.render().shape
 
     def alone(self) -> Alone | None:
-        """Plays one of Gymnasium's environments as it is, twice; None for any other environment."""
+        """Plays a Gymnasium environment as it is, twice; None for any other environment."""
         with self._environment(num_envs=1) as environment:
             spec = environment.spec
             if not isinstance(environment, GymnasiumEnvironment):
@@ -178,7 +178,7 @@ class EnvironmentCheck:
     def _episode(
         self, environment: SingleEnvironment, spec: EnvironmentSpec
     ) -> tuple[list[bytes], int | None]:
-        """Digests of an episode, or of as many steps of one as there are to be; see `Alone`."""
+        """Digests of an episode, or of its steps up to a limit; see `Alone`."""
         space = copy.deepcopy(spec.action_space)
         space.seed(self._seed)
         observation, mask = environment.reset(seed=self._seed)
@@ -241,7 +241,7 @@ class EnvironmentCheck:
 
 
 def first_difference(one: Played, other: Played) -> tuple[int, str] | None:
-    """The first step (0: the reset) in which two plays differ, and what differs; None if none does."""
+    """The first step (0: the reset) in which two plays differ, and what differs; None if they agree."""
     for number, pair in enumerate(zip(one.trace, other.trace, strict=True)):
         for name in pair[0]:
             if pair[0][name] != pair[1].get(name):
@@ -275,5 +275,5 @@ def _rows(observations: np.ndarray) -> list[bytes]:
 
 
 def _legal_in_all(masks: np.ndarray | None) -> np.ndarray | None:
-    """[A] int8: what is legal in every environment."""
+    """[A] int8: the actions that are legal in every environment."""
     return None if masks is None else np.asarray(masks.all(axis=0), np.int8)

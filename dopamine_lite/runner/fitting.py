@@ -22,7 +22,7 @@ from dopamine_lite.networks.torsos import MLP
 from dopamine_lite.replay.circular_replay import CircularReplay
 from dopamine_lite.spaces.packed_space import PackedSpace
 
-_FRAMES = 1_000  # of a replay that is built and never filled
+_FRAMES = 1_000  # capacity of a replay that is built but never filled
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Fit:
 
     Attributes:
       fits: the names of the parts that fit.
-      refusals: by name, the message with which each of the other parts refuses.
+      refusals: the message with which each of the other parts refuses, by name.
     """
 
     fits: tuple[str, ...]

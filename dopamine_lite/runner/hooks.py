@@ -28,8 +28,8 @@ class Hooks:
     def __init__(self, factories: Sequence[Callable[[], Callback]]):
         if not isinstance(factories, list | tuple) or not all(map(callable, factories)):
             raise UserError(
-                f"Runner.callbacks is {factories!r}: give a list of references to what makes a "
-                "Callback, such as [@EarlyStopping]."
+                f"Runner.callbacks is {factories!r}: give a list of references to classes or "
+                "functions that make a Callback, such as [@EarlyStopping]."
             )
         self._callbacks: dict[str, Callback] = {}
         for factory in factories:
@@ -42,7 +42,7 @@ class Hooks:
         self._started = contextlib.ExitStack()
 
     def _that_redefine(self, method: str) -> list[Callback]:
-        """Nothing is done for the others."""
+        """The callbacks that redefine a method; others need no call."""
         own = getattr(Callback, method)
         return [
             each
@@ -51,7 +51,7 @@ class Hooks:
         ]
 
     def of_experiment(self, factories: Sequence[Callable[[], Callback]]) -> list[Any]:
-        """Those of the `factories` whose callbacks make the run another experiment."""
+        """The `factories` whose callbacks make the run a different experiment."""
         pairs = zip(factories, self._callbacks.values(), strict=True)
         return [factory for factory, callback in pairs if callback.part_of_experiment]
 
@@ -91,8 +91,8 @@ class Hooks:
                 continue
             if not isinstance(reason, str) or not reason.strip():
                 raise UserError(
-                    f"{type(callback).__name__}.on_iteration returned {described(reason)}: return a "
-                    "sentence that says why the run is to stop, or None."
+                    f"{type(callback).__name__}.on_iteration returned {described(reason)}: return "
+                    "a sentence that says why the run should stop, or None."
                 )
             reasons.append(f"{name}: {' '.join(reason.split())}")
         return " ".join(reasons) or None

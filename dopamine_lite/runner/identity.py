@@ -1,4 +1,4 @@
-"""What makes two runs the same experiment, whether gin or Python built them."""
+"""Decides whether two runs are the same experiment, whether gin or Python built them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dopamine_lite.reporting import provenance
 from dopamine_lite.runner.directory import CONFIG, is_run
 
 _SHOWN = 5
-_DEEPEST = 4  # levels of what holds what, beyond which only the kind is told
-_LONGEST_NUMBER = 10  # digits of a limit that is believed
-_OF_VERSIONS = ("ale_py",)  # in a protocol; provenance tells when one changes, and the run goes on
+_DEEPEST = 4  # levels of nesting beyond which only the kind is named
+_LONGEST_NUMBER = 10  # digits of a plausible limit
+_OF_VERSIONS = ("ale_py",)  # in a protocol; provenance reports changes, and the run goes on
 
 
 def identity(
@@ -31,15 +31,15 @@ def identity(
     spec: EnvironmentSpec,
     make_callbacks: Sequence[Callable[..., Any]],
 ) -> State:
-    """What a checkpoint keeps of its experiment.
+    """The identity of its experiment that a checkpoint keeps.
 
     Args:
       config: the configuration in force, from `configuration.operative`.
-      make_agent: what made the agent.
-      agent_settings: what the agent was given by name, beyond what gin gave it.
-      make_environment: what made the environment.
-      spec: the environment's.
-      make_callbacks: what made the callbacks that are part of the experiment.
+      make_agent: the function that made the agent.
+      agent_settings: keyword arguments of the agent that did not come from gin.
+      make_environment: the function that made the environment.
+      spec: the environment's specification.
+      make_callbacks: the functions that made the callbacks that are part of the experiment.
     """
     callbacks = ", ".join(map(_named, make_callbacks))
     return {
@@ -53,7 +53,7 @@ def identity(
 def environment_identity(
     make_environment: Callable[..., Any], spec: EnvironmentSpec
 ) -> dict[str, str]:
-    """The part of `identity` that is about the environment."""
+    """The environment's part of `identity`."""
     environment = {"id": spec.id, **spec.protocol}
     return {"made by": _named(make_environment)} | {
         name: _named(value) for name, value in environment.items() if name not in _OF_VERSIONS
@@ -67,8 +67,8 @@ def lower_limit(saved: State | None, base_dir: Path, asked: int | None) -> int |
     with. None for a run in which it held.
 
     Args:
-      saved: what a checkpoint keeps of its experiment; None for a checkpoint from before they kept it:
-        then the run's config.gin and provenance are read.
+      saved: the identity that a checkpoint keeps. Early checkpoints do not have it: for None, the run's
+        config.gin and provenance are read.
       base_dir: the run's directory.
       asked: `Runner.max_steps_per_episode`.
     """
@@ -106,15 +106,15 @@ def check_same_config(path: Path, config: str) -> list[str]:
         "give another `base_dir`, or resume the run with its own configuration",
     )
     return [
-        f"{name} is a new setting since this run began. It has its default, {value}."
+        f"The setting {name} did not exist when this run began. It has its default, {value}."
         for name, value in configuration.new_settings(own, config).items()
     ]
 
 
 def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> None:
-    """Raises UserError if a checkpoint belongs to another experiment than `now`.
+    """Raises UserError if a checkpoint does not belong to the experiment `now`.
 
-    A checkpoint from before they kept their experiment, for which `saved` is None, passes.
+    An early checkpoint that does not keep its experiment, for which `saved` is None, passes.
     """
     if saved is None:
         return
@@ -127,14 +127,14 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
     )
     for part in ("agent", "environment", "callbacks"):
         before, after = saved.get(part, {}), now.get(part, {})
-        if part == "agent":  # its arguments, where Python and not gin gave them
+        if part == "agent":  # its arguments, if Python and not gin gave them
             before = {argument_now(name): _in_names_of_now(before[name]) for name in before}
-        # A later version may say more of a protocol; what else is given is the maker's affair.
+        # A later version may add to a protocol. Everything else is up to the environment's maker.
         of_protocol = part == "environment"
         names = before.keys() & after.keys() if of_protocol else before.keys() | after.keys()
         different += [
-            f"{part} {name}: this run {before.get(name, 'without it')}, "
-            f"now {after.get(name, 'without it')}"
+            f"{part} {name}: this run {before.get(name, 'without it')}, now "
+            f"{after.get(name, 'without it')}"
             for name in sorted(names)
             if before.get(name) != after.get(name)
         ]
@@ -142,18 +142,18 @@ def check_same_experiment(checkpoint: Path, saved: State | None, now: State) -> 
 
 
 def _in_names_of_now(made: str) -> str:
-    """What made an agent, such as "PPOAgent(clip=0.1)", or an argument, in today's names."""
+    """The call that made an agent, such as "PPOAgent(clip=0.1)", or an argument, in present names."""
     return re.sub(r"\b\w+(?==)", lambda name: argument_now(name[0]), made)
 
 
 def check_trained_by(checkpoint: Path, saved: State | None, config: str) -> None:
-    """Raises UserError if a checkpoint was not trained with `config`, whatever it is to do now."""
+    """Raises UserError if a checkpoint was not trained with `config`, whatever its use now."""
     if saved is not None:
         different = _other_settings(checkpoint, saved, config)
         _refuse(different, _OF_ANOTHER.format(checkpoint), _PUT_BACK)
 
 
-_OF_ANOTHER = "The checkpoint {} belongs to another experiment than the configuration"
+_OF_ANOTHER = "The checkpoint {} and the configuration belong to different experiments"
 _PUT_BACK = "put back the config.gin that belongs to these checkpoints, or give another `base_dir`"
 
 
@@ -172,8 +172,8 @@ def _refuse(different: list[str], what: str, remedy: str) -> None:
 def _named(value: object, depth: int = 0) -> str:
     """`value` in words that are the same in every process.
 
-    A function of a module and a class are known by their names; what has no name of its own, a lambda,
-    a function made in another or an object, by what it holds as well.
+    Classes and functions of a module are identified by their names. A lambda, a function made in another
+    function, and an object have no name of their own, so they are also identified by their contents.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
@@ -211,8 +211,8 @@ def _by_name(values: Mapping[str, Any], inner: Callable[..., list[str]]) -> list
 
 
 def _without_name(function: types.FunctionType, inner: Callable[..., list[str]]) -> str:
-    """What a lambda, or a function made in another, does: the names and constants in it, and what it
-    has from around it. Nothing for a function of a module."""
+    """The names and constants in a lambda, or in a function made in another function, and the values
+    from around it. Empty for a function of a module."""
     if "<" not in function.__qualname__:
         return ""
     held = [cell.cell_contents for cell in function.__closure__ or ()]
@@ -221,7 +221,7 @@ def _without_name(function: types.FunctionType, inner: Callable[..., list[str]])
 
 
 def _words(code: types.CodeType) -> list[str]:
-    """The names and constants of a function, and of those that it makes."""
+    """The names and constants of a function, and of functions that it makes."""
     words = list(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

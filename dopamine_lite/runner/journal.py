@@ -1,4 +1,4 @@
-"""What a run reports while it goes on: to log files, TensorBoard, the console and callbacks."""
+"""Reports a run's progress to log files, TensorBoard, the console and callbacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Diverged(Exception):
 
 
 class Journal:
-    """Reports the same to the log, the console and the callbacks.
+    """Reports the same numbers to the log, the console and the callbacks.
 
     Args:
       logbook: the log files and TensorBoard.
@@ -39,7 +39,7 @@ class Journal:
         self.logbook = logbook
         self.console = console
         self.hooks = hooks
-        # When, and at which agent step, metrics were last reported.
+        # The time and the agent step at which metrics were last reported.
         self._logged_at = time.perf_counter(), 0
 
     def begin_segment(self, agent_steps: int) -> None:
@@ -65,11 +65,11 @@ class Journal:
 
         Args:
           agent: the agent.
-          statistics: the iteration's, to which the metrics are added.
+          statistics: the iteration's statistics, to which the metrics are added.
           iteration: the number of the iteration.
           agent_steps: the agent steps of the run so far.
           histograms: whether arrays are reported, too.
-          of_actors: the metrics of actors apart from the agent, in place of those of its own actor.
+          of_actors: the metrics of separate actors, in place of the agent's own actor's metrics.
 
         Raises:
           Diverged: a metric is not a finite number.
@@ -100,7 +100,7 @@ class Journal:
         """Reports an iteration's record. If callbacks stop the run, the reason is added to the record.
 
         Returns:
-          The reason why callbacks stop the run; None: they do not.
+          The reason why callbacks stop the run; None if they do not.
         """
         stopped = self.hooks.iteration(record)
         if stopped is not None:
@@ -136,7 +136,7 @@ def _of_training(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary(record: dict[str, Any], info_names: tuple[str, ...]) -> dict[str, float]:
-    """What TensorBoard shows of an iteration."""
+    """The numbers of an iteration for TensorBoard."""
     scalars = {
         f"{phase}/{name}": record[phase][name]
         for phase in ("train", "eval")

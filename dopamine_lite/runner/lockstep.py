@@ -1,9 +1,9 @@
-"""The loop with actors apart from the learner: they collect a block together, then the agent learns.
+"""The loop with separate actors: they collect a block together, and then the agent learns.
 
-All environments act in a block with the same parameters. So it does not matter how many actors there
-are, where they are, and which of them is first: the steps of a block are put in the order of steps and
-then of environments. With a policy lag of 1, a block is collected while the agent learns from the block
-before, so the parameters are one block old, always (Daley and Amato 2021, generalized).
+All environments in a block are stepped with the same parameters. The steps of a block are sorted by step
+and then by environment, so the number of actors, their places and their order do not matter. With a
+policy lag of 1, a block is collected while the agent learns from the previous block, so the parameters
+are always one block old (Daley and Amato 2021, generalized).
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from dopamine_lite.runner.stage import Stage
 
 
 class Lockstep:
-    """Plays segments with a crew of actors, which is started by the first segment.
+    """Plays segments with a crew of actors. The first segment starts the crew.
 
     Args:
-      stage: the agent that learns, and what makes environments.
+      stage: the agent that learns, and the maker of its environments.
       settings: the run's settings; `actors` is not None.
       config: the record of the configuration.
       threads: TensorFlow's "intra_op" and "inter_op" in this process.
@@ -84,7 +84,7 @@ class Lockstep:
         steps: int,
         log_every_steps: int,
     ) -> Generator[Tick]:
-        """Plays a segment, from which the agent learns; yields each step of all environments.
+        """Plays a segment, and lets the agent learn from it; yields each step of all environments.
 
         Args:
           seeds: gives the environments of each group their seed.
@@ -102,12 +102,12 @@ class Lockstep:
         )
         lap("actors")
         statistics.begin_segment(num_envs)
-        taken, last = 0, -(-steps // num_envs)  # of each environment
-        waiting: Block | None = None  # what has been collected and not learned from
+        taken, last = 0, -(-steps // num_envs)  # for each environment
+        waiting: Block | None = None  # collected, but not learned from yet
         while taken < last:
             logs_at = -(-(taken * num_envs // log_every_steps + 1) * log_every_steps // num_envs)
             stop = min(taken + block_length(agent), last)
-            if not lag:  # else a shorter block would be acted with other parameters
+            if not lag:  # otherwise, a shorter block would have other parameters
                 stop = min(stop, logs_at)
             is_last, logs = stop == last, stop >= logs_at
             order = Order(agent.actor_parameters(), stop - taken, is_last, is_last or logs)
@@ -145,7 +145,7 @@ class Lockstep:
     ) -> list[EpisodeRecord]:
         """As `Stage.play_shares`; each group plays its own share, as fast as it can.
 
-        `on_episode` is called once, when all have been played.
+        `on_episode` is called once, after all episodes have been played.
         """
         parameters = self._agent.actor_parameters()
         parts = self._started().evaluate(Evaluation(parameters, seed, shares))
@@ -221,7 +221,7 @@ class Lockstep:
         return ProcessBackend(recipe, parcel, self._agent.actor_parameters())
 
     def metrics(self) -> dict[str, float | np.ndarray]:
-        """The actors' metrics at the end of the last block that was to tell them."""
+        """The actors' metrics at the end of the last block that requested them."""
         return self._metrics
 
     def get_state(self) -> State:
@@ -243,26 +243,26 @@ class Lockstep:
 
 
 def block_agent(agent: Agent) -> BlockAgent:
-    """`agent`, if actors can act for it elsewhere.
+    """`agent`, if separate actors can act for it.
 
     Raises:
-      UserError: they cannot.
+      UserError: actors cannot act for it.
     """
     name = type(agent).__name__
     if not isinstance(agent, BlockAgent):
         raise UserError(
-            f"Runner.actors needs an agent that is made of an actor and a learner, which {name} is not: "
-            "bind Runner.actors = None."
+            f"Runner.actors needs an agent that consists of an actor and a learner, but {name} "
+            "does not: bind Runner.actors = None."
         )
     if not learns_from_blocks(agent):
         raise UserError(
-            f"{name} redefines act or observe, which actors apart from the agent would not call: put "
-            "what they do into an actor or into `learn` (docs/how_to/your_own_agent.md), or bind "
+            f"{name} redefines act or observe, but separate actors would not call these methods: "
+            "move their work to an actor or to `learn` (docs/how_to/your_own_agent.md), or bind "
             "Runner.actors = None."
         )
     if agent.blocks_end_with_episodes:
         raise UserError(
-            f"{name} learns where an episode ends, so its environments cannot act apart from each other "
-            "for a whole block: bind Runner.actors = None."
+            f"{name} learns at the end of each episode, so its environments cannot be stepped "
+            "independently for a whole block: bind Runner.actors = None."
         )
     return agent

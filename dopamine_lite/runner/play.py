@@ -1,4 +1,4 @@
-"""The one loop: an agent acts, the environments step, the agent learns."""
+"""The loop that all play uses: an agent acts, the environments step, the agent learns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Tick(NamedTuple):
 
 
 class Player(Protocol):
-    """How the loop deals with an agent."""
+    """The contract between the loop and an agent's way to play."""
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
         """The agent's actions [N, ...]."""
@@ -39,18 +39,18 @@ class Player(Protocol):
     def add(
         self, transitions: Transitions, observations: np.ndarray, masks: np.ndarray | None
     ) -> None:
-        """Takes the result of the last `act`, and what the agent will act on next."""
+        """Takes the result of the last `act`, and the observations for the next."""
 
     def flush(self) -> None:
-        """Gives the agent everything that was added and that it has not seen yet."""
+        """Gives the agent everything that was added and not passed on yet."""
 
 
 class StepByStep:
-    """Shows an agent that has the five methods every step as soon as it is taken.
+    """Gives an agent with the five methods every step as soon as it is taken.
 
     Args:
       agent: the agent.
-      evaluate: whether the agent acts by its evaluation policy and learns nothing.
+      evaluate: whether the agent follows its evaluation policy and learns nothing.
     """
 
     def __init__(self, agent: Agent, evaluate: bool):
@@ -72,7 +72,7 @@ class StepByStep:
 
 
 class BlockByBlock:
-    """Collects what an agent's actor does, and gives it to the agent to learn from, block by block.
+    """Collects the steps of an agent's actor, and lets the agent learn from them, block by block.
 
     Args:
       agent: the agent.
@@ -125,7 +125,7 @@ def learns_from_blocks(agent: Agent) -> bool:
 
 
 def player_for(agent: Agent, evaluate: bool = False) -> Player:
-    """How to play with `agent`: in blocks if it learns from blocks and does nothing else in a step."""
+    """The way to play with `agent`: in blocks if it `learns_from_blocks`, otherwise step by step."""
     if evaluate or not learns_from_blocks(agent):
         return StepByStep(agent, evaluate)
     assert isinstance(agent, BlockAgent)
@@ -145,11 +145,11 @@ def play(
 
     Args:
       environment: the environments, not yet reset.
-      player: how to deal with the agent.
+      player: the agent's way to play.
       statistics: takes the rewards and the ends of episodes.
       is_last: called with the number of the step, from 1, and the episodes that the step finished;
-        returns whether the loop ends with this step. The last step truncates every episode that is
-        still in flight, so the agent is left with none.
+        returns whether the loop ends with this step. The last step truncates every episode that is still
+        in flight, so the agent has none left.
       agent: the name of the agent's class, for messages.
       clip_rewards: whether the agent gets rewards clipped to [-1, 1].
     """

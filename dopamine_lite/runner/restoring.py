@@ -18,12 +18,12 @@ _LIMIT = "Runner.max_steps_per_episode"
 
 
 class Restoring:
-    """Takes what the checkpoints of a run hold.
+    """Takes the states in a run's checkpoints.
 
     Args:
       base_dir: the run's directory.
       stage: the agent and its environments.
-      experiment: what checkpoints keep of the experiment, from `identity.identity`.
+      experiment: the experiment's identity that checkpoints keep, from `identity.identity`.
       config: the configuration in force.
       say_once: called with the topic of a sentence for the user, and the sentence.
     """
@@ -59,7 +59,7 @@ class Restoring:
         return loaded.number
 
     def take_agent(self, checkpoint: Restored) -> None:
-        """Gives the agent its state; raises UserError if that belongs to another experiment."""
+        """Gives the agent its state; raises UserError if the state belongs to another experiment."""
         self._keep_limit(checkpoint)
         identity.check_same_experiment(
             checkpoint.path, checkpoint.state.get("experiment"), self._experiment
@@ -98,7 +98,7 @@ class Restoring:
 
         Args:
           checkpoint: the checkpoint.
-          taker: what takes the state, for the message; None: the agent.
+          taker: the name of the object that takes the state, for the message; None: the agent.
           remedy: what the user can do, for the message.
         """
         taker = taker or type(self._stage.agent).__name__

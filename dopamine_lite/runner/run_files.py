@@ -1,4 +1,4 @@
-"""What a run finds in its directory when it starts, and what it writes there first."""
+"""The first checks and files of a run in its directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dopamine_lite.runner.directory import CONFIG
 
 
 def miss_checkpoints(base_dir: Path, first_segment: int) -> None:
-    """Raises UserError if the logs show that there were checkpoints, and none is left.
+    """Raises UserError if the logs show that there were checkpoints, but none is left.
 
     Args:
       base_dir: the run's directory.
@@ -31,6 +31,6 @@ def miss_checkpoints(base_dir: Path, first_segment: int) -> None:
 def write_config(base_dir: Path, config: str) -> None:
     """Writes the config in force.
 
-    When a run is resumed, its config may differ in what `configuration.changes` leaves out.
+    A resumed run's config may differ in the settings that `configuration.changes` leaves out.
     """
     replace_file(base_dir / CONFIG, configuration.with_header(config).encode())

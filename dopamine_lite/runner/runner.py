@@ -29,7 +29,7 @@ from dopamine_lite.runner.signals import Stopped
 from dopamine_lite.runner.stage import Stage, check_factory
 from dopamine_lite.runner.training import Training
 
-import_tensorflow()  # before an agent's module does, and with its banner
+import_tensorflow()  # before an agent's module does it, and with its banner
 
 __all__ = ["Runner", "Stopped"]
 
@@ -104,7 +104,7 @@ class Runner:
     ):
         check_factory("agent", agent)
         check_factory("environment", environment)
-        self.base_dir = Path(base_dir).absolute()  # wherever an environment's code may go
+        self.base_dir = Path(base_dir).absolute()  # should an environment's code change it
         self.settings = settings = RunSettings(
             seed=seed,
             num_iterations=num_iterations,
@@ -124,8 +124,8 @@ class Runner:
             policy_lag=policy_lag,
         )
         self._console = console or make_console()
-        self._said: set[str] = set()  # what the user has been told about the environment
-        # Whoever is watching, it is the same experiment, so the console is not part of it.
+        self._said: set[str] = set()  # topics of sentences that the user has seen
+        # The console is not part of the experiment: it does not matter who is watching.
         given = {"console": None, "info_metrics": info_metrics}
         self._configuration = configuration.Record(
             (parent.__name__ for parent in type(self).__mro__), dataclasses.asdict(settings) | given
@@ -229,20 +229,20 @@ class Runner:
         return new_settings
 
     def _require_limit(self) -> None:
-        """Raises UserError where episodes would not end after `max_steps_per_episode` steps."""
+        """Raises UserError if episodes would not end after `max_steps_per_episode` steps."""
         if sentence := limit_not_held(self.spec, self.stage.limit):
             own = self.spec.max_steps_per_episode
             raise UserError(
-                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or change what makes the "
-                "environment, so that it follows its argument max_steps_per_episode."
+                f"{sentence} Bind {f'{own} or None' if own else 'None'}, or change the function "
+                "that makes the environment so that it follows its argument max_steps_per_episode."
             )
 
     def check_memory(self) -> None:
         """Raises UserError if the agent's replay, once full, would not fit into memory.
 
-        Whatever else an agent holds took its memory when the agent was built.
+        All other parts of an agent took their memory when the agent was built.
         """
-        if hasattr(self.agent, "check_memory"):  # an agent need not inherit from ours
+        if hasattr(self.agent, "check_memory"):  # an agent need not inherit from `Agent`
             self.agent.check_memory()
 
     def load(self, checkpoint: int | str | None = None, trained: str | None = None) -> int:
@@ -251,10 +251,10 @@ class Runner:
         Checkpoint 0 is the agent before its first step, and needs no file.
 
         Args:
-          checkpoint: the number, or a name that a checkpoint is kept under, such as "best"; None: the
+          checkpoint: the number, or a name under which a checkpoint is kept, such as "best"; None: the
             newest.
-          trained: the configuration that the run was trained with, if this Runner has another one on
-            purpose, for example to evaluate in another environment; None: they are the same.
+          trained: the configuration with which the run was trained, if this Runner's configuration
+            differs on purpose, for example to evaluate in another environment; None: both are the same.
 
         Raises:
           UserError: there is no such checkpoint, it is damaged or belongs to another experiment, the
@@ -297,6 +297,6 @@ class Runner:
     def iterations(self) -> Iterator[dict[str, Any]]:
         """Does what `run` does, but yields each iteration's record once its checkpoint is saved.
 
-        Between two iterations, signals do what they do elsewhere.
+        Between two iterations, signals have their usual effect.
         """
         yield from self.training.iterations(self.check())

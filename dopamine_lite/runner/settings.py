@@ -1,4 +1,4 @@
-"""What a run is told: how long it trains, how it is evaluated, how often it is saved."""
+"""A run's settings: how long it trains, how it is evaluated, how often it is saved."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dopamine_lite.common.errors import UserError
 
 _SCHEDULES = ("continuous_train_and_eval", "continuous_train")
 _ACTOR_BACKENDS = ("processes", "threads", "ray")
-_MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and the memory of most machines
+_MOST_ENVIRONMENTS = 65_536  # more would take minutes to make, and too much memory
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a `Runner`, where they are described.
+    """The settings of a `Runner`. Its docstring describes them.
 
     Raises:
-      UserError: the settings describe no run.
+      UserError: the settings do not describe a possible run.
     """
 
     seed: int
@@ -80,13 +80,13 @@ class RunSettings:
             )
         if self.policy_lag and self.actors is None:
             raise UserError(
-                f"Runner.policy_lag is {self.policy_lag}, but Runner.actors is None: without actors, an "
-                "agent acts by what it has just learned. Bind Runner.actors too."
+                f"Runner.policy_lag is {self.policy_lag}, but Runner.actors is None: without "
+                "actors, an agent always acts with its newest parameters. Bind Runner.actors too."
             )
 
     @property
     def actor_processes(self) -> int:
-        """The processes of this machine that actors are in, beside the run's own."""
+        """The number of actors' processes on this machine, in addition to the run's own."""
         if self.actors is None or self.actor_backend != "processes":
             return 0
         return min(self.actors, -(-self.num_envs // self.group_size))
@@ -98,14 +98,14 @@ class RunSettings:
 
     @property
     def segment_length(self) -> int:
-        """Agent steps that each environment takes in a segment that is not a phase's last."""
+        """Agent steps of each environment in a segment, unless it is the last of its phase."""
         if self.checkpoint_every_steps is None:
             return self.training_steps
         return self.checkpoint_every_steps
 
     @property
     def phase_steps(self) -> int:
-        """Agent steps of a training phase, in which every environment takes its share whole."""
+        """Agent steps of a training phase, rounded up so that all environments take equal shares."""
         return -(-self.training_steps // self.num_envs) * self.num_envs
 
     @property
@@ -116,7 +116,7 @@ class RunSettings:
     def segment_steps(self, done: int) -> int:
         """Agent steps of the next segment after `done` steps of a phase; 0 if the phase is over.
 
-        A short segment at the end of a phase is not made: its steps belong to the segment before.
+        There is no short segment at the end of a phase: its steps belong to the previous segment.
         """
         left = self.phase_steps - done
         whole = self.segment_length * self.num_envs

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: they stop a run between two steps instead of anywhere."""
+"""Lets SIGINT and SIGTERM stop a run between two steps instead of anywhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Stopped(Exception):
 
 
 class Signals:
-    """Remembers a signal that arrives while `caught` lasts.
+    """Remembers a signal that arrives in a block of `caught`.
 
     Attributes:
       arrived: the number of the signal; None: there was none.
@@ -36,14 +36,14 @@ class Signals:
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
-        """Catches signals, in the main thread; elsewhere they do what they do."""
+        """Catches signals in the main thread. In other threads, they have their usual effect."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def remember(number: int, _frame: object) -> None:
             self.arrived = number
-            signal.signal(number, signal.SIG_DFL)  # a second one ends a step that hangs
+            signal.signal(number, signal.SIG_DFL)  # a second signal ends a step that hangs
 
         before = {number: signal.signal(number, remember) for number in _SIGNALS}
         try:

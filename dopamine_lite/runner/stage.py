@@ -1,4 +1,4 @@
-"""An experiment's agent and environments: everything that plays, and nothing that is written."""
+"""An experiment's agent and environments: everything that plays, without any files."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Stage:
       make_environment: called with (num_envs=, seed=, max_steps_per_episode=, render=, evaluate=).
       info_metrics: keys of numbers in infos that are logged like returns.
       say_once: called with the topic of a sentence for the user, and the sentence.
-      devices: what the agent learns on.
+      devices: the devices that the agent learns on.
 
     Attributes:
-      limit: the agent steps after which an episode is truncated, as asked of the environment.
+      limit: the requested agent steps after which an episode is truncated.
       after_step: called after every step that is played; it may raise.
     """
 
@@ -71,7 +71,7 @@ class Stage:
         self.info_metrics = InfoMetrics(info_metrics, self.spec.id, say_once)
 
     def _require_shared_batches(self) -> None:
-        """Raises UserError if there are several devices, and the agent learns on one only."""
+        """Raises UserError if there are several devices, but the agent learns on only one."""
         learner = getattr(self.agent, "learner", None)
         if self.devices.kind != "tpu" and self.devices.count == 1:
             return
@@ -170,6 +170,6 @@ def check_factory(name: str, value: Any) -> None:
         )
     if not callable(value):
         raise UserError(
-            f"Runner.{name} is {value!r}: give a reference to what makes it, such as @DQNAgent or "
-            "@create_environment."
+            f"Runner.{name} is {value!r}: give a reference to a class or function that makes it, "
+            "such as @DQNAgent or @create_environment."
         )

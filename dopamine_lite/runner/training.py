@@ -1,9 +1,9 @@
-"""A run in its directory: iterations, each of a training phase and an evaluation phase.
+"""A run in its directory: iterations, each with a training phase and an evaluation phase.
 
-A training phase is cut into segments. Each segment begins with environments made anew. It ends with no
-episode in flight and with a checkpoint of the whole run, so a run that is killed at any instant and
-started again repeats at most one segment, bit for bit. An evaluation plays every episode that it
-counts to its end, so the number of environments does not favor short episodes.
+A training phase is cut into segments. Each segment begins with new environments. It ends with no episode
+in flight and with a checkpoint of the whole run, so a run that is killed at any instant and started
+again repeats at most one segment, bit for bit. An evaluation plays every episode that it counts to the
+end, so the number of environments does not favor short episodes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Training:
       settings: the run's settings.
       stage: the agent and its environments.
       restoring: gives the agent its state.
-      experiment: what checkpoints keep of the experiment, from `identity.identity`.
+      experiment: the experiment's identity that checkpoints keep, from `identity.identity`.
       config: the record of the configuration.
       hooks: the callbacks.
       console: where progress is shown.
@@ -101,11 +101,11 @@ class Training:
         self._seeds = Seeds(settings.seed)
         self._statistics = IterationStatistics(stage.info_metrics)
         self._iteration = 0
-        self._segment = 0  # of this iteration's training phase
+        self._segment = 0  # in this iteration's training phase
         self._train_seconds = 0.0
         self._stopwatch = Stopwatch()  # since the last iteration's record was made
-        self._stopped: str | None = None  # which callbacks ended the run, and why
-        # The names that the next checkpoint is kept under, and whether it replaces earlier ones there.
+        self._stopped: str | None = None  # the callbacks that ended the run, and their reasons
+        # The names under which to keep the next checkpoint, and whether it replaces earlier ones.
         self._kept_names: dict[str, bool] = {}
         stage.after_step = self._stop_if_signaled
         self.players: Alone | Lockstep = Alone(stage, settings.num_envs)
@@ -142,7 +142,7 @@ class Training:
         """Gives the agent the weights of `Runner.from_run`, if the run has no checkpoint yet.
 
         Returns:
-          A sentence that says so; nothing if no weights were given.
+          A sentence about that; empty if no weights were given.
         """
         source = self._settings.from_run
         if source is None or Checkpointer(self.base_dir / "checkpoints").numbers():
@@ -153,7 +153,7 @@ class Training:
         return [sentence]
 
     def _start(self, new_settings: list[str], beginning: list[str]) -> None:
-        """Takes up the run at its newest checkpoint, and shows these sentences, among others."""
+        """Starts the run at its newest checkpoint, and shows these sentences, among others."""
         first = self._settings.segment_steps(self._statistics.steps)
         run_files.miss_checkpoints(self.base_dir, first)
         restored = self._checkpointer.restore()
@@ -166,10 +166,8 @@ class Training:
             lap("checkpoint")
         else:
             if read_episodes(self.base_dir):
-                self._console.say(
-                    "There is no checkpoint yet, so the run begins anew, and so do its logs."
-                )
-            # This removes what a run wrote that was killed before its first checkpoint.
+                self._console.say("There is no checkpoint yet, so the run and its logs start over.")
+            # This removes the logs of a run that was killed before its first checkpoint.
             self._journal.logbook.set_state({})
         context = self._context()
         self._hooks.check(context)
@@ -185,7 +183,7 @@ class Training:
                 "backend": self._settings.actor_backend,
             }
         start["machine"]["device"] = self._stage.devices.name
-        start["agent_steps"] = self.agent_steps  # at which the run goes on
+        start["agent_steps"] = self.agent_steps  # where the run goes on
         changes = provenance.record_start(self.base_dir, start, self._describe())
         for sentence in (*changes, *new_settings, *warnings, *beginning):
             self._console.say(sentence)
@@ -199,7 +197,7 @@ class Training:
         done = f"{self._iteration} of {self._settings.num_iterations} iterations"
         if self._stopped is not None:
             self._console.say(
-                f"The run was stopped after {done} and does not go on, not even with a larger "
+                f"The run was stopped after {done} and does not go on, even with a larger "
                 f"Runner.num_iterations ({self._stopped.rstrip('.')})."
             )
         elif self._iteration >= self._settings.num_iterations:
@@ -210,7 +208,7 @@ class Training:
             self._console.say(f"Resuming at agent step {self.agent_steps:,}, after {done}.")
 
     def _context(self) -> RunContext:
-        """What the callbacks are told."""
+        """The context for the callbacks."""
         return RunContext(
             base_dir=self.base_dir,
             config=self._config,
@@ -230,8 +228,9 @@ class Training:
         state = agent.get_state()
         if not isinstance(state, dict):
             raise UserError(
-                f"{type(agent).__name__}.get_state returned {described(state)}: return a dictionary of "
-                "everything that decides what the agent does next (docs/how_to/your_own_agent.md)."
+                f"{type(agent).__name__}.get_state returned {described(state)}: return a "
+                "dictionary of everything that determines what the agent does next "
+                "(docs/how_to/your_own_agent.md)."
             )
         hooks = self._hooks.get_state()
         return {
@@ -251,7 +250,7 @@ class Training:
         }
 
     def _set_state(self, state: State) -> None:
-        """Becomes the run that was saved as `state`, except for the agent, and cuts the logs back."""
+        """Restores the run from `state`, except for the agent, and cuts the logs back."""
         self._iteration = whole(state["iteration"])
         self._segment = whole(state["segment"])
         self.agent_steps = whole(state["agent_steps"])
@@ -378,8 +377,8 @@ class Training:
         raise Stopped(
             arrived,
             f"Stopped by {signal.Signals(arrived).name} at agent step {self.agent_steps:,}. "
-            f"{self._newest_checkpoint()} A resumed run takes the steps that no checkpoint holds again, "
-            "identically.",
+            f"{self._newest_checkpoint()} When resumed, the run repeats the steps that no "
+            "checkpoint holds, identically.",
         )
 
     def _newest_checkpoint(self) -> str:

@@ -1,4 +1,4 @@
-"""A run that begins with the weights of another run's agent, and with nothing else from that run."""
+"""Begins a run with the weights of another run's agent, and with nothing else from that run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dopamine_lite.reporting import provenance
 from dopamine_lite.runner.directory import is_run
 
 _AT_A_CHECKPOINT = re.compile(r"(?P<run>.+)@(?P<checkpoint>\d+)", re.DOTALL)
-_KEY = "from_run"  # in provenance
+_KEY = "from_run"  # the key in provenance
 _SHOWN = 5
 
 
@@ -32,7 +32,7 @@ def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[
       config: the configuration of the run that begins.
 
     Returns:
-      Which run and checkpoint the weights are from, for provenance; and a sentence for the user.
+      The run and checkpoint of the weights, for provenance; and a sentence for the user.
 
     Raises:
       UserError: there is no such run or checkpoint, or its weights do not fit.
@@ -62,7 +62,7 @@ def begin(agent: Agent, source: str, base_dir: Path, config: str) -> tuple[dict[
 
 
 def _begun(base_dir: Path) -> dict[str, Any]:
-    """What provenance keeps of an earlier start of the same run; nothing where there was none."""
+    """The origin in provenance from an earlier start of the same run; empty if there was none."""
     origin = (provenance.read(base_dir) or {}).get(_KEY, {})
     try:
         number = expect(dict, origin).get("checkpoint")
@@ -83,8 +83,8 @@ def _hand_over(agent: Agent, loaded: Restored, directory: Path) -> None:
     except Exception as error:
         if is_of_users_code(error):
             raise
-        of_others = isinstance(error, KeyError)  # what it looks for, other agents do not save
-        kind = "they are those of another kind of agent"
+        of_others = isinstance(error, KeyError)  # it looks for keys that other agents do not save
+        kind = "they belong to another kind of agent"
         reason = kind if of_others else f"{type(error).__name__}: {error}"
         raise UserError(
             f"The weights of {directory} at checkpoint {loaded.number} do not fit this "

@@ -1,1 +1,1 @@
-"""Spaces of observations, and what they look like to a network: packed, one-hot, pictures."""
+"""Spaces of observations, and their form in a network: packed, one-hot, pictures."""

@@ -1,4 +1,4 @@
-"""Which columns of a one-hot vector stand for which names."""
+"""The meaning of a one-hot vector's columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 def columns(
     space: gymnasium.spaces.Discrete | gymnasium.spaces.MultiDiscrete,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For the one-hot vectors of the D names in `space`, one after the other.
+    """The columns of the one-hot vectors of the D names in `space`, one after the other.
 
     Returns:
       owners [C]: which of the D each column belongs to; values [C]: the name that sets it.

@@ -23,16 +23,16 @@ _LONGEST = 60  # characters of an entry that a sentence quotes
 class PackedSpace(gymnasium.Space):
     """The space of observations whose entries' bytes lie one after the other: [bytes] uint8.
 
-    Whatever stores observations then handles a single array, and a picture beside a few numbers takes
+    Code that stores observations then handles a single array, and a picture next to a few numbers takes
     no more memory than its bytes. Networks unpack the entries.
 
     Args:
       entries: the entries' spaces by name, in the order of their bytes.
       owner: the environment's name, for messages.
-      stack_size: observations in a stack [stack, bytes]; 1: there is no such axis.
+      stack_size: the number of observations in a stack [stack, bytes]; 1: there is no such axis.
 
     Attributes:
-      slices: where the bytes of each entry are.
+      slices: the places of each entry's bytes.
     """
 
     def __init__(self, entries: dict[str, Any], owner: str, stack_size: int = 1):
@@ -79,7 +79,7 @@ class PackedSpace(gymnasium.Space):
         """An observation as the environment returns it -> [bytes] uint8.
 
         Raises:
-          UserError: an entry is missing, there is one too many, or one is not in its space.
+          UserError: an entry is missing, unknown, or not in its space.
         """
         row = np.empty(self._bytes_in_all, np.uint8)
         found = dict(_leaves(observation))
@@ -125,9 +125,9 @@ class PackedSpace(gymnasium.Space):
         )
 
     def _bytes(self, name: str, value: Any) -> np.ndarray:
-        """The bytes of an entry, which is in its space and loses nothing but a float's last digits.
+        """The bytes of an entry, checked to be in its space. Only a float's last digits may be lost.
 
-        As elsewhere, real numbers have to be finite and may be beyond their bounds.
+        As elsewhere, real numbers must be finite, but may be beyond their bounds.
         """
         space, given = self.entries[name], np.asarray(value)
         numbers = given.shape == space.shape and given.dtype.kind in "biuf"
@@ -142,7 +142,7 @@ class PackedSpace(gymnasium.Space):
                 shown = f"an array of shape {given.shape}, {given.dtype}"
             raise UserError(
                 f"The entry {name!r} of an observation of {self.owner} is {shown}, which is not in "
-                f"its space {space}: return what the space declares."
+                f"its space {space}: return a value of that space."
             )
         return np.ascontiguousarray(kept).reshape(-1).view(np.uint8)
 

@@ -1,8 +1,8 @@
-"""Which axes of a picture are its rows, its columns and its channels."""
+"""Finds the axes of a picture: rows, columns and channels."""
 
 from __future__ import annotations
 
-MOST_CHANNELS = 4  # of a picture that is known by its shape: red, green, blue and alpha
+MOST_CHANNELS = 4  # in a picture recognized by its shape: red, green, blue and alpha
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:

@@ -1,1 +1,1 @@
-"""Studies: many runs of what is to be compared, carried out here, on Ray or under Slurm."""
+"""Studies: many runs to compare, on this machine, on Ray or under Slurm."""

@@ -1,4 +1,4 @@
-"""What runs trials: the interface of every backend, and a trial as a process."""
+"""Backends run trials: their interface, and a trial as a process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Backend(Protocol):
     """A place where trials run, each as `dopamine-lite train` in a process of its own."""
 
     def describe(self) -> str:
-        """How many trials run at once and where, in words: "2 at once on this machine"."""
+        """The number of trials at once and their place, in words: "2 at once on this machine"."""
 
     def has_room(self) -> bool:
         """Whether `start` may be called now."""
@@ -31,17 +31,17 @@ class Backend(Protocol):
         """Starts a trial, or resumes it."""
 
     def ended(self, seconds: float) -> list[tuple[Trial, int]]:
-        """The trials that have ended since the last call, each with its process's exit status as a
-        shell reports it. Waits for one to end, but no longer than `seconds`."""
+        """The trials that have ended since the last call, each with its process's exit status as a shell
+        reports it. Waits for a trial to end, but no longer than `seconds`."""
 
     def stop(self) -> None:
         """Asks every trial to stop at its next safe point; `ended` returns it once it has."""
 
     def kill(self) -> None:
-        """Ends every trial at once; `ended` returns none of them."""
+        """Ends every trial at once. `ended` returns none of them."""
 
     def close(self) -> None:
-        """Releases what the backend holds. Called when no trial is running any more."""
+        """Releases the backend's resources. Called when no trial is running any more."""
 
 
 def start_process(
@@ -51,16 +51,16 @@ def start_process(
 
     Args:
       arguments: the command line, without the program's name.
-      output: the file that its output is appended to.
+      output: the file to which its output is appended.
       variables: the environment variables of the new process; None: those of this process.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     parent = os.getpid()
-    prctl = ctypes.CDLL(None).prctl  # before the fork, after which nothing should be loaded
+    prctl = ctypes.CDLL(None).prctl  # before the fork, because nothing should be loaded after it
 
     def end_with_parent() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it has ended meanwhile
+        if os.getppid() != parent:  # the parent has ended meanwhile
             os._exit(128 + signal.SIGTERM)
 
     with open_to_append(output) as file:
@@ -72,7 +72,7 @@ def start_process(
             stdout=file,
             stderr=file,
             env=variables,
-            process_group=0,  # a terminal's Ctrl-C is for the parent, which stops its trials itself
+            process_group=0,  # a terminal's Ctrl-C goes to the parent, which stops its trials
             preexec_fn=end_with_parent,
         )
 

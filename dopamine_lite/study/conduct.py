@@ -1,4 +1,4 @@
-"""Carries a study out: starts trials when there is room, watches them, says how each ended."""
+"""Runs a study: starts trials when there is room, watches them, reports how each ended."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from dopamine_lite.study.backend import Backend
 from dopamine_lite.study.study import Trial
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_STOPPED = tuple(128 + number for number in _SIGNALS)  # statuses of a trial that was asked to
-_SECONDS_OF_WAITING = 0.1  # for a trial to end, before the source is asked what is new
-_SECONDS_BETWEEN_LOOKS = 1.0  # at the logs, to show them
-_SECONDS_BETWEEN_TRIES = 2.0  # of a trial that another process runs
+_STOPPED = tuple(128 + number for number in _SIGNALS)  # statuses of a trial asked to stop
+_SECONDS_OF_WAITING = 0.1  # for a trial to end, between two looks at the source
+_SECONDS_BETWEEN_LOOKS = 1.0  # at the logs, to show progress
+_SECONDS_BETWEEN_TRIES = 2.0  # to start a trial that another process runs
 
 
-_END = 1 << 16  # bytes of what a trial has printed, in which its last line is looked for
+_END = 1 << 16  # bytes at the end of a trial's output in which to look for its last line
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a trial ended.
+    """The end of a trial.
 
     Attributes:
-      failure: what went wrong, in a sentence; None if nothing did.
-      interrupted: whether it was stopped at a safe point because a signal stops all trials.
+      failure: a sentence on what went wrong; None if nothing did.
+      interrupted: whether it stopped at a safe point because a signal stopped all trials.
     """
 
     trial: Trial
@@ -47,7 +47,7 @@ class Result:
 
 @dataclass
 class Running:
-    """A trial under way, as it was when it was last looked at."""
+    """A running trial, in its state at the last look."""
 
     trial: Trial
     first_steps: int
@@ -64,7 +64,7 @@ class Running:
         return time.monotonic() - self.began
 
     def seconds_left(self) -> float | None:
-        """The time left at this trial's pace so far, evaluations included; None if not known yet."""
+        """The time left at this trial's pace so far, with evaluations; None if not known yet."""
         done = self.steps - self.first_steps
         if done <= 0:
             return None
@@ -72,7 +72,7 @@ class Running:
 
 
 class Source(Protocol):
-    """Where trials come from: a list, or a search that learns from how they end."""
+    """The source of trials: a list, or a search that learns from their results."""
 
     def next(self) -> Trial | None:
         """A trial to start now; None if there is none at the moment."""
@@ -81,10 +81,10 @@ class Source(Protocol):
         """Called repeatedly while trials run."""
 
     def ended(self, result: Result) -> None:
-        """Called when a trial has ended, also if it failed or was interrupted."""
+        """Called when a trial has ended, even if it failed or was interrupted."""
 
     def left(self) -> int:
-        """How many trials have not been started yet."""
+        """The number of trials that have not been started yet."""
 
 
 class View(Protocol):
@@ -93,7 +93,7 @@ class View(Protocol):
     def say(self, sentence: str) -> None: ...
 
     def show(self, running: list[Running], finished: int, left: int) -> None:
-        """Shows the progress of every running trial; may be called as often as one likes."""
+        """Shows the progress of every running trial; may be called any number of times."""
 
     def close(self) -> None: ...
 
@@ -118,13 +118,13 @@ class Listed:
 
 
 class Conductor:
-    """Carries out the trials of a study.
+    """Runs the trials of a study.
 
     Args:
       study: the study's directory.
-      source: where the trials come from.
-      backend: where they run.
-      view: what shows their progress.
+      source: the source of the trials.
+      backend: the place where they run.
+      view: shows their progress.
 
     Attributes:
       results: the results of the trials that have ended, in the order in which they ended.
@@ -139,7 +139,7 @@ class Conductor:
         self._running: dict[Trial, Running] = {}
         self._busy: list[Trial] = []  # other processes run them
         self._tried = self._looked = -math.inf
-        self._signals: list[int] = []  # that have arrived
+        self._signals: list[int] = []  # those that have arrived
         self.results: list[Result] = []
         self.signal: int | None = None
 
@@ -160,7 +160,7 @@ class Conductor:
                 self._backend.close()
 
     def _obey(self) -> None:
-        """Stops the trials at the first signal, ends them at a second."""
+        """Stops the trials at the first signal, and ends them at a second one."""
         if self._signals and self.signal is None:
             self.signal = self._signals[0]
             self._backend.stop()
@@ -173,7 +173,7 @@ class Conductor:
             self._running.clear()
 
     def _start(self) -> bool:
-        """Starts what there is room for; whether anything is left to be started."""
+        """Starts as many trials as there is room for; returns whether any are left to start."""
         if self.signal is not None:
             return False
         try_again = time.monotonic() - self._tried > _SECONDS_BETWEEN_TRIES
@@ -190,7 +190,8 @@ class Conductor:
                 self._busy.append(trial)
                 if not again:
                     self._view.say(
-                        f"{trial.name}: another process still runs it; waiting for that to end."
+                        f"{trial.name}: another process is still running it; waiting for that "
+                        "process to end."
                     )
                 continue
             self._begin(trial)
@@ -201,7 +202,7 @@ class Conductor:
         running = Running(trial, 0)
         running.look(self._study)
         running.first_steps = running.steps = running.progress.agent_steps
-        if done(running.progress, trial):  # by the process that was waited for
+        if done(running.progress, trial):  # the other process has finished it
             self._result(Result(trial, running.progress, 0.0))
             return
         self._backend.start(trial)
@@ -235,7 +236,7 @@ class Conductor:
 
     @contextlib.contextmanager
     def _caught_signals(self) -> Iterator[None]:
-        """Signals are noted, to be obeyed between two looks."""
+        """Notes signals, to be obeyed between two looks."""
 
         def note(number: int, _frame: object) -> None:
             self._signals.append(number)
@@ -249,7 +250,7 @@ class Conductor:
 
 
 def look(directory: Path) -> Progress:
-    """How far a run has come. What cannot be read counts as nothing: `train` says what is wrong."""
+    """A run's progress. Unreadable files count as none: `train` says what is wrong with them."""
     try:
         return progress(directory)
     except UserError:
@@ -271,7 +272,7 @@ def last_return(run: Progress) -> float | None:
 
 
 def in_words(result: Result) -> str:
-    """How a trial ended, in a sentence."""
+    """A sentence on how a trial ended."""
     from dopamine_lite.reporting.console import duration
 
     name, run = result.trial.name, result.progress
@@ -291,7 +292,7 @@ def in_words(result: Result) -> str:
 
 
 def _failure(status: int, output: Path) -> str:
-    """What a trial's process said last, or which signal ended it."""
+    """The last line of a trial's process, or the signal that ended it."""
     if status > 128:
         try:
             name = signal.Signals(status - 128).name
@@ -303,7 +304,7 @@ def _failure(status: int, output: Path) -> str:
         with open_to_read(output) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _END))
             lines = file.read().decode(errors="replace").splitlines()
-    except (OSError, NotRegular):  # on a node that does not share the directory, perhaps
+    except (OSError, NotRegular):  # perhaps on a node that does not share the directory
         lines = []
     said = [line for line in lines if line.strip()]
     last = said[-1].removeprefix("dopamine-lite: ") if said else f"exit status {status}"

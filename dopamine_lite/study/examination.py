@@ -1,8 +1,8 @@
-"""What the trials of a study need, found out in a process of its own before the first of them starts.
+"""Finds out what the trials of a study need, in a separate process before the first trial starts.
 
-Building an experiment takes TensorFlow, and is the only way to know that a configuration is valid: that
-every name in it exists, that something uses every binding, that the environment and the agent fit
-together. Each variant of a study is built once; nothing is written.
+The only way to know that a configuration is valid is to build the experiment, which needs TensorFlow.
+Every name must exist, something must use every binding, and the environment and the agent must fit
+together. The examination builds each variant of a study once, and writes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _THREADS = "tensorflow_threads.intra_op"
 _PROCESS = (
     900_000_000  # bytes of a training process without its replay: TensorFlow, what it compiles
 )
-# A module's main, without the current directory among the places where modules are found first.
+# A module's main. The current directory is removed from the first places to look for modules.
 _CODE = (
     "import dopamine_lite, sys; sys.path[:] = filter(None, sys.path); "
     "from dopamine_lite.study.examination import main; main()"
@@ -34,11 +34,11 @@ _CODE = (
 
 @dataclass(frozen=True)
 class Needs:
-    """What a trial needs of a machine.
+    """A trial's needs of a machine.
 
     Attributes:
       cores: the number of cores that its threads and processes can keep busy.
-      memory: bytes, the most that it will need as far as this is known beforehand.
+      memory: the greatest number of bytes that it will need, as far as this is known beforehand.
     """
 
     cores: int
@@ -47,13 +47,13 @@ class Needs:
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found out about a variant."""
+    """The result of a variant's examination."""
 
-    variant: Variant  # with the threads that were given to it
+    variant: Variant  # with its number of threads bound
     iterations: int
     agent_steps: int
     needs: Needs
-    callbacks: tuple[str, ...]  # that it has, as gin text
+    callbacks: tuple[str, ...]  # its callbacks, as gin text
     evaluates: bool
 
 
@@ -63,14 +63,14 @@ def examine(
     """Builds each variant once.
 
     Args:
-      study: the study's directory; runs that are in it already must be of the same experiments.
+      study: the study's directory. Runs that are already in it must belong to the same experiments.
       variants: the configurations to examine.
       seeds: the seeds of each variant.
       threads: the number of TensorFlow's threads in each trial; None: the number in the configuration,
         else 1. Results depend on it, so it is never taken from the machine.
 
     Raises:
-      UserError: a configuration is not valid, or a run in the directory is of another experiment.
+      UserError: a configuration is not valid, or a run in the directory belongs to another experiment.
     """
     questions = {
         "study": str(study),
@@ -109,7 +109,7 @@ def examine(
 
 
 def trials(examined: Sequence[Examined], seeds: Sequence[int]) -> list[Trial]:
-    """Every variant with every seed: first the first seed of all, so that they compare early."""
+    """Every variant with every seed. All first seeds come first, for early comparisons."""
     return [
         Trial(each.variant, seed, each.iterations, each.agent_steps)
         for seed in seeds
@@ -118,14 +118,14 @@ def trials(examined: Sequence[Examined], seeds: Sequence[int]) -> list[Trial]:
 
 
 def main() -> None:
-    """Answers in the process that `examine` starts."""
+    """Answers questions in the process that `examine` starts."""
     asked, answered = map(Path, sys.argv[1:])
     questions = json.loads(asked.read_text())
     answered.write_text(json.dumps(_answers(questions)))
 
 
 def _answers(questions: Mapping[str, Any]) -> dict[str, Any]:
-    """Of all variants, or what is wrong with the first that does not hold."""
+    """The answers on all variants, or the error of the first invalid one."""
     found = []
     for variant in questions["variants"]:
         try:
@@ -148,7 +148,7 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
     configuration.load(variant["gin_files"], [*variant["bindings"], *further], rule)
     threads = _thread_bindings(questions["threads"])
     configuration.load(variant["gin_files"], [*variant["bindings"], *threads, *further], rule)
-    with contextlib.redirect_stderr(io.StringIO()):  # the trials themselves will say it
+    with contextlib.redirect_stderr(io.StringIO()):  # the trials themselves will print it
         runner = configuration.construct(Runner, place / f"seed={seeds[0]}")
     runner.check()
     processes = 1 + runner.settings.actor_processes
@@ -167,14 +167,14 @@ def _answer(questions: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
 
 
 def _thread_bindings(threads: int | None) -> list[str]:
-    """The binding that fixes TensorFlow's threads where the loaded configuration does not."""
+    """The binding that fixes TensorFlow's threads, unless the loaded configuration does."""
     if threads is not None:
         return [f"{_THREADS} = {threads}"]
     return [] if _bound(_THREADS) is not None else [f"{_THREADS} = 1"]
 
 
 def _bound(parameter: str) -> Any:
-    """What the loaded configuration binds to a parameter; None where it does not."""
+    """The value that the loaded configuration binds to a parameter; None if there is none."""
     import gin
 
     try:
@@ -184,7 +184,7 @@ def _bound(parameter: str) -> Any:
 
 
 def _bound_threads(statements: Mapping[str, str]) -> int:
-    """The number that TensorFlow's threads are bound to, be it by way of macros."""
+    """The bound number of TensorFlow's threads, with macros resolved."""
     value = statements[_THREADS]
     while value.startswith("%"):
         value = statements[value[1:]]

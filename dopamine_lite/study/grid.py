@@ -1,4 +1,4 @@
-"""What a study's `grid` and `seeds` mean: values of parameters to cross, spaces to search, and seeds."""
+"""Reads a study's `grid` and `seeds`: values of parameters to cross, spaces to search, and seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dopamine_lite.common.errors import UserError
 
-SPACES = {  # by what `grid` calls them: the number of arguments; None: one or more
+SPACES = {  # the number of arguments of each space in `grid`; None: one or more
     "uniform": 2,
     "loguniform": 2,
     "int": 2,
@@ -30,7 +30,7 @@ _EXAMPLE_OF_SPACE = "`grid` 'DQNAgent.gamma=uniform(0.9,0.999)'"
 
 @dataclass(frozen=True)
 class Values:
-    """A parameter and the values that it is bound to in turn, as gin text."""
+    """A parameter and the values to bind to it in turn, as gin text."""
 
     parameter: str
     values: tuple[str, ...]
@@ -38,7 +38,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Space:
-    """A parameter and the space that a search takes its values from.
+    """A parameter and the space from which a search takes its values.
 
     Attributes:
       kind: one of `SPACES`.
@@ -54,10 +54,10 @@ class Space:
 
 
 def axes(texts: Iterable[str]) -> list[Values | Space]:
-    """What each `grid` means.
+    """The values or the space of each `grid`.
 
     Raises:
-      UserError: a text cannot be read, names no value or a value twice, or two name one parameter.
+      UserError: a text cannot be read, names no value or a value twice, or two texts name one parameter.
     """
     found = [_axis(text) for text in texts]
     for parameter, times in Counter(axis.parameter for axis in found).items():
@@ -74,7 +74,7 @@ def crossed(axes_of_values: Sequence[Values]) -> list[dict[str, str]]:
 
 
 def seeds(text: str) -> list[int]:
-    """What `seeds` means: "0:5" is 0, 1, 2, 3, 4; "0,3,7" these three; "0:3,10:12" both ranges.
+    """The seeds in `seeds`: "0:5" is 0 to 4, "0,3,7" these three seeds, "0:3,10:12" both ranges.
 
     Raises:
       UserError: the text cannot be read, is empty or names a seed twice.
@@ -143,7 +143,7 @@ def _space(parameter: str, kind: str, arguments: list[str]) -> Space:
     values = tuple(_canonical(argument, written) for argument in arguments)
     if kind == "choice":
         if len(set(values)) < 2 or len(set(values)) < len(values):
-            raise UserError(f"`grid` '{written}': give a choice two or more different values.")
+            raise UserError(f"`grid` '{written}': give choice two or more values, all different.")
         return Space(parameter, kind, values)
     if len(values) != SPACES[kind] or not all(_is_number(value, kind) for value in values):
         kinds = "whole numbers" if kind == "int" else "numbers"
@@ -163,7 +163,7 @@ def _is_number(value: str, kind: str) -> bool:
 
 
 def _elements(content: str, flag: str) -> list[str]:
-    """The values in `content`, which commas separate, as they are written."""
+    """The values in `content`, separated by commas, as they are written."""
     line = content.replace("\n", " ").strip()
     if not line:
         return []
@@ -181,15 +181,15 @@ def _elements(content: str, flag: str) -> list[str]:
         if token.string == "," and depth == 0:
             elements.append(line[begin : token.start[1]].strip())
             begin = token.end[1]
-    if last := line[begin:].strip():  # a comma may come last
+    if last := line[begin:].strip():  # a trailing comma is allowed
         elements.append(last)
     return elements
 
 
 def _canonical(value: str, flag: str) -> str:
-    """`value` in the one way in which the same value is always written: 0.001 for 1e-3."""
+    """`value` in its canonical form: 0.001 for 1e-3."""
     if _has_reference(value):
-        return " ".join(value.split())  # whether it exists is found when the config is loaded
+        return " ".join(value.split())  # loading the config shows whether it exists
     try:
         return repr(ast.literal_eval(value))
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:

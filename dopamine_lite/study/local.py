@@ -23,7 +23,7 @@ class LocalBackend:
 
     Args:
       study: the study's directory.
-      needs: what its trials need; the greatest needs decide how many run at once.
+      needs: the trials' needs. The greatest needs determine how many trials run at once.
       parallel: the number of trials at once; None: as many as cores and memory allow.
     """
 
@@ -67,7 +67,7 @@ class LocalBackend:
     def kill(self) -> None:
         for process in self._processes.values():
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # with what an environment has started
+                os.killpg(process.pid, signal.SIGKILL)  # with processes that an environment started
             process.wait()
         self._processes.clear()
 
@@ -76,7 +76,7 @@ class LocalBackend:
 
 
 def _at_once(needs: list[Needs]) -> tuple[int, str]:
-    """How many trials fit the machine, and why so many."""
+    """The number of trials that fit the machine, and the reason."""
     busy, memory = (
         max((getattr(each, name) for each in needs), default=1) for name in ("cores", "memory")
     )

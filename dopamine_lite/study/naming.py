@@ -12,15 +12,15 @@ from pathlib import Path
 from dopamine_lite import configuration
 from dopamine_lite.files.paths import user_path
 
-_LONGEST = 40  # letters of a value, beyond which its digest stands for the rest
+_LONGEST = 40  # letters of a value; a digest stands for the rest
 _KEPT = 24
 
 
 def experiments(groups: Sequence[Sequence[str]]) -> list[str]:
     """A name for each group of gin files that make one experiment; no two names are the same.
 
-    A packaged file is named by its whole path in the package, "dqn_cartpole", any other file by its own
-    name, with its directory's name before it where that alone would not be unique.
+    A packaged file is named after its whole path in the package, such as "dqn_cartpole". Any other file
+    is named after its own name. If that is not unique, its directory's name comes before it.
     """
     names = ["+".join(_file(name, parents=0) for name in group) for group in groups]
     return [
@@ -30,7 +30,7 @@ def experiments(groups: Sequence[Sequence[str]]) -> list[str]:
 
 
 def short_parameters(parameters: Sequence[str]) -> dict[str, str]:
-    """Each parameter's last part, "learning_rate", or the whole name where two share the last part.
+    """Each parameter's last part, "learning_rate", or the whole name if two share the last part.
 
     "seed" always means the run's seed.
     """
@@ -43,7 +43,7 @@ def short_parameters(parameters: Sequence[str]) -> dict[str, str]:
 
 
 def values(bound: Mapping[str, str]) -> str:
-    """ "learning_rate=0.001,update_period=4", from the gin text that each parameter is bound to."""
+    """ "learning_rate=0.001,update_period=4", from each parameter's bound gin text."""
     short = short_parameters(list(bound))
     return ",".join(f"{short[parameter]}={value(text)}" for parameter, text in bound.items())
 
@@ -56,7 +56,7 @@ def value(text: str) -> str:
         meant = None
     readable = _safe(meant if isinstance(meant, str) else text)
     if isinstance(meant, bool | int | float) or readable == text.lstrip("@") or readable == meant:
-        unmistakable = True  # no other value of the same parameter's kind reads like this
+        unmistakable = True  # no other value of this kind reads like this
     else:
         unmistakable = isinstance(meant, list | tuple) and all(
             isinstance(each, bool | int | float) for each in meant
@@ -76,5 +76,5 @@ def _file(name: str, parents: int) -> str:
 
 
 def _safe(text: str) -> str:
-    """`text` with nothing in it that a shell, a path or gin would take for something else."""
+    """`text` without letters that have a meaning in a shell, a path or gin."""
     return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII).strip("_.") or "value"

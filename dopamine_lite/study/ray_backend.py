@@ -13,27 +13,27 @@ from typing import Any
 
 from dopamine_lite.collecting.ray_cluster import connected
 from dopamine_lite.common.errors import UserError
+from dopamine_lite.common.variables import VARIABLES
 from dopamine_lite.files.plain_files import open_to_append
-from dopamine_lite.reporting.provenance import VARIABLES
 from dopamine_lite.runner.directory import is_in_use
 from dopamine_lite.study.backend import exit_status, start_process
 from dopamine_lite.study.examination import Needs
 from dopamine_lite.study.study import Trial
 
-_RETRIES = 20  # of a trial whose worker or node is lost
+_RETRIES = 20  # for a trial whose worker or node is lost
 _SECONDS_BETWEEN_LOOKS = 0.2
 _LOST = 128 + signal.SIGKILL
 
 
 class RayBackend:
-    """Runs as many trials at once as the cluster has resources for.
+    """Runs as many trials at once as the cluster's resources allow.
 
-    A task is one process of `train`. Where its worker or node is lost, Ray starts it again elsewhere,
-    and the run goes on from its newest checkpoint.
+    A task is one process of `train`. If its worker or node is lost, Ray starts it again elsewhere, and
+    the run goes on from its newest checkpoint.
 
     Args:
       study: the study's directory, by a path that means the same on every node.
-      needs: what its trials need; every trial reserves the greatest needs.
+      needs: the trials' needs. Every trial reserves the greatest needs.
       address: the address of the cluster; None: Ray is started on this machine.
       cpus: the number of CPUs that a trial reserves; None: as many as it can keep busy.
       gpus: the number of GPUs that a trial reserves; it may be a fraction, such as 0.5.
@@ -64,8 +64,9 @@ class RayBackend:
         if not self._slots():
             self._ray.shutdown()
             raise UserError(
-                f"No node of the Ray cluster has what a trial needs ({self._in_words()}): lower "
-                "`cpus_per_trial` or `gpus_per_trial`, or start larger nodes."
+                "No node of the Ray cluster has the resources that a trial needs "
+                f"({self._in_words()}): lower `cpus_per_trial` or `gpus_per_trial`, or start "
+                "larger nodes."
             )
         self._task = self._ray.remote(_train).options(
             num_cpus=self._resources["CPU"],
@@ -86,7 +87,7 @@ class RayBackend:
         return f"{self._resources['CPU']:g} CPU{gpus}, {memory}"
 
     def _slots(self) -> int:
-        """Trials for which the nodes that are there now have room when nothing else runs."""
+        """The number of trials for which the present nodes have room if nothing else runs."""
         nodes = (node["Resources"] for node in self._ray.nodes() if node["Alive"])
         return sum(
             min(int(node.get(name, 0) // need) for name, need in self._resources.items() if need)
@@ -117,7 +118,7 @@ class RayBackend:
     def _status(self, reference: Any) -> int:
         try:
             return int(self._ray.get(reference))
-        except self._ray.exceptions.RayError:  # its worker was lost once too often
+        except self._ray.exceptions.RayError:  # its worker was lost too often
             return _LOST
 
     def stop(self) -> None:
@@ -146,16 +147,16 @@ def _train(
     Args:
       arguments: the command line, without the program's name.
       directory: the run's directory.
-      output: the file for what it prints.
-      stop_sign: the path of a file that is created when all trials are to stop.
+      output: the file for its output.
+      stop_sign: the path of a file that is created when all trials should stop.
       here: the directory to work in.
-      variables: environment variables as they are where the study is carried out; None: not set.
+      variables: environment variables of the process that runs the study; None: not set.
     """
     environment = {name: value for name, value in os.environ.items() if name not in variables}
     environment |= {name: value for name, value in variables.items() if value is not None}
     try:
         os.chdir(here)
-        while is_in_use(Path(directory)):  # by the process of a worker that was lost, which stops
+        while is_in_use(Path(directory)):  # a lost worker's process still uses it, but stops
             if os.path.exists(stop_sign):
                 return 128 + signal.SIGTERM
             time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -1,13 +1,13 @@
-"""A search by Optuna: it suggests settings, prunes what does badly, and learns from what does well.
+"""A search with Optuna: it suggests settings, prunes bad suggestions, and learns from good ones.
 
-A suggestion is one setting of the searched parameters, and its runs, one for each seed, are trials of
-the study. The first seed runs alone: at the end of each of its iterations Optuna is told the evaluation
-return and may prune the suggestion. The other seeds follow if it was not pruned, and it may still be
-pruned after each of them. A suggestion's score is the mean over all seeds of the last evaluation's
-return.
+A suggestion is one setting of the searched parameters. Its runs, one for each seed, are trials of the
+study. The first seed runs alone. At the end of each of its iterations, Optuna gets the evaluation return
+and may prune the suggestion. If it does not, the other seeds follow, and Optuna may still prune the
+suggestion after each of them. A suggestion's score is the return of the last evaluation, averaged over
+all seeds.
 
-Everything that Optuna knows is in search.journal in the study's directory, and each suggestion is drawn
-by a generator seeded with its number, so a search that is killed goes on as if it had not been.
+Everything that Optuna knows is in search.journal in the study's directory. A generator seeded with its
+number draws each suggestion, so a search that is killed goes on as if it had not been killed.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from dopamine_lite.study.suggestions import (
 )
 
 BEST = "best.gin"
-_NAME = "search"  # of the study in the journal
-_WARM_UP = 4  # nothing is pruned in the first of so many parts of a run
+_NAME = "search"  # name of Optuna's study in the journal
+_WARM_UP = 4  # nothing is pruned in the first 1 / _WARM_UP of a run
 _PRUNED = "the search has pruned it"
 
 
 class Search:
-    """Where the trials of a search come from.
+    """The source of a search's trials.
 
     Args:
       study: the study's directory.
-      base: what all suggestions have in common.
-      suggestions: the number of suggestions when the search is finished.
+      base: the common parts of all suggestions.
+      suggestions: the number of suggestions in the finished search.
       seed: the seed of Optuna's sampler.
       record: called with the trials of each suggestion before they start.
       say: called with a sentence on each suggestion that has ended.
@@ -88,7 +88,7 @@ class Search:
             self._take_in(suggestion)
 
     def _opened(self) -> Any:
-        """Optuna's study, begun or gone on with."""
+        """Optuna's study, new or continued."""
         make_directory(self._study)
         journal = self._study / JOURNAL
         _mend(journal)
@@ -116,14 +116,15 @@ class Search:
         for name, value in now.items():
             if before.get(name) != value:
                 raise UserError(
-                    f"{self._study} holds another search ({name}: {before.get(name)} there, {value} "
-                    "now): give another `base_dir`, or the command of that search to go on with it."
+                    f"{self._study} holds another search ({name}: {before.get(name)} there, "
+                    f"{value} now): give another `base_dir`, or repeat the command of that search "
+                    "to continue it."
                 )
         search.set_user_attr("search", now)
         return search
 
     def _suggestion(self, told: Any) -> Suggestion:
-        """What Optuna suggests in `told`, or has suggested there before."""
+        """Optuna's suggestion in `told`, new or from an earlier start."""
         values = {space.parameter: value_text(told, space) for space in self._base.spaces}
         readable = naming.values({name: short(text) for name, text in values.items()})
         common = self._base.examined.variant
@@ -144,7 +145,7 @@ class Search:
         return Suggestion(told, trials, list(trials))
 
     def _take_in(self, suggestion: Suggestion) -> None:
-        """Takes note of the seeds that were finished before."""
+        """Notes the seeds that were finished before."""
         for trial in suggestion.trials:
             run = look(trial.directory(self._study))
             if done(run, trial):
@@ -162,7 +163,7 @@ class Search:
                 return trial
         if self._asked >= self._total:
             return None
-        # Of its own for each, so that what is suggested does not depend on when the search was begun.
+        # Each suggestion has its own, so that suggestions do not depend on when the search was started.
         self._search.sampler = self._optuna.samplers.TPESampler(
             seed=(self._seed * 1_000_003 + self._asked) % 2**32
         )
@@ -177,7 +178,7 @@ class Search:
         return waiting + (self._total - self._asked) * len(self._base.seeds)
 
     def watch(self) -> None:
-        """Tells Optuna of the iterations that have ended, and the runs what it says to that."""
+        """Tells Optuna about the iterations that have ended, and passes its answers on to the runs."""
         for suggestion in self._open:
             for trial in suggestion.running:
                 directory = trial.directory(self._study)
@@ -190,7 +191,7 @@ class Search:
 
     def _report(self, suggestion: Suggestion, step: int, value: float) -> None:
         known = self._search.get_trials(deepcopy=False)[suggestion.told.number]
-        if step not in known.intermediate_values:  # else a kill came before the answer
+        if step not in known.intermediate_values:  # otherwise, a kill came before the answer
             suggestion.told.report(value, step)
         if suggestion.told.should_prune():
             suggestion.pruned = True
@@ -225,18 +226,18 @@ class Search:
             )
 
     def _close(self, suggestion: Suggestion) -> None:
-        """Tells Optuna how a suggestion ended, if it has."""
+        """Tells Optuna how a suggestion ended, if it has ended."""
         if suggestion.running or suggestion.stopped:
             return
         states, number = self._optuna.trial.TrialState, suggestion.told.number
         complete = len(suggestion.scores) == len(suggestion.trials)
         if suggestion.failed:
             self._search.tell(number, state=states.FAIL)
-            self._say(f"Suggestion {number} failed, and counts for nothing.")
+            self._say(f"Suggestion {number} failed and does not count.")
         elif complete:
             score = suggestion_score(suggestion.scores)
             if self._is_best(number, score):
-                # First: after a kill it would not be told again.
+                # This comes first: after a kill, Optuna is not told again.
                 self._write_best(suggestion, score)
             self._search.tell(number, score)
             best = self._search.best_trial
@@ -253,13 +254,13 @@ class Search:
         self._open.remove(suggestion)
 
     def _is_best(self, number: int, score: float) -> bool:
-        """Whether a suggestion will be the best; of equal ones, the first is."""
+        """Whether a suggestion will be the best. Among equals, the first is the best."""
         complete = (self._optuna.trial.TrialState.COMPLETE,)
         others = self._search.get_trials(deepcopy=False, states=complete)
         return all((score, -number) > (each.value, -each.number) for each in others)
 
     def _write_best(self, suggestion: Suggestion, score: float) -> None:
-        """Writes the best suggestion as a gin file, which `train` takes."""
+        """Writes the best suggestion as a gin file for `train`."""
         variant, own = suggestion.first.variant, with_pruning(self._base.examined)
         seeds = ", ".join(map(str, self._base.seeds))
         lines = [
@@ -276,7 +277,7 @@ class Search:
         return self._asked > 0
 
     def summary(self) -> str:
-        """How many suggestions there are, how they ended and which is the best, in a sentence."""
+        """A sentence on the number of suggestions, their ends and the best one."""
         trials = self._search.get_trials(deepcopy=False)
         states = self._optuna.trial.TrialState
         complete, pruned, failed = (
@@ -302,9 +303,9 @@ def _optuna() -> Any:
 
 
 def _mend(journal: Path) -> None:
-    """Takes from the journal what a killed process left: a part of a line, and its lock.
+    """Removes from the journal what a killed process left: an incomplete line, and its lock.
 
-    Only the process that holds the study's lock comes here.
+    Only the process that holds the study's lock calls this.
     """
     for lock in journal.parent.glob(f"{journal.name}.lock*"):
         lock.unlink()
@@ -318,7 +319,7 @@ def _mend(journal: Path) -> None:
 
 
 def _told(path: Path) -> tuple[int, float | None]:
-    """The newest iteration that a run has told of, -1 for none, and its value."""
+    """The newest iteration that a run has reported (-1: none), and its value."""
     try:
         told = strict_json.expect(dict, strict_json.read(path))
         strict_json.number(told["value"])
@@ -329,7 +330,7 @@ def _told(path: Path) -> tuple[int, float | None]:
 
 
 def _answered(path: Path) -> int:
-    """The newest iteration that a run has been answered to, -1 for none."""
+    """The newest iteration for which a run has an answer (-1: none)."""
     with contextlib.suppress(FileNotFoundError, KeyError, ValueError):
         return strict_json.whole(strict_json.expect(dict, strict_json.read(path))["iteration"])
     return -1

@@ -61,7 +61,7 @@ def script(study: Path, trials: Sequence[Trial], needs: Sequence[Needs]) -> str:
     Args:
       study: the study's directory.
       trials: the trials in the order of the indices, from 0.
-      needs: what the trials need; the script asks for the greatest needs.
+      needs: the trials' needs. The script asks for the greatest needs.
     """
     return _SCRIPT.format(
         name=shlex.quote(study.absolute().name),

@@ -1,9 +1,9 @@
-"""A study: a directory of trials, each an ordinary run, and the record of what they are.
+"""A study: a directory of trials, each an ordinary run, and a record of the trials.
 
 D/study.json                 the commands that made the study, and its trials
 D/dqn_cartpole/seed=0/       a trial: a run like any other
-D/dqn_cartpole/seed=0.txt    what it printed
-D/.lock                      held by the process that carries the study out
+D/dqn_cartpole/seed=0.txt    its output D/.lock                      held by the process that runs the
+study
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class Variant:
-    """One configuration of a study. With each seed it is one trial.
+    """One configuration of a study. With each seed, it forms one trial.
 
     Attributes:
-      name: its directory within the study's, such as "dqn_cartpole/gamma=0.9".
+      name: its directory within the study's directory, such as "dqn_cartpole/gamma=0.9".
       gin_files: the files that make the experiment together, loaded one after another.
       bindings: the bindings that are loaded after these files.
     """
@@ -56,8 +56,8 @@ class Trial:
     """One run of a study.
 
     Attributes:
-      iterations: the number of iterations when it is finished.
-      agent_steps: the number of agent steps when it is finished.
+      iterations: the number of iterations of the finished run.
+      agent_steps: the number of agent steps of the finished run.
     """
 
     variant: Variant
@@ -73,7 +73,7 @@ class Trial:
         return study / self.variant.name / f"seed={self.seed}"
 
     def output(self, study: Path) -> Path:
-        """The file with what the trial prints."""
+        """The file with the trial's output."""
         return study / self.variant.name / f"seed={self.seed}.txt"
 
     def arguments(self, study: Path) -> list[str]:
@@ -121,7 +121,7 @@ def variants(
 
 
 def _with_names_of_their_own(found: list[Variant]) -> list[Variant]:
-    """The same, those that would share a directory told apart by a digest."""
+    """The variants. Those that would share a directory get a digest in their names."""
     times = Counter(variant.name for variant in found)
     return [
         variant
@@ -153,11 +153,11 @@ def check_place(directory: Path) -> None:
 
 
 def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
-    """Writes study.json, or adds the trials and the command that it does not have.
+    """Writes study.json, or adds trials and a command that it does not have yet.
 
     Raises:
       UserError: the file is damaged, it has a trial of the same name with other settings, or something
-        else is where a trial belongs.
+        else is in a trial's place.
     """
     for trial in trials:
         _check_way(directory, trial)
@@ -171,7 +171,7 @@ def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
                 f"The trial {trial.name} of the study in {directory} has {_said(before)}, but this "
                 f"command gives it {_said(entry)}: give another `base_dir`, or the same bindings."
             )
-        entries[trial.name] = entry  # it may be longer now
+        entries[trial.name] = entry  # the run may be longer now
     if command not in commands:
         commands.append(command)
     content = known | {"trials": list(entries.values())}
@@ -180,7 +180,7 @@ def record(directory: Path, command: str, trials: Sequence[Trial]) -> None:
 
 
 def _check_way(directory: Path, trial: Trial) -> None:
-    """Raises UserError where what a trial writes would go through a link, or into what is no file."""
+    """Raises UserError if a trial would write through a link, or to something that is not a file."""
     output = trial.output(directory)
     for name in Path(trial.variant.name).parents[:-1]:
         check_directory(directory / name)
@@ -240,7 +240,7 @@ def _may_change(binding: str) -> bool:
 
 
 def _compared(entry: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """What must be the same in two entries of one trial."""
+    """The contents that must be the same in two entries of one trial."""
     experiment = entry["experiment"]
     pairs = ((part.strip() for part in each.partition("=")) for each in experiment["bindings"])
     bindings = [f"{name}={compared(name, value)}" for name, _, value in pairs]
@@ -254,14 +254,14 @@ def _said(entry: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def in_one_process(directory: Path) -> Iterator[None]:
-    """Raises UserError where another process carries out the study in `directory`."""
+    """Raises UserError if another process is running the study in `directory`."""
     make_directory(directory)
     try:
         lock = lock_directory(directory, lambda _: None)
     except UserError as error:
         raise UserError(
-            f"Another process is carrying out the study in {directory}: wait until it has ended, "
-            "or stop it, and give this command again."
+            f"Another process is running the study in {directory}: wait until it has ended, or "
+            "stop it, and run this command again."
         ) from error
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a search tries: its spaces, what all suggestions have in common, and one suggestion's runs."""
+"""What a search tries: its spaces, the common parts of all suggestions, and a suggestion's runs."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from dopamine_lite.study.examination import Examined
 from dopamine_lite.study.grid import Space
 from dopamine_lite.study.study import Trial, Variant
 
-JOURNAL = "search.journal"  # in the study's directory: all that Optuna knows
-_WAIT_SECONDS = 60.0  # that a run waits for the answer to an iteration before it goes on without
-_OF_CORNERS = "/suggestion"  # ends the names of variants that nobody trains
+JOURNAL = "search.journal"  # in the study's directory: everything that Optuna knows
+_WAIT_SECONDS = 60.0  # how long a run waits for the answer to an iteration before it goes on
+_OF_CORNERS = "/suggestion"  # the end of the names of variants that are never trained
 
 
 @dataclass
 class Suggestion:
-    """What Optuna suggested, and how far its seeds have come."""
+    """A suggestion of Optuna's, and the progress of its seeds."""
 
     told: Any  # optuna.trial.Trial
     trials: list[Trial]
     waiting: list[Trial]  # not started by this process
-    scores: dict[int, float] = field(default_factory=dict)  # by seed, of those that are finished
+    scores: dict[int, float] = field(default_factory=dict)  # by seed, for finished runs
     running: list[Trial] = field(default_factory=list)
     pruned: bool = False
     failed: bool = False
-    stopped: bool = False  # by a signal, to go on later
+    stopped: bool = False  # by a signal; it goes on later
 
     @property
     def first(self) -> Trial:
         return self.trials[0]
 
     def is_open(self) -> bool:
-        """Whether more seeds may start: the first has ended well."""
+        """Whether more seeds may start, because the first has ended well."""
         return not (self.pruned or self.failed) and self.first.seed in self.scores
 
 
 @dataclass(frozen=True)
 class Base:
-    """What all suggestions have in common.
+    """The common parts of all suggestions.
 
     Attributes:
       examined: the experiment, without the parameters that are searched.
       seeds: the seeds of each suggestion.
-      spaces: the spaces that are searched.
+      spaces: the spaces to search.
     """
 
     examined: Examined
@@ -54,7 +54,7 @@ class Base:
 
 
 def corners(base: Variant, spaces: Sequence[Space]) -> list[Variant]:
-    """Variants with every end of every space and every choice, only to be examined, not trained."""
+    """Variants with every end of every space and every choice, for examination, not for training."""
     ends = {space.parameter: space.arguments for space in spaces}
     most = max(map(len, ends.values()))
     return [
@@ -74,7 +74,7 @@ def corners(base: Variant, spaces: Sequence[Space]) -> list[Variant]:
 
 
 def common(corner: Examined, spaces: Sequence[Space], seeds: Sequence[int]) -> Base:
-    """What all suggestions have in common, from the examination of one of the `corners`."""
+    """The common parts of all suggestions, from the examination of one of the `corners`."""
     searched = {space.parameter for space in spaces}
     variant = corner.variant
     return Base(
@@ -101,7 +101,7 @@ def suggestion_score(scores: dict[int, float]) -> float:
 
 
 def value_text(told: Any, space: Space) -> str:
-    """What Optuna suggests for a parameter, as gin text."""
+    """Optuna's suggestion for a parameter, as gin text."""
     if space.kind == "choice":
         chosen = str(told.suggest_categorical(space.parameter, list(space.arguments)))
         if chosen not in space.arguments:
@@ -117,7 +117,7 @@ def value_text(told: Any, space: Space) -> str:
 
 
 def short(text: str) -> str:
-    """A value for a name that a number makes unique."""
+    """A short value for a name that a number already makes unique."""
     try:
         return repr(float(f"{float(text):.4g}")) if "." in text or "e" in text else text
     except ValueError:
@@ -125,7 +125,7 @@ def short(text: str) -> str:
 
 
 def with_pruning(examined: Examined) -> list[str]:
-    """Bindings by which a run tells of its iterations and may be ended after one."""
+    """Bindings with which a run reports its iterations and may be ended after any of them."""
     phase = "eval" if examined.evaluates else "train"
     return [
         f"Runner.callbacks = [{', '.join([*examined.callbacks, '@Prune'])}]",

@@ -22,7 +22,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Lines:
-    """Prints a line for everything that happens, and one a minute on the progress of the trials."""
+    """Prints a line for every event, and one per minute on the progress of the trials."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -30,7 +30,7 @@ class Lines:
 
     def say(self, sentence: str) -> None:
         self._wrote = time.monotonic()
-        with contextlib.suppress(OSError, ValueError):  # nobody reads
+        with contextlib.suppress(OSError, ValueError):  # there is no reader
             print(printable(sentence), file=self._stream, flush=True)
 
     def show(self, running: list[Running], finished: int, left: int) -> None:
@@ -59,7 +59,7 @@ class LiveTable:
         table.add_column("trial", overflow="fold")
         for name in ("progress", "return", "steps/s", "left"):
             table.add_column(name, justify="right")
-        # More than fit the screen, a name in two lines, could not be drawn over.
+        # A table that does not fit the screen, or a name on two lines, could not be drawn over.
         for each in running[: max(1, (self._console.height - 5) // 2)]:
             table.add_row(
                 Text(printable(each.trial.name)),
@@ -96,7 +96,7 @@ def _percent(running: Running) -> str:
 
 
 def _speed(running: Running) -> float | None:
-    """Agent steps a second of training in the newest iteration."""
+    """Agent steps per second of training in the newest iteration."""
     records = running.progress.records
     return records[-1].get("time", {}).get("train_steps_per_second") if records else None
 

@@ -276,7 +276,9 @@ def test_actions_that_the_agent_cannot_learn_from_are_refused(kind, environment,
         training_steps=100,
         schedule="continuous_train",
     )
-    with pytest.raises(UserError, match=r"Otherwise\.act returned other actions than its actor"):
+    with pytest.raises(
+        UserError, match=r"Otherwise\.act did not return the actions that its actor chose"
+    ):
         runner.run()
 
 

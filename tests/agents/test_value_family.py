@@ -259,7 +259,9 @@ class SquashedHead(ImplicitQuantileHead):
 
 
 def test_a_head_that_learns_other_quantiles_than_it_acts_by_is_refused():
-    with pytest.raises(UserError, match="A SquashedHead learns other quantiles than it acts on"):
+    with pytest.raises(
+        UserError, match="A SquashedHead does not learn the quantiles that it acts on"
+    ):
         build("iqn", head=SquashedHead)
 
 
@@ -514,7 +516,7 @@ def test_other_actions_than_the_actors_have_no_first_errors():
             return (super().act(observations, evaluate, action_masks) + 1) % 3
 
     agent = Contrary(spec(), Seeds(0), replay=FIRST_ERRORS, torso=MLP, min_replay_history=50)
-    with pytest.raises(UserError, match="other actions than its actor chose"):
+    with pytest.raises(UserError, match="did not return the actions that its actor chose"):
         Identity().play(agent, 2)
 
 
@@ -636,7 +638,7 @@ def test_epsilon_falls_exponentially():
         (lambda: EpsilonGreedy(2, 0, Seeds(0), epsilon_decay="cosine"), "choose one of linear"),
         (
             lambda: EpsilonGreedy(2, 0, Seeds(0), epsilon_train=0.0, epsilon_decay="exponential"),
-            "cannot fall to it",
+            "which exponential decay never reaches",
         ),
         (lambda: Boltzmann(2, 0, Seeds(0), temperature_train=0.0), "give a number above 0"),
     ],

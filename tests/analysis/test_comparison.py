@@ -150,7 +150,7 @@ def test_groups_by_choice(make_run, tmp_path):
     chosen, sentences = told(analysis.select, runs, by=["DQNAgent.gamma"])
     assert list(chosen.runs["group"]) == ["gamma=0.9", "gamma=0.9", "gamma=0.5"]
     assert any(
-        "differ in DQNAgent.learning_rate, but are taken as one" in line for line in sentences
+        "differ in DQNAgent.learning_rate, but are treated as one" in line for line in sentences
     )
     assert list(analysis.group_names(runs.runs, ["agent"])) == ["DQN"] * 3
     with pytest.raises(UserError, match=r"did you mean DQNAgent\.gamma"):
@@ -229,13 +229,15 @@ def test_scores(make_run, tmp_path):
     assert list(analysis.scores(runs, "train", last=2)["score"]) == [2.0, 6.0]
     evaluated, sentences = told(analysis.scores, runs)
     assert list(evaluated["score"]) == [4.0]
-    assert sentences[-1].startswith("1 of 2 runs left out, which have no eval_average_return")
+    assert sentences[-1].startswith(
+        "1 of 2 runs left out, because they have no eval_average_return"
+    )
     assert list(analysis.scores(runs, "train", "loss")["score"]) == [0.5, 0.5]
     for options, sentence in (
         ({"metric": "average_retrun"}, r"did you mean eval_average_return"),
-        ({"last": 3}, "a run has 2 iterations only"),
+        ({"last": 3}, "one run has only 2 iterations"),
         ({"score": "evaluations"}, "has no evaluation of its last checkpoint"),
-        ({"score": "evaluations", "last": 2}, "neither another metric nor more iterations"),
+        ({"score": "evaluations", "last": 2}, "leave out `metric` and `last`"),
     ):
         with pytest.raises(UserError, match=sentence):
             analysis.scores(runs, **options)
@@ -283,7 +285,8 @@ def test_a_point_that_a_run_lacks_is_no_mean_of_the_others(make_run, tmp_path):
     found, sentences = told(analysis.curves, runs)
     assert np.isnan(found["value"][0]) and found["value"][1] == 6.0
     assert sentences == [
-        "1 of 2 points of DQN in CartPole-v1 have no eval_average_return of every run and are not drawn."
+        "1 of 2 points of DQN in CartPole-v1 lack the eval_average_return of at least one run and "
+        "are not drawn."
     ]
 
 

@@ -183,7 +183,9 @@ def test_suites_are_of_groups_with_environments_in_common(tmp_path):
     make_run(tmp_path / "C", 0, [1], "C")  # of DQN alone
     (suite,) = built(tmp_path).document["across"]
     assert suite.environments == ["A", "B"]
-    assert "0 is the lowest and 1 the highest" in suite.about
+    assert (
+        "0 is the lowest final score of any run in these groups and 1 is the highest"
+    ) in suite.about
     assert [(row["label"], row["mean"][0]) for row in suite.rows] == [("DQN", 0), ("PPO", 1)]
     assert suite.profiles()["profiles"][1]["y"][0] == 1
 

@@ -684,7 +684,7 @@ def test_the_first_checkpoint_may_fail_too(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(storage.DurableWriter, "write", fail)
-    with pytest.raises(UserError, match="for there is no checkpoint before"):
+    with pytest.raises(UserError, match="because there is no earlier checkpoint"):
         Checkpointer(tmp_path).save(4, state_at(4))
     assert {path.name for path in tmp_path.iterdir()} <= {".lock", "replay"}
 

@@ -379,7 +379,7 @@ BINDINGS = [
     (
         "dqn",
         "tensorflow_devices.device='cpu:1'",
-        "number the parts of the CPU from 0 on, as in cpu:0,1",
+        "number the parts of the CPU from 0, as in cpu:0,1",
     ),
     ("dqn", "tensorflow_devices.device='tpu'", "TensorFlow finds no TPU on this machine"),
     ("dqn", "tensorflow_threads.inter_op=None", "tensorflow_threads.inter_op is None"),

@@ -25,7 +25,7 @@ def checked(cli):
 
 def unfilled(text: str) -> str:
     """Sentences that go on in the next line in one."""
-    return re.sub(r"\n(?!- |Warning: |It keeps |\n|$) *", " ", text)
+    return re.sub(r"\n(?!- |Warning: |It follows |\n|$) *", " ", text)
 
 
 def test_one_that_keeps_to_the_rules(cli):
@@ -34,7 +34,7 @@ def test_one_that_keeps_to_the_rules(cli):
     lines = unfilled(shown.out).splitlines()
     title = "CartPole-v1 with random legal actions: 2 environments, 300 agent steps, seed 0"
     assert lines[0] == title
-    assert lines[-1] == "It keeps the rules for environments: no violations, no warnings."
+    assert lines[-1] == "It follows the rules for environments: no violations, no warnings."
     for line in (
         "- Actions are Discrete(2).",
         "- An episode has at most 500 agent steps.",

@@ -117,7 +117,8 @@ def test_a_metric_may_name_its_phase(tables, cli):
     refused = cli("compare", tables, "--metric", "eval/average_length", "--score", "train")
     assert refused.status == 2
     assert (
-        "--metric eval/average_length is of the phase eval, but --score says train" in refused.err
+        "--metric eval/average_length belongs to the phase eval, but --score says train"
+        in refused.err
     )
 
 
@@ -133,7 +134,7 @@ def test_no_score_of_evaluate(runs, cli):
         (("nowhere",), "There is no nowhere"),
         (("RUNS", "--by", "DQNAgent.gamma"), "No run has a setting DQNAgent.gamma"),
         (("RUNS", "--metric", "average_retrun"), "did you mean eval_average_return"),
-        (("RUNS", "--last", "3"), "a run has 2 iterations only"),
+        (("RUNS", "--last", "3"), "one run has only 2 iterations"),
         (("RUNS", "--x", "frames", "--output", "out"), "choose another --x"),
         (("RUNS", "--normalize", "human"), "no bounds to normalize CliffWalking-v1"),
         (("RUNS", "--normalize", "nothing.csv"), "is neither human nor a CSV file"),

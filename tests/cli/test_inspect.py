@@ -188,7 +188,7 @@ def test_a_log_cut_in_the_middle_of_a_line(runs, cli, tmp_path):
             output = ("--output", tmp_path / "curves.png") if command == "plot" else ()
             ran = cli(command, "--base_dir", run, *output)
             assert ran.status == 0
-            assert f"Line {number} of {path} ends in the middle, because " in ran.err
+            assert f"Line {number} of {path} is incomplete, because " in ran.err
     resumed = cli("train", "--base_dir", run, "--gin_bindings", "Runner.num_iterations = 3")
     assert resumed.status == 2
     assert "continues: it ends in the middle of line " in resumed.err

@@ -53,11 +53,11 @@ ROUTES = {
     ),
     "include": (
         "include '{stranger}/other.gin'\n",
-        "other.gin, so it was changed: a run's config has every value",
+        "other.gin, so it has been changed: a run's config states every value",
     ),
     "include of a secret": (
         "include '/etc/passwd'\n",
-        "includes /etc/passwd, so it was changed: a run's config has",
+        "includes /etc/passwd, so it has been changed: a run's config states",
     ),
 }
 IDS = {
@@ -130,7 +130,7 @@ def test_nothing_in_a_run_is_executed_though_allowed(cli, stranger, markers, mon
     for command in ("evaluate", "train"):
         ended = cli(command, "--base_dir", stranger, *allowed)
         assert ended.status == 2 and ended.err.count("\n") == 1
-        assert "in the run's own directory: nothing in there is executed" in ended.err
+        assert "in the run's own directory: no code there is executed" in ended.err
     assert list(markers.iterdir()) == []
 
 

@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy():
         ),
         (
             [*FILE, "--optuna", "--trials=3", "--grid", "Runner.num_iterations=int(1,9)"],
-            "a search compares runs of one length",
+            "a search compares runs of equal length",
         ),
         (
             [*FILE, "--gin_files", "c51/cartpole.gin", "--optuna", "--trials=3", *SPACE],

@@ -130,7 +130,7 @@ def test_an_edit_of_a_module_of_ones_own_is_said(tmp_path, cli, gin_files, monke
         module.write_text("SCALE = 2\n")
         edited = cli(*arguments)
         assert edited.status == 0 and sentence in edited.err
-        assert "from here on the run may not repeat bit for bit" in edited.err
+        assert "from this point on, the run may not repeat bit for bit" in edited.err
     finally:
         del sys.modules["my_rewards"]
 

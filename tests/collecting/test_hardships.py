@@ -179,7 +179,7 @@ def test_unusual_machines(tmp_path, monkeypatch, capsys):
         for file in files:
             file.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert "its process got the signal 40" in capsys.readouterr().err
+    assert "its process received the signal 40" in capsys.readouterr().err
 
 
 EXITING = """

@@ -31,6 +31,10 @@ EXPERIMENTS = {
         'PrioritizedReplay.initial_priority = "td_error"',
         "DQNAgent.update_horizon = 3",
     ),
+    "epsilons": (  # another one in each environment, whichever actor steps it
+        *(each for each in DQN if not each.startswith("EpsilonGreedy")),
+        "DQNAgent.exploration = @PerEnvironmentEpsilonGreedy",
+    ),
     "ppo": (  # with running statistics of observations
         "ppo/cartpole.gin",
         *CARTPOLE,
@@ -108,7 +112,7 @@ def test_actors_that_die_change_nothing(tmp_path, capsys):
     killed = run(tmp_path / "killed", DQN, actors=2, backend="processes", on_step=kill)
     assert killed == whole
     said = capsys.readouterr().err
-    assert said.count("An actor has ended (its process got the signal SIGKILL)") == 3
+    assert said.count("An actor has ended (its process received the signal SIGKILL)") == 3
 
 
 def test_a_block_that_always_kills_its_actor_ends_the_run(tmp_path, monkeypatch):
@@ -214,7 +218,10 @@ def test_settings_of_actors_that_are_not_wanted_are_told(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("bindings", "sentence"),
     [
-        (["classics/reinforce_lunar_lander.gin"], "ReinforceAgent learns where an episode ends"),
+        (
+            ["classics/reinforce_lunar_lander.gin"],
+            "ReinforceAgent learns at the end of each episode",
+        ),
         (["classics/q_learning_cliff.gin"], "QLearningAgent is not"),
         ([*DQN, "Runner.policy_lag = 2"], "Runner.policy_lag is 2"),
         ([*DQN, "Runner.group_size = 0"], "Runner.group_size is 0"),
@@ -331,7 +338,7 @@ except UserError as error:
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert "OfTheProgram is defined in the program that is run" in found.stdout, found.stderr
+    assert "OfTheProgram is defined in the main program" in found.stdout, found.stderr
 
 
 def test_the_directory_of_a_run_with_actors_is_opened_without_them(tmp_path):

@@ -45,8 +45,8 @@ def test_what_a_part_lacks_is_named():
     with pytest.raises(UserError) as error:
         checked_part("DQNAgent", "torso", keras.Sequential([]), Torso)
     assert str(error.value) == (
-        "DQNAgent.torso makes an object of the class Sequential, which has no compile_update, prepare: "
-        "see Torso in dopamine_lite.networks.torsos.torso for what it must have."
+        "DQNAgent.torso makes an object of the class Sequential, which has no compile_update, "
+        "prepare: see the contract Torso in dopamine_lite.networks.torsos.torso."
     )
 
 

@@ -53,7 +53,8 @@ def test_an_early_config_is_read_in_todays_names(tmp_path, changes, schema):
         (2.0, True, 30),
         [
             "Kettle.volume is now called Kettle.liters.",
-            "Kettle.lid is no longer a setting: now, what this run's True means is always done.",
+            "Kettle.lid is no longer a setting: dopamine_lite now always does what this run's True "
+            "meant.",
             "Kettle.cord is in inches now.",
         ],
     )
@@ -74,7 +75,8 @@ def test_a_change_holds_for_the_files_before_it_only(tmp_path, changes):
     values, sentences = load(written(tmp_path, 2, "Kettle.liters = 2.0\nKettle.lid = True\n"))
     assert values == (2.0, True, None)
     assert sentences == [
-        "Kettle.lid is no longer a setting: now, what this run's True means is always done."
+        "Kettle.lid is no longer a setting: dopamine_lite now always does what this run's True "
+        "meant."
     ]
     assert load(written(tmp_path, 3, "Kettle.cord = 30\n"))[1] == []
     assert load(written(tmp_path, 2, "Kettle.cord = None\n"))[1] == []

@@ -101,7 +101,7 @@ def test_nothing_is_imported_from_a_run(here, base, monkeypatch):
         load("import own_module", run_directory=Path(base))
     monkeypatch.chdir("/")
     monkeypatch.syspath_prepend(here)
-    with pytest.raises(UserError, match="own_module.py in the run's own directory: nothing in"):
+    with pytest.raises(UserError, match="own_module.py in the run's own directory: no code"):
         load("import own_module", run_directory=here / base)
 
 
@@ -136,7 +136,8 @@ def test_a_runs_config_includes_nothing(here):
     (here / "config.gin").write_text("include 'other.gin'\n")
     (here / "other.gin").write_text("import json\n")
     with pytest.raises(
-        UserError, match=r"^config\.gin includes other\.gin, so it was changed: a run's config has"
+        UserError,
+        match=r"^config\.gin includes other\.gin, so it has been changed: a run's config states",
     ):
         configuration.load_run(Path("config.gin"), rule=ImportRule(allowed=()))
     configuration.load(["config.gin"])

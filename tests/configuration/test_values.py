@@ -213,7 +213,7 @@ def test_long_values_are_shortened():
 def test_what_a_config_cannot_hold_is_refused(value):
     gin.bind_parameter("Landscape.unannotated", value)
     Landscape()
-    with pytest.raises(UserError, match=r"cannot hold what is bound to Landscape\.unannotated"):
+    with pytest.raises(UserError, match=r"cannot hold the value bound to Landscape\.unannotated"):
         configuration.reject_lost_bindings()
 
 

@@ -172,7 +172,7 @@ def test_a_name_outside_is_noticed_however_late(space, outside):
 def test_an_environment_is_reset_once():
     environment = create_environment("CartPole-v1")
     environment.reset()
-    with pytest.raises(RuntimeError, match="reset once"):
+    with pytest.raises(RuntimeError, match="reset only once"):
         environment.reset()
 
 
@@ -648,7 +648,10 @@ def stack(*frames: float) -> np.ndarray:
 
 STACKS = {
     "before the episode": ((stack(1, 1),), "begins an episode with a stack"),
-    "another frame": ((stack(0, 1), step_to(stack(0, 2))), "not the last ones of the stack before"),
+    "another frame": (
+        (stack(0, 1), step_to(stack(0, 2))),
+        "not the last ones of the previous stack",
+    ),
     "a second beginning": (
         (stack(0, 1), step_to(stack(1, 2), stack(2, 3), terminated=True)),
         "begins an episode with a stack",

@@ -294,7 +294,7 @@ class TestFromRun:
             ("nowhere", "there is no run in nowhere"),
             ("{source}@7", "checkpoint 7"),
             ("{frozen}", "do not fit this QLearningAgent (ValueError: tables"),
-            ("{network}", "this QLearningAgent (they are those of another kind of agent)"),
+            ("{network}", "this QLearningAgent (they belong to another kind of agent)"),
         ],
     )
     def test_mistakes_leave_nothing(self, tmp_path, cli, monkeypatch, runs, source, sentence):

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from dopamine_lite.common.seeding import Seeds
-from tests.agents import continuous, policies
+from tests.agents import continuous
 from tests.agents.tiny import Identity, spec
 from tests.learning.agents import AGENTS
 
@@ -32,12 +32,8 @@ def learned() -> tuple[Any, list[Any]]:
         continuous.Reach().play(agent, 16)
         actor, critics, *_ = agent.learner.parts
         return agent, [*actor.variables, *critics.variables]
-    if CASE == "reinforce":
-        agent = policies.build("reinforce_baseline")
-        Identity(2).play(agent, 8)
-    else:
-        agent = AGENTS[CASE](spec(num_envs=2), Seeds(0))
-        Identity(2).play(agent, 20)  # value-based agents: two updates; the others: a rollout
+    agent = AGENTS[CASE](spec(num_envs=2), Seeds(0))
+    Identity(2).play(agent, 20)  # two updates, or one rollout
     has_parts = hasattr(agent.learner, "parts")
     return agent, (agent.learner.parts.network if has_parts else agent._network).variables
 

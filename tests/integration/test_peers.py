@@ -22,6 +22,7 @@ sys.path.insert(0, str(PEERS))
 workloads = importlib.import_module("workloads")
 measure = importlib.import_module("measure")
 page = importlib.import_module("page")
+kept = importlib.import_module("rows")
 WORKLOADS = workloads.WORKLOADS
 
 
@@ -132,7 +133,7 @@ def test_a_ratio_is_of_windows_in_the_same_round():
         "2 (1.5 to 3)",
     ]
     assert second == ["", "Dopamine 1", "1 / 1", "100", "300", "3"]
-    text = page.filled("<!-- speed: measured -->\n<!-- end of speed -->", MORNING + EVENING, [], [])
+    text = page.filled("<!-- speed: measured -->\n<!-- end of speed -->", speed=MORNING + EVENING)
     assert "Measured from 2026-01-01 to 2026-01-02 on" in text
 
 
@@ -142,6 +143,10 @@ def test_operations_are_those_of_products():
     assert workload.operations == 2 * 64 * (4 * 67_072 - 4 * 256)
     assert WORKLOADS["pong_c51_double"].operations > WORKLOADS["pong_c51"].operations
     assert WORKLOADS["cartpole_ppo_zoo"].operations is None
+    # PPO by hand: batches of 256, and 64 states acted in for each of the 16 updates of 1,024 steps.
+    forward = 3_276_800 + 2_654_208 + 1_806_336 + 3_136 * 512 + 512 * 7
+    passes = 256 * (3 * forward - 3_276_800) + 64 * forward
+    assert WORKLOADS["pong_ppo"].operations == 2 * passes
     windows = rows("2026-01-01T10:00:00", ("ours", 1, 2_000.0), key="cartpole_dqn_zoo")
     windows[0] |= {"updates": "10000", "seconds": "10", "peak_gflops": "50"}
     _, line = page._limits(windows, {"cartpole_dqn_zoo": workload})
@@ -168,12 +173,49 @@ def test_what_a_million_frames_take():
     assert line == ["CleanRL", "100,000", "1.50", "6.0", "cannot", "cannot", "", "cannot"]
 
 
+def test_a_case_that_is_measured_again_takes_the_place_of_its_rows(tmp_path):
+    file, columns, case = tmp_path / "rows.csv", ("agent", "round", "speed"), ("agent",)
+    first = [{"agent": "dqn", "round": number, "speed": 1.5} for number in (1, 2)]
+    kept.replace(file, columns, case, [*first, {"agent": "ppo", "round": 1, "speed": 9}])
+    kept.replace(file, columns, case, [{"agent": "dqn", "round": 1, "speed": 3}])
+    assert file.read_text() == "agent,round,speed\nppo,1,9\ndqn,1,3\n"
+
+
+def test_ratios_to_the_floor_are_of_each_round():
+    """By hand: 90 / 100, 120 / 100 and 110 / 200."""
+    case = {"agent": "ppo", "game": "pong", "num_envs": "8"}
+    speeds = (("100", "90"), ("100", "120"), ("200", "110"))
+    rows = [case | {"floor": bare, "framework": ours} for bare, ours in speeds]
+    _, line = page._floor(rows)
+    assert line == ["PPO, Pong, 8 environments", "3", "100", "110", "0.9 (0.55 to 1.2)"]
+
+
+def test_updates_are_beside_the_network_alone_and_beside_dqn():
+    rows = [
+        {"agent": "dqn", "update": "0.02", "bare": "0.016", "replay": "0.001"},
+        {"agent": "iqn", "update": "0.16", "bare": "0.08", "replay": "0.0016"},
+    ]
+    _, dqn, iqn = page._updates(rows)
+    assert dqn == ["DQN", "20.0 ms", "1.00", "1.25", "5%"]
+    assert iqn == ["IQN", "160.0 ms", "8.00", "2.00", "1%"]
+
+
+def test_only_what_grows_is_in_a_table():
+    case = {"agent": "dqn", "num_envs": "1", "hidden_units": "", "replay_capacity": ""}
+    figures = {"steps_per_second": "1000", "update": "0.5"}
+    rows = [case | figures | {"num_envs": number} for number in ("64", "8")]
+    rows += [case | figures | {"hidden_units": "32"}]
+    assert list(page._growing(rows, "num_envs")) == [
+        ["", "8", "64"],
+        ["DQN", "1,000", "1,000"],
+        ["share of its updates", "50%", "50%"],
+    ]
+
+
 @pytest.mark.parametrize("document", page.DOCUMENTS, ids=lambda path: path.name)
 def test_the_documents_are_what_the_program_makes_of_these_rows(document):
     text = document.read_text(encoding="utf-8")
-    files = (page.SPEED, page.REPLAYS, page.RESUMES)
-    made = page.filled(text, *map(measure.read, files))
-    assert made == text, "run python benchmarks/peers/page.py"
+    assert page.filled(text) == text, "run python benchmarks/peers/page.py"
 
 
 def test_a_process_that_fails_says_why(monkeypatch):

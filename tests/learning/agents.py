@@ -13,6 +13,7 @@ from dopamine_lite.agents.ppo_agent import PPOAgent
 from dopamine_lite.agents.pqn_agent import PQNAgent
 from dopamine_lite.agents.qr_dqn_agent import QRDQNAgent
 from dopamine_lite.agents.rainbow_agent import RainbowAgent
+from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.optimizers import RAdam, RMSProp
 from dopamine_lite.networks.torsos import MLP
@@ -46,4 +47,14 @@ AGENTS: dict[str, Callable[..., Any]] = {
     ),
     "ppo": partial(PPOAgent, **ROLLOUT, surrogate="kl", normalize_observations=True),
     "pqn": partial(PQNAgent, **ROLLOUT, head=partial(QHead, noisy=True)),
+    "reinforce": partial(
+        ReinforceAgent,
+        torso=partial(MLP, hidden_units=(16,)),
+        batch_episodes=20,  # in three chunks
+        learned_baseline=True,
+        baseline_updates=2,
+        normalize_observations=True,
+        max_gradient_norm=0.1,
+        chunk_size=8,
+    ),
 }

@@ -26,6 +26,7 @@ import tensorflow as tf
 
 from dopamine_lite.agents.dqn_agent import DQNAgent
 from dopamine_lite.agents.ppo_agent import PPOAgent
+from dopamine_lite.agents.reinforce_agent import ReinforceAgent
 from dopamine_lite.agents.sac_agent import SACAgent
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
@@ -60,7 +61,8 @@ def variables(agent: Any) -> list[Any]:
     if isinstance(agent, SACAgent):
         actor, critics, targets, _ = learner.parts
         return [*actor.variables, *critics.variables, *targets.variables]
-    network = learner.parts.network if isinstance(agent, PPOAgent) else agent._network
+    has_policy = isinstance(agent, PPOAgent | ReinforceAgent)
+    network = learner.parts.network if has_policy else agent._network
     return list(network.variables)
 
 

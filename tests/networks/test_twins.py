@@ -212,9 +212,7 @@ def altered(seeds: Seeds) -> MLP:
 )
 def test_a_wrong_twin_is_refused(build, name):
     """Biases are zero at first: a twin that forgets them is found all the same."""
-    with pytest.raises(
-        UserError, match=f"^{name}.call_numpy, which is used to choose actions, gives"
-    ):
+    with pytest.raises(UserError, match=f"^{name}.call_numpy, which chooses the actions, does not"):
         Inference(build())
 
 
@@ -239,7 +237,9 @@ def test_a_keras_model_computes_what_was_learned_or_is_refused(torso, head):
         outputs = keras_model(net)(tf.constant(observations))
         np.testing.assert_allclose(outputs, learned(net, observations), rtol=1e-4, atol=1e-4)
         return
-    with pytest.raises(UserError, match="other numbers than its layers do in Keras alone"):
+    with pytest.raises(
+        UserError, match="does not compute the same numbers as its layers do in Keras alone"
+    ):
         keras_model(net)
 
 
@@ -430,7 +430,7 @@ def test_what_a_twin_draws_is_distributed_alike(head, way):
     if way == "right":
         assert Inference(net).kind == "NumPy"
     else:
-        with pytest.raises(UserError, match="Wrong.call_numpy, which is used to choose actions"):
+        with pytest.raises(UserError, match="Wrong.call_numpy, which chooses the actions"):
             Inference(net)
 
 

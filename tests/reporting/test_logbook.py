@@ -338,7 +338,7 @@ def test_lines_that_are_not_those_that_were_logged_are_refused(logged, name, har
     log(logbook, 24)
     logbook.close()
     (sentence,) = told
-    assert sentence.startswith(f"{directory / name} is missing, so what was logged there is lost")
+    assert sentence.startswith(f"{directory / name} is missing, so its entries are lost")
     Logbook(directory, report=fail).set_state(logbook.get_state())
 
 
@@ -515,7 +515,7 @@ def test_reading_tells_of_a_line_cut_in_the_middle(tmp_path):
     told: list[str] = []
     assert read_iterations(tmp_path, told.append) == [ITERATION, ITERATION | {"iteration": 1}]
     (sentence,) = told
-    assert sentence.startswith(f"Line 3 of {path} ends in the middle, because ")
+    assert sentence.startswith(f"Line 3 of {path} is incomplete, because ")
 
 
 WRONG = [

@@ -70,6 +70,7 @@ def test_what_is_collected(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.setenv("TF_SET_ONEDNN_FPMATH_MODE", "BF16")
     found = provenance.collect(THREADS)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found["time"])
@@ -78,6 +79,7 @@ def test_what_is_collected(monkeypatch):
     assert re.match(r"\d+\.\d+", found["versions"]["ale-py"])
     assert found["threads"] == {"intra_op": 2, "inter_op": 1, "openblas": 3}
     assert found["variables"]["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=true"
+    assert found["variables"]["TF_SET_ONEDNN_FPMATH_MODE"] == "BF16"
     assert "TF_ENABLE_ONEDNN_OPTS" not in found["variables"]
     assert found["machine"]["cores"] == os.cpu_count()
     assert found["machine"]["memory_gb"] > 0
@@ -404,7 +406,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path, name):
 def test_what_ends_bit_for_bit_repetition_is_said(section, values, words):
     (sentence,) = provenance.changes(start(), start(**{section: values}))
     assert sentence.startswith(words)
-    assert sentence.endswith("now: from here on the run may not repeat bit for bit.")
+    assert sentence.endswith("now: from this point on, the run may not repeat bit for bit.")
     assert provenance.changes(start(**{section: values}), start()) != []
 
 

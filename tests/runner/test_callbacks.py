@@ -112,8 +112,8 @@ def test_early_stopping_says_why():
     waited = EarlyStopping(patience=1, min_delta=0.5)
     waited.on_iteration(record(0, 10.0))
     assert waited.on_iteration(record(1, 10.2)) == (
-        "eval/average_return has not improved by more than 0.5 on its value of 10 at agent step 100 "
-        "in 1 iteration."
+        "eval/average_return has not improved by more than 0.5 for 1 iteration: its best value is "
+        "10, at agent step 100."
     )
 
 
@@ -128,7 +128,7 @@ def test_early_stopping_says_why():
         ),
         (lambda: EarlyStopping(min_delta=-1), "EarlyStopping.min_delta is -1"),
         (lambda: EarlyStopping(target=float("nan")), "EarlyStopping.target is nan"),
-        (lambda: EarlyStopping(metric="loss"), "give a phase and the name of a number in it"),
+        (lambda: EarlyStopping(metric="loss"), "give a phase and the name of one of its metrics"),
         (lambda: KeepBest(keep_every=0), "KeepBest.keep_every is 0"),
         (lambda: Prune(wait_seconds=-1), "Prune.wait_seconds is -1"),
         (
@@ -175,9 +175,7 @@ def test_what_stops_a_run_is_part_of_the_experiment_and_what_watches_it_is_not(t
     assert stopping.status == 2
     assert "Runner.callbacks: this run without it, now [@EarlyStopping]" in stopping.err
     keeping = train(run, "Runner.num_iterations = 2", "Runner.callbacks = [@KeepBest, @Prune]")
-    assert (
-        keeping.status == 0 and "KeepBest knows nothing about the 1 iteration before" in keeping.err
-    )
+    assert keeping.status == 0 and "KeepBest has not seen the 1 iteration before" in keeping.err
     assert (run / "checkpoints" / "kept").is_dir()
     other = train(
         run,
@@ -369,14 +367,14 @@ def test_prune_does_what_the_search_answered(tmp_path):
     assert json.loads((tmp_path / "pruning.json").read_text())["value"] is None
     answer(tmp_path, 3, prune=True)
     assert callback.on_iteration(record(2, 1.0)) is None  # a run that goes on from before
-    why = "the search that this run belongs to has given it up."
+    why = "the search that this run belongs to has pruned it."
     assert callback.on_iteration(record(3, 1.0)) == why
     assert callback.on_iteration(record(4, 1.0)) == why  # it saw the answer late
     (tmp_path / "prune.json").write_text('{"iteration": 4, "prune": true, "why": "the median"}')
     assert callback.on_iteration(record(4, 1.0)) == "the median."
     for wrong in ("{", "[]", '{"iteration": 1}', '{"iteration": -1, "prune": true}', '"yes"'):
         (tmp_path / "prune.json").write_text(wrong)
-        with pytest.raises(UserError, match="is not an answer of a search"):
+        with pytest.raises(UserError, match="is not an answer from a search"):
             callback.on_iteration(record(4, 1.0))
 
 

@@ -181,7 +181,7 @@ def test_a_run_without_a_checkpoint_says_that_it_begins_anew(tmp_path: Path, cap
         build(tmp_path, ThreeSteps, training_steps=6).run()
         said = capsys.readouterr().err
         shutil.rmtree(tmp_path / "checkpoints")
-    assert "There is no checkpoint yet, so the run begins anew, and so do its logs." in said
+    assert "There is no checkpoint yet, so the run and its logs start over." in said
     assert len(read_episodes(tmp_path)) == 3
 
 

@@ -179,7 +179,7 @@ def test_an_edited_config_is_told_from_its_checkpoints(
     assert refused.status == 2 and "Traceback" not in refused.err
     sentence = refused.err.splitlines()[-1]
     assert re.search(
-        r"The checkpoint \S+ belongs to another experiment than the configuration", sentence
+        r"The checkpoint \S+ and the configuration belong to different experiments", sentence
     )
     assert difference in sentence
     assert files_below(run) == before
@@ -251,7 +251,7 @@ class Positional(QLearningAgent):
 def test_what_has_no_name_is_known_by_what_it_holds(tmp_path, first, second):
     runner(tmp_path, **first).run()
     runner(tmp_path, num_iterations=2, **first).run()
-    with pytest.raises(UserError, match="another experiment .*build the same agent"):
+    with pytest.raises(UserError, match="different experiments .*build the same agent"):
         runner(tmp_path, num_iterations=3, **second).run()
 
 

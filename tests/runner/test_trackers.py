@@ -226,8 +226,8 @@ def test_an_error_of_a_tracker_is_told_and_the_run_goes_on(tmp_path):
     tracker.on_end(False)
     assert [step for step, _ in tracker.rows] == [100] and not tracker.ended
     assert said == [
-        "The notebook failed (ConnectionError: no route to host): the run goes on without it, and it "
-        "gets what it misses when the run is started the next time."
+        "The notebook failed (ConnectionError: no route to host): the run goes on without it. When "
+        "the run is next started, The notebook receives what it missed."
     ]
 
 

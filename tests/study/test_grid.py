@@ -63,8 +63,8 @@ def test_spaces(text, space):
         (["A.b=uniform(@B,1)"], "two numbers"),
         (["A.b=uniform(2,1)"], "the first value must be below the second"),
         (["A.b=loguniform(0,1)"], "both above 0"),
-        (["A.b=choice(1)"], "two or more different values"),
-        (["A.b=choice(1,1)"], "two or more different values"),
+        (["A.b=choice(1)"], "two or more values, all different"),
+        (["A.b=choice(1,1)"], "two or more values, all different"),
     ],
 )
 def test_mistakes_in_a_grid(texts, sentence):

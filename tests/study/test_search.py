@@ -164,7 +164,7 @@ def test_failed_and_interrupted_runs_count_for_nothing(tmp_path):
     lab.end(failing, 500.0, failure="it has diverged")
     lab.end(stopped, 500.0, interrupted=True)
     assert lab.search.next() is None and not (tmp_path / BEST).exists()
-    assert lab.said == ["Suggestion 0 failed, and counts for nothing."]
+    assert lab.said == ["Suggestion 0 failed and does not count."]
 
     again = Lab(tmp_path, suggestions=2, seeds=(0, 1))
     assert again.search.next() == stopped

@@ -160,7 +160,7 @@ def test_a_trial_that_another_process_runs_is_waited_for(tmp_path):
     waiting = sweep(study, CLIFF, "--seeds=0", *bindings(LONG))
     finish(other)
     _, err = finish(waiting)
-    if "another process still runs it" in err:  # the examination may have taken longer
+    if "another process is still running it" in err:  # the examination may have taken longer
         assert f"{NAME}/seed=0: finished, 20,000 agent steps" in err
 
 

@@ -24,7 +24,8 @@ import page
 from matplotlib import pyplot
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from measure import SPEED, TRIAL, read
+from measure import SPEED, TRIAL
+from rows import read
 from workloads import WORKLOADS
 
 PICTURE = ROOT / "docs" / "pictures" / "speed.svg"

@@ -1,4 +1,4 @@
-"""Which pages of the reference are generated, and what is on them. Nothing here needs the package."""
+"""The generated pages of the reference and their contents. Nothing here needs the package."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class SettingsPage(NamedTuple):
     Attributes:
       name: the page's file, without its suffix.
       title: its heading.
-      introduction: what stands below the heading.
+      introduction: the text below the heading.
       kinds: the kinds of parts on it, by their titles in the package's catalogue.
-      modules: where other parts on it come from: what the names of their modules begin with.
+      modules: the beginnings of the names of the modules with the other parts on it.
     """
 
     name: str
@@ -27,8 +27,8 @@ SETTINGS = (
     SettingsPage(
         "runner",
         "Runner",
-        "What a run is: its agent and environment, its length, its checkpoints, its actors; and what "
-        "TensorFlow computes with.",
+        "The settings of a run: its agent and environment, its length, its checkpoints and its actors; "
+        "and the devices and threads that TensorFlow uses.",
         (),
         ("dopamine_lite.runner.", "dopamine_lite.configuration."),
     ),
@@ -71,21 +71,22 @@ SETTINGS = (
     SettingsPage(
         "environments",
         "Environments",
-        "What `Runner.environment` can refer to. [Protocols](../protocols.md) compares their settings.",
+        "Everything that `Runner.environment` can refer to. [Protocols](../protocols.md) compares the "
+        "settings.",
         ("Environments",),
     ),
     SettingsPage(
         "wrappers",
         "Wrappers",
-        "What changes the observations of an environment, if "
-        "[`wrapped_environment`](environments.md#wrapped_environment) is given them.",
+        "Wrappers change the observations of an environment. Give them to "
+        "[`wrapped_environment`](environments.md#wrapped_environment).",
         ("Wrappers",),
     ),
     SettingsPage(
         "callbacks",
         "Callbacks",
-        "What is called while a run goes on. [Callbacks](../../how_to/callbacks.md) shows how to use "
-        "them and how to write your own.",
+        "Parts that the Runner calls during a run. [Callbacks](../../how_to/callbacks.md) shows how to "
+        "use them and how to write your own.",
         ("Callbacks",),
     ),
 )

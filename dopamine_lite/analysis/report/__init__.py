@@ -1,1 +1,1 @@
-"""A page from runs: curves, scores, profiles and settings to look at in a browser, offline."""
+"""A web page about runs, to read offline: curves, scores, profiles and settings."""

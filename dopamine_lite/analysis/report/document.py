@@ -1,4 +1,4 @@
-"""What the report page says about runs, in plain numbers and texts; and the tables beside the page.
+"""The content of the report page as plain numbers and texts, and the tables beside the page.
 
 This module only arranges what `dopamine_lite.analysis` computes.
 """
@@ -26,14 +26,14 @@ from dopamine_lite.analysis.run_tables import Runs
 from dopamine_lite.analysis.selection import grouped
 from dopamine_lite.common.printable import printable
 
-_MOST_VALUES = 5_000_000  # in iterations.csv, which is left out where there are more
+_MOST_VALUES = 5_000_000  # in iterations.csv, which is left out if there would be more
 _COLORS = 10  # in report.css
 _AXES = (
     {"key": "steps", "label": "Agent steps", "short": "Steps"},
     {"key": "frames", "label": "Frames", "short": "Frames"},
     {"key": "time", "label": "Training time", "short": "Time"},
 )
-_ABOUT = {  # what a score is, by its phase
+_ABOUT = {  # the meaning of a score; the key: its phase
     "eval": "The mean return of the evaluation in each run's last iteration.",
     "train": "The mean return of the training episodes in each run's last iteration.",
 }
@@ -75,8 +75,8 @@ class Report(NamedTuple):
 def build(runs: Runs, title: str, by: Sequence[str] = (), told: Sequence[str] = ()) -> Report:
     """The report on `runs`.
 
-    Runs that have not finished make groups of their own, with curves and without scores. Runs with
-    different protocols are never in one group. The page says both.
+    Runs that have not finished form groups of their own, with curves but no scores. Runs with different
+    protocols are never in the same group. The page says both.
 
     Args:
       runs: what `load_runs` returns; episodes are not used.
@@ -123,13 +123,12 @@ def build(runs: Runs, title: str, by: Sequence[str] = (), told: Sequence[str] = 
 
 
 def _how_it_was_made(chosen: Runs, every: int) -> Iterator[str]:
-    """What a reader should know first; `every` is how many iterations a drawn one stands for."""
+    """What a reader should know first. Each drawn iteration stands for `every` iterations."""
     if unfinished := int((~chosen.runs["finished"]).sum()):
         verb = "has" if unfinished == 1 else "have"
         yield (
             f"{unfinished:,} of {count(len(chosen.runs), 'run')} {verb} not finished: unfinished "
-            "runs make groups of their own, with curves as far as they have come and without "
-            "scores."
+            "runs form groups of their own, which have curves up to the present but no scores."
         )
     if every > 1:
         yield (
@@ -149,7 +148,7 @@ def _data(
     metrics: list[str],
     across: Sequence[Suite],
 ) -> dict[str, Any]:
-    """What the page's script draws."""
+    """The data that the page's script draws."""
     drawn = ("name", "label", "detail", "facts", "style", "frames", "curves", "seeds", "score")
     return {
         "axes": _AXES,
@@ -190,7 +189,7 @@ def _drawn_environment(
 
 
 def _number(groups: Sequence[dict[str, Any]]) -> None:
-    """Gives each group its place and the number of its color: a name's own where colors suffice."""
+    """Gives each group its place and color number: one color per name if there are enough colors."""
     names = list(dict.fromkeys(group["name"] for group in groups))
     seen: dict[int, int] = {}
     for place, group in enumerate(groups):
@@ -200,7 +199,7 @@ def _number(groups: Sequence[dict[str, Any]]) -> None:
 
 
 def _at_their_places(notes: Iterable[str], environments: Sequence[Environment]) -> list[str]:
-    """Gives what is said of an environment to it; returns the rest."""
+    """Gives each environment the notes that name it; returns the other notes."""
     rest = []
     for note in notes:
         of = [environment for environment in environments if f" in {environment.name} " in note]
@@ -235,7 +234,7 @@ def _tables(
 def _curve_table(
     environments: Sequence[Environment], groups: Sequence[dict[str, Any]]
 ) -> pd.DataFrame:
-    """A row a point that is drawn along agent steps."""
+    """A row for each point that is drawn along agent steps."""
     parts = [
         pd.DataFrame(
             {
@@ -256,7 +255,7 @@ def _curve_table(
 
 
 def _shortly_named(runs: Runs) -> tuple[Runs, dict[str, str]]:
-    """The runs by names that leave out the directory they are all in; and their paths by name."""
+    """The runs, with names relative to the directory that holds them all, and their paths by name."""
     paths = [str(run) for run in runs.runs["run"]]
     try:
         above = os.path.commonpath(paths)

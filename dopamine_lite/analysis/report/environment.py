@@ -1,4 +1,4 @@
-"""What the report page says about one environment: its groups, their scores and their provenance."""
+"""The report page's content on one environment: its groups, their scores and their provenance."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _VERSIONS = ("dopamine_lite", "python", "tensorflow", "keras", "numpy", "gymnasi
 
 
 class Environment:
-    """What the page says about one environment.
+    """The page's content on one environment.
 
     Args:
       name: the environment's name.
       runs: its runs, with a column `group`.
-      drawn: the same runs, with only those iterations that are drawn.
+      drawn: the same runs, with only the iterations that are drawn.
       metrics: the columns of iterations that are drawn.
       paths: each run's directory, by the run's name.
     """
@@ -41,7 +41,7 @@ class Environment:
         self, name: str, runs: Runs, drawn: Runs, metrics: list[str], paths: dict[str, str]
     ):
         self.name = name
-        self.warnings: list[str] = []  # before the figures
+        self.warnings: list[str] = []  # shown before the figures
         self._runs, self._drawn, self._metrics, self._paths = runs, drawn, metrics, paths
         self.phase, self.scores = _final_scores(runs, self.warnings.append)
         self.aggregates = pd.concat(
@@ -108,7 +108,7 @@ class Environment:
 
 
 def _final_scores(runs: Runs, say: Say) -> tuple[str | None, pd.DataFrame]:
-    """The phase that finished runs are scored by, "eval" where one has it; and their `scores`."""
+    """The phase that scores finished runs ("eval" if a run has one), and their `scores`."""
     finished = only(runs, runs.runs[runs.runs["finished"]])
     last = finished.iterations.groupby("run").tail(1)
     for phase in ("eval", "train"):
@@ -130,7 +130,7 @@ def _settings(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _protocol(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """The parts of a group's protocol; nothing where it is not known."""
+    """The parts of a group's protocol; empty if the protocol is not known."""
     texts = rows["protocol"].dropna().unique()
     parts = [part.partition(" ") for text in texts for part in text.split("; ")]
     return [(printable(name.replace("_", " ")), printable(value)) for name, _, value in parts]

@@ -1,4 +1,4 @@
-"""What the page draws of learning: a group's curves and each of its runs, in plain numbers."""
+"""The learning curves on the page: each group's curves and each of its runs, as plain numbers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dopamine_lite.common.printable import printable
 MOST_POINTS, FEWEST_POINTS = 1_000, 100  # of a curve on the page
 NAMES = {"eval_average_return": "Evaluation return", "train_average_return": "Training return"}
 _ALL_POINTS = 150_000  # of all curves along agent steps: about 8 MB of page
-_RESAMPLES = 1_000  # of a band, which is drawn and not read to the last digit
+_RESAMPLES = 1_000  # of a band, which is drawn and need not be exact
 _RETURNS = tuple(NAMES)
 _PHASES = {"train": "Training", "eval": "Evaluation"}
 Say = Callable[[str], None]
 
 
 def thinned(runs: Runs, metrics: int) -> tuple[Runs, int]:
-    """The iterations that are drawn: of a long group every n-th, the last too; and the largest n."""
+    """The iterations to draw (in long groups every n-th and the last), and the largest n."""
     groups = runs.runs.groupby(["environment", "group"], sort=False)
     curves = groups.ngroups * max(1, metrics)
     most = min(MOST_POINTS, max(FEWEST_POINTS, _ALL_POINTS // curves))
@@ -37,7 +37,7 @@ def thinned(runs: Runs, metrics: int) -> tuple[Runs, int]:
 
 
 def logged_metrics(iterations: pd.DataFrame) -> list[str]:
-    """The columns that are logged numbers, returns first."""
+    """The columns with logged numbers, returns first."""
     logged = [
         str(name)
         for name in iterations
@@ -52,7 +52,7 @@ def metric_label(name: str) -> str:
 
 
 def group_curves(runs: Runs, metrics: Iterable[str], say: Say) -> dict[str, dict[str, Any]]:
-    """By metric, and by what it is drawn along: x, value, low and high of each point."""
+    """x, value, low and high of each point, by metric and by horizontal axis."""
     found: dict[str, dict[str, Any]] = {}
     timed = runs.iterations["seconds"].notna().all()
     for metric in metrics:
@@ -96,6 +96,6 @@ def seed_curves(runs: Runs) -> list[dict[str, Any]]:
 
 
 def frames_per_step(iterations: pd.DataFrame) -> int | None:
-    """The frame skip, where all of these iterations have the same."""
+    """The frame skip, if all of these iterations have the same one."""
     ratios = (iterations["frames"] / iterations["agent_steps"]).unique()
     return int(ratios[0]) if len(ratios) == 1 and math.isfinite(ratios[0]) else None

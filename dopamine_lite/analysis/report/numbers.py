@@ -1,4 +1,4 @@
-"""Numbers and words as the page has them."""
+"""Numbers and words as they appear on the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def numbers(values: Iterable[Any], digits: int = 5) -> list[float | None]:
-    """`values` to so many digits, as JSON has them: None for what is no number."""
+    """`values` rounded to `digits` digits for JSON, with None for infinity and NaN."""
     rounded = [float(f"{value:.{digits}g}") for value in np.asarray(list(values), float)]
     return [
         (int(value) if value.is_integer() else value) if math.isfinite(value) else None

@@ -21,7 +21,7 @@ _STYLE, _SCRIPT, _PLOTLY = "report.css", "report.js", "plotly.min.js"
 _FILES = {PAGE, _STYLE, _SCRIPT, _PLOTLY, *TABLES}
 _GENERATOR = "dopamine-lite report"
 _MARK = f'<meta name="generator" content="{_GENERATOR}">'
-_HEAD = 2_000  # bytes of a page in which its mark is
+_HEAD = 2_000  # bytes at the start of a page that hold its mark
 _DIGITS = 4  # of a number on the page
 
 
@@ -31,9 +31,9 @@ def write_site(
     """Writes the page and what it needs into `directory`, which exists and is empty.
 
     Args:
-      directory: of the site; opening its index.html needs nothing else and no network.
-      document: as `document.build` makes it.
-      tables: what the page links to, by file name: some of `TABLES`.
+      directory: the site's directory. Its index.html opens without anything else, and offline.
+      document: the document that `document.build` makes.
+      tables: the tables that the page links to, by file name; some of `TABLES`.
     """
     (directory / PAGE).write_text(render(document), encoding="utf-8")
     for name in (_STYLE, _SCRIPT):
@@ -45,7 +45,7 @@ def write_site(
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The page of `document`, whose texts may be a stranger's: none becomes HTML or script."""
+    """The page of `document`. Its texts may come from a stranger, so none becomes HTML or script."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_packaged),
         autoescape=True,
@@ -62,9 +62,9 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def what_is_no_report(directory: Path) -> str | None:
-    """Something in `directory` that no report consists of, by its name; None: there is no such thing.
+    """The name of something in `directory` that is not part of a report; None: there is no such thing.
 
-    So a directory with nothing in it, or with a report and no more, can make way for a new one.
+    A directory that is empty, or that holds only a report, may be replaced by a new report.
     """
     entries = sorted(directory.iterdir())
     for entry in entries:
@@ -82,12 +82,12 @@ def _is_marked(page: Path) -> bool:
 
 
 def _packaged(name: str) -> str:
-    """The text of a file beside this module."""
+    """The text of a file next to this module."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _number(value: float) -> str:
-    """Four digits, without an exponent and with a true minus."""
+    """The number with four digits, without an exponent and with a true minus sign."""
     text = f"{value:,.{max(0, _DIGITS - _whole_digits(value))}f}"
     return text.replace("-", "\N{MINUS SIGN}")
 

@@ -1,4 +1,4 @@
-"""Scores over several environments: for groups that have runs in the same ones."""
+"""Scores over several environments, for groups that have runs in the same environments."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from dopamine_lite.analysis.report.numbers import numbers
 
 _HUMAN = "Scores are human-normalized: 0 is a random agent and 1 a human tester (Mnih et al. 2015)."
 _RANGE = (
-    "Scores are normalized by what is on this page, for want of a common scale: in each environment 0 "
-    "is the lowest and 1 the highest final score of any run of these groups. So they tell these groups "
-    "apart and compare with nothing elsewhere."
+    "These environments have no common scale, so scores are normalized by the runs on this page: "
+    "in each environment, 0 is the lowest final score of any run in these groups and 1 is the "
+    "highest. Such scores compare these groups with each other and with nothing else."
 )
 
 
 class Suite(NamedTuple):
     """Groups and the environments that all of them have been scored in.
 
-    aggregates: of `aggregate`, across the environments; profile: of `profiles`; styles: the number of
-    each group's color.
+    aggregates: what `aggregate` returns across the environments; profile: what `profiles` returns;
+    styles: the number of each group's color.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Suite(NamedTuple):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """For each group its interquartile mean, mean and median: value, low, high."""
+        """The interquartile mean, mean and median of each group: value, low, high."""
         return [
             {"label": group}
             | {
@@ -46,7 +46,7 @@ class Suite(NamedTuple):
         ]
 
     def profiles(self) -> dict[str, Any]:
-        """What the page's script draws."""
+        """The data that the page's script draws."""
         return {
             "name": self.name,
             "profiles": [
@@ -64,13 +64,13 @@ class Suite(NamedTuple):
 
 
 def suites(scored: Sequence[pd.DataFrame], groups: Sequence[Mapping[str, Any]]) -> list[Suite]:
-    """A suite for each set of environments, two or more, that groups have been scored in.
+    """A suite for each set of two or more environments in which groups have been scored.
 
     Large ones come first.
 
     Args:
-      scored: of `scores`, with a column `metric`, which all scores of a suite have in common.
-      groups: of the page, with "name" and "style".
+      scored: what `scores` returns, with a column `metric` that all scores of a suite share.
+      groups: the groups of the page, with "name" and "style".
     """
     styles = {group["name"]: group["style"] for group in reversed(groups)}
     found = []
@@ -91,7 +91,7 @@ def suites(scored: Sequence[pd.DataFrame], groups: Sequence[Mapping[str, Any]]) 
 
 
 def _suite(rows: pd.DataFrame, styles: dict[str, int]) -> Suite | None:
-    """None: there are not two groups, or not two environments that have a scale."""
+    """The suite of these rows; None without two groups and two environments with a scale."""
     if rows["group"].nunique() < 2:
         return None
     human = human_scores()

@@ -1,4 +1,4 @@
-"""Environments whose observations are changed: smaller pictures, stacks of frames, bins, flat rows."""
+"""Wrappers that change observations: smaller pictures, stacks of frames, bins, flat rows."""
 
 from dopamine_lite.environments.wrappers.discretise import Discretise
 from dopamine_lite.environments.wrappers.frames import DifferenceFrame, StackFrames

@@ -15,7 +15,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment
 from dopamine_lite.environments.wrappers.wrapper import EnvironmentWrapper, box
 
-_AS_GOOD_AS_INFINITE = float(np.finfo(np.float32).max)  # what spaces name that have no bounds
+_AS_GOOD_AS_INFINITE = float(np.finfo(np.float32).max)  # the bound in spaces that have no bounds
 
 
 @gin.configurable(module=__package__)
@@ -91,7 +91,7 @@ def _bounds(
     of_space: np.ndarray,
     environment: Environment,
 ) -> np.ndarray:
-    """[D] float64: what was `given` for each dimension, else the bounds of the space."""
+    """[D] float64: the value `given` for each dimension, or the bounds of the space."""
     bounds = of_space.reshape(-1).astype(np.float64)
     for index, bound in enumerate(_for_each_dimension(name, given, environment)):
         if bound is not None:
@@ -106,7 +106,7 @@ def _bounds(
 
 
 def _for_each_dimension(name: str, value: Any, environment: Environment) -> list[Any]:
-    """`value` as a list of one for each dimension of the observations."""
+    """`value` as a list with one element for each dimension of the observations."""
     size = math.prod(environment.spec.observation_space.shape or ())
     if not isinstance(value, list | tuple):
         return [value] * size

@@ -49,7 +49,7 @@ class DifferenceFrame(EnvironmentWrapper):
     def step(self, actions: np.ndarray) -> Step:
         result = super().step(actions)
         following = observations = result.next_observations - self._previous
-        self._previous = result.observations  # where an episode begins, its first
+        self._previous = result.observations  # its first at an episode's beginning
         ended = result.terminated | result.truncated
         if ended.any():
             observations = following.copy()

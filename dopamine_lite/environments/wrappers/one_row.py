@@ -13,7 +13,7 @@ from dopamine_lite.environments.wrappers.wrapper import EnvironmentWrapper
 from dopamine_lite.spaces.one_hot import columns
 from dopamine_lite.spaces.packed_space import PackedSpace, stacked
 
-_AS_GOOD_AS_INFINITE = float(np.finfo(np.float32).max)  # what spaces name that have no bounds
+_AS_GOOD_AS_INFINITE = float(np.finfo(np.float32).max)  # the bound in spaces that have no bounds
 
 
 @gin.configurable(module=__package__)

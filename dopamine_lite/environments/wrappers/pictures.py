@@ -1,4 +1,4 @@
-"""Wrappers for pictures: edges cut off, gray, smaller, two levels."""
+"""Wrappers for pictures: cropping, gray levels, other sizes, two levels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Crop(EnvironmentWrapper):
       right: number of columns to cut off at the right.
 
     Raises:
-      UserError: observations are not pictures, or nothing of them would be left.
+      UserError: observations are not pictures, or nothing would be left of them.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Grey(EnvironmentWrapper):
             red, green, blue = colors.astype(np.float32)
             return 0.299 * red + 0.587 * green + 0.114 * blue
         red, green, blue = colors.astype(np.uint32)
-        # Pillow's, in units of 2^-16, with a half to round.
+        # Pillow's weights, in units of 2^-16, with a half to round.
         return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
 
 
@@ -160,7 +160,7 @@ class Binarise(EnvironmentWrapper):
         stack_size = environment.spec.stack_size
         super().__init__(environment, levels, stack_size, background=list(background))
         self._levels = np.ones(256, np.uint8)
-        self._levels[[0, *background]] = 0  # black: the frames before an episode's first, in stacks
+        self._levels[[0, *background]] = 0  # black: in stacks, frames before the first
 
     def convert(self, observations: np.ndarray) -> np.ndarray:
         return self._levels[observations]

@@ -1,4 +1,4 @@
-"""Environments whose observations are changed: what all wrappers are, and how they are put around."""
+"""The base class of wrappers that change observations, and the function that applies them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def wrapped_environment(
       environment: the environment that is wrapped, such as `@create_environment`.
       wrappers: the wrappers in order, beginning with the innermost, such as `[@Crop, @Grey]`.
     """
-    wrapped = checked(  # here too, for a wrapper can hide what is not as declared
+    wrapped = checked(  # here, too, because a wrapper can hide wrong values
         environment(
             num_envs=num_envs,
             seed=seed,
@@ -71,7 +71,7 @@ class EnvironmentWrapper(Environment):
 
     @abc.abstractmethod
     def convert(self, observations: np.ndarray) -> np.ndarray:
-        """Observations [N, ...] as this wrapper shows them, in an array that is not written to later."""
+        """This wrapper's version of observations [N, ...], in an array that is not written to later."""
 
     def reset(self) -> np.ndarray:
         observations = self.convert(self._environment.reset())

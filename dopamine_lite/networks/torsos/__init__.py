@@ -1,14 +1,14 @@
-"""Torsos: from observations to features. Each is chosen by gin, never by the agent.
+"""Torsos: from observations to features. Gin chooses the torso, never the agent.
 
-A torso holds its Keras `layers`, and two more things: `prepare`, pure TensorFlow from observations to
-what the layers read (compiled by XLA, which is ten times faster here than TensorFlow's own kernels), and
-`compile_update`, which says whether XLA is faster for the whole update too: True, False, or, where that
-depends on the device, a mapping such as {"cpu": False, "gpu": True}. Observations come as numbers in
-float32: bytes as fractions, names as one-hot vectors (see `observations`).
+A torso holds its Keras `layers` and two more things. `prepare` turns observations into the input of the
+layers, in pure TensorFlow that XLA compiles (here ten times faster than TensorFlow's own kernels).
+`compile_update` says whether XLA is also faster for the whole update: True, False, or a mapping such as
+{"cpu": False, "gpu": True} if that depends on the device. Observations come as numbers in float32: bytes
+as fractions, names as one-hot vectors (see `observations`).
 
-Two methods are optional. A torso that is small enough to be computed in NumPy has `call_numpy` (see
-`twins`; a subclass defines its own or acts with TensorFlow). A torso that needs to know more about
-observations than their shape has `built_for(space, stack_size)`, which the network calls first.
+Two methods are optional. A torso that is small enough for NumPy has `call_numpy` (see `twins`; a
+subclass defines its own or acts with TensorFlow). A torso that needs to know more about observations
+than their shape has `built_for(space, stack_size)`, which the network calls first.
 
 Torsos are not Keras layers themselves: Keras inspects a layer's `__init__`, which gin wraps.
 """

@@ -1,4 +1,4 @@
-"""Fully connected layers, in TensorFlow and in NumPy, and the torso of nothing else."""
+"""Fully connected layers, in TensorFlow and in NumPy, and the torso that consists of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def normalized(
 ) -> list[keras.layers.Layer]:
     """A layer with an activation; with `layer_norm`, its outputs are normalized before the activation.
 
-    Over the units or, for convolutions, over the filters at each place (Ba et al. 2016).
+    The normalization is over the units or, for convolutions, over the filters at each place (Ba et al.
+    2016).
     """
     if not layer_norm:
         return [layer]
@@ -74,7 +75,7 @@ def dense_numpy(
     activation: Callable[[np.ndarray], np.ndarray] = _relu,
     layer_norm: bool = False,
 ) -> np.ndarray:
-    own = 4 if layer_norm else 2  # arrays of a layer
+    own = 4 if layer_norm else 2  # number of a layer's arrays
     for start in range(0, len(weights), own):
         kernel, bias, *norm = weights[start : start + own]
         outputs = outputs @ kernel + bias

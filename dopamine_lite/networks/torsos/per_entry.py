@@ -1,4 +1,4 @@
-"""The torso of observations with several entries: a torso for each, and a layer that joins them."""
+"""The torso for observations with several entries: a torso for each, and a layer that joins them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class DictTorso:
         hidden_units: int = 128,
         initializer: str = "glorot_uniform",
     ):
-        # Sorted as in a run's config.gin, for the order of the parameters is theirs.
+        # Sorted as in a run's config.gin, because this order is the order of the parameters.
         self._torsos: dict[str, Any] = {
             name: torso(seeds.child(name)) for name, torso in sorted(torsos.items())
         }
@@ -62,7 +62,7 @@ class DictTorso:
         """Tells each torso about its entry.
 
         Raises:
-          UserError: observations have no entries, or other entries than `torsos`, or a torso cannot
+          UserError: observations have no entries, their entries do not match `torsos`, or a torso cannot
             read its entry.
         """
         if not isinstance(space, PackedSpace):
@@ -84,7 +84,7 @@ class DictTorso:
         ]
 
     def prepare(self, observations: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The entries [B, ...] -> what their torsos prepare, side by side in one row [B, numbers]."""
+        """The entries [B, ...] -> the results of their torsos' `prepare`, in one row [B, numbers]."""
         return MLP.prepare(
             {name: torso.prepare(observations[name]) for name, torso in self._torsos.items()}
         )
@@ -102,7 +102,7 @@ class DictTorso:
 
 
 class _EachItsOwn(keras.layers.Layer):
-    """Rows [B, numbers] in parts of `shapes`, each through layers of its own, then all through one."""
+    """Rows [B, numbers], split into `shapes`: each part has its own layers, and others join them."""
 
     def __init__(self, parts: Sequence[keras.layers.Layer], joint: keras.layers.Layer | None):
         super().__init__(name="entries")

@@ -1,4 +1,4 @@
-"""What torsos for pictures share: which axes of an observation are rows, columns and channels."""
+"""Shared code of torsos for pictures: which axes of an observation are rows, columns and channels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dopamine_lite.spaces.pictures import MOST_CHANNELS, channel_axis
 
 
 class PictureTorso:
-    """What torsos for pictures share: rows and columns come first, channels last.
+    """The base class of torsos for pictures: it puts rows and columns first, channels last.
 
     Pictures are [height, width, channels], [channels, height, width] or [height, width]. The channels of
     a stack's frames are put side by side, the oldest frame's first.
@@ -38,7 +38,7 @@ class PictureTorso:
         self._channels = channels
 
     def built_for(self, space: gymnasium.Space, stack_size: int) -> None:
-        """Finds the axes in observations of `space`; in stacks, the first axis is the frames'.
+        """Finds the axes in observations of `space`. In stacks, the first axis counts the frames.
 
         Raises:
           UserError: the observations are not pictures, their shape does not say where the channels are,

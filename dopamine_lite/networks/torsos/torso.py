@@ -1,4 +1,4 @@
-"""What a network asks of its torso."""
+"""The contract between a network and its torso."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dopamine_lite.networks.observations import reader_of
 
 
 class Torso(Protocol):
-    """What a network asks of its torso. Built as `torso(seeds)`."""
+    """The contract between a network and its torso. Built as `torso(seeds)`."""
 
     layers: keras.layers.Layer
 
     @property
     def compile_update(self) -> bool | Mapping[str, bool]:
-        """Whether XLA makes the whole update faster; a mapping says so for "cpu" and "gpu"."""
+        """Whether XLA makes the whole update faster; a mapping answers for "cpu" and "gpu"."""
 
     def prepare(self, observations: tf.Tensor) -> tf.Tensor:
-        """Observations [B, ...] float32 -> what `layers` reads.
+        """Observations [B, ...] float32 -> the input of `layers`.
 
         Observations with several entries come as a dictionary of such tensors.
         """
 
 
 def compiles_update(torso: Torso) -> bool:
-    """Whether XLA compiles the whole update of a torso, on what this process computes on."""
+    """Whether XLA compiles the whole update of a torso, on this process's device."""
     pays = torso.compile_update
     if isinstance(pays, Mapping):
         return pays["gpu" if tf.config.get_visible_devices("GPU") else "cpu"]
@@ -37,14 +37,14 @@ def compiles_update(torso: Torso) -> bool:
 
 
 def updating(torso: Torso) -> str:
-    """What computes updates, for people: "XLA" or "TensorFlow"."""
+    """The name of what computes updates: "XLA" or "TensorFlow"."""
     return "XLA" if compiles_update(torso) else "TensorFlow"
 
 
 def prepared_shape(torso: Torso, space: gymnasium.Space) -> tuple[int, ...]:
-    """The shape [...] of what a torso prepares from observations of `space`, without the batch's axis.
+    """The shape [...] of a torso's prepared observations of `space`, without the batch's axis.
 
-    Traced and not computed: of a transpose outside XLA, TensorFlow may complain aloud.
+    It is traced, not computed, because TensorFlow may print complaints about a transpose outside XLA.
     """
     assert space.shape is not None and space.dtype is not None
     reader = reader_of(space)
