@@ -57,12 +57,12 @@ def test_an_update_is_given_returns_and_what_they_are_above_the_baseline(name):
     def of_both(grid: np.ndarray) -> np.ndarray:
         return np.concatenate([grid[:2, 0], grid[:, 1]])
 
-    assert advantages.shape == (1, 5)  # in one chunk of five
-    np.testing.assert_array_equal(observations[0], of_both(steps.observations))
-    np.testing.assert_allclose(drawn_by[0], of_both(outputs), rtol=1e-5)
-    np.testing.assert_allclose(returns[0], first + second, rtol=1e-5)
-    np.testing.assert_allclose(advantages[0], first + second - of_both(now), rtol=1e-4)
-    np.testing.assert_allclose(weights[0], 0.2)
+    assert advantages.shape == (5, 1)  # in one chunk of five
+    np.testing.assert_array_equal(observations[:, 0], of_both(steps.observations))
+    np.testing.assert_allclose(drawn_by[:, 0], of_both(outputs), rtol=1e-5)
+    np.testing.assert_allclose(returns[:, 0], first + second, rtol=1e-5)
+    np.testing.assert_allclose(advantages[:, 0], first + second - of_both(now), rtol=1e-4)
+    np.testing.assert_allclose(weights[:, 0], 0.2)
 
 
 def test_advantages_are_normalized_over_the_batch_where_they_should():
@@ -72,7 +72,7 @@ def test_advantages_are_normalized_over_the_batch_where_they_should():
     for agent in (plain, normal):
         updates = updates_of(agent)
         script(steps=3).play(agent)
-        given.append(updates[0][3][0])
+        given.append(updates[0][3][:, 0])
     np.testing.assert_allclose(
         given[1], (given[0] - given[0].mean()) / given[0].std(), rtol=1e-4, atol=1e-5
     )
@@ -99,7 +99,7 @@ def test_an_episode_in_flight_during_an_update_keeps_the_outputs_that_drew_it():
     steps.play(agent)  # the first environment ends after two steps, the second after three
     after = agent.actor.policy_and_values(steps.observations[1])[0][1]
     assert np.abs(after - before).max() > 0.05
-    np.testing.assert_allclose(updates[1][2][0, 1], before, rtol=1e-5)
+    np.testing.assert_allclose(updates[1][2][1, 0], before, rtol=1e-5)
 
 
 class Descent:
@@ -135,7 +135,7 @@ def test_returns_begin_anew_at_each_reward_where_they_should():
     updates, steps = updates_of(agent), script(steps=3)
     steps.rewards[:] = [[0, 0], [1, 1], [0, -1]]
     steps.play(agent)
-    np.testing.assert_allclose(updates[0][4][0], [0.5, 1, 0.5, 1, -1])
+    np.testing.assert_allclose(updates[0][4][:, 0], [0.5, 1, 0.5, 1, -1])
 
 
 @pytest.mark.parametrize("name", core(["reinforce", "reinforce_baseline"], "reinforce_baseline"))
