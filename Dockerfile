@@ -1,6 +1,7 @@
 # dopamine_lite with everything that it needs, for the CPU:
 #   docker build -t dopamine-lite .
 #   docker run --rm -v "$PWD/runs:/runs" dopamine-lite train --base_dir /runs/cartpole --gin_files dqn/cartpole.gin
+# It runs as user 1000, who has to be able to write to the directory that is mounted: make `runs` yourself.
 # For an NVIDIA GPU (CUDA's libraries come from pip; the host needs a driver and the NVIDIA Container Toolkit). This
 # variant is untested:
 #   docker build --build-arg TENSORFLOW="tensorflow[and-cuda]" -t dopamine-lite:gpu .

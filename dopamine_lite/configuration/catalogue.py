@@ -151,6 +151,7 @@ _BY_BASE = {  # the key: the end of the name of a base class, or of a function's
     "Optimizer": OPTIMIZER,
 }
 _BY_MODULE = {  # for a module's parts without such a base class
+    "acting.exploration": EXPLORATION,
     "networks.torsos": TORSO,
     "networks.heads": HEAD,
     "networks.policies": POLICY,

@@ -107,6 +107,7 @@ class Training:
         self._stopped: str | None = None  # the callbacks that ended the run, and their reasons
         # The names under which to keep the next checkpoint, and whether it replaces earlier ones.
         self._kept_names: dict[str, bool] = {}
+        self._has_saved = False  # since this start
         stage.after_step = self._stop_if_signaled
         self.players: Alone | Lockstep = Alone(stage, settings.num_envs)
         if settings.actors is not None:
@@ -268,6 +269,7 @@ class Training:
             self._checkpointer.keep(name, self.agent_steps, state, replaces)
         self._kept_names.clear()
         self._checkpointer.save(self.agent_steps, state)
+        self._has_saved = True
         lap("checkpoint")
 
     def _is_over(self) -> bool:
@@ -378,7 +380,16 @@ class Training:
             arrived,
             f"Stopped by {signal.Signals(arrived).name} at agent step {self.agent_steps:,}. "
             f"{self._newest_checkpoint()} When resumed, the run repeats the steps that no "
-            "checkpoint holds, identically.",
+            f"checkpoint holds, identically.{self._nothing_gained(arrived)}",
+        )
+
+    def _nothing_gained(self, arrived: int) -> str:
+        """A hint for jobs that are all ended before they save anything; no hint after Ctrl-C."""
+        if self._has_saved or arrived != signal.SIGTERM:
+            return ""
+        return (
+            " This start has saved nothing: if every start ends as early, the run never gets ahead. "
+            "A new run with a lower Runner.checkpoint_every_steps saves more often."
         )
 
     def _newest_checkpoint(self) -> str:

@@ -27,7 +27,7 @@ _SCRIPT = """\
 # {trials} trials, one for each index. Options on the command line of `sbatch`, such as --time,
 # --partition, --gres or --array=0-{last}%8 for eight at once, replace those above. A trial that is
 # preempted or reaches its time limit stops at a safe point and is put back into the queue. It then goes
-# on from its newest checkpoint and ends as if it had never been stopped.
+# on from its newest checkpoint and ends as if it had never been stopped. `scancel` ends it for good.
 
 cd {here} || exit 1
 
@@ -46,7 +46,10 @@ while kill -0 "$trial" 2>/dev/null; do  # the signal ended the wait, not the tri
   status=$?
 done
 if [ "$status" -eq 143 ]; then
-  scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+  job=$(scontrol --oneliner show job "$SLURM_JOB_ID")
+  if [[ $job != *JobState=C* || $job == *PreemptTime=2* ]]; then  # not ended by `scancel`
+    scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+  fi
 fi
 exit "$status"
 """

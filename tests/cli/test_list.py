@@ -27,7 +27,7 @@ def test_every_part_and_every_config(cli):
         ("Heads", "QHead ImplicitQuantileHead"),
         ("Policies", "GaussianPolicy"),
         ("Replay", "CircularReplay PrioritizedReplay"),
-        ("Exploration", "EpsilonGreedy Boltzmann"),
+        ("Exploration", "EpsilonGreedy PerEnvironmentEpsilonGreedy Boltzmann"),
         ("Optimizers", "Adam RMSProp"),
         ("Augmentations", "RandomShift"),
         ("Environments", "create_environment wrapped_environment"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import os
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.environments.environment import Environment, Step
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.reporting.log_reader import read_episodes, read_iterations
-from dopamine_lite.runner.runner import Runner
+from dopamine_lite.runner.runner import Runner, Stopped
 from tests.agents.tiny import spec
 
 REWARDS = (-3.0, 0.5, 2.0)
@@ -183,6 +185,28 @@ def test_a_run_without_a_checkpoint_says_that_it_begins_anew(tmp_path: Path, cap
         shutil.rmtree(tmp_path / "checkpoints")
     assert "There is no checkpoint yet, so the run and its logs start over." in said
     assert len(read_episodes(tmp_path)) == 3
+
+
+class Terminated(ThreeSteps):
+    """Gets SIGTERM in its step number `at`, counted over all of a run's environments."""
+
+    def __init__(self, count: Iterator[int], at: int, **arguments: Any):
+        super().__init__(**arguments)
+        self._count, self._at = count, at
+
+    def step(self, actions: np.ndarray) -> Step:
+        if next(self._count) == self._at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().step(actions)
+
+
+@pytest.mark.parametrize(("at", "in_vain"), [(4, True), (10, False)])
+def test_a_start_that_sigterm_ends_says_if_it_has_saved_nothing(tmp_path: Path, at, in_vain):
+    environment = functools.partial(Terminated, itertools.count(1), at)
+    runner = build(tmp_path, environment, training_steps=18, checkpoint_every_steps=6)
+    with pytest.raises(Stopped) as stopped:
+        runner.run()
+    assert ("This start has saved nothing" in str(stopped.value)) == in_vain
 
 
 class Forgetful(RandomAgent):

@@ -187,25 +187,34 @@ def test_the_slurm_script_runs_a_trial_and_puts_a_stopped_one_back_into_the_queu
     assert "#SBATCH --cpus-per-task=1\n" in head
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/requeued\n')
+    scontrol.write_text(
+        f'#!/bin/sh\ncase "$1" in requeue) echo "$@" >> {tmp_path}/requeued ;; *) echo "$JOB" ;; esac\n'
+    )
     scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
     variables = os.environ | {
         "PYTHONPATH": str(ROOT),
         "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
         "SLURM_ARRAY_JOB_ID": "7",
+        "SLURM_JOB_ID": "9",
     }
 
-    def submit(index: int) -> subprocess.Popen[bytes]:
+    def submit(index: int, **more: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            ["bash", script], env=variables | {"SLURM_ARRAY_TASK_ID": str(index)}
+            ["bash", script], env=variables | {"SLURM_ARRAY_TASK_ID": str(index)} | more
         )
 
-    run = study / NAME / "seed=1"
-    job = submit(1)
-    wait_for_checkpoint(job, run)
-    job.send_signal(signal.SIGTERM)
-    assert job.wait(timeout=100) == 143
-    assert (tmp_path / "requeued").read_text() == "requeue 7_1\n"
+    run, queue = study / NAME / "seed=1", tmp_path / "requeued"
+    queue.touch()
+    for said, requeued in (
+        ("JobId=9 JobState=COMPLETING PreemptTime=None", 0),  # scancel
+        ("JobId=9 JobState=COMPLETING PreemptTime=2026-11-28T02:36:45", 1),  # preempted
+        ("JobId=9 JobState=RUNNING PreemptTime=None", 2),  # near its time limit
+    ):
+        job = submit(1, JOB=said)
+        wait_for_checkpoint(job, run)
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(timeout=100) == 143
+        assert queue.read_text() == "requeue 7_1\n" * requeued, said
     assert not progress(run).finished and not is_in_use(run)
     assert submit(1).wait(timeout=900) == 0
     assert progress(run).finished
