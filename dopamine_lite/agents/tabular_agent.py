@@ -232,8 +232,13 @@ def _discrete_spaces(
     """The spaces of observations and actions."""
     states = spec.observation_space
     if not isinstance(states, gymnasium.spaces.Discrete):
+        remedy = (
+            "make them discrete with `Runner.environment = @wrapped_environment` and its wrapper "
+            "@Discretise"
+            if isinstance(states, gymnasium.spaces.Box)
+            else "let the environment number them from 0, as one Discrete"
+        )
         raise UserError(
-            f"{agent} needs discrete observations, but {spec.id} has {states}: make them discrete "
-            "with `Runner.environment = @wrapped_environment` and its wrapper @Discretise."
+            f"{agent} needs discrete observations, but {spec.id} has {states}: {remedy}."
         )
     return states, discrete_actions(spec, agent)

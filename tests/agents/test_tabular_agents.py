@@ -487,6 +487,7 @@ def test_the_state_of_another_table_is_refused(name):
 
 BOX = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
 DISCRETE = gymnasium.spaces.Discrete(2)
+SEVERAL = gymnasium.spaces.MultiDiscrete([5, 5])
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -494,6 +495,7 @@ DISCRETE = gymnasium.spaces.Discrete(2)
     ("spaces", "arguments", "sentence"),
     [
         ((BOX, DISCRETE), {}, "needs discrete observations, but Tiny-v0 .*with .*@Discretise"),
+        ((SEVERAL, DISCRETE), {}, "has MultiDiscrete.*: let the environment number them from 0"),
         ((DISCRETE, BOX), {}, "needs a discrete action space, but Tiny-v0 has Box"),
         ((DISCRETE, DISCRETE), {"gamma": 1.5}, "gamma is 1.5: give a number from 0 to 1"),
         ((DISCRETE, DISCRETE), {"learning_rate": 0}, "learning_rate is 0: give a number above 0"),
