@@ -17,6 +17,7 @@ from dopamine_lite.common.memory import require_memory
 from dopamine_lite.common.schedules import share_left
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.environments.environment import EnvironmentSpec
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 
 class TabularAgent(Agent):
@@ -233,10 +234,16 @@ def _discrete_spaces(
     """The spaces of observations and actions."""
     states = spec.observation_space
     if not isinstance(states, gymnasium.spaces.Discrete):
-        is_box = isinstance(states, gymnasium.spaces.Box)
+        wrappers = (
+            "@Discretise" if isinstance(states, gymnasium.spaces.Box) else "@Flatten, @Discretise"
+        )
+        remedy = (
+            "make them discrete with `Runner.environment = @wrapped_environment` and "
+            f"`wrapped_environment.wrappers = [{wrappers}]`"
+        )
+        if not isinstance(states, gymnasium.spaces.Box | PackedSpace):
+            remedy = "let the environment number them from 0, as one Discrete"
         raise UserError(
-            f"{agent} needs discrete observations, but {spec.id} has {states}: make them discrete "
-            "with `Runner.environment = @wrapped_environment` and "
-            f"`wrapped_environment.wrappers = [{'' if is_box else '@Flatten, '}@Discretise]`."
+            f"{agent} needs discrete observations, but {spec.id} has {states}: {remedy}."
         )
     return states, discrete_actions(spec, agent)

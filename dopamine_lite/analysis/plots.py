@@ -341,7 +341,8 @@ def _draw_exploration(
     axes.set_zorder(own.get_zorder() + 1)  # puts returns and legend in front
     axes.patch.set_visible(False)
     color = _OWN_EXPLORATION if len(groups) == 1 else _GREY
-    return [Line2D([], [], color=color, linestyle=":", label=f"{said}, on the right axis")]
+    label = f"{said}: mean of an iteration, on the right axis"
+    return [Line2D([], [], color=color, linestyle=":", label=label)]
 
 
 def _iteration_means(

@@ -90,7 +90,12 @@ def _find_config(name: str, imports: Sequence[str]) -> Path:
         names += description.own_names() if imports else []
         names += [path.relative_to(configs).as_posix() for path in configuration.all_configs()]
         hint = "`dopamine-lite list` shows all names; --import MODULE adds parts of your own."
-        if nearest := _nearest(name, names):
+        if owners := description.owners_in_configs(name):
+            hint = (
+                f"it is a setting of {' or '.join(owners)}: write `dopamine-lite describe "
+                f"{owners[0]}.{name}`."
+            )
+        elif nearest := _nearest(name, names):
             hint = f"did you mean {nearest}? {hint}"
         elif re.search(r"-v\d+$", name):
             hint = f"for an environment use `dopamine-lite check-environment {name}`."

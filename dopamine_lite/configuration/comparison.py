@@ -16,6 +16,7 @@ _MAY_CHANGE = (  # a run's length, and settings that do not change a bit of it
     "CircularReplay.compress",
     "PrioritizedReplay.compress",
 )
+_FIRST = ("Runner.agent", "Runner.environment", "create_environment.id")  # say most of a difference
 _ACTORS = "Runner.actors"  # their existence is part of an experiment, but their number is not
 _CALLBACKS = "Runner.callbacks"
 _REFERENCE = re.compile(r"@([\w./]+)")
@@ -51,7 +52,8 @@ def changes(old: str, new: str) -> dict[str, tuple[str, str]]:
     return {
         key: (then.get(key, absent), now.get(key, absent))
         for key in sorted(
-            then.keys() | now.keys(), key=lambda key: (key.startswith("import "), key)
+            then.keys() | now.keys(),
+            key=lambda key: (key.startswith("import "), key not in _FIRST, key),
         )
         if then.get(key) != now.get(key) and key not in added
     }

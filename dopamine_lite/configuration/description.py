@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,13 @@ def bound_as(part: Part) -> str | None:
 def configs_that_name(name: str) -> list[str]:
     """The packaged configs that refer to or bind the part `name`, themselves or in included files."""
     return [path for path, text in _texts().items() if re.search(rf"(^|@|/){name}\b", text, re.M)]
+
+
+def owners_in_configs(parameter: str) -> list[str]:
+    """At most three parts whose `parameter` packaged configs bind; the most frequent comes first."""
+    bindings = re.compile(rf"^(?:\w+/)?(\w+)\.{re.escape(parameter)} =", re.MULTILINE)
+    owners = Counter(part for text in _texts().values() for part in bindings.findall(text))
+    return [part for part, _ in owners.most_common(3)]
 
 
 def argument_help(wrapped: Callable[..., Any]) -> dict[str, str]:

@@ -81,6 +81,11 @@ def _syntax_sentence(error: SyntaxError, where: str) -> str:
             f"Cannot read the value {shortened(token[1])} {where}: put text in quotes, and @ before the "
             "name of a class or function."
         )
+    if error.msg.startswith("Expected newline") and "=" in (error.text or ""):
+        return (
+            f"Syntax error {where}: more follows the value. Put several values in parentheses, and "
+            "write a decimal point and not a comma."
+        )
     written = f" at `{shortened(error.text)}`" if error.text and error.text.strip() else ""
     return f"Syntax error {where}{written}: {error.msg.strip().rstrip('.')}."
 
@@ -113,7 +118,10 @@ def _name_sentence(message: str, where: str) -> str | None:
             if known != name:
                 now = f"{name}.{now.rpartition('.')[2]}"
             return f"{name}.{parameter} is now called {now}; it is bound {where}."
-        nearest = did_you_mean(parameter, parameters_of(name)) or _of_another(parameter)
+        own = parameters_of(name)
+        nearest = did_you_mean(parameter, own) or _of_another(parameter)
+        if not nearest and own:
+            nearest = f": its parameters are {', '.join(sorted(own))}"
         return f"{name} has no parameter {parameter} that can be bound {where}{nearest}."
     if match := re.match(r"Ambiguous (?:constant )?selector '(.*)', matches \[(.*)\]", message):
         choices = match[2].replace("'", "").replace(", ", " or ")
@@ -202,10 +210,12 @@ def _refers(binding: tuple[str, str, str], configurable: Any) -> bool:
 
 
 def _of_another(parameter: str) -> str:
-    """A clause with a configurable that has `parameter`, or one with a similar name."""
-    names = sorted(
-        registered_names(), key=lambda name: name == "Runner"
-    )  # the Runner has precedence
+    """A clause with a configurable that has `parameter`, or one with a similar name.
+
+    Configurables that the configuration binds have precedence, and the Runner has precedence over them.
+    """
+    bound = {selector.rpartition(".")[2] for _, selector in gin_tables.BOUND}
+    names = sorted(registered_names(), key=lambda name: (name == "Runner", name in bound))
     owners = {known: name for name in names for known in parameters_of(name)}
     words = set(parameter.split("_"))
     nearest = difflib.get_close_matches(parameter, owners, n=1, cutoff=0.8) or [

@@ -293,7 +293,12 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         near = difflib.get_close_matches(name, list(gymnasium.registry), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "import its module in a gin file."
+        if isinstance(error, ModuleNotFoundError):
+            hint = "check the module's name, and that it is installed or in the current directory."
+        elif near:
+            hint = f"did you mean {' or '.join(near)}?"
+        else:
+            hint = f"name the module that registers it, as in 'my_module:{name}'."
         why = str(error).partition(" Did you mean")[0].rstrip(".")
         raise UserError(f"There is no environment {id!r} ({why}): {hint}") from error
 

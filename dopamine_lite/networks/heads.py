@@ -268,7 +268,7 @@ class ImplicitQuantileHead:
 
     def describe(self) -> dict[str, Any]:
         hidden_units = self._hidden[0].units if self._hidden else 0
-        return {"head": type(self).__name__, "hidden_units": hidden_units}
+        return {"head": type(self).__name__, "head_hidden_units": hidden_units}
 
     def __call__(self, features: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         assert seed is not None

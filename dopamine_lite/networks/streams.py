@@ -81,7 +81,7 @@ class Streams:
             "head": type(self).__name__,
             "dueling": len(self._streams) == 2,
             "noisy": self.random_in_training,
-            "hidden_units": self._hidden_units,
+            "head_hidden_units": self._hidden_units,
         }
 
     def streams(self, features: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:

@@ -103,7 +103,7 @@ def check_same_config(path: Path, config: str) -> list[str]:
     _refuse(
         configuration.differences(own, config),
         f"{path.parent} holds another experiment",
-        "give another `base_dir`, or resume the run with its own configuration",
+        "give another `base_dir`, or resume the run as it is, with `base_dir` alone",
     )
     return [
         f"The setting {name} did not exist when this run began. It has its default, {value}."

@@ -489,6 +489,7 @@ def test_the_state_of_another_table_is_refused(name):
 BOX = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
 DISCRETE = gymnasium.spaces.Discrete(2)
 SEVERAL = PackedSpace({"near": BOX, "far": BOX}, "Tiny-v0")
+NUMBERS = gymnasium.spaces.MultiDiscrete([5, 5])
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -497,6 +498,7 @@ SEVERAL = PackedSpace({"near": BOX, "far": BOX}, "Tiny-v0")
     [
         ((BOX, DISCRETE), {}, r"needs discrete observations, but Tiny-v0 .*with .*\[@Discretise\]"),
         ((SEVERAL, DISCRETE), {}, r"Tiny-v0 has Packed.*wrappers = \[@Flatten, @Discretise\]"),
+        ((NUMBERS, DISCRETE), {}, "has MultiDiscrete.*: let the environment number them from 0"),
         ((DISCRETE, BOX), {}, "needs a discrete action space, but Tiny-v0 has Box"),
         ((DISCRETE, DISCRETE), {"gamma": 1.5}, "gamma is 1.5: give a number from 0 to 1"),
         ((DISCRETE, DISCRETE), {"learning_rate": 0}, "learning_rate is 0: give a number above 0"),

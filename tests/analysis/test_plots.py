@@ -145,7 +145,7 @@ def test_runs_have_their_exploration_beside_their_returns():
         "a training episode",
         "training: mean of the last 2 episodes",
         "evaluation: mean of its episodes",
-        "epsilon, on the right axis",
+        "epsilon: mean of an iteration, on the right axis",
     ]
 
     both, exploration = plots.draw_learning([RUN, other], window=2, by_episode=True).axes

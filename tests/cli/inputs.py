@@ -15,6 +15,19 @@ TABLE = {
         "DQNAgent has no parameter gama that can be bound in the binding 'DQNAgent.gama=0.9' "
         "(did you mean gamma?)",
     ),
+    "a parameter of the optimizer": (
+        TRAIN + "{dqn.gin}" + BINDING + "DQNAgent.learning_rate=0.1",
+        "(did you mean Adam.learning_rate?)",
+    ),
+    "an environment whose module is missing": (
+        TRAIN + "{dqn.gin}" + BINDING + "create_environment.id='no_such_module:Grid-v0'",
+        "(No module named 'no_such_module'): check the module's name, and that it is installed or in "
+        "the current directory.",
+    ),
+    "an environment that no module has registered": (
+        TRAIN + "{dqn.gin}" + BINDING + "create_environment.id='Qqqqqq-v0'",
+        "name the module that registers it, as in 'my_module:Qqqqqq-v0'.",
+    ),
     "Gymnasium's name of a parameter": (
         TRAIN + "{dqn.gin}" + BINDING + "create_environment.max_episode_steps=9",
         "(did you mean Runner.max_steps_per_episode?)",

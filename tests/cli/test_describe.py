@@ -186,6 +186,7 @@ def test_a_users_part_has_what_it_hands_on(cli, mine):
     [
         ((), "describe takes one NAME, not 0"),
         (("MLP", "QHead"), "describe takes one NAME, not 2"),
+        (("hidden_units",), "'hidden_units': it is a setting of MLP or "),
         (("MLPP",), "There is no part or config named 'MLPP': did you mean MLP?"),
         (("rainbow",), "did you mean RainbowAgent or rainbow/"),
         (("dqn/cartpol.gin",), "did you mean dqn/cartpole.gin"),

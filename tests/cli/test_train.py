@@ -147,6 +147,9 @@ def test_another_experiment_in_the_same_directory_is_refused(tmp_path, runs, cli
         "holds another experiment (Runner.seed: this run 0, now 1; "
         "Runner.training_steps: this run 200, now 300)"
     ) in refused.err
+    assert "or resume the run as it is, with --base_dir alone." in refused.err
+    refused = cli("train", "--base_dir", run, "--gin_files", gin_files["dqn"])
+    assert "holds another experiment (Runner.agent: this run @RandomAgent, now" in refused.err
 
 
 def test_a_start_that_ended_before_its_config_was_written_can_be_repeated(tmp_path, cli, gin_files):

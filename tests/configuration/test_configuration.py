@@ -81,6 +81,9 @@ def _paint(bindings: list[str]) -> Painter:
         ("Painter.strokse = 4", "Painter has no parameter strokse that can be bound in the binding "
          "'Painter.strokse = 4' (did you mean strokes?)."),
         ("Painter.angle = 4", "(did you mean FlatBrush.angle?)"),
+        ("Painter.zzz = 4", "that can be bound in the binding 'Painter.zzz = 4': its parameters are "),
+        ("RoundBrush.width = 0,4", "Syntax error in the binding 'RoundBrush.width = 0,4': more "
+         "follows the value. Put several values in parentheses, and write a decimal point"),
         ("hurry.secret = 4", "hurry has no parameter secret that can be bound"),
         ("Paintr.strokes = 4", "Nothing is called Paintr in the binding 'Paintr.strokes = 4' "
          "(did you mean Painter?); if the name is right, import the module that defines it first."),

@@ -1,6 +1,6 @@
 """Every command and Python block in the README and the documents is executed, on runs of seconds.
 
-`train` gets bindings that shorten it; a Python block that begins with a file's name is that file; `make`
+`train` gets bindings that shorten it; a block of Python or gin that begins with a file's name is that file; `make`
 targets are expanded, not built (`make test-all` is what runs this); `tensorboard` inspects the logs
 instead of serving them. Pages that are generated are left out: git ignores them.
 """
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tools" / "site"))
 
 from reference_pages import GENERATED
 
-NAMED = re.compile(r"# (\w+\.py)\n")  # the first line of a block that is a file
+NAMED = re.compile(r"# (\w+\.(?:py|gin))\n")  # the first line of a block that is a file
 IGNORED = [
     ROOT / line for line in (ROOT / ".gitignore").read_text().split() if line.startswith("docs/")
 ]
@@ -77,7 +77,7 @@ def test_there_are_commands():
 @pytest.mark.parametrize("document", TO_RUN, ids=name)
 def test_every_command_works(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for block in blocks(document, "python"):
+    for block in [*blocks(document, "python"), *blocks(document, "gin")]:
         if file := NAMED.match(block):
             Path(file[1]).write_text(block)
     for command in commands(document):

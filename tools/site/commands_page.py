@@ -23,7 +23,7 @@ command says when it refuses.
 
 # What a user would type, in the sentences of `--help`: flags, bindings, settings, files.
 _TYPED = re.compile(
-    r"(?<![\w`'])(--[a-z_]+|'[A-Z][^']+'|[A-Za-z]\w*\.[a-z]\w*=[^\s,;]*[^\s,;.]"
+    r"(?<![\w`'])(--[a-z_]+|'[A-Z][^']+'|[A-Za-z]\w*\.[a-z]\w*=(?:\{[^}]*\}|[^\s,;]*[^\s,;.])"
     r"|[A-Z]\w+\.[a-z]\w+|tensorflow_devices\.device|[\w/]+\.gin|D@400)(?![\w`])"
 )
 _CODE = re.compile(r"[\d:.]+|[a-z_]+")  # a default that one could type
