@@ -1,8 +1,8 @@
 """Every command and Python block in the README and the documents is executed, on runs of seconds.
 
-`train` gets bindings that shorten it; a block of Python or gin that begins with a file's name is that file; `make`
-targets are expanded, not built (`make test-all` is what runs this); `tensorboard` inspects the logs
-instead of serving them. Pages that are generated are left out: git ignores them.
+`train` gets bindings that shorten it; a block of Python or gin that begins with a file's name is that
+file; `make` targets are expanded, not built (`make test-all` is what runs this); `tensorboard` inspects
+the logs instead of serving them. Pages that are generated are left out: git ignores them.
 """
 
 from __future__ import annotations
