@@ -51,8 +51,8 @@ _VARIANTS = {  # by a part of the bindings
     "Runner.policy_lag = 0": "no lag",
     "Runner.policy_lag = 1": "lag of one block",
     "'continuous': False": "discrete actions",
-    'SmallCNN.precision = "float32"': "SmallCNN",
-    'SmallCNN.precision = "bfloat16"': "SmallCNN in bfloat16",
+    "SmallCNN.precision = 'float32'": "SmallCNN in float32",
+    "SmallCNN.precision = 'bfloat16'": "SmallCNN in bfloat16",
 }
 _EARLIER_VERSIONS = {  # of environments, which published results are of
     "LunarLander-v3": "LunarLander-v2",
