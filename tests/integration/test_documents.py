@@ -1,6 +1,6 @@
 """Every command and Python block in the README and the documents is executed, on runs of seconds.
 
-`train` gets bindings that shorten it; a block of Python or gin that begins with a file's name is that file; `make`
+`train` gets bindings that shorten it; a Python or gin block that begins with a name is that file; `make`
 targets are expanded, not built (`make test-all` is what runs this); `tensorboard` inspects the logs
 instead of serving them. Pages that are generated are left out: git ignores them.
 """
