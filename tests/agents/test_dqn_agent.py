@@ -226,6 +226,7 @@ def test_says_which_parts_are_active():
     assert description["double"] is True
     assert (description["torso"], description["replay"]) == ("MLP", "CircularReplay")
     assert description["parameters"] == 3 * 16 + 16 + 16 * 3 + 3
+    assert description["head_hidden_units"] == 0  # and not the torso's 16
 
 
 def test_continuous_actions_are_refused():
