@@ -14,7 +14,6 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.schedules import exponentially_decaying, linearly_decaying
 from dopamine_lite.common.seeding import Seeds, generator_state, restore_generator
 from dopamine_lite.common.types import State
-from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.greedy import greedy
 
 _DECAYS = {"linear": linearly_decaying, "exponential": exponentially_decaying}
@@ -273,7 +272,8 @@ def made_exploration(
     num_actions: int,
     warmup: int,
     seeds: Seeds,
-    spec: EnvironmentSpec,
+    first_env: int,
+    num_envs: int,
 ) -> Exploration:
     """The exploration of the agent called `owner`, which knows the environments it acts in.
 
@@ -283,5 +283,5 @@ def made_exploration(
     made = exploration(num_actions, warmup, seeds)
     checked_part(owner, "exploration", made, Exploration)
     if hasattr(made, "act_in"):  # not every class of users is a subclass of Exploration
-        made.act_in(spec.first_env, spec.num_envs)
+        made.act_in(first_env, num_envs)
     return made

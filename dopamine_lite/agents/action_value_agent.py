@@ -62,7 +62,8 @@ class ActionValueAgent(BlockAgent, Generic[H]):
         self._num_actions, first_action = int(actions.n), int(actions.start)
         self._makers = torso, head, seeds.child("network")
         explore = made_exploration(
-            name, exploration, self._num_actions, warmup, seeds.child("exploration"), spec
+            *(name, exploration, self._num_actions, warmup, seeds.child("exploration")),
+            *(spec.first_env, spec.num_envs),
         )
         self._network = self._new_network()
         self._optimizer = checked_part(name, "optimizer", optimizer(), Optimizer)

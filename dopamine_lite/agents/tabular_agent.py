@@ -81,7 +81,8 @@ class TabularAgent(Agent):
         self._tables = np.full(shape, initial_value, np.float64)
         self._entries = self._tables.reshape(-1)  # the same memory
         self._exploration = made_exploration(
-            name, exploration, self._num_actions, 0, seeds.child("exploration"), spec
+            *(name, exploration, self._num_actions, 0, seeds.child("exploration")),
+            *(spec.first_env, spec.num_envs),
         )
         self._num_envs = spec.num_envs
         self._generator = seeds.generator("update")  # for draws in updates

@@ -28,8 +28,7 @@ from dopamine_lite.environments.single_environment import SingleEnvironment
 from dopamine_lite.environments.vector_environment import VectorEnvironment
 from dopamine_lite.spaces.packed_space import PackedSpace
 
-# Arguments of `gymnasium.make` itself.
-_NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")
+_NOT_OPTIONS = ("id", "max_episode_steps", "disable_env_checker", "render_mode")  # of `make` itself
 _OF_ENTRIES = (gymnasium.spaces.Dict, gymnasium.spaces.Tuple)
 _has_masks: dict[tuple[str, str], bool] = {}  # the key: an id and the JSON of its options
 
@@ -110,9 +109,7 @@ class GymnasiumEnvironment(Environment):
 
     def reset(self) -> np.ndarray:
         if self._first is None:
-            raise RuntimeError(
-                "An environment can be reset only once: make a new one to begin again."
-            )
+            raise RuntimeError("An environment is reset only once: make a new one to begin again.")
         observations = np.empty(self._shape, self._dtype)
         masks = []
         pairs = zip(self._environments, self._seeds, strict=True)
@@ -292,13 +289,11 @@ def find(id: str) -> gymnasium.envs.registration.EnvSpec:
             configuration.import_module(module, f"The environment id {id!r}")
         return gymnasium.spec(name)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
-        near = difflib.get_close_matches(name, list(gymnasium.registry), n=3)
+        hint = f"name the module that registers it, as in 'my_module:{name}'."
         if isinstance(error, ModuleNotFoundError):
             hint = "check the module's name, and that it is installed or in the current directory."
-        elif near:
+        elif near := difflib.get_close_matches(name, list(gymnasium.registry), n=3):
             hint = f"did you mean {' or '.join(near)}?"
-        else:
-            hint = f"name the module that registers it, as in 'my_module:{name}'."
         why = str(error).partition(" Did you mean")[0].rstrip(".")
         raise UserError(f"There is no environment {id!r} ({why}): {hint}") from error
 

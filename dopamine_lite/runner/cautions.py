@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 from dopamine_lite import configuration
@@ -111,4 +112,14 @@ def _actors_not_wanted(settings: RunSettings) -> str | None:
     return (
         f"Runner.actors is None, so {' and '.join(given)} changes nothing: bind a number of "
         "actors, which then step the environments separately from the learner."
+    )
+
+
+def nothing_gained(has_saved: bool, signal_number: int) -> str:
+    """A hint for jobs that are all ended before they save anything; no hint after Ctrl-C."""
+    if has_saved or signal_number != signal.SIGTERM:
+        return ""
+    return (
+        " This start has saved nothing: if every start ends as early, the run never gets ahead. "
+        "A new run with a lower Runner.checkpoint_every_steps saves more often."
     )

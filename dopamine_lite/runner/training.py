@@ -39,7 +39,7 @@ from dopamine_lite.reporting.tags import hyperparameters
 from dopamine_lite.reporting.time_parts import in_order
 from dopamine_lite.runner import run_files, warm_start
 from dopamine_lite.runner.alone import Alone
-from dopamine_lite.runner.cautions import cautions
+from dopamine_lite.runner.cautions import cautions, nothing_gained
 from dopamine_lite.runner.hooks import Hooks
 from dopamine_lite.runner.journal import Diverged, Journal
 from dopamine_lite.runner.lockstep import Lockstep
@@ -380,16 +380,7 @@ class Training:
             arrived,
             f"Stopped by {signal.Signals(arrived).name} at agent step {self.agent_steps:,}. "
             f"{self._newest_checkpoint()} When resumed, the run repeats the steps that no "
-            f"checkpoint holds, identically.{self._nothing_gained(arrived)}",
-        )
-
-    def _nothing_gained(self, arrived: int) -> str:
-        """A hint for jobs that are all ended before they save anything; no hint after Ctrl-C."""
-        if self._has_saved or arrived != signal.SIGTERM:
-            return ""
-        return (
-            " This start has saved nothing: if every start ends as early, the run never gets ahead. "
-            "A new run with a lower Runner.checkpoint_every_steps saves more often."
+            f"checkpoint holds, identically.{nothing_gained(self._has_saved, arrived)}",
         )
 
     def _newest_checkpoint(self) -> str:
