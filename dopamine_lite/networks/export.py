@@ -114,9 +114,9 @@ def _lacks_for_keras(network: Network) -> str | None:
                 "Keras's own: build the torso of layers from keras.layers."
             )
     if len(head.layers) != 1 or not isinstance(head.layers[0], keras.layers.Dense):
-        parts = [
-            name for name in ("dueling", "noisy", "head_hidden_units") if head.describe().get(name)
-        ]
+        said = head.describe()
+        settings = {"dueling": "dueling", "noisy": "noisy", "head_hidden_units": "hidden_units"}
+        parts = [setting for name, setting in settings.items() if said.get(name)]
         because = f" with {' and '.join(parts)}" if parts else ""
         return (
             f"A {head_name}{because} is more than the single Dense layer that a Keras model can end "
