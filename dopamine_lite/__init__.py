@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from dopamine_lite.common.errors import UserError
     from dopamine_lite.common.seeding import Seeds
     from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
-    from dopamine_lite.experiment import Evaluation, Experiment, Run
+    from dopamine_lite.experiment.evaluation import Evaluation
+    from dopamine_lite.experiment.experiment import Experiment
+    from dopamine_lite.experiment.run import Run
 
 __version__ = "1.0.0rc1"
 
@@ -40,9 +42,9 @@ _MODULES = {
     "Agent": "agents.agent",
     "Environment": "environments.environment",
     "EnvironmentSpec": "environments.environment",
-    "Evaluation": "experiment",
-    "Experiment": "experiment",
-    "Run": "experiment",
+    "Evaluation": "experiment.evaluation",
+    "Experiment": "experiment.experiment",
+    "Run": "experiment.run",
     "Seeds": "common.seeding",
     "Step": "environments.environment",
     "Transitions": "agents.agent",

@@ -83,7 +83,7 @@ def grouped(
 
 def _unusable(table: pd.DataFrame, unfinished: bool) -> Iterator[tuple[str, pd.Series]]:
     pruned = table["stopped"].map(was_pruned).astype(bool)
-    yield "because a search pruned them, so their last returns are not results", pruned
+    yield "pruned by a search, and the last return of a pruned run is not a result", pruned
     usable = (table["finished"] | unfinished) & ~pruned
     yield "not finished", ~usable & ~pruned
     unknown = table["environment"].isna() | table["seed"].isna()

@@ -16,7 +16,7 @@ from dopamine_lite.files.paths import user_path
 from dopamine_lite.runner.directory import CONFIG, find_runs, is_run
 
 if TYPE_CHECKING:
-    from dopamine_lite.experiment import Run
+    from dopamine_lite.experiment.run import Run
 
 _KEPT_AS = re.compile(r"[a-z][a-z_]*")
 _MOST = 1_000_000_000  # of anything counted: NumPy's arrays hold at most 64 bits
@@ -149,7 +149,7 @@ def open_run(
     flag_values: flags.FlagValues, directory: Path, gin_bindings: Sequence[str] = ()
 ) -> Run:
     """The run in `directory`, opened with the flags --checkpoint and --import."""
-    from dopamine_lite.experiment import Run
+    from dopamine_lite.experiment.run import Run
 
     if "device" in flag_values:
         gin_bindings = [*gin_bindings, *device_bindings(flag_values)]

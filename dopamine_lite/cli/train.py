@@ -95,7 +95,7 @@ def run(flag_values: flags.FlagValues) -> int:
 def _made(flag_values: flags.FlagValues, directory: Path, bindings: list[str]) -> Runner:
     """The Runner of the experiment in --gin_files, or of the run in `directory`."""
     from dopamine_lite import configuration
-    from dopamine_lite.experiment import Experiment
+    from dopamine_lite.experiment.experiment import Experiment
 
     if flag_values.gin_files:
         rule = configuration.ImportRule(run_directory=directory)
