@@ -222,7 +222,7 @@ def test_settings_of_actors_that_are_not_wanted_are_told(tmp_path, capsys):
             ["classics/reinforce_lunar_lander.gin"],
             "ReinforceAgent learns at the end of each episode",
         ),
-        (["classics/q_learning_cliff.gin"], "QLearningAgent is not"),
+        (["classics/q_learning_cliff.gin"], "but QLearningAgent does not"),
         ([*DQN, "Runner.policy_lag = 2"], "Runner.policy_lag is 2"),
         ([*DQN, "Runner.group_size = 0"], "Runner.group_size is 0"),
     ],
