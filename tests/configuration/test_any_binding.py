@@ -73,6 +73,13 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
         ],
     ),
     "Boltzmann": ("classics/dqn_boltzmann_cartpole.gin", []),
+    "PerEnvironmentEpsilonGreedy": (
+        "dqn/cartpole.gin",
+        [
+            *(f"DQNAgent.{each}" for each in VALUE),
+            "DQNAgent.exploration = @PerEnvironmentEpsilonGreedy",
+        ],
+    ),
     "C51Agent CategoricalHead": ("c51/cartpole.gin", [f"C51Agent.{each}" for each in VALUE]),
     "QRDQNAgent QuantileHead": ("qr_dqn/cartpole.gin", [f"QRDQNAgent.{each}" for each in VALUE]),
     "IQNAgent ImplicitQuantileHead": ("iqn/cartpole.gin", [f"IQNAgent.{each}" for each in VALUE]),
