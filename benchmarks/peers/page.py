@@ -229,7 +229,7 @@ def _replays(rows: Rows) -> Iterator[list[str]]:
             continue
         frames, resident = int(row["frames"]), float(row["resident"])
         saves = [row["first_save_seconds"], row["second_save_seconds"], row["resume_seconds"]]
-        lacking = "not measured" if saves[0] else "cannot"
+        lacking = "not measured" if row["resume_seconds"] else "cannot"
         first, second, resumed = (f"{float(each):.1f} s" if each else lacking for each in saves)
         on_disk = f"{float(row['second_saved']) / 1e9:.2f}" if row["second_saved"] else ""
         cells = [

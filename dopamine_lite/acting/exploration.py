@@ -156,11 +156,11 @@ class EpsilonGreedy(Exploration):
 
 @gin.configurable
 class PerEnvironmentEpsilonGreedy(EpsilonGreedy):
-    """Is epsilon-greedy with another epsilon in each environment, as in Ape-X (Horgan et al. 2018).
+    """Acts epsilon-greedily, with another epsilon in each environment (Horgan et al. 2018).
 
-    In training, environment i of N has epsilon ** (1 + alpha * i / (N - 1)) throughout, after a warm-up
-    of random actions (section 4 of the paper). So the first environment explores most, and the last
-    is almost greedy. With actors, the environments are numbered through all groups. The metric
+    This is the exploration of Ape-X. After a warm-up of random actions, environment i of N explores with
+    epsilon ** (1 + alpha * i / (N - 1)) for the rest of training (section 4 of the paper). The first
+    environment explores most, and the last one is almost greedy. With actors, the environments are numbered through all groups. The metric
     `epsilon` is the mean over the environments.
 
     Args:
@@ -278,7 +278,7 @@ def made_exploration(
     """The exploration of the agent called `owner`, which knows the environments it acts in.
 
     Raises:
-      UserError: what `exploration` makes is not an exploration.
+      UserError: `exploration` makes something else.
     """
     made = exploration(num_actions, warmup, seeds)
     checked_part(owner, "exploration", made, Exploration)

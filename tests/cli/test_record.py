@@ -164,19 +164,23 @@ def test_film_that_fails_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [film]
 
 
-def test_a_gif_that_no_memory_holds_is_refused(runs, cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(filming, "_MOST_GIF_PICTURES", 3)
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        (
+            "_LONGEST_EPISODE",
+            "An episode of CartPole-v1 has not ended after 3 steps, which is more",
+        ),
+        (
+            "_MOST_GIF_PICTURES",
+            "A .gif holds at most 3 pictures, and this film has more: record an",
+        ),
+    ],
+)
+def test_a_film_without_an_end_is_refused(runs, cli, tmp_path, monkeypatch, limit, sentence):
+    monkeypatch.setattr(filming, limit, 3)
     film = tmp_path / "film.gif"
     refused = cli("record", "--base_dir", runs["random"], "--output", film)
     assert refused.status == 2
-    assert "A .gif holds at most 3 pictures, and this film has more: record an .mp4" in refused.err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_episode_without_an_end_is_no_film(runs, cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(filming, "_LONGEST_EPISODE", 3)
-    film = tmp_path / "film.gif"
-    refused = cli("record", "--base_dir", runs["random"], "--output", film)
-    assert refused.status == 2
-    assert "An episode of CartPole-v1 has not ended after 3 steps, which is more" in refused.err
+    assert sentence in refused.err
     assert list(tmp_path.iterdir()) == []
