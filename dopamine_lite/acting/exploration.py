@@ -160,8 +160,8 @@ class PerEnvironmentEpsilonGreedy(EpsilonGreedy):
 
     This is the exploration of Ape-X. After a warm-up of random actions, environment i of N explores with
     epsilon ** (1 + alpha * i / (N - 1)) for the rest of training (section 4 of the paper). The first
-    environment explores most, and the last one is almost greedy. With actors, the environments are numbered through all groups. The metric
-    `epsilon` is the mean over the environments.
+    environment explores most, and the last one is almost greedy. With actors, the environments are
+    numbered through all groups. The metric `epsilon` is the mean over the environments.
 
     Args:
       num_actions: A, the number of actions.
