@@ -109,7 +109,7 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
     "DoubleQLearningAgent": ("classics/double_q_cartpole.gin", []),
     "RandomAgent AtariEnvironment": ("random/atari.gin", []),
     "DopamineAdapter SwitchingAgent": ("classics/switching_asterix.gin", []),
-    "Crop Binarise DifferenceFrame": (
+    "Crop Binarise DifferenceFrame SelectActions": (
         "classics/reinforce_pong.gin",
         ["Runner.num_envs = 2"],
     ),
