@@ -21,7 +21,7 @@ class SelectActions(EnvironmentWrapper):
     """Leaves the agent only these of the environment's actions. It counts them from 0, in this order.
 
     Karpathy (2016), "Deep reinforcement learning: Pong from pixels", played with two of Pong's six
-    actions: `SelectActions.actions = ("RIGHT", "LEFT")`.
+    actions: `SelectActions.actions = ("right", "left")`.
 
     Args:
       environment: an environment whose action space is `Discrete`.
