@@ -251,7 +251,7 @@ def _million(row: dict[str, str]) -> float:
 def _floor(rows: Rows) -> Iterator[list[str]]:
     """Our training loops beside bare ones: medians, and the lowest and highest ratio of a round."""
     yield ["", "rounds", "bare loop", "dopamine_lite", "ratio"]
-    cases = dict.fromkeys((row["agent"], row["game"], row["num_envs"]) for row in rows)
+    cases = sorted({(row["agent"], row["game"], row["num_envs"]) for row in rows})
     for agent, game, num_envs in cases:
         rounds = [
             row
