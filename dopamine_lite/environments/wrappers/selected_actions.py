@@ -26,7 +26,7 @@ class SelectActions(EnvironmentWrapper):
     Args:
       environment: an environment whose action space is `Discrete`.
       actions: at least two different actions, each by its number or, where actions have names, by its
-        name. `describe` shows the names.
+        name. `check-environment` shows the names.
 
     Raises:
       UserError: the environment's actions are not discrete, or these are not some of them.
