@@ -562,7 +562,7 @@ def test_pong_from_pixels():
 
 
 def test_selected_actions_are_the_environments():
-    """"LEFT" and 0 of three actions that begin with 4, and their columns of the masks."""
+    """ "LEFT" and 0 of three actions that begin with 4, and their columns of the masks."""
     taken = []
 
     class Three(Told):
@@ -602,10 +602,20 @@ def test_without_names_and_masks_actions_have_numbers_only():
     assert velocities[0] > 0.1 and velocities[1] < -0.1
 
 
+def test_numbers_and_names_of_numpy_are_selected_as_python_ones():
+    selected = (np.int64(1), np.str_("push left"))
+    environment = SelectActions(create_environment("CartPole-v1"), actions=selected)
+    assert environment.spec.action_names == ("push right", "push left")
+    assert environment.spec.protocol["wrappers"] == ["SelectActions(actions=[1, 'push left'])"]
+
+
 @pytest.mark.parametrize(
     ("selected", "message"),
     [
-        (("UP", 0), r"has 'UP', but the actions of CartPole-v1 are 0 to 1, with the names push left, "),
+        (
+            ("UP", 0),
+            r"has 'UP', but the actions of CartPole-v1 are 0 to 1, with the names push left, ",
+        ),
         ((0, 2), "has 2, but the actions of CartPole-v1 are 0 to 1"),
         ((0, True), "has True, but"),
         ((0, 1.0), "has 1.0, but"),
@@ -623,7 +633,9 @@ def test_actions_that_cannot_be_selected(selected, message):
 
 
 def test_actions_of_real_numbers_cannot_be_selected():
-    with pytest.raises(UserError, match="SelectActions needs a Discrete action space, but Pendulum"):
+    with pytest.raises(
+        UserError, match="SelectActions needs a Discrete action space, but Pendulum"
+    ):
         SelectActions(create_environment("Pendulum-v1"), actions=(0, 1))
 
 
