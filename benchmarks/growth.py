@@ -190,7 +190,9 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10.0, help="that each case is measured")
     parser.add_argument("--fill", type=int, help="frames in the replay before it is measured")
     parser.add_argument("--limit", type=float, help="seconds that a case may take in all")
-    parser.add_argument("--gin_bindings", nargs="+", default=[], help="for all cases")
+    parser.add_argument(
+        "--gin_bindings", nargs="+", default=[], help="for all cases, without --save"
+    )
     parser.add_argument("--save", action="store_true", help="keep the rows in growth.csv")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--num_envs", nargs="+", type=int, default=[1])
@@ -199,6 +201,8 @@ if __name__ == "__main__":
     parser.add_argument("--replay_capacity", nargs="+", type=int)
     parser.add_argument("--hidden_units", nargs="+", type=int, help="of two layers each")
     arguments = parser.parse_args()
+    if arguments.save and arguments.gin_bindings:
+        parser.error("the rows do not say what was bound: give --save or --gin_bindings")
     if arguments.case:
         measure(arguments.case)
     else:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dopamine_lite.checkpointing.storage import replace_file
 from dopamine_lite.common.machine import processor, usable_cores
 
 HERE = Path(__file__).parent
-FLOOR = (
-    HERE / "floor.csv"
-)  # a row for each round: agent steps per second of a bare loop and of ours
+# A row for each round: agent steps per second of a bare loop and of ours.
+FLOOR = HERE / "floor.csv"
 UPDATES = HERE / "updates.csv"  # a row for each agent: the seconds of an update and of its parts
 GROWTH = HERE / "growth.csv"  # a row for each case
 MACHINE = ("session", "processor", "cores")
@@ -37,10 +38,12 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    """Replaces the file as a whole: if a row has other columns, the file stays as it is."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(path, text.getvalue().encode())
 
 
 def replace(path: Path, columns: Sequence[str], case: Sequence[str], rows: Sequence[Row]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from growth import FLAGS
 from measure import OURS, PEERS, SPEED, TRIAL
 from measure_replays import REPLAYS
 from measure_resume import RESUMES
@@ -65,6 +66,8 @@ def main() -> None:
 def filled(text: str, **rows: Rows) -> str:
     """A document with its tables written anew, from the rows of `FILES` or others in their place."""
     rows = {name: read(path) for name, path in FILES.items()} | rows
+    for name in ("floor", "updates", "growth"):
+        _check_machine(rows[name], FILES[name].name)
     speed, replays, resumes = rows["speed"], rows["replays"], rows["resumes"]
     measured = [row for row in speed if row["round"] not in ("", str(TRIAL))]
     loops = {key: each for key, each in WORKLOADS.items() if each.settings}
@@ -82,17 +85,30 @@ def filled(text: str, **rows: Rows) -> str:
         "comparison": _markdown(_comparison(measured, replays, resumes)),
         "floor": _markdown(_floor(rows["floor"])),
         "updates": _markdown(_updates(rows["updates"])),
-        "environments_grow": _markdown(_growing(rows["growth"], "num_envs")),
-        "units_grow": _markdown(_growing(rows["growth"], "hidden_units")),
-        "replay_grows": _markdown(_growing(rows["growth"], "replay_capacity")),
+        "environments_grow": _markdown(_growing(rows["growth"], "num_envs", "pong")),
+        "units_grow": _markdown(_growing(rows["growth"], "hidden_units", "cartpole")),
+        "replay_grows": _markdown(_growing(rows["growth"], "replay_capacity", "pong", "10000")),
     }
     return _BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]]}\n{found[3]}", text)
+
+
+def _check_machine(rows: Rows, file: str) -> None:
+    """Ends the program if numbers that stand beside each other were measured on different machines."""
+    machines = sorted({_machine(row) for row in rows})
+    if len(machines) > 1:
+        raise SystemExit(
+            f"{file} has rows of {' and of '.join(machines)}: measure all of its cases on one machine."
+        )
+
+
+def _machine(row: dict[str, str]) -> str:
+    return f"{row['processor']}, {row['cores']} cores"
 
 
 def _when_and_where(measured: Rows) -> str:
     if not measured:
         return "**Nothing has been measured yet**, so the tables are empty.\n"
-    machines = sorted({f"{row['processor']}, {row['cores']} cores" for row in measured})
+    machines = sorted({_machine(row) for row in measured})
     days = sorted({row["session"][:10] for row in measured})
     when = f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
     return f"Measured {when} on {' and '.join(machines)}.\n"
@@ -128,21 +144,23 @@ def _limits(measured: Rows, workloads: dict[str, Workload]) -> Iterator[list[str
     """What the matrix products of our updates alone would take at the processor's peak."""
     yield ["", "threads", "updates per second", "GFLOP an update", "GFLOP/s", "peak", "share"]
     for key, workload in workloads.items():
-        rows = [
+        title, billions = workload.title, (workload.operations or 0) / 1e9
+        ours = [
             row
             for row in measured
-            if (row["workload"], row["peer"]) == (key, OURS) and row["peak_gflops"]
+            if (row["workload"], row["peer"]) == (key, OURS) and row["peak_gflops"] and billions
         ]
-        if rows and workload.operations:
+        for threads in sorted({row["threads"] for row in ours}):
+            rows = [row for row in ours if row["threads"] == threads]
             updates = [float(row["updates"]) / float(row["seconds"]) for row in rows]
-            billions = workload.operations / 1e9
             peaks = [float(row["peak_gflops"]) for row in rows]
             shares = [billions * each / peak for each, peak in zip(updates, peaks, strict=True)]
             yield [
-                *(workload.title, rows[0]["threads"], _median(updates), _number(billions)),
+                *(title, threads, _median(updates), _number(billions)),
                 *(_median([billions * each for each in updates]), _median(sorted(set(peaks)))),
                 f"{statistics.median(shares):.0%}",
             ]
+            title = ""  # of the row below, too
 
 
 def _ours_beside(row: dict[str, str], measured: Rows) -> dict[str, str]:
@@ -284,10 +302,18 @@ def _updates(rows: Rows) -> Iterator[list[str]]:
         ]
 
 
-def _growing(rows: Rows, what: str) -> Iterator[list[str]]:
-    """A row for each agent, a column for each value of what grows, and the share of the update."""
-    others = [name for name in ("num_envs", "hidden_units", "replay_capacity") if name != what]
-    chosen = [row for row in rows if row[what] and all(row[name] in ("", "1") for name in others)]
+def _growing(rows: Rows, what: str, game: str, fill: str = "") -> Iterator[list[str]]:
+    """A row for each agent, a column for each value of what grows, and the share of the update.
+
+    Cases with anything else that differs from the agent's config are left out.
+    """
+    usual = dict.fromkeys(FLAGS, "") | {"num_envs": "1", "game": game, "fill": fill, "device": ""}
+    del usual[what]
+    chosen = [
+        row
+        for row in rows
+        if row[what] and all(row[name] == value for name, value in usual.items())
+    ]
     values = sorted({int(row[what]) for row in chosen})
     if len(values) < 2:
         yield [""]

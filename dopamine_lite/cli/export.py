@@ -49,6 +49,10 @@ def run(flag_values: flags.FlagValues) -> None:
     with written_aside(output) as aside:
         opened.agent.export(aside, format=flag_values.format)
     print(f"{opened.spec.id}, checkpoint {opened.checkpoint:,}: written to {output}")
+    if wrappers := opened.spec.protocol.get("wrappers"):
+        print(
+            f"The model does not contain the wrappers: do yourself what {', '.join(wrappers)} did."
+        )
 
 
 def _new_directory(output: str | None) -> Path:

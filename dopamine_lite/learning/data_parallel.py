@@ -24,12 +24,13 @@ class DataParallel:
       batch_size: B, the rows of a batch.
       drawing: the parts that draw random numbers, such as a noisy head. Those whose `draws_for_parts` is
         True draw the same numbers for a part of a batch as in the whole batch.
+      what: what has that size, for messages.
 
     Raises:
       UserError: the devices cannot share a batch evenly, or a part does not say how it draws.
     """
 
-    def __init__(self, batch_size: int, drawing: Sequence[Any] = ()):
+    def __init__(self, batch_size: int, drawing: Sequence[Any] = (), what: str = "a batch"):
         self._strategy = tf.distribute.get_strategy()
         self.replicas: int = self._strategy.num_replicas_in_sync
         self._rows = batch_size // self.replicas
@@ -38,7 +39,7 @@ class DataParallel:
             return
         if batch_size % self.replicas:
             raise UserError(
-                f"{self.replicas} devices cannot share a batch of {batch_size} evenly: choose another "
+                f"{self.replicas} devices cannot share {what} of {batch_size} evenly: choose another "
                 "size, or another number of devices in tensorflow_devices.device."
             )
         for part in drawing:

@@ -92,7 +92,7 @@ class ReinforceLearner:
         self._entropy_coefficient = entropy_coefficient
         self._max_gradient_norm = max_gradient_norm
         self._chunk_size = chunk_size
-        self._devices = DataParallel(chunk_size)
+        self._devices = DataParallel(chunk_size, what=f"the {owner}.chunk_size")
         self._baseline_variables = value_variables(parts.network) if baseline_updates else []
         self._baseline_optimizer = checked_part(
             owner, "baseline_optimizer", baseline_optimizer(), Optimizer
@@ -173,8 +173,9 @@ class ReinforceLearner:
 
         def update(*columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             (metrics,) = self._devices.run(joint, columns)
-            for _ in tf.range(self.baseline_updates):
-                self._devices.run(of_baseline, columns)
+            if self.baseline_updates:  # else, several devices would have no gradients to average
+                for _ in tf.range(self.baseline_updates):
+                    self._devices.run(of_baseline, columns)
             return self.parts.parameters(), metrics
 
         size, shape = self._chunk_size, network.observation_space.shape

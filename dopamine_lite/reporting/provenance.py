@@ -203,7 +203,7 @@ _IN_WORDS = {
 
 
 def _shown(value: object) -> str:
-    return "unknown or not set" if value is None else str(value)
+    return "unknown or not set" if value is None else str(value) or "empty"
 
 
 def command() -> str:

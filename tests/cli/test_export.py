@@ -56,6 +56,26 @@ def test_an_older_checkpoint_is_exported_where_it_is_named(runs, cli, tmp_path):
     assert ran.status == 0 and "checkpoint 200: written to" in ran.out
 
 
+def test_wrappers_that_the_model_lacks_are_named(runs, cli, gin_files, tmp_path):
+    config = tmp_path / "selected.gin"
+    config.write_text(
+        f"""
+import dopamine_lite.environments.wrappers
+include "{gin_files["dqn"]}"
+Runner.num_iterations = 1
+Runner.environment = @wrapped_environment
+wrapped_environment.environment = @create_environment
+wrapped_environment.wrappers = [@SelectActions]
+SelectActions.actions = ("push right", "push left")
+"""
+    )
+    assert cli("train", "--base_dir", tmp_path / "run", "--gin_files", config).status == 0
+    ran = cli("export", "--base_dir", tmp_path / "run", "--output", tmp_path / "policy")
+    assert "do yourself what SelectActions(actions=['push right', 'push left']) did." in ran.out
+    without = cli("export", "--base_dir", runs["dqn"], "--output", tmp_path / "other")
+    assert "do yourself" not in without.out
+
+
 def test_mistakes(runs, cli, tmp_path):
     there = tmp_path / "there"
     there.mkdir()

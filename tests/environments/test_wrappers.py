@@ -602,6 +602,13 @@ def test_without_names_and_masks_actions_have_numbers_only():
     assert velocities[0] > 0.1 and velocities[1] < -0.1
 
 
+def test_numbers_and_names_of_numpy_are_selected_as_python_ones():
+    selected = (np.int64(1), np.str_("push left"))
+    environment = SelectActions(create_environment("CartPole-v1"), actions=selected)
+    assert environment.spec.action_names == ("push right", "push left")
+    assert environment.spec.protocol["wrappers"] == ["SelectActions(actions=[1, 'push left'])"]
+
+
 @pytest.mark.parametrize(
     ("selected", "message"),
     [

@@ -149,8 +149,10 @@ def test_operations_are_those_of_products():
     assert WORKLOADS["pong_ppo"].operations == 2 * passes
     windows = rows("2026-01-01T10:00:00", ("ours", 1, 2_000.0), key="cartpole_dqn_zoo")
     windows[0] |= {"updates": "10000", "seconds": "10", "peak_gflops": "50"}
-    _, line = page._limits(windows, {"cartpole_dqn_zoo": workload})
-    assert line[1:] == ["1", "1,000", "0.0342", "34.2", "50", "68%"]
+    other = windows[0] | {"threads": "2", "updates": "20000", "peak_gflops": "100"}
+    _, line, below = page._limits([*windows, other], {"cartpole_dqn_zoo": workload})
+    assert line == [workload.title, "1", "1,000", "0.0342", "34.2", "50", "68%"]
+    assert below == ["", "2", "2,000", "0.0342", "68.4", "100", "68%"]
 
 
 def test_what_has_been_measured_stays():
@@ -203,15 +205,46 @@ def test_updates_are_beside_the_network_alone_and_beside_dqn():
 
 
 def test_only_what_grows_is_in_a_table():
-    case = {"agent": "dqn", "num_envs": "1", "hidden_units": "", "replay_capacity": ""}
-    figures = {"steps_per_second": "1000", "update": "0.5"}
-    rows = [case | figures | {"num_envs": number} for number in ("64", "8")]
-    rows += [case | figures | {"hidden_units": "32"}]
-    assert list(page._growing(rows, "num_envs")) == [
+    names = ("device", "fill", "actors", "policy_lag", "hidden_units", "replay_capacity")
+    case = dict.fromkeys(names, "") | {"agent": "dqn", "game": "pong", "num_envs": "1"}
+    case |= {"steps_per_second": "1000", "update": "0.5"}
+    rows = [case | {"num_envs": number} for number in ("64", "8")]
+    other = {"num_envs": "8", "steps_per_second": "9"}
+    for differs in (
+        *({"game": "cartpole"}, {"device": "gpu"}, {"actors": "2"}, {"policy_lag": "1"}),
+        *({"fill": "10000"}, {"hidden_units": "1"}, {"replay_capacity": "1"}),
+    ):
+        rows += [case | other | differs]
+    assert list(page._growing(rows, "num_envs", "pong")) == [
         ["", "8", "64"],
         ["DQN", "1,000", "1,000"],
         ["share of its updates", "50%", "50%"],
     ]
+
+
+def test_numbers_of_two_machines_do_not_stand_side_by_side():
+    case = {"agent": "ppo", "game": "pong", "num_envs": "8", "floor": "100", "framework": "90"}
+    rows = [case | {"processor": name, "cores": "2"} for name in ("Fast", "Slow")]
+    with pytest.raises(SystemExit, match=r"floor.csv has rows of Fast, 2 cores and of Slow"):
+        page.filled("", floor=rows)
+    page.filled("", floor=rows[:1])
+
+
+def test_rows_with_other_columns_leave_the_file_as_it_is(tmp_path):
+    file = tmp_path / "rows.csv"
+    kept.write(file, ("agent", "speed"), [{"agent": "dqn", "speed": 1.5}])
+    before = file.read_text()
+    with pytest.raises(ValueError, match="not in fieldnames"):
+        kept.replace(file, ("agent",), ("agent",), [{"agent": "ppo"}])
+    assert file.read_text() == before
+
+
+def test_growth_keeps_no_rows_that_do_not_say_what_was_bound():
+    growth = ROOT / "benchmarks" / "growth.py"
+    command = [sys.executable, str(growth), "--save", "--gin_bindings", "DQNAgent.double = False"]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert done.returncode == 2 and "give --save or --gin_bindings" in done.stderr
 
 
 @pytest.mark.parametrize("document", page.DOCUMENTS, ids=lambda path: path.name)

@@ -57,4 +57,7 @@ AGENTS: dict[str, Callable[..., Any]] = {
         max_gradient_norm=0.1,
         chunk_size=8,
     ),
+    "reinforce, without a baseline": partial(
+        ReinforceAgent, torso=partial(MLP, hidden_units=(16,)), batch_episodes=3, chunk_size=2
+    ),
 }

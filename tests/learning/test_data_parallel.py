@@ -33,8 +33,9 @@ AGENTS = core(
         "pqn",
         "sac",
         "reinforce",
+        "reinforce, without a baseline",
     ),
-    *("dqn, noisy, clipped", "ppo", "sac", "reinforce"),
+    *("dqn, noisy, clipped", "ppo", "sac", "reinforce", "reinforce, without a baseline"),
 )
 
 
@@ -67,9 +68,10 @@ def test_images_are_shifted_as_in_the_whole_batch():
 
 
 def test_what_cannot_be_shared_is_refused():
-    uneven, drawing = found("refusals")
+    uneven, drawing, chunk = found("refusals")
     assert uneven.startswith("2 devices cannot share a batch of 9 evenly: choose another size")
     assert drawing.startswith("Drawing draws random numbers, and nothing says")
+    assert chunk.startswith("2 devices cannot share the ReinforceAgent.chunk_size of 9 evenly")
 
 
 def train(directory: Path, *flags: str) -> str:

@@ -142,10 +142,14 @@ class Drawing(QHead):
 
 def refusals() -> list[str]:
     sentences = []
-    for settings in ({"batch_size": 9}, {"head": partial(Drawing, noisy=True)}):
+    for agent in (
+        partial(DQNAgent, **(VALUE | {"batch_size": 9})),
+        partial(DQNAgent, **(VALUE | {"head": partial(Drawing, noisy=True)})),
+        partial(ReinforceAgent, torso=VALUE["torso"], chunk_size=9),
+    ):
         try:
             with DEVICES.scope():
-                DQNAgent(spec(), Seeds(0), **(VALUE | settings))
+                agent(spec(), Seeds(0))
         except UserError as error:
             sentences.append(str(error))
     return sentences

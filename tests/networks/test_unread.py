@@ -16,7 +16,15 @@ from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.environments.environment import EnvironmentSpec
 from dopamine_lite.networks.heads import QHead
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.torsos import MinAtarCNN, NatureCNN, SmallCNN
+from dopamine_lite.networks.torsos import (
+    MLP,
+    DictTorso,
+    MinAtarCNN,
+    NatureCNN,
+    SmallCNN,
+    unread,
+)
+from dopamine_lite.spaces.packed_space import PackedSpace
 
 
 def space_of(size: int) -> gymnasium.spaces.Box:
@@ -67,6 +75,18 @@ def test_a_small_cnn_reads_everything(size):
     assert network.torso.unread == (0, 0)
 
 
+@pytest.mark.parametrize("torso", [NatureCNN, SmallCNN])
+@pytest.mark.parametrize("size", [9, 10, 11])
+@pytest.mark.parametrize(
+    "convolutions", [((8, 1, 2),), ((8, 3, 1), (8, 2, 3)), ((8, 2, 3), (8, 3, 2))]
+)
+def test_gaps_are_told(torso, size, convolutions):
+    """A stride above its kernel's size leaves rows unread in between, with zeros at the end or not."""
+    network = network_of(functools.partial(torso, convolutions=convolutions), size)
+    gaps = rows_read(network, size).count(False)
+    assert network.torso.unread == (gaps, gaps)
+
+
 def test_a_picture_that_fits_is_not_enlarged():
     drawn = np.random.default_rng(0).random((1, 9, 11, 2), dtype=np.float32)
     space = gymnasium.spaces.Box(0, 1, (9, 11, 2), np.float32)
@@ -91,3 +111,20 @@ def test_an_agent_tells_what_it_leaves_unread():
     for agent in (DQNAgent, shared, apart):
         assert made(agent, 96)["unread"] == "4 rows and 4 columns"
         assert "unread" not in made(agent, 84)
+
+
+def test_entries_tell_what_they_leave_unread():
+    spaces = gymnasium.spaces
+    entries = spaces.Dict(
+        {"far": space_of(84), "near": space_of(96), "speed": spaces.Box(0, 1, (3,))}
+    )
+    torsos = {"far": NatureCNN, "near": NatureCNN, "speed": MLP}
+    packed = PackedSpace.of(entries, "Own-v0")
+    network = Network(DictTorso(Seeds(0), torsos), QHead(Seeds(1), 3), packed)
+    assert unread(network.torso) == {"unread": "near: 4 rows and 4 columns"}
+
+
+def test_a_single_row_is_no_plural():
+    space = gymnasium.spaces.Box(0, 1, (37, 36, 2), np.float32)
+    network = Network(NatureCNN(Seeds(0)), QHead(Seeds(1), 3), space)
+    assert unread(network.torso) == {"unread": "1 row"}

@@ -401,6 +401,12 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path, name):
         ("commits", {"dopamine_lite": "abc"}, "The source of dopamine_lite was unknown "),
         ("modules", {"mine": "1a2b3c4d"}, "The source of the module mine was unknown or not set "),
         ("variables", {"XLA_FLAGS": "-x"}, "The environment variable XLA_FLAGS was unknown or not"),
+        (
+            "variables",
+            {"XLA_FLAGS": ""},
+            "The environment variable XLA_FLAGS was unknown or not set when the run last started and "
+            "is empty now",
+        ),
     ],
 )
 def test_what_ends_bit_for_bit_repetition_is_said(section, values, words):

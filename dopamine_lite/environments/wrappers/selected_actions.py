@@ -51,9 +51,8 @@ class SelectActions(EnvironmentWrapper):
                 f"SelectActions.actions is {list(actions)!r}: it must have at least two actions, and "
                 "none of them twice."
             )
-        super().__init__(
-            environment, spec.observation_space, spec.stack_size, actions=list(actions)
-        )
+        plain = [str(each) if isinstance(each, str) else int(each) for each in actions]
+        super().__init__(environment, spec.observation_space, spec.stack_size, actions=plain)
         names = spec.action_names
         self.spec = dataclasses.replace(
             self.spec,
@@ -84,8 +83,8 @@ def _column(action: Any, space: gymnasium.spaces.Discrete, spec: EnvironmentSpec
     """The place of `action`, a number or a name, among the environment's actions."""
     if isinstance(action, str) and action in spec.action_names:
         return spec.action_names.index(action)
-    is_number = isinstance(action, int) and not isinstance(action, bool)
-    if is_number and action in space:
+    is_number = isinstance(action, int | np.integer) and not isinstance(action, bool)
+    if is_number and int(action) in space:
         return int(action) - int(space.start)
     last = int(space.start + space.n) - 1
     named = f", with the names {', '.join(spec.action_names)}" if spec.action_names else ""

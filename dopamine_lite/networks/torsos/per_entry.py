@@ -79,6 +79,9 @@ class DictTorso:
         for name, torso in self._torsos.items():
             if hasattr(torso, "built_for"):
                 torso.built_for(entries[name], stack_size)
+        self.unread = {
+            name: getattr(torso, "unread", (0, 0)) for name, torso in self._torsos.items()
+        }
         self.layers.shapes = [
             prepared_shape(torso, entries[name]) for name, torso in self._torsos.items()
         ]

@@ -42,9 +42,21 @@ def updating(torso: Torso) -> str:
 
 
 def unread(torso: Torso) -> dict[str, str]:
-    """An entry for `describe` if a torso leaves the last rows or columns of pictures unread."""
-    rows, columns = getattr(torso, "unread", (0, 0))
-    return {"unread": f"{rows} rows and {columns} columns"} if rows or columns else {}
+    """An entry for `describe` if a torso leaves some rows or columns of pictures unread."""
+    left = getattr(torso, "unread", (0, 0))
+    by_entry = left if isinstance(left, Mapping) else {"": left}
+    words = [
+        (f"{name}: " if name else "") + " and ".join(_counted(*counts))
+        for name, counts in by_entry.items()
+        if any(counts)
+    ]
+    return {"unread": "; ".join(words)} if words else {}
+
+
+def _counted(rows: int, columns: int) -> list[str]:
+    """ "1 row" and "2 columns"; nothing of which there is none."""
+    counts = {"row": rows, "column": columns}
+    return [f"{count} {name}{'s' * (count > 1)}" for name, count in counts.items() if count]
 
 
 def prepared_shape(torso: Torso, space: gymnasium.Space) -> tuple[int, ...]:
