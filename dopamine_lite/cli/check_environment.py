@@ -133,7 +133,8 @@ def _title(spec: EnvironmentSpec, steps: int, seed: int) -> str:
 def _declared(spec: EnvironmentSpec) -> Iterator[str]:
     stack = f", stacks of {spec.stack_size} frames" if spec.stack_size > 1 else ""
     yield f"- Observations are {_in_words(spec.observation_space)}{stack}."
-    yield f"- Actions are {_in_words(spec.action_space)}."
+    names = f": {', '.join(spec.action_names)}" if spec.action_names else ""
+    yield f"- Actions are {_in_words(spec.action_space)}{names}."
     limit = spec.max_steps_per_episode
     yield (
         f"- An episode has at most {limit:,} agent steps."

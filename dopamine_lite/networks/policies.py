@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dopamine_lite.common.checks import check_number
+from dopamine_lite.common.checks import check_number, check_positive
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.greedy import greedy
@@ -24,7 +24,6 @@ from dopamine_lite.networks.layers import Dense, orthogonal
 
 _ILLEGAL = -1e9  # a finite logit that gives its action no probability
 _FARTHEST = 20.0  # greatest log deviation, up or down: its squares fit float32
-_GAIN = 0.01  # of the last layer: at first, all actions are about equally likely
 
 
 class Policy(Protocol):
@@ -91,15 +90,23 @@ def policy_for(seeds: Seeds, action_space: gymnasium.Space, agent: str) -> Polic
     )
 
 
+@gin.configurable(denylist=["seeds", "action_space"])
 class CategoricalPolicy:
     """One or several discrete actions, each with its own logits, independent given the state.
 
     The actions of a `MultiDiscrete` space have nvec = (n_1 ... n_D). In a `Discrete` space, D is 1.
+
+    Args:
+      seeds: seeds of the initial parameters.
+      action_space: a `Discrete` or `MultiDiscrete` space.
+      gain: the factor of the last layer's initial kernel, which is orthogonal. With a small gain, all
+        actions are about equally likely at first.
     """
 
     action_dtype: Any = np.int32
 
-    def __init__(self, seeds: Seeds, action_space: gymnasium.Space):
+    def __init__(self, seeds: Seeds, action_space: gymnasium.Space, gain: float = 0.01):
+        check_positive("CategoricalPolicy", gain=gain)
         if isinstance(action_space, gymnasium.spaces.Discrete):
             self._sizes = np.array([action_space.n])
             self._starts = np.array([action_space.start])
@@ -112,7 +119,7 @@ class CategoricalPolicy:
         self._parts = [slice(*pair) for pair in itertools.pairwise([0, *ends])]
         self.size = int(self._sizes.sum())
         self.action_size = len(self._sizes)
-        self._last = Dense(self.size, kernel_initializer=orthogonal(_GAIN, seeds, "logits"))
+        self._last = Dense(self.size, kernel_initializer=orthogonal(gain, seeds, "logits"))
         self.layers: Sequence[keras.layers.Layer] = [self._last]
 
     def __call__(self, features: tf.Tensor) -> tf.Tensor:
@@ -197,14 +204,21 @@ class GaussianPolicy:
       action_space: a bounded or unbounded `Box`.
       initial_log_std: the natural logarithm of the initial standard deviations, which are in the units
         of the actions.
+      gain: the factor of the initial kernel of the means' layer, which is orthogonal. With a small gain,
+        all means are about zero at first.
     """
 
     action_dtype: Any = np.float32
 
     def __init__(
-        self, seeds: Seeds, action_space: gymnasium.spaces.Box, initial_log_std: float = 0.0
+        self,
+        seeds: Seeds,
+        action_space: gymnasium.spaces.Box,
+        initial_log_std: float = 0.0,
+        gain: float = 0.01,
     ):
         check_number("GaussianPolicy", initial_log_std=initial_log_std)
+        check_positive("GaussianPolicy", gain=gain)
         self._shape = action_space.shape
         self._dtype = np.dtype(action_space.dtype)
         self._whole = self._dtype.kind in "iub"
@@ -214,7 +228,7 @@ class GaussianPolicy:
             self._high = float32_towards(-np.inf, self._high)
         self.action_size = int(np.prod(self._shape))
         self.size = 2 * self.action_size
-        kernel = orthogonal(_GAIN, seeds, "means")
+        kernel = orthogonal(gain, seeds, "means")
         self._layer = _MeansAndDeviations(self.action_size, kernel, initial_log_std)
         self.layers: Sequence[keras.layers.Layer] = [self._layer]
 

@@ -445,6 +445,8 @@ BINDINGS = [
     ("classics/q_learning_cartpole.gin", "QLearningAgent.initial_value=1e999", "is inf"),
     ("classics/dqn_boltzmann_cartpole.gin", "Boltzmann.temperature_train=0", "temperatures"),
     ("ppo/pendulum.gin", "GaussianPolicy.initial_log_std='0'", "is '0': give a number."),
+    ("ppo/pendulum.gin", "GaussianPolicy.gain=-1", "GaussianPolicy.gain is -1"),
+    ("ppo/cartpole.gin", "CategoricalPolicy.gain=0", "CategoricalPolicy.gain is 0"),
     ("rainbow/cartpole.gin", "PrioritizedReplay.alpha=2", "PrioritizedReplay.alpha is 2"),
     ("rainbow/cartpole.gin", "RainbowAgent.vmin=1e9", "vmin below its vmax"),
     # Text.

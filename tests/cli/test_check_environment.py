@@ -36,7 +36,7 @@ def test_one_that_keeps_to_the_rules(cli):
     assert lines[0] == title
     assert lines[-1] == "It follows the rules for environments: no violations, no warnings."
     for line in (
-        "- Actions are Discrete(2).",
+        "- Actions are Discrete(2): push left, push right.",
         "- An episode has at most 500 agent steps.",
         "- Every action is always legal: there are no action masks.",
         "- Created again with the same seed and given the same actions, it repeats itself.",

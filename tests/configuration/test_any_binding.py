@@ -91,7 +91,7 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
         "pqn/cartpole.gin",
         ["PQNAgent.rollout_length = 8", "PQNAgent.num_minibatches = 4"],
     ),
-    "PPOAgent": ("ppo/cartpole.gin", ["PPOAgent.rollout_length = 8"]),
+    "PPOAgent CategoricalPolicy": ("ppo/cartpole.gin", ["PPOAgent.rollout_length = 8"]),
     "SACAgent": (
         "sac/pendulum.gin",
         ["SACAgent.min_replay_history = 20", "SACAgent.update_period = 16"],
@@ -109,7 +109,7 @@ BASES = {  # an experiment in which each configurable is used, and bindings that
     "DoubleQLearningAgent": ("classics/double_q_cartpole.gin", []),
     "RandomAgent AtariEnvironment": ("random/atari.gin", []),
     "DopamineAdapter SwitchingAgent": ("classics/switching_asterix.gin", []),
-    "Crop Binarise DifferenceFrame": (
+    "Crop Binarise DifferenceFrame SelectActions": (
         "classics/reinforce_pong.gin",
         ["Runner.num_envs = 2"],
     ),

@@ -15,6 +15,7 @@ from PIL import Image
 from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.types import Transitions
 from dopamine_lite.environments.atari_environment import AtariEnvironment
+from dopamine_lite.environments.checked import checked
 from dopamine_lite.environments.environment import Environment, EnvironmentSpec, Step
 from dopamine_lite.environments.factory import create_environment
 from dopamine_lite.environments.wrappers import (
@@ -25,6 +26,7 @@ from dopamine_lite.environments.wrappers import (
     Flatten,
     Grey,
     Resize,
+    SelectActions,
     StackFrames,
     wrapped_environment,
 )
@@ -559,6 +561,85 @@ def test_pong_from_pixels():
     environment.close()
 
 
+def test_selected_actions_are_the_environments():
+    """ "LEFT" and 0 of three actions that begin with 4, and their columns of the masks."""
+    taken = []
+
+    class Three(Told):
+        def step(self, actions: np.ndarray) -> Step:
+            taken.append(actions.tolist())
+            masks = np.array([[False, True, True], [True, False, False]])
+            return super().step(actions)._replace(next_action_masks=masks)
+
+        def _show_masks(self) -> None:
+            self.action_masks = np.array([[True, False, True], [True, True, False]])
+
+    three = Three(LINE, [[[0, 0], [0, 0]]] * 3)
+    three.spec = dataclasses.replace(
+        three.spec,
+        action_space=gymnasium.spaces.Discrete(3, start=4),
+        action_names=("NOOP", "RIGHT", "LEFT"),
+    )
+    environment = SelectActions(three, actions=["LEFT", 4])
+    assert environment.spec.action_space == gymnasium.spaces.Discrete(2)
+    assert environment.spec.action_names == ("LEFT", "NOOP")
+    assert environment.spec.protocol["wrappers"] == ["SelectActions(actions=['LEFT', 4])"]
+    environment.reset()
+    assert environment.action_masks.tolist() == [[True, True], [False, True]]
+    result = environment.step(np.array([0, 1]))
+    assert taken == [[6, 4]]
+    assert result.next_action_masks.tolist() == [[True, False], [False, True]]
+    assert environment.action_masks.tolist() == [[True, True], [False, True]]
+
+
+def test_without_names_and_masks_actions_have_numbers_only():
+    environment = SelectActions(create_environment("CartPole-v1", num_envs=2), actions=(1, 0))
+    assert environment.spec.action_names == ("push right", "push left")
+    assert environment.reset().shape == (2, 4)
+    result = environment.step(np.array([0, 1]))
+    assert environment.action_masks is None and result.next_action_masks is None
+    velocities = result.observations[:, 1]
+    assert velocities[0] > 0.1 and velocities[1] < -0.1
+
+
+@pytest.mark.parametrize(
+    ("selected", "message"),
+    [
+        (
+            ("UP", 0),
+            r"has 'UP', but the actions of CartPole-v1 are 0 to 1, with the names push left, ",
+        ),
+        ((0, 2), "has 2, but the actions of CartPole-v1 are 0 to 1"),
+        ((0, True), "has True, but"),
+        ((0, 1.0), "has 1.0, but"),
+        ((0, None), "has None, but"),
+        ((0, "push left"), "at least two actions, and none of them twice"),
+        ((1,), "at least two actions"),
+        ((), "at least two actions"),
+        ("push left", "SelectActions.actions is 'push left': it must be a list"),
+        (3, "SelectActions.actions is 3: it must be a list"),
+    ],
+)
+def test_actions_that_cannot_be_selected(selected, message):
+    with pytest.raises(UserError, match=message):
+        SelectActions(create_environment("CartPole-v1"), actions=selected)
+
+
+def test_actions_of_real_numbers_cannot_be_selected():
+    with pytest.raises(
+        UserError, match="SelectActions needs a Discrete action space, but Pendulum"
+    ):
+        SelectActions(create_environment("Pendulum-v1"), actions=(0, 1))
+
+
+def test_a_selection_without_a_legal_action_is_an_error():
+    told = Told(LINE, [[[0, 0], [0, 0]]] * 2)
+    told.spec = dataclasses.replace(told.spec, action_space=gymnasium.spaces.Discrete(3))
+    told._show_masks = lambda: setattr(told, "action_masks", np.array([[True, False, False]] * 2))
+    with pytest.raises(UserError, match="no legal action"):
+        checked(SelectActions(told, actions=(1, 2))).reset()
+
+
 @pytest.mark.parametrize(
     "wrapper",
     [
@@ -569,6 +650,7 @@ def test_pong_from_pixels():
         functools.partial(Resize, height=1, width=1),
         StackFrames,
         Flatten,
+        functools.partial(SelectActions, actions=(0, 1)),
     ],
 )
 def test_everything_else_passes_through(wrapper):

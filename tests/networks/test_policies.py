@@ -15,7 +15,7 @@ from dopamine_lite.common.errors import UserError
 from dopamine_lite.common.seeding import Seeds
 from dopamine_lite.networks.actor_critic import ActorCriticHead, TwinTorso
 from dopamine_lite.networks.network import Network
-from dopamine_lite.networks.policies import GaussianPolicy, policy_for
+from dopamine_lite.networks.policies import CategoricalPolicy, GaussianPolicy, policy_for
 from dopamine_lite.networks.torsos import MLP
 
 SPACES = {
@@ -34,6 +34,17 @@ def network(space: gymnasium.Space, twin: bool = True, seed: int = 0) -> Network
         ActorCriticHead(seeds, policy, twin),
         gymnasium.spaces.Box(-np.inf, np.inf, (5,), np.float32),
     )
+
+
+@pytest.mark.parametrize("kind", [CategoricalPolicy, GaussianPolicy])
+def test_gain_is_the_scale_of_the_first_kernel(kind):
+    space = SPACES["box" if kind is GaussianPolicy else "several"]
+    policies = [kind(Seeds(0), space), kind(Seeds(0), space, gain=0.5)]
+    for policy in policies:
+        policy(tf.zeros([1, 7]))  # builds it
+    small, large = (policy.layers[0].trainable_variables[0].numpy() for policy in policies)
+    np.testing.assert_allclose(large, 50 * small, rtol=1e-5)
+    np.testing.assert_allclose(large.T @ large, 0.25 * np.eye(large.shape[1]), atol=1e-6)
 
 
 EXPORTED = SPACES | {

@@ -1,9 +1,10 @@
-"""Wrappers that change observations: smaller pictures, stacks of frames, bins, flat rows."""
+"""Wrappers: smaller pictures, stacks of frames, bins, flat rows, fewer actions."""
 
 from dopamine_lite.environments.wrappers.discretise import Discretise
 from dopamine_lite.environments.wrappers.frames import DifferenceFrame, StackFrames
 from dopamine_lite.environments.wrappers.one_row import Flatten
 from dopamine_lite.environments.wrappers.pictures import Binarise, Crop, Grey, Resize
+from dopamine_lite.environments.wrappers.selected_actions import SelectActions
 from dopamine_lite.environments.wrappers.wrapper import EnvironmentWrapper, wrapped_environment
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Flatten",
     "Grey",
     "Resize",
+    "SelectActions",
     "StackFrames",
     "wrapped_environment",
 ]
