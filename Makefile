@@ -73,11 +73,12 @@ bench-replays: install  ## memory of replays, checkpoints and going on, beside o
 	$(BIN)/python benchmarks/peers/page.py
 
 SUITES := classic box2d minatar classics policy_lag precision pong atari60
-$(SUITES:%=baselines-%): install  # in runs/baselines, and into the tables of baselines/; goes on where it was stopped
+$(SUITES:%=baselines-%): install  # in runs/baselines; goes on where it was stopped; SWEEP=--collect: into the tables, too
 	$(BIN)/python baselines/suite.py $(@:baselines-%=%) $(SWEEP)
 
 baselines:  ## how to run a suite of baselines: make baselines-classic SWEEP="--seeds 0:3", and others
 	@echo "make $(SUITES:%=baselines-%), with flags of sweep as SWEEP='--seeds 0:3 --parallel 1'"
+	@echo "SWEEP=--collect also puts the results into the tables of baselines/ and docs/"
 
 NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
 notebooks: install  ## executes the notebooks anew and stores their outputs; NOTEBOOKS="notebooks/5_policies.ipynb"

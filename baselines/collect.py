@@ -72,6 +72,11 @@ def main(directories: list[Path]) -> None:
     _print(final)
 
 
+def show(directories: list[Path]) -> None:
+    """Prints the table of the runs in `directories` alone, and writes nothing; raises as `main`."""
+    _print([_run(directory)[1] for directory in directories])
+
+
 def _run(directory: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
     """The rows of one run directory for curves.csv and final.csv."""
     made = provenance.read(directory)

@@ -1,11 +1,13 @@
-"""Runs a suite of baselines: a sweep, whose runs are evaluated and collected as they are there.
+"""Runs a suite of baselines: a sweep, whose runs are evaluated and shown as they are there.
 
-python baselines/suite.py classic [--base_dir runs/baselines/classic] [flags of `sweep`]
+python baselines/suite.py classic [--base_dir runs/baselines/classic] [--collect] [flags of `sweep`]
 
 Given again it goes on where it was stopped: the sweep resumes its runs, and a run that has been
-evaluated is not evaluated again. What is finished is collected into the CSV files beside this file and
-into the documents' tables and figures, also where a trial failed. Further flags go to
-`dopamine-lite sweep`, such as --seeds 0:3, --parallel 1, --backend ray or --print_slurm.
+evaluated is not evaluated again. The table of the finished runs is printed, also where a trial failed.
+Nothing outside --base_dir is written, except with --collect: then these runs go into the CSV files
+beside this file, where they replace the rows of the same config, environment, bindings and seed, and
+into the documents' tables and figures. Further flags go to `dopamine-lite sweep`, such as --seeds 0:3,
+--parallel 1, --backend ray or --print_slurm.
 """
 
 from __future__ import annotations
@@ -95,6 +97,8 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in (*SUITES, "atari60"):
         raise UserError(f"Name a suite: one of {', '.join([*SUITES, 'atari60'])}.")
     name, *further = arguments
+    collects = "--collect" in further
+    further = [flag for flag in further if flag != "--collect"]
     base_dir = Path("runs", "baselines", name)
     if "--base_dir" in further:
         place = further.index("--base_dir")
@@ -113,7 +117,11 @@ def main(arguments: list[str]) -> int:
             ended = _command("evaluate", "--base_dir", str(run), f"--episodes={collect.EPISODES}")
             if ended:
                 return ended
-    collect.main([run for run in finished if collect.is_evaluated(run)])
+    evaluated = [run for run in finished if collect.is_evaluated(run)]
+    if not collects:
+        collect.show(evaluated)
+        return status
+    collect.main(evaluated)
     tables.main()
     for figures in ("curves", "results"):
         script = HERE.parent / "tools" / "figures" / f"{figures}.py"

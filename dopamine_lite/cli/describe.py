@@ -95,18 +95,19 @@ def _find_config(name: str, imports: Sequence[str]) -> Path:
                 f"it is a setting of {' or '.join(owners)}: write `dopamine-lite describe "
                 f"{owners[0]}.{name}`."
             )
-        elif nearest := _nearest(name, names):
-            hint = f"did you mean {nearest}? {hint}"
         elif re.search(r"-v\d+$", name):
             hint = f"for an environment use `dopamine-lite check-environment {name}`."
+        elif nearest := _nearest(name, names):
+            hint = f"did you mean {nearest}? {hint}"
         raise UserError(f"There is no part or config named {name!r}: {hint}") from None
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
     """At most three of `names` that begin like `name` or resemble it: "DQNAgent or QHead"."""
-    known = {each.lower(): each for each in names}
-    beginning = [each for each in known if each.startswith(name.lower())]
-    like = difflib.get_close_matches(name.lower(), known, n=3)
+    known = {each.lower().removesuffix(".gin"): each for each in names}
+    name = name.lower().removesuffix(".gin")
+    beginning = [each for each in known if each.startswith(name)]
+    like = difflib.get_close_matches(name, known, n=3)
     return " or ".join(known[each] for each in dict.fromkeys([*beginning, *like][:3]))
 
 

@@ -63,7 +63,9 @@ def inspect(directory: Path) -> dict[str, dict[str, Any]]:
     from dopamine_lite import configuration
     from dopamine_lite.reporting import provenance
 
-    config = configuration.statements(configuration.config_text(directory / CONFIG))
+    text = configuration.config_text(directory / CONFIG)
+    configuration.translated(text, str(directory / CONFIG))  # refuses what no start would read
+    config = configuration.statements(text)
     known = provenance.read(directory) or {}
     agent = known.pop("agent", {})
     checkpoints = _checkpoints(directory / "checkpoints")

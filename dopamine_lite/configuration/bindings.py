@@ -81,12 +81,16 @@ def operative() -> str:
     Equal experiments have equal texts. The text includes bindings of parts that are referred to but
     have not been called yet.
     """
+    # Gin rules off each part with a comment as long as a line may be, a megabyte each.
     text = gin_tables.config_text(_in_force(), max_line_length=10**6)
     # Without gin's dynamic registration, a module's alias means nothing. Gin invents an alias for every
     # second module of the same package.
-    text = re.sub(r"^(import \S+) as \w+$", r"\1", text, flags=re.MULTILINE)
     groups = [
-        [line for line in group.splitlines() if line and not line.startswith("#")]
+        [
+            re.sub(r"^(import \S+) as \w+$", r"\1", line)
+            for line in group.splitlines()
+            if line and not line.startswith("#")
+        ]
         for group in text.split("\n\n")
     ]
     return "\n\n".join("\n".join(group) for group in groups if group) + "\n"

@@ -33,7 +33,7 @@ def find_config(name: str) -> Path:
     names = [path.relative_to(packaged_configs()).as_posix() for path in all_configs()]
     raise UserError(
         f"There is no gin file '{name}', neither at this path nor among the packaged configs"
-        f"{did_you_mean(name, names)}; `list` shows them all."
+        f"{did_you_mean(name, names, ending='.gin')}; `list` shows them all."
     )
 
 

@@ -16,10 +16,16 @@ def shortened(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 4 :]}"
 
 
-def did_you_mean(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str:
-    """A clause with the candidate nearest to `name`, or ""."""
-    nearest = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
-    return f" (did you mean {nearest[0]}?)" if nearest else ""
+def did_you_mean(
+    name: str, candidates: Iterable[str], cutoff: float = 0.6, ending: str = ""
+) -> str:
+    """A clause with the candidate nearest to `name`, or "".
+
+    All candidates end with `ending`, so that it makes no candidate nearer.
+    """
+    beginnings = [candidate.removesuffix(ending) for candidate in candidates]
+    nearest = difflib.get_close_matches(name.removesuffix(ending), beginnings, n=1, cutoff=cutoff)
+    return f" (did you mean {nearest[0]}{ending}?)" if nearest else ""
 
 
 def nearest_parameter(name: str, candidates: list[str]) -> str:

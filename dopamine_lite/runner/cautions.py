@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections import Counter
 
+import gymnasium
+
 from dopamine_lite import configuration
 from dopamine_lite.environments.checked import limit_not_held
 from dopamine_lite.runner.settings import RunSettings
@@ -25,6 +27,7 @@ def cautions(settings: RunSettings, stage: Stage, config: str, intra_op: int) ->
     """
     found = (
         limit_not_held(stage.spec, stage.limit),  # for a run of an earlier version
+        _limit_raised(stage),
         _settings_dropped(),
         _other_threads(config, intra_op),
         _nothing_learned(settings, stage),
@@ -33,6 +36,18 @@ def cautions(settings: RunSettings, stage: Stage, config: str, intra_op: int) ->
         _actors_not_wanted(settings),
     )
     return [sentence for sentence in found if sentence]
+
+
+def _limit_raised(stage: Stage) -> str | None:
+    registration = gymnasium.registry.get(stage.spec.id.rpartition(":")[2])
+    registered = registration and registration.max_episode_steps
+    if not stage.limit or not registered or stage.limit <= registered:
+        return None
+    return (
+        f"Runner.max_steps_per_episode raises the limit of {stage.spec.id} from {registered:,} to "
+        f"{stage.limit:,} steps: published results are for the limit that the environment is registered "
+        "with. Bind None to keep it."
+    )
 
 
 def _settings_dropped() -> str | None:

@@ -8,6 +8,7 @@ together. The examination builds each variant of a study once, and writes nothin
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import subprocess
@@ -132,6 +133,8 @@ def _answers(questions: Mapping[str, Any]) -> dict[str, Any]:
             found.append(_answer(questions, variant))
         except UserError as error:
             return {"refused": str(error), "variant": variant["name"]}
+        gc.collect()  # an agent is full of cycles, and hundreds of agents take gigabytes
+        gc.freeze()  # what is left stays: later collections, in milliseconds, leave it out
     return {"variants": found}
 
 

@@ -190,6 +190,7 @@ def test_a_users_part_has_what_it_hands_on(cli, mine):
         (("MLPP",), "There is no part or config named 'MLPP': did you mean MLP?"),
         (("rainbow",), "did you mean RainbowAgent or rainbow/"),
         (("dqn/cartpol.gin",), "did you mean dqn/cartpole.gin"),
+        (("mein.gin",), "'mein.gin': `dopamine-lite list` shows all names"),
         (("CartPole-v1",), "for an environment use `dopamine-lite check-environment CartPole-v1`"),
         (("zzz",), "'zzz': `dopamine-lite list` shows all names; --import MODULE adds"),
         (

@@ -12,6 +12,7 @@ import pytest
 from dopamine_lite import configuration
 from dopamine_lite.checkpointing import reader
 from dopamine_lite.checkpointing.storage import Damaged
+from dopamine_lite.configuration import history
 from tests.cli.test_main import _modules_imported_by
 
 
@@ -176,6 +177,16 @@ def test_files_that_are_not_the_runs_have_a_sentence(runs, cli, tmp_path):
             ran = cli(command, "--base_dir", run, *output)
             assert ran.status == 2, (name, command)
             assert sentence in ran.err and ran.err.count("\n") == 1, ran.err
+
+
+def test_a_run_of_a_later_version_is_refused_as_a_start_would_be(runs, cli, tmp_path):
+    run = shutil.copytree(runs["random"], tmp_path / "run")
+    later = history.with_header("").replace(f"{history.SCHEMA}.", f"{history.SCHEMA + 1}.")
+    (run / "config.gin").write_text(later)
+    for command in ("inspect", "train"):
+        ran = cli(command, "--base_dir", run)
+        assert ran.status == 2 and ran.out == ""
+        assert f"config.gin has schema {history.SCHEMA + 1}, but this version of" in ran.err
 
 
 def test_a_log_cut_in_the_middle_of_a_line(runs, cli, tmp_path):

@@ -170,6 +170,9 @@ def test_mistakes_of_imported_modules_are_not_blamed_on_the_config(tmp_path, mon
 def test_missing_file_names_the_nearest():
     with pytest.raises(UserError, match=r"no gin file 'dqn/cartpol'.*mean dqn/cartpole\.gin"):
         configuration.find_config("dqn/cartpol")
+    # Every config ends like it, with ".gin", which makes none of them near.
+    with pytest.raises(UserError, match=r"no gin file 'mein\.gin'.* packaged configs; `list`"):
+        configuration.find_config("mein.gin")
     with pytest.raises(UserError, match="no gin file '/'"):
         configuration.find_config("/")
 

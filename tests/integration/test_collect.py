@@ -1,4 +1,4 @@
-"""baselines/collect.py: the rows of a run, and which rows they take the place of."""
+"""baselines/collect.py: the rows of a run, and which rows they replace; suite.py: whether they do."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ OLD_NAME = "checkpoint-400-seed-0.json"
 PHASE = {"episodes": 7, "average_return": 21.5}
 
 
-@pytest.fixture
-def collect(tmp_path, monkeypatch) -> ModuleType:
-    """The script, its tables in a directory of their own and still empty."""
-    spec = importlib.util.spec_from_file_location("collect", COLLECT)
+def script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def collect(tmp_path, monkeypatch) -> ModuleType:
+    """The script, its tables in a directory of their own and still empty."""
+    module = script(COLLECT)
     monkeypatch.setattr(module, "HERE", tmp_path / "tables")
     module.HERE.mkdir()
     return module
@@ -263,3 +268,24 @@ def test_the_published_rows(collect, capsys):
     assert {row["evaluation_episodes"] for row in final} == {"100"}
     collect.main([])
     assert "dqn/cartpole.gin" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("collects", [False, True])
+def test_a_suite_changes_files_of_the_clone_only_on_request(
+    collect, make_run, tmp_path, monkeypatch, capsys, collects
+):
+    monkeypatch.syspath_prepend(COLLECT.parent)
+    suite = script(COLLECT.with_name("suite.py"))
+    commands, written = [], []
+    monkeypatch.setattr(suite, "_command", lambda *command: commands.append(command) or 0)
+    monkeypatch.setattr(suite, "collect", collect)
+    monkeypatch.setattr(suite.tables, "main", lambda: written.append("tables"))
+    monkeypatch.setattr(suite.subprocess, "run", lambda command, **_: written.append(command[-1]))
+    (make_run() / "checkpoints" / "checkpoint-000000000400").mkdir(parents=True)
+    asked = ["--collect"] if collects else []
+    assert suite.main(["pong", "--base_dir", str(tmp_path), *asked, "--parallel", "1"]) == 0
+    ((*command,),) = commands
+    assert command[-2:] == ["--parallel", "1"] and "--collect" not in command
+    assert "dqn/cartpole.gin" in capsys.readouterr().out
+    assert len(written) == (3 if collects else 0)
+    assert len(list(collect.HERE.iterdir())) == (2 if collects else 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -35,6 +37,22 @@ def test_another_result_makes_a_figure_old(curves, tmp_path, capsys):
     changed = [*rows[:place], rows[place] | {"eval_return": "-1"}, *rows[place + 1 :]]
     assert not curves.is_current(path, panels, changed)
     assert path.read_bytes() == (PICTURES / "curves" / "sac.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("script", "drawing", "outdated"),
+    [
+        ("curves", "draw", "curves.main(curves.FIGURES, ['--check', 'sac'])"),
+        ("results", "save", "results.main(['--check'])"),
+        ("speed", "save", "speed.main(['--check'])"),
+    ],
+)
+def test_other_code_makes_a_figure_old(script, drawing, outdated):
+    program = f"import {script}\n{script}.{drawing} = {script}.main\nprint({outdated})"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT / "tools/figures", capture_output=True, text=True
+    )
+    assert ran.stdout.endswith("\n1\n"), ran.stderr
 
 
 def test_points_of_a_line(curves):

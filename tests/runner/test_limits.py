@@ -42,14 +42,16 @@ def runner(base_dir: Path, limit: int | None, **settings: Any) -> Runner:
 
 
 @pytest.mark.parametrize(("limit", "length"), [(None, 200), (150, 150), (230, 230)])
-def test_a_run_has_the_limit_that_it_asks_for(tmp_path, limit, length):
-    """Often wrong: a limit above the environment's own is ignored."""
+def test_a_run_has_the_limit_that_it_asks_for(tmp_path, capsys, limit, length):
+    """Often wrong: a limit above the environment's own is ignored, or goes unnoticed."""
     run = runner(tmp_path, limit)
     run.run()
     (record,) = read_iterations(tmp_path)
     assert record["train"]["average_length"] == record["eval"]["average_length"] == length
     provenance = json.loads((tmp_path / "provenance.json").read_text())
     assert provenance["protocol"]["max_steps_per_episode"] == length
+    sentence = "raises the limit of MountainCar-v0 from 200 to 230 steps: published results are for"
+    assert capsys.readouterr().err.count(sentence) == (length == 230)
 
 
 def test_a_limit_inside_an_environment_can_be_lowered_and_not_raised(tmp_path):

@@ -2,10 +2,11 @@
 
 python tools/figures/curves.py            # draws all figures into docs/pictures/curves
 python tools/figures/curves.py dqn sac    # draws some of them
-python tools/figures/curves.py --check    # names the figures that are not of today's data, and fails
+python tools/figures/curves.py --check    # names the outdated figures, and fails
 
 A figure is a row of panels, a panel has lines, and a line is the mean over the seeds of one config. Its
-band reaches from the lowest seed to the highest. Each file carries a digest of its numbers and style.
+band reaches from the lowest seed to the highest. Each file carries a digest of its numbers, of its
+style and of the code that draws it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -175,9 +177,15 @@ def draw(axes: Axes, panel: Panel, rows: Sequence[Row]) -> None:
 
 
 def digest(panels: Sequence[Panel], rows: Sequence[Row]) -> str:
-    """Of everything that the figure shows."""
+    """Of everything that the figure shows, and of how it is drawn."""
     shown = [Points.of(line.rows(rows), panel.column) for panel in panels for line in panel.lines]
-    text = repr((panels, shown)) + STYLE.read_text(encoding="utf-8")
+    known = repr((panels, shown, GRAY, _HEIGHT, _WIDTHS, _WORDS))
+    return digest_of(known, Points.of, figure, draw)
+
+
+def digest_of(known: str, *functions: Callable[..., Any]) -> str:
+    """Of what is known of a figure, of the style, and of the source of the functions that draw it."""
+    text = known + STYLE.read_text(encoding="utf-8") + "".join(map(inspect.getsource, functions))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -406,7 +414,7 @@ def main(figures: Mapping[str, Sequence[Panel]], arguments: Sequence[str]) -> in
         elif not is_current(path, figures[name], rows):
             out_of_date.append(name)
     for name in out_of_date:
-        print(f"{name}: not of today's data; run python tools/figures/curves.py {name}")
+        print(f"{name}: not of today's data or code; run python tools/figures/curves.py {name}")
     return 1 if out_of_date else 0
 
 

@@ -2,7 +2,7 @@
 
 python tools/figures/results.py             # draws all of them into docs/pictures/results
 python tools/figures/results.py acrobot     # draws some of them
-python tools/figures/results.py --check     # names the figures that are not of today's data, and fails
+python tools/figures/results.py --check     # names the outdated figures, and fails
 
 A figure has the agents of one section of the tables (`baselines/tables.py`), drawn as in `curves.py`.
 overview.svg, of README, has three of them and is one directory above.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,9 +117,9 @@ def read_rows() -> list[Row]:
 
 
 def digest(name: str, drawn: Sequence[Panel], rows: Sequence[Row]) -> str:
-    """Of everything that the figure shows."""
-    text = repr(FIGURES[name]) + curves.digest(drawn, rows)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Of everything that the figure shows, and of how it is drawn."""
+    known = repr((FIGURES[name], _SIZES)) + curves.digest(drawn, rows)
+    return curves.digest_of(known, save, count_by_powers)
 
 
 def save(name: str, groups: Sequence[tables.Group], rows: Sequence[Row]) -> None:
@@ -179,7 +178,9 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"no figure is called {', '.join(sorted(unknown))}")
     if given.check:
         for name in (found := out_of_date()):
-            print(f"{name}: not of today's data; run python tools/figures/results.py {name}")
+            print(
+                f"{name}: not of today's data or code; run python tools/figures/results.py {name}"
+            )
         return 1 if found else 0
     rows, groups = read_rows(), tables.groups()
     PICTURES.mkdir(parents=True, exist_ok=True)

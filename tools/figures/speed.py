@@ -1,7 +1,7 @@
 """Draws the speed of dopamine_lite beside other frameworks from benchmarks/peers/speed.csv.
 
 python tools/figures/speed.py             # draws docs/pictures/speed.svg
-python tools/figures/speed.py --check     # fails if the figure is not of today's measurements
+python tools/figures/speed.py --check     # fails if the figure is not of today's measurements or code
 
 A bar is the median over the rounds of the ratios of two windows in the same round; a gray line reaches
 from the lowest to the highest ratio.
@@ -9,7 +9,6 @@ from the lowest to the highest ratio.
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 import sys
 from collections.abc import Sequence
@@ -60,8 +59,8 @@ def bars() -> list[Bar]:
 
 
 def digest(shown: Sequence[Bar]) -> str:
-    text = repr(shown) + curves.STYLE.read_text(encoding="utf-8")
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    names = [(page.NAMES[bar.peer], WORKLOADS[bar.workload].title) for bar in shown]
+    return curves.digest_of(repr((shown, names, _COLORS, _TICKS)), save)
 
 
 def is_current() -> bool:
@@ -135,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--check"]:
         if is_current():
             return 0
-        print("speed.svg: not of today's measurements; run python tools/figures/speed.py")
+        print("speed.svg: not of today's measurements or code; run python tools/figures/speed.py")
         return 1
     save(bars())
     return 0
