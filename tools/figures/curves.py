@@ -235,6 +235,10 @@ _INVADERS = ("classics/dqn_space_invaders.gin", "SpaceInvaders", "Runner.num_ite
 _INVADERS_REINFORCE = (
     *("classics/reinforce_space_invaders.gin", "SpaceInvaders", "Runner.num_iterations = 10"),
 )
+_DOUBLE_Q_CONSTANT = (
+    *("classics/double_q_cartpole.gin", "CartPole-v1"),
+    "DoubleQLearningAgent.learning_rate_decay_period = None",
+)
 _PONG_REINFORCE = ("classics/reinforce_pong.gin", "Pong", "Runner.num_iterations = 12")
 _PONG_PPO = ("ppo/atari_ppo2.gin", "Pong", "Runner.num_iterations = 13")
 
@@ -355,8 +359,9 @@ FIGURES: dict[str, tuple[Panel, ...]] = {
         Panel(
             "CartPole",
             (
-                Line("double Q-learning", "classics/double_q_cartpole.gin", "CartPole-v1"),
-                Line("Q-learning", "classics/q_learning_cartpole.gin", "CartPole-v1"),
+                Line("double Q, alpha to zero", "classics/double_q_cartpole.gin", "CartPole-v1"),
+                Line("double Q, constant", *_DOUBLE_Q_CONSTANT),
+                Line("Q-learning, constant", "classics/q_learning_cartpole.gin", "CartPole-v1"),
             ),
             TRAINING,
             limits=(100, 205),
