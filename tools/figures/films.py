@@ -42,6 +42,7 @@ RECORDS = {
     "cliff_sarsa": Film("classics/sarsa_cliff.gin", seed=1, record=("--fps=3",), width=400),
     "lunar_lander_reinforce": Film("classics/reinforce_lunar_lander.gin", seed=2, every=2),
     "cartpole_sarsa": Film("classics/sarsa_cartpole.gin", every=2, seconds=6),
+    "cartpole_double_q": Film("classics/double_q_cartpole.gin", every=2, seconds=6),
     "rocket_before": Film("ppo/rocket_lander.gin", record=("--checkpoint=0",), width=200, every=4),
     "rocket": Film("ppo/rocket_lander.gin", width=200, every=4, seconds=16),
     "cartpole": Film("dqn/cartpole.gin", every=2, seconds=6),
