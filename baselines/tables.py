@@ -160,6 +160,8 @@ def section_of(group: Group) -> str:
         return "one actor"  # in any environment
     if "SmallCNN.precision" in group.bindings:
         return "precision"
+    if "gae_lambda" in group.bindings or "decay_period = None" in group.bindings:
+        return "classics"  # what a page of the classics compares its experiment with
     if group.environment == "CartPole-v1" and "steps_per_episode 200" in group.rows[0]["protocol"]:
         return "CartPole-v1, 200 steps"
     return group.environment
