@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import imageio_ffmpeg
 from PIL import Image, ImageSequence
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +32,10 @@ class Film(NamedTuple):
     record: tuple[str, ...] = ()  # further flags of `record`
     width: int = 320  # pixels
     every: int = 1  # of so many pictures of the record, one is kept
-    seconds: float = 10.0  # after which the film ends
+    start: float = 0.0  # seconds of the record that are left out
+    seconds: float = 10.0  # of the film
     colors: int = 64
+    suffix: str = ".gif"  # of the record: ".mp4" for long games, of which a .gif cannot hold all
 
 
 RECORDS = {
@@ -53,7 +56,15 @@ RECORDS = {
     "space_invaders_reinforce": Film(
         "classics/reinforce_space_invaders.gin", width=240, every=2, colors=32
     ),
-    "pong_pixels": Film("classics/reinforce_pong.gin", width=240, every=2, colors=32),
+    "pong_pixels": Film(  # a game of several thousand steps, of which it wins the middle
+        "classics/reinforce_pong.gin",
+        width=200,
+        every=2,
+        start=162,
+        seconds=20,
+        colors=32,
+        suffix=".mp4",
+    ),
 }
 
 
@@ -68,7 +79,7 @@ def make(name: str, film: Film, run: Path | None, runs: Path) -> Path:
         flags = [f"--gin_files={film.config}", f"--seed={film.seed}"]
         flags += [f"--gin_bindings={binding}" for binding in film.bindings]
         dopamine_lite("train", f"--base_dir={run}", *flags)
-    record = run / f"{name}.gif"
+    record = run / f"{name}{film.suffix}"
     dopamine_lite("record", f"--base_dir={run}", f"--output={record}", *film.record)
     FILMS.mkdir(parents=True, exist_ok=True)
     output = FILMS / f"{name}.gif"
@@ -78,11 +89,11 @@ def make(name: str, film: Film, run: Path | None, runs: Path) -> Path:
 
 def shrink(record: Path, output: Path, film: Film) -> None:
     """A smaller GIF, with a part of the pictures and one palette for all of them."""
-    with Image.open(record) as source:
-        milliseconds, frames = source.info["duration"], []
-        for frame in ImageSequence.Iterator(source):  # equal pictures are one, which stays longer
-            frames += [frame.convert("RGB")] * round(frame.info["duration"] / milliseconds)
-    frames = frames[: round(1000 * film.seconds / milliseconds)][:: film.every]
+    frames, milliseconds = read(record)
+    first, last = (
+        round(1000 * each / milliseconds) for each in (film.start, film.start + film.seconds)
+    )
+    frames = frames[first : last : film.every]
     height = round(frames[0].height * film.width / frames[0].width)
     frames = [frame.resize((film.width, height), Image.Resampling.LANCZOS) for frame in frames]
     several = Image.new("RGB", (film.width, height * 4))
@@ -98,6 +109,20 @@ def shrink(record: Path, output: Path, film: Film) -> None:
         loop=0,
         optimize=True,
     )
+
+
+def read(record: Path) -> tuple[list[Image.Image], float]:
+    """The pictures of a record, and the milliseconds for which each is shown."""
+    if record.suffix == ".mp4":
+        pictures = imageio_ffmpeg.read_frames(str(record))
+        about = next(pictures)
+        frames = [Image.frombytes("RGB", about["size"], picture) for picture in pictures]
+        return frames, 1000 / about["fps"]
+    with Image.open(record) as source:
+        milliseconds, frames = source.info["duration"], []
+        for frame in ImageSequence.Iterator(source):  # equal pictures are one, which stays longer
+            frames += [frame.convert("RGB")] * round(frame.info["duration"] / milliseconds)
+    return frames, milliseconds
 
 
 def main(arguments: Sequence[str]) -> int:
