@@ -48,6 +48,8 @@ _OTHERS = {  # by what the names of their configs begin with, the page of the ag
     "random/": (RANDOM, "results/index.md#random-play"),
 }
 _VARIANTS = {  # by a part of the bindings
+    "PPOAgent.gae_lambda = 1.0": "λ = 1",
+    "DoubleQLearningAgent.learning_rate_decay_period = None": "constant alpha",
     "Runner.policy_lag = 0": "no lag",
     "Runner.policy_lag = 1": "lag of one block",
     "'continuous': False": "discrete actions",
