@@ -49,6 +49,7 @@ _OTHERS = {  # by what the names of their configs begin with, the page of the ag
 }
 _VARIANTS = {  # by a part of the bindings
     "PPOAgent.gae_lambda = 1.0": "λ = 1",
+    "CategoricalPolicy.gain = 0.01": "six actions, small gain",
     "DoubleQLearningAgent.learning_rate_decay_period = None": "constant alpha",
     "Runner.policy_lag = 0": "no lag",
     "Runner.policy_lag = 1": "lag of one block",
@@ -162,7 +163,8 @@ def section_of(group: Group) -> str:
         return "one actor"  # in any environment
     if "SmallCNN.precision" in group.bindings:
         return "precision"
-    if "gae_lambda" in group.bindings or "decay_period = None" in group.bindings:
+    compared = ("gae_lambda", "decay_period = None", "CategoricalPolicy.gain")
+    if any(setting in group.bindings for setting in compared):
         return "classics"  # what a page of the classics compares its experiment with
     if group.environment == "CartPole-v1" and "steps_per_episode 200" in group.rows[0]["protocol"]:
         return "CartPole-v1, 200 steps"
